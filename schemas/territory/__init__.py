@@ -1,0 +1,1 @@
+"""The language that all services share: pure, no I/O, no clock."""

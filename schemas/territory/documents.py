@@ -1,0 +1,377 @@
+"""What an administrator writes: the pieces of a model, their shape, and reading them from YAML or JSON.
+
+Only shape is checked here, piece by piece, so that all faults are found at once; what the
+pieces mean together is checked in `model.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from territory.codec import JSON, plain
+from territory.errors import Fault, ModelRefused
+from territory.money import amount_of
+from territory.periods import PeriodKind
+from territory.values import FieldType
+
+DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
+
+ObjectType = Literal["account", "contact", "lead", "deal"]
+RuledObject = Literal["account", "lead", "deal"]
+Category = Literal["pipeline", "best_case", "committed", "won", "omitted"]
+
+_ID = re.compile(r"[^\s/:{}\x00-\x1f\x7f]{1,255}")
+
+
+def _checked_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(f"found {text!r}, expected 1 to 255 characters without white space, '/', ':', '{{' or '}}'")
+    return text
+
+
+def _exact(raw: object) -> Decimal:
+    amount = amount_of(raw)
+    if amount is None:
+        raise ValueError(f"found {raw!r}, expected a decimal number, best written as text")
+    return amount
+
+
+Id = Annotated[str, AfterValidator(_checked_id)]
+Exact = Annotated[Decimal, BeforeValidator(_exact)]
+Share = Annotated[Exact, Field(ge=0, le=1)]
+
+
+class Piece(BaseModel):
+    """A part of a model that is published under a key of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Switches(Piece):
+    """The settings that an organisation chooses."""
+
+    max_territories_per_record: Annotated[int, Field(ge=1)] | None = 10
+    territory_access_rolls_up_roles: bool = False
+
+
+class Organisation(Piece):
+    """What is said once for the whole organisation."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    fiscal_year_start: Annotated[int, Field(ge=1, le=12)] = 1
+    period: PeriodKind = "quarter"
+    settings: Switches = Switches()
+
+
+class FieldDeclaration(Piece):
+    """The type of one field of one object, as far as rules use it."""
+
+    type: FieldType
+
+
+class Stage(Piece):
+    """The forecast category of a deal's stage, and its probability from 0 to 1."""
+
+    category: Category
+    probability: Share = Decimal(0)
+
+
+class Rate(Piece):
+    """What one unit of a currency is worth in the organisation's, in one period."""
+
+    source: Annotated[str, Field(alias="from", pattern=r"^[A-Z]{3}$")]
+    period: str
+    rate: Annotated[Exact, Field(gt=0)]
+
+
+class Role(Piece):
+    """A place in the role tree."""
+
+    id: Id
+    name: str = ""
+    parent: Id | None = None
+
+
+class User(Piece):
+    """A person of the organisation, with exactly one role."""
+
+    id: Id
+    name: str = ""
+    role: Id
+    active: bool = True
+    admin: bool = False
+
+
+class Territory(Piece):
+    """A part of the market: its place in the tree, its people and its rules."""
+
+    id: Id
+    name: str = ""
+    parent: Id | None = None
+    manager: Id | None = None
+    users: list[Id] = []
+    permission: Literal["read_only", "read_write_delete"] = "read_only"
+    priority: int = 0
+    rules: dict[RuledObject, Any] = {}
+
+
+class Target(Piece):
+    """What a territory, or a user in a territory, is to win in a period."""
+
+    territory: Id
+    user: Id | None = None
+    period: str
+    amount: Annotated[Exact, Field(ge=0)]
+
+
+class Audience(Piece):
+    """Whom a sharing rule gives access to: exactly one of these."""
+
+    user: Id | None = None
+    role: Id | None = None
+    role_and_below: Id | None = None
+    territory: Id | None = None
+    territory_and_below: Id | None = None
+
+
+class SharingRule(Piece):
+    """Records that are shared beyond owners, roles and territories (V6)."""
+
+    id: Id
+    object: ObjectType
+    criteria: Any
+    to: Audience
+    level: Literal["read", "edit"] = "read"
+
+
+_Piece = TypeVar("_Piece", bound=Piece)
+_Container = TypeVar("_Container", list[Any], dict[str, Any])
+
+PieceKey = tuple[str, str]
+"""Kind and id of a piece: the last two parts of its key on the model topic."""
+
+
+@dataclass(slots=True)
+class Document:
+    """A whole model as written; every part well-formed, nothing checked across parts."""
+
+    org: str
+    organisation: Organisation = field(default_factory=Organisation)
+    fields: dict[ObjectType, dict[str, FieldType]] = field(default_factory=dict)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    rates: list[Rate] = field(default_factory=list)
+    roles: list[Role] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
+    territories: list[Territory] = field(default_factory=list)
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    targets: list[Target] = field(default_factory=list)
+    frozen_periods: list[str] = field(default_factory=list)
+    sharing: list[SharingRule] = field(default_factory=list)
+    known_ids: dict[str, set[str]] = field(default_factory=dict)
+    """Ids by kind, those of malformed pieces included: a fault is told once, where it is."""
+
+
+_LISTS: dict[str, type[Piece]] = {
+    "rates": Rate,
+    "roles": Role,
+    "users": User,
+    "territories": Territory,
+    "targets": Target,
+    "sharing": SharingRule,
+}
+_ORGANISATION_KEYS = tuple(Organisation.model_fields)
+_KEYS = ("org", *_ORGANISATION_KEYS, "fields", "stages", "tables", "frozen_periods", *_LISTS)
+_OBJECTS: tuple[ObjectType, ...] = ("account", "contact", "lead", "deal")
+_ORG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def is_org_id(text: object) -> bool:
+    """Whether a text can name an organisation: letters, digits, dot, underscore, hyphen."""
+    return isinstance(text, str) and _ORG.fullmatch(text) is not None
+
+
+class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]  # libyaml may be absent
+    """The safe loader, refusing a key that is written twice: one of the two would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = sorted({str(key) for key in keys if keys.count(key) > 1 and key != "<<"}) if len(keys) < 1000 else []
+        if repeated:
+            raise ModelRefused(
+                [Fault(f"line {node.start_mark.line + 1}", f"{', '.join(repeated)} is written twice; keep one of them")]
+            )
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def parse_text(text: str) -> JSON:
+    """Return what a YAML or JSON text says, as plain JSON values.
+
+    Raises: ModelRefused when it is neither, or larger than 64 MiB.
+    """
+    if len(text) > DOCUMENT_BYTES_MAX:
+        raise ModelRefused([Fault("model", f"found {len(text)} characters, expected at most {DOCUMENT_BYTES_MAX}")])
+    try:
+        document: JSON = plain(yaml.load(text, Loader=_Loader))  # noqa: S506 -- derived from the safe loader
+        return document
+    except yaml.YAMLError as fault:
+        raise ModelRefused([Fault("model", f"neither YAML nor JSON: {fault}")]) from fault
+    except (TypeError, RecursionError) as fault:
+        raise ModelRefused([Fault("model", f"holds something that JSON can't: {fault}")]) from fault
+
+
+def read_document(raw: JSON) -> tuple[Document, list[Fault]]:
+    """Return the well-formed parts of a model, and every fault of shape by its path."""
+    if not isinstance(raw, dict):
+        return Document(org=""), [Fault("model", f"found {type(raw).__name__}, expected a mapping with org, roles, …")]
+    faults = [Fault(str(key), f"unknown key; known are {', '.join(_KEYS)}") for key in raw if key not in _KEYS]
+    org = raw.get("org")
+    if not is_org_id(org):
+        faults.append(Fault("org", f"found {org!r}, expected 1 to 100 letters, digits, '.', '_' or '-'"))
+    document = Document(org=str(org))
+    document.organisation = (
+        _read(Organisation, {key: raw[key] for key in _ORGANISATION_KEYS if key in raw}, "", faults)
+        or document.organisation
+    )
+    for name, kind in _LISTS.items():
+        items = _typed(raw, name, list, faults)
+        document.known_ids[name] = {item["id"] for item in items if isinstance(item, dict) and _is_text(item.get("id"))}
+        getattr(document, name).extend(
+            piece
+            for index, item in enumerate(items)
+            if (piece := _read(kind, item, _item_path(name, index, item), faults)) is not None
+        )
+    _read_fields(raw, document, faults)
+    for name, item in _typed(raw, "stages", dict, faults).items():
+        stage = _read(Stage, item, f"stages[{name}]", faults)
+        if stage is not None:
+            document.stages[name] = stage
+    for name, items in _typed(raw, "tables", dict, faults).items():
+        if isinstance(items, list) and all(_is_text(item) for item in items):
+            document.tables[name] = items
+        else:
+            faults.append(Fault(f"tables[{name}]", "expected a list of texts; put numbers in quotes"))
+    for index, name in enumerate(_typed(raw, "frozen_periods", list, faults)):
+        if _is_text(name):
+            document.frozen_periods.append(name)
+        else:
+            faults.append(Fault(f"frozen_periods[{index}]", f"found {name!r}, expected a period"))
+    return document, faults
+
+
+def _read_fields(raw: dict[str, JSON], document: Document, faults: list[Fault]) -> None:
+    for name, declared in _typed(raw, "fields", dict, faults).items():
+        path = f"fields[{name}]"
+        if name not in _OBJECTS:
+            faults.append(Fault(path, f"unknown object; known are {', '.join(_OBJECTS)}"))
+        elif not isinstance(declared, dict):
+            faults.append(Fault(path, f"found {type(declared).__name__}, expected field names with their types"))
+        else:
+            types = document.fields.setdefault(name, {})
+            for field_name, kind in declared.items():
+                declaration = _read(FieldDeclaration, {"type": kind}, f"{path}[{field_name}]", faults)
+                if declaration is not None:
+                    types[field_name] = declaration.type
+
+
+def _is_text(item: object) -> bool:
+    return isinstance(item, str)
+
+
+def _item_path(name: str, index: int, item: object) -> str:
+    named = isinstance(item, dict) and _is_text(item.get("id"))
+    return f"{name}[{item['id'] if named else index}]"  # type: ignore[index]  # named: it is a dict
+
+
+def _typed(raw: Mapping[str, Any], name: str, kind: type[_Container], faults: list[Fault]) -> _Container:
+    found = raw.get(name)
+    if isinstance(found, kind):
+        return found
+    if found is not None:
+        word = "list" if kind is list else "mapping"
+        faults.append(Fault(name, f"found {type(found).__name__}, expected a {word}"))
+    return kind()
+
+
+def _read(kind: type[_Piece], raw: object, path: str, faults: list[Fault]) -> _Piece | None:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False):
+            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+            faults.append(Fault((path + where).lstrip(".") or "model", _reason(error)))
+        return None
+
+
+def _reason(error: Any) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"found {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+# --- pieces on the model topic ---------------------------------------------------------------
+
+
+def pieces_of(raw: Mapping[str, JSON]) -> dict[PieceKey, JSON]:
+    """Return the pieces of a validated document, by kind and id; the inverse of `document_of`."""
+    pieces: dict[PieceKey, JSON] = {
+        ("organisation", "settings"): {key: raw[key] for key in _ORGANISATION_KEYS if key in raw}
+    }
+    pieces.update(_nested_pieces(raw))
+    for item in _items(raw, "rates"):
+        pieces["rate", f"{item['from']}.{item['period']}"] = item
+    for item in _items(raw, "targets"):
+        pieces["target", target_id(item["territory"], item["period"], item.get("user"))] = item
+    for name in _items(raw, "frozen_periods"):
+        pieces["frozen", name] = True
+    for kind, name in (("role", "roles"), ("user", "users"), ("territory", "territories"), ("sharing", "sharing")):
+        for item in _items(raw, name):
+            pieces[kind, item["id"]] = item
+    return pieces
+
+
+def target_id(territory: str, period: str, user: str | None) -> str:
+    """Return the id of a target's piece; ids hold no colon, so it is unambiguous."""
+    return f"{territory}:{period}" if user is None else f"{territory}:{period}:{user}"
+
+
+def _items(raw: Mapping[str, Any], name: str) -> list[Any]:
+    return raw.get(name) or []
+
+
+def _nested_pieces(raw: Mapping[str, Any]) -> Iterator[tuple[PieceKey, JSON]]:
+    for name, declared in (raw.get("fields") or {}).items():
+        yield ("fields", name), declared
+    for name, stage in (raw.get("stages") or {}).items():
+        yield ("stage", name), stage
+    for name, values in (raw.get("tables") or {}).items():
+        yield ("table", name), values
+
+
+def document_of(org: str, pieces: Mapping[PieceKey, JSON]) -> dict[str, JSON]:
+    """Return the document that pieces came from, lists ordered by id."""
+    document: dict[str, Any] = {"org": org}
+    mappings = {"fields": "fields", "stage": "stages", "table": "tables"}
+    lists = {"rate": "rates", "role": "roles", "user": "users", "territory": "territories", "target": "targets",
+             "sharing": "sharing"}  # fmt: skip
+    for (kind, name), value in sorted(pieces.items(), key=lambda item: item[0]):
+        if kind == "organisation":
+            document.update(value)  # type: ignore[arg-type]  # written by pieces_of
+        elif kind == "frozen":
+            document.setdefault("frozen_periods", []).append(name)
+        elif kind in mappings:
+            document.setdefault(mappings[kind], {})[name] = value
+        elif kind in lists:
+            document.setdefault(lists[kind], []).append(value)
+    return document

@@ -1,0 +1,317 @@
+"""What is said on the topics. Every event carries a whole state and a version, never "add one"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from territory.codec import decode, reason_of
+from territory.documents import Category, ObjectType, is_org_id
+from territory.errors import BadMessage
+from territory.keys import record_key
+
+Operation = Literal["upsert", "patch", "delete", "link"]
+LinkKind = Literal["assign", "exclude", "none"]
+Cause = Literal["rule", "manual", "inherited"]
+LeftOutReason = Literal["unassigned", "unknown_stage", "no_amount", "no_close_date", "missing_rate"]
+
+RecordId = Annotated[
+    str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+]
+Amount = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="An exact decimal, as text.")]
+
+FIELDS_MAX = 2_000
+VERSION_MAX = 2**63 - 1
+
+
+class RecordChange(BaseModel):
+    """A change of one record, or of its manual links, as an upstream CRM says it.
+
+    Topic: crm.records.v1, written by upstream CRMs. Key: `<org>/<object>/<id>`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    event_id: Annotated[str, Field(min_length=1, max_length=255, description="Unique per event.")]
+    org_id: Annotated[str, Field(description="The organisation.")]
+    object: ObjectType
+    id: RecordId
+    version: Annotated[
+        int,
+        Field(
+            ge=1, le=VERSION_MAX, description="Grows with each change of the record; links have a count of their own."
+        ),
+    ]
+    op: Operation
+    occurred_at: Annotated[str, Field(max_length=64, description="RFC 3339, when it happened upstream.")]
+    owner_id: RecordId | None = None
+    account_id: RecordId | None = None
+    contact_id: RecordId | None = None
+    fields: Annotated[dict[str, Any], Field(max_length=FIELDS_MAX)] = {}
+    territory_id: Annotated[RecordId | None, Field(description="For op link.")] = None
+    kind: Annotated[LinkKind | None, Field(description="For op link.")] = None
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
+
+
+_CODES = {
+    "object": "unknown_object",
+    "op": "unknown_op",
+    "org_id": "missing_id",
+    "id": "missing_id",
+    "version": "bad_version",
+}
+
+
+def read_record_change(raw: bytes) -> RecordChange:
+    """Return the change that some bytes carry.
+
+    Raises: BadMessage (not_json, too_large, unknown_object, unknown_op, missing_id,
+    bad_version, wrong_type).
+    """
+    document = decode(raw)
+    if not isinstance(document, dict):
+        raise BadMessage("wrong_type", f"found a JSON {type(document).__name__}, expected an object")
+    try:
+        change = RecordChange.model_validate(document)
+    except ValidationError as invalid:
+        first = str(invalid.errors(include_url=False)[0]["loc"][0])
+        raise BadMessage(_CODES.get(first, "wrong_type"), reason_of(invalid)) from invalid
+    if not is_org_id(change.org_id):
+        raise BadMessage(
+            "missing_id", f"org_id: found {change.org_id[:60]!r}, expected letters, digits, '.', '_' or '-'"
+        )
+    if change.op == "link" and (change.territory_id is None or change.kind is None):
+        raise BadMessage("wrong_type", "op link: expected territory_id and kind (assign, exclude or none)")
+    return change
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The whole state of one record after intake, its manual links included.
+
+    Topics: territory.internal.records.v1 (intake's state, same partition as the input) and
+    territory.internal.families.v1 (partitioned by family), written by the assigner.
+    A deleted record stays in the first as a mark of its last version (A4).
+    """
+
+    org_id: str
+    object: ObjectType
+    id: str
+    version: int
+    """0 while only links of the record are known."""
+    link_version: int
+    deleted: bool
+    owner_id: str | None
+    account_id: str | None
+    contact_id: str | None
+    fields: dict[str, Any]
+    links: dict[str, LinkKind]
+    """By territory: assign or exclude."""
+    family: str
+    intake_partition: int
+    """Where the upstream's partitioner put the record; its releases go back there."""
+    event_id: str
+    occurred_at: str
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What grows with every change of the record or of its links."""
+        return (self.version, self.link_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A family has let go of a record that moved away or was deleted.
+
+    Topic: territory.internal.releases.v1, written by the assigner's second stage for its
+    first, which then forwards the record once more to the family that it is in: so the last
+    assignment on the log is always that family's.
+    """
+
+    org_id: str
+    object: ObjectType
+    id: str
+    again: bool
+    """Whether this answers a tombstone that answered a release: the end of the matter."""
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A record is in a territory, and why (A10)."""
+
+    territory_id: str
+    causes: Annotated[tuple[Cause, ...], Field(description="One or more; a pair can be linked by rule and by hand.")]
+    why: Annotated[
+        tuple[str, ...],
+        Field(
+            description="For a rule the leaves that held, ancestors' included, as `territory: leaf`; else a sentence."
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DealFacts:
+    """What a forecast needs to know of a deal, as the upstream said it."""
+
+    amount: Any = None
+    currency: Any = None
+    stage: Any = None
+    close_date: Any = None
+    created_at: Any = None
+    probability: Any = None
+    forecast_category: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where a record stands: its owner, its territories and why.
+
+    Topic: territory.assignments.v1, written by the assigner; null when the record is gone.
+    Key: `<org>/<object>/<id>`, and partitioned by it.
+    """
+
+    org_id: str
+    object: ObjectType
+    id: str
+    version: Annotated[int, Field(ge=1, description="Version of the record that this was decided from.")]
+    model_revision: Annotated[int, Field(ge=1, description="Revision of the model that this was decided from.")]
+    owner_id: str | None
+    links: Annotated[tuple[Link, ...], Field(description="In the order of A3; at most one for a deal.")]
+    cut: Annotated[tuple[str, ...], Field(description="Territories over max_territories_per_record (A3).")] = ()
+    runners_up: Annotated[tuple[str, ...], Field(description="A deal's candidates that were not chosen (A6).")] = ()
+    dropped: Annotated[
+        tuple[str, ...], Field(description="Manual links to territories that are not in the model (A11).")
+    ] = ()
+    unassigned: Annotated[str | None, Field(description="Why there is no link, for a deal.")] = None
+    deal: DealFacts | None = None
+    family: str = ""
+    event_id: str = ""
+    occurred_at: str = ""
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
+
+    @property
+    def territories(self) -> tuple[str, ...]:
+        """The linked territories, in order."""
+        return tuple(link.territory_id for link in self.links)
+
+
+SUMS = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What one partition of deals adds to one attainment: absolute, so that repeats are harmless.
+
+    Topic: territory.internal.partials.v1, written by the forecast aggregator for itself;
+    null when the partition adds nothing any more.
+    """
+
+    org_id: str
+    territory_id: str
+    period: str
+    user_id: str | None
+    source: int
+    """The partition of territory.assignments.v1 that it was summed from."""
+    model_revision: int
+    target: Decimal | None
+    """Said by one partition only, the attainment's home."""
+    sums: dict[str, Decimal]
+    deals: int
+    """How many deals are in any of the sums."""
+    deals_won: int
+    occurred_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSwept:
+    """A source has said all it has under a model; what it said under older ones is void.
+
+    Topic: territory.internal.partials.v1, sent to every partition.
+    """
+
+    org_id: str
+    source: int
+    model_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attainment:
+    """How a territory, or a user in a territory, stands in a period (F1 to F7).
+
+    Topic: territory.attainments.v1, written by the forecast aggregator; null when it is gone.
+    Key: `<org>/<territory>/<period>[/<user>]`. Amounts are in the organisation's currency;
+    null where there is no target.
+    """
+
+    org_id: str
+    territory_id: str
+    period: str
+    user_id: str | None
+    model_revision: int
+    target: Amount | None
+    won: Amount
+    pipeline: Amount
+    best_case: Amount
+    committed: Amount
+    weighted: Amount
+    won_by_others: Amount
+    deals_won: int
+    attainment_pct: Annotated[str | None, Field(description="Two decimals; null: no target (F6).")]
+    gap: Amount | None
+    shortage: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPiece:
+    """One piece of a model; it means nothing before the activation that follows it.
+
+    Topic: territory.model.v1, written by `territory apply` in one transaction with its
+    activation; null when the piece is removed. Key: `<org>/<kind>/<id>`.
+    """
+
+    org_id: str
+    kind: str
+    id: str
+    revision: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelActivated:
+    """From here on the organisation's pieces are one model, of this revision.
+
+    Topic: territory.model.v1. Key: `<org>/activation/model`.
+    """
+
+    org_id: str
+    revision: Annotated[int, Field(ge=1)]
+    pieces: Annotated[int, Field(ge=0, description="How many pieces the model has.")]
+    digest: Annotated[str, Field(description="SHA-256 over the pieces in key order.")]
+    activated_at: Annotated[str, Field(description="RFC 3339.")]
+
+
+ACTIVATION = ("activation", "model")
+"""Kind and id in the key of an activation."""
+
+OPEN_CATEGORIES: tuple[Category, ...] = ("pipeline", "best_case", "committed")

@@ -1,0 +1,108 @@
+"""What a stage is: a pure class that is told what happened and answers with effects, as data.
+
+`bytes -> decode -> event -> step -> (after, effects) -> send, await -> Redis -> commit`:
+the loop does everything but the step, so the same fold runs under Kafka, in a test with
+lists, and in a replay.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from territory.model import Model
+
+Models = Mapping[str, Model]
+"""The active model of each organisation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One decoded message of one of the stage's topics; no event means a tombstone."""
+
+    topic: str
+    key: str
+    event: Any
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to send.
+
+    Attributes:
+        value: The event; None is a tombstone.
+        route: A text that decides the partition, or the partition itself.
+    """
+
+    topic: str
+    key: str
+    value: object
+    route: str | int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a step wants done, in this order: messages sent and acknowledged, then the fold's
+    own state, then the changes of its store; only then are offsets committed.
+
+    `refused` holds messages that the fold can't take, with code and reason: dead letters.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    state: list[Message] = field(default_factory=list)
+    changes: list[Any] = field(default_factory=list)
+    refused: list[tuple[Incoming, str, str]] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Effects) -> None:
+        """Append another step's effects."""
+        self.messages += other.messages
+        self.state += other.state
+        self.changes += other.changes
+        self.refused += other.refused
+        self.outcomes += other.outcomes
+
+
+class Fold(Protocol):
+    """The memory and the decisions of one stage for one partition."""
+
+    def restore(self, message: Incoming) -> None:
+        """Take one message of the stage's own state into memory; no effects."""
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        """Hear that the memory is whole again.
+
+        Args:
+            models: The active models.
+            unknown: Organisations whose effects so far were not all made under the active
+                model; everything of theirs has to be said again by a sweep.
+        """
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        """Take one message and add what follows from it to the effects."""
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Add what was put off to the end of a turn, so that it is said once a turn."""
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        """Bring everything of one organisation under a new model, at most `limit` records a slice.
+
+        Steps may be applied between two slices.
+        """
+
+    def __len__(self) -> int:
+        """How many records are in memory."""
+
+
+def collapse(messages: Iterable[Message]) -> list[Message]:
+    """Return the last message of every topic, key and route, in the order of the last ones."""
+    last: dict[tuple[str, str, str | int], Message] = {}
+    for message in messages:
+        place = (message.topic, message.key, message.route)
+        last.pop(place, None)
+        last[place] = message
+    return list(last.values())

@@ -1,0 +1,279 @@
+"""A model: everything that an organisation decides, checked as a whole and ready to ask.
+
+A model is a value with a revision. It is accepted whole or refused whole, with every fault
+listed by its path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+from territory.codec import JSON, encode
+from territory.criteria import Criterion, parse
+from territory.documents import (
+    Document,
+    ObjectType,
+    Organisation,
+    PieceKey,
+    RuledObject,
+    Stage,
+    document_of,
+    pieces_of,
+    read_document,
+)
+from territory.errors import Fault, ModelRefused
+from territory.periods import FiscalCalendar
+from territory.trees import Tree, cycles_of
+from territory.values import FieldType
+
+
+@dataclass(frozen=True, slots=True)
+class TerritoryNode:
+    """One territory, with what is asked of it often already worked out."""
+
+    id: str
+    name: str
+    depth: int
+    priority: int
+    manager: str | None
+    effective_manager: str | None
+    """The territory's manager, else the nearest ancestor's that has one."""
+    members: frozenset[str]
+    """Its users and its manager."""
+    writable: bool
+    """Whether its permission is read_write_delete."""
+    rules: Mapping[RuledObject, Criterion]
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """The order in which links stay and are chosen: priority, depth, id (A3)."""
+        return (-self.priority, -self.depth, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One user of the organisation."""
+
+    id: str
+    name: str
+    role: str
+    active: bool
+    admin: bool
+
+
+TargetKey = tuple[str, str, str | None]
+"""Territory, period and, for a person's target, the user."""
+
+
+class Model:
+    """One revision of an organisation's model. Immutable by convention; build with `compile_model`."""
+
+    def __init__(self, document: Document, revision: int, rules: Mapping[tuple[str, RuledObject], Criterion]) -> None:
+        self.org_id = document.org
+        self.revision = revision
+        self.organisation: Organisation = document.organisation
+        self.calendar = FiscalCalendar(document.organisation.period, document.organisation.fiscal_year_start)
+        self.field_types: dict[ObjectType, dict[str, FieldType]] = document.fields
+        self.stages: dict[str, Stage] = document.stages
+        self.rates: dict[tuple[str, str], Decimal] = {(rate.source, rate.period): rate.rate for rate in document.rates}
+        self.people = {
+            user.id: Person(user.id, user.name or user.id, user.role, user.active, user.admin)
+            for user in document.users
+        }
+        self.roles = Tree({role.id: role.parent for role in document.roles})
+        self.tree = Tree({territory.id: territory.parent for territory in document.territories})
+        self.territories = self._nodes(document, rules)
+        self.targets: dict[TargetKey, Decimal] = {
+            (target.territory, target.period, target.user): target.amount for target in document.targets
+        }
+
+    def _nodes(
+        self, document: Document, rules: Mapping[tuple[str, RuledObject], Criterion]
+    ) -> dict[str, TerritoryNode]:
+        written = {territory.id: territory for territory in document.territories}
+        nodes: dict[str, TerritoryNode] = {}
+        for territory_id in self.tree:  # parents first
+            territory = written[territory_id]
+            parent = nodes.get(territory.parent) if territory.parent is not None else None
+            inherited = parent.effective_manager if parent is not None else None
+            people = territory.users if territory.manager is None else [*territory.users, territory.manager]
+            nodes[territory_id] = TerritoryNode(
+                id=territory_id,
+                name=territory.name or territory_id,
+                depth=self.tree.depth_of(territory_id),
+                priority=territory.priority,
+                manager=territory.manager,
+                effective_manager=territory.manager or inherited,
+                members=frozenset(people),
+                writable=territory.permission == "read_write_delete",
+                rules={kind: rules[territory_id, kind] for kind in territory.rules},
+            )
+        return nodes
+
+    @cached_property
+    def admins(self) -> frozenset[str]:
+        """Active administrators: they see and edit everything and have no sets of their own."""
+        return frozenset(person.id for person in self.people.values() if person.admin and person.active)
+
+    @cached_property
+    def seers(self) -> frozenset[str]:
+        """Users who have sets: active and no administrators (V7)."""
+        return frozenset(person.id for person in self.people.values() if person.active) - self.admins
+
+    @cached_property
+    def superiors(self) -> dict[str, frozenset[str]]:
+        """By role, the users of all roles strictly above it (V1)."""
+        holders: dict[str, set[str]] = {}
+        for person in self.people.values():
+            holders.setdefault(person.role, set()).add(person.id)
+        return {
+            role: frozenset(user for above in self.roles.ancestors_of(role) for user in holders.get(above, ()))
+            for role in self.roles
+        }
+
+    @property
+    def max_territories_per_record(self) -> int | None:
+        """The most links of an account, contact or lead; None for no limit (A3)."""
+        return self.organisation.settings.max_territories_per_record
+
+
+def compile_model(raw: JSON, revision: int) -> Model:
+    """Return the model that a document describes.
+
+    Raises: ModelRefused with every fault, in the order of their paths.
+    """
+    document, faults = read_document(raw)
+    rules: dict[tuple[str, RuledObject], Criterion] = {}
+    faults += [*_organisation_faults(document), *_tree_faults(document), *_forecast_faults(document)]
+    faults += _rule_faults(document, rules)
+    if faults:
+        raise ModelRefused(sorted(faults))
+    return Model(document, revision, rules)
+
+
+def assemble(org_id: str, revision: int, pieces: Mapping[PieceKey, JSON]) -> Model:
+    """Return the model that pieces from the model topic add up to. Raises: ModelRefused."""
+    return compile_model(document_of(org_id, pieces), revision)
+
+
+def digest_of(pieces: Mapping[PieceKey, JSON]) -> str:
+    """Return what an activation says of its pieces: equal exactly when all of them are there."""
+    digest = hashlib.sha256()
+    for key in sorted(pieces):
+        digest.update(encode([*key, pieces[key]]))
+    return digest.hexdigest()
+
+
+def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
+    """Return the pieces of a document that is valid. Raises: ModelRefused."""
+    compile_model(raw, 1)
+    return pieces_of(raw)  # type: ignore[arg-type]  # a valid document is a mapping
+
+
+# --- what the pieces mean together -----------------------------------------------------------
+
+
+def _repeated(ids: Iterable[object]) -> list[object]:
+    return [item for item, count in Counter(ids).items() if count > 1]
+
+
+def _missing(path: str, kind: str, found: str, known: Iterable[str]) -> Fault:
+    near = ", ".join(sorted(known)[:5]) or "none"
+    return Fault(path, f"unknown {kind} {found!r}; add it or correct the name (there are {near}, …)")
+
+
+def _organisation_faults(document: Document) -> Iterable[Fault]:
+    roles, users = document.known_ids.get("roles", set()), document.known_ids.get("users", set())
+    for name, pieces in (("roles", document.roles), ("users", document.users)):
+        for twice in _repeated(piece.id for piece in pieces):
+            yield Fault(f"{name}[{twice}]", "the id is used twice; ids are unique")
+    for role in document.roles:
+        if role.parent is not None and role.parent not in roles:
+            yield _missing(f"roles[{role.id}].parent", "role", role.parent, roles)
+    for cycle in cycles_of({role.id: role.parent for role in document.roles}):
+        yield Fault(f"roles[{cycle[0]}].parent", f"the role tree has a cycle: {' -> '.join([*cycle, cycle[0]])}")
+    for user in document.users:
+        if user.role not in roles:
+            yield _missing(f"users[{user.id}].role", "role", user.role, roles)
+    for rule in document.sharing:
+        named = {kind: value for kind, value in rule.to if value is not None}
+        if len(named) != 1:
+            yield Fault(
+                f"sharing[{rule.id}].to",
+                f"found {', '.join(named) or 'nothing'}, expected exactly one of user, role, role_and_below, "
+                "territory, territory_and_below",
+            )
+        for kind, value in named.items():
+            known = users if kind == "user" else roles if "role" in kind else document.known_ids["territories"]
+            if value not in known:
+                yield _missing(f"sharing[{rule.id}].to.{kind}", kind.split("_", 1)[0], value, known)
+    for twice in _repeated(rule.id for rule in document.sharing):
+        yield Fault(f"sharing[{twice}]", "the id is used twice; ids are unique")
+
+
+def _tree_faults(document: Document) -> Iterable[Fault]:
+    users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
+    for twice in _repeated(territory.id for territory in document.territories):
+        yield Fault(f"territories[{twice}]", "the id is used twice; ids are unique")
+    for territory in document.territories:
+        path = f"territories[{territory.id}]"
+        if territory.parent is not None and territory.parent not in territories:
+            yield _missing(f"{path}.parent", "territory", territory.parent, territories)
+        if territory.manager is not None and territory.manager not in users:
+            yield _missing(f"{path}.manager", "user", territory.manager, users)
+        for user in territory.users:
+            if user not in users:
+                yield _missing(f"{path}.users", "user", user, users)
+        for twice in _repeated(territory.users):
+            yield Fault(f"{path}.users", f"names {twice!r} twice")
+    for cycle in cycles_of({territory.id: territory.parent for territory in document.territories}):
+        yield Fault(
+            f"territories[{cycle[0]}].parent", f"the territory tree has a cycle: {' -> '.join([*cycle, cycle[0]])}"
+        )
+
+
+def _rule_faults(document: Document, rules: dict[tuple[str, RuledObject], Criterion]) -> Iterable[Fault]:
+    for territory in document.territories:
+        for kind, criteria in territory.rules.items():
+            path = f"territories[{territory.id}].rules.{kind}"
+            criterion, faults = parse(criteria, document.fields.get(kind, {}), path)
+            yield from faults
+            if criterion is not None:
+                rules[territory.id, kind] = criterion
+    for rule in document.sharing:
+        _, faults = parse(rule.criteria, document.fields.get(rule.object, {}), f"sharing[{rule.id}].criteria")
+        yield from faults
+
+
+def _forecast_faults(document: Document) -> Iterable[Fault]:
+    calendar = FiscalCalendar(document.organisation.period, document.organisation.fiscal_year_start)
+    users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
+
+    def period_faults(path: str, period: str) -> Iterable[Fault]:
+        if not calendar.is_period(period):
+            yield Fault(path, f"found {period!r}, expected a {calendar.kind} such as {calendar.example}")
+
+    for index, rate in enumerate(document.rates):
+        yield from period_faults(f"rates[{index}].period", rate.period)
+        if rate.source == document.organisation.currency:
+            yield Fault(f"rates[{index}].from", f"{rate.source} is the organisation's own currency; remove the rate")
+    for twice in _repeated((rate.source, rate.period) for rate in document.rates):
+        yield Fault("rates", f"{twice} has two rates; keep one")
+    for index, target in enumerate(document.targets):
+        path = f"targets[{index}]"
+        yield from period_faults(f"{path}.period", target.period)
+        if target.territory not in territories:
+            yield _missing(f"{path}.territory", "territory", target.territory, territories)
+        if target.user is not None and target.user not in users:
+            yield _missing(f"{path}.user", "user", target.user, users)
+    for twice in _repeated((target.territory, target.period, target.user) for target in document.targets):
+        yield Fault("targets", f"{twice} is set twice; a (territory, user, period) has one target")
+    for index, period in enumerate(document.frozen_periods):
+        yield from period_faults(f"frozen_periods[{index}]", period)
+    for twice in _repeated(document.frozen_periods):
+        yield Fault("frozen_periods", f"names {twice!r} twice")

@@ -1,0 +1,54 @@
+"""Exact sums: decimals that are never rounded on the way (F10)."""
+
+from __future__ import annotations
+
+import decimal
+from decimal import Decimal
+
+from territory.errors import AmountOutOfRange
+from territory.values import number_of
+
+ZERO = Decimal(0)
+
+# 30 digits before and 12 after the point (values.py), times a rate and a probability with
+# 12 decimals each, times as many deals as one will ever add: 120 digits never round.
+EXACT = decimal.Context(prec=120, rounding=decimal.ROUND_HALF_EVEN, traps=[decimal.Inexact, decimal.InvalidOperation])
+
+
+def amount_of(raw: object) -> Decimal | None:
+    """Return the exact amount that a JSON value stands for, None where it is unreadable."""
+    number = number_of(raw)
+    return None if number is None else Decimal(number)
+
+
+def add(left: Decimal, right: Decimal) -> Decimal:
+    """Return the exact sum. Raises: AmountOutOfRange rather than rounding."""
+    try:
+        return EXACT.add(left, right)
+    except decimal.Inexact as inexact:
+        raise AmountOutOfRange(f"the sum of {left} and {right} needs more than {EXACT.prec} digits") from inexact
+
+
+def times(left: Decimal, right: Decimal) -> Decimal:
+    """Return the exact product. Raises: AmountOutOfRange rather than rounding."""
+    try:
+        return EXACT.multiply(left, right)
+    except decimal.Inexact as inexact:
+        raise AmountOutOfRange(f"{left} times {right} needs more than {EXACT.prec} digits") from inexact
+
+
+def text_of(amount: Decimal) -> str:
+    """Return an amount as it goes on the wire: plain digits, no exponent, no trailing zeros."""
+    text = format(amount, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def percent_of(part: Decimal, whole: Decimal | None) -> str | None:
+    """Return part in per cent of whole with two decimals, half to even; None without a whole (F6)."""
+    if whole is None or whole == 0:
+        return None
+    context = decimal.Context(prec=120, rounding=decimal.ROUND_HALF_EVEN)
+    ratio = context.divide(context.multiply(part, Decimal(100)), whole)
+    return format(ratio.quantize(Decimal("0.01"), context=context), "f")

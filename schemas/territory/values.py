@@ -1,0 +1,145 @@
+"""How a field of a record is read: JSON in, a typed value or nothing out (C3, C6)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Literal, get_args
+
+FieldType = Literal["text", "number", "money", "date", "datetime", "boolean", "set", "geo"]
+FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
+
+Value = str | int | Decimal | date | datetime | bool | frozenset[str] | tuple[Decimal, Decimal]
+"""A typed value: what criteria compare. A missing field is `None`."""
+
+MAGNITUDE_MAX = Decimal(10) ** 30
+DECIMALS_MAX = 12
+TEXT_CHARACTERS_MAX = 64
+
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def folded(text: str) -> str:
+    """Return a text as criteria compare it: NFKC, case-folded, trimmed (C3).
+
+    Folding can make new compatibility sequences, hence the second normalisation.
+    """
+    if text.isascii():
+        return text.casefold().strip()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+def number_of(raw: object) -> int | Decimal | None:
+    """Return the exact number that a JSON value stands for, else None (C6).
+
+    A float stands for its shortest decimal text. Bounds: below 10^30 and at most 12 decimals.
+    """
+    kind = type(raw)
+    if kind is int:
+        number: int | Decimal = raw  # type: ignore[assignment]  # narrowed by `type`, which leaves bool out
+        return number if -MAGNITUDE_MAX < number < MAGNITUDE_MAX else None
+    if kind is float:
+        text = repr(raw)
+    elif kind is str:
+        text = raw.strip()  # type: ignore[attr-defined]  # narrowed by `type`
+    else:
+        return None
+    if len(text) > TEXT_CHARACTERS_MAX or not _NUMBER.fullmatch(text):
+        return None
+    exact = Decimal(text)
+    if not -MAGNITUDE_MAX < exact < MAGNITUDE_MAX:
+        return None
+    if exact == exact.to_integral_value():
+        return int(exact)
+    exponent = exact.normalize().as_tuple().exponent
+    return exact if isinstance(exponent, int) and -exponent <= DECIMALS_MAX else None
+
+
+def datetime_of(raw: object) -> datetime | None:
+    """Return the instant of an RFC 3339 text, or midnight UTC of a plain date; else None."""
+    if not isinstance(raw, str):
+        return None
+    text = raw.strip()
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if _DATE.fullmatch(text):
+        return instant.replace(tzinfo=UTC)
+    if instant.tzinfo is None or not _DATE.match(text):
+        return None
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def date_of(raw: object) -> date | None:
+    """Return the day of a `YYYY-MM-DD` text, or the UTC day of an RFC 3339 text; else None."""
+    instant = datetime_of(raw)
+    return None if instant is None else instant.date()
+
+
+def _text_of(raw: object) -> str | None:
+    return folded(raw) or None if isinstance(raw, str) else None
+
+
+def _boolean_of(raw: object) -> bool | None:
+    return raw if isinstance(raw, bool) else None
+
+
+def _set_of(raw: object) -> frozenset[str] | None:
+    if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
+        return None
+    return frozenset(folded(item) for item in raw if folded(item)) or None
+
+
+def _geo_of(raw: object) -> tuple[Decimal, Decimal] | None:
+    if not isinstance(raw, Mapping):
+        return None
+    lat, lon = number_of(raw.get("lat")), number_of(raw.get("lon"))
+    if lat is None or lon is None or not (-90 <= lat <= 90 and -180 <= lon <= 180):
+        return None
+    return Decimal(lat), Decimal(lon)
+
+
+_READERS = {
+    "text": _text_of,
+    "number": number_of,
+    "money": number_of,
+    "date": date_of,
+    "datetime": datetime_of,
+    "boolean": _boolean_of,
+    "set": _set_of,
+    "geo": _geo_of,
+}
+
+
+def is_blank(raw: object) -> bool:
+    """Whether a JSON value is an empty field rather than a value of some type (C3)."""
+    return raw is None or raw == [] or (isinstance(raw, str) and not raw.strip())
+
+
+def read_value(kind: FieldType, raw: object) -> Value | None:
+    """Return the typed value of one field, None where it is missing or of the wrong type (C6)."""
+    return _READERS[kind](raw)
+
+
+def read_fields(types: Mapping[str, FieldType], fields: Mapping[str, object]) -> tuple[dict[str, Value], int]:
+    """Return the typed values of the declared fields, and how many were of the wrong type (C6)."""
+    values: dict[str, Value] = {}
+    wrong = 0
+    for name, kind in types.items():
+        raw = fields.get(name)
+        if raw is None:
+            continue
+        value = _READERS[kind](raw)
+        if value is not None:
+            values[name] = value
+        elif not is_blank(raw):
+            wrong += 1
+    return values, wrong

@@ -1,0 +1,1 @@
+"""Keeps in Redis who sees what."""

@@ -1,0 +1,1 @@
+"""Who sees what: pure, no I/O, no clock."""

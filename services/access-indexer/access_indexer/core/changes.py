@@ -1,0 +1,44 @@
+"""What is to change in the index, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SetKind = Literal["visible", "editable"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetChange:
+    """One record id goes into, or out of, one user's set."""
+
+    org_id: str
+    kind: SetKind
+    user_id: str
+    object: str
+    record_id: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStands:
+    """Where a record stands; no version: it is gone."""
+
+    org_id: str
+    object: str
+    record_id: str
+    version: int | None
+    owner_id: str | None = None
+    territories: tuple[str, ...] = ()
+    model_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AdminsAre:
+    """Who the administrators of an organisation are."""
+
+    org_id: str
+    users: frozenset[str]
+
+
+IndexChange = SetChange | RecordStands | AdminsAre

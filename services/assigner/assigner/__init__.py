@@ -1,0 +1,1 @@
+"""Decides, live, which territories every record belongs to."""

@@ -1,0 +1,1 @@
+"""What the assigner decides: pure, no I/O, no clock."""

@@ -1,0 +1,232 @@
+"""Second stage: whole records become assignments, each beside its account (A1 to A11).
+
+Partitioned by family. A family is decided under one model at a time: a change of the model
+reaches it with the sweep, or with the first change of one of its records, whichever is first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from assigner.core.families import Family, Member
+from assigner.core.intake import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
+from assigner.core.links import Linker, Standing
+from territory import topics
+from territory.events import Assignment, DealFacts, Record, Released
+from territory.fold import Effects, Incoming, Message, Models
+from territory.keys import org_of, parse_record_key
+from territory.model import Model
+
+SHARED_STANDINGS_MAX = 100_000
+
+Origin = tuple[str, str]
+"""The id and the time of the event that a decision follows from; no time for a change of the model."""
+
+
+class Assigning:
+    """The families of one partition and where their members stand."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, dict[str, Family]] = {}
+        self._family_of: dict[str, str] = {}
+        self._linkers: dict[str, Linker] = {}
+        self._shared: dict[Standing, Standing] = {}
+
+    def __len__(self) -> int:
+        return len(self._family_of)
+
+    def restore(self, message: Incoming) -> None:
+        """Take a whole record as it was forwarded (territory.internal.families.v1)."""
+        if message.event is None:
+            self._let_go(message.key)
+        else:
+            self._put(message.event)
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        """Take it that what the active models decide has been said, but for unknown organisations."""
+        for org_id, families in self._families.items():
+            if org_id in models and org_id not in unknown:
+                linker = self._linker(models[org_id])
+                for family in families.values():
+                    family.linker = linker
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Nothing is put off."""
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        """Decide the territories of one record and of those that follow it.
+
+        The same record twice is said twice: the second is what a release asks for.
+        """
+        model = models.get(org_of(message.key))
+        linker = self._linker(model) if model is not None else None
+        if message.event is None:
+            self._remove(message, linker, effects)
+            return
+        record: Record = message.event
+        before = self._member(record.key)
+        if before is not None and record.order < before.record.order:
+            effects.outcomes["stale"] += 1
+            return
+        family, links_before = self._bring_up(record, linker, effects)
+        member = self._put(record)
+        if linker is None:
+            effects.outcomes["no_model"] += 1
+            return
+        origin = (record.event_id, record.occurred_at)
+        member.standing = self._share(family.decide(record, linker))
+        effects.messages.append(_said(member.record, member.standing, linker.model, origin))
+        effects.outcomes["decided"] += 1
+        if links_before is None or links_before != _territories(member.standing):
+            self._follow(family, record, linker, origin, effects)
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        """Decide all families of an organisation anew; say what changed."""
+        linker = self._linker(model)
+        effects, counted = Effects(), 0
+        for key in list(self._families.get(model.org_id, ())):
+            family = self._families.get(model.org_id, {}).get(key)
+            if family is None or family.linker is linker:
+                continue
+            self._bring(family, linker, effects)
+            counted += len(family)
+            if counted >= limit:
+                yield effects
+                effects, counted = Effects(), 0
+        yield effects
+
+    # --- families ----------------------------------------------------------------------------
+
+    def _family(self, key: str) -> Family | None:
+        family_key = self._family_of.get(key)
+        return None if family_key is None else self._families[org_of(key)][family_key]
+
+    def _member(self, key: str) -> Member | None:
+        family = self._family(key)
+        return None if family is None else family.member(key)
+
+    def _put(self, record: Record) -> Member:
+        key = record.key
+        if self._family_of.get(key, record.family) != record.family:
+            self._let_go(key)
+        self._family_of[key] = record.family
+        return self._families.setdefault(record.org_id, {}).setdefault(record.family, Family()).put(record)
+
+    def _let_go(self, key: str) -> Record | None:
+        family_key = self._family_of.pop(key, None)
+        if family_key is None:
+            return None
+        families = self._families[org_of(key)]
+        family = families[family_key]
+        record = family.remove(key)
+        if not len(family):
+            del families[family_key]
+        return record
+
+    def _linker(self, model: Model) -> Linker:
+        linker = self._linkers.get(model.org_id)
+        if linker is None or linker.model is not model:
+            linker = self._linkers[model.org_id] = Linker(model)
+        return linker
+
+    def _share(self, standing: Standing) -> Standing:
+        """Return an equal standing that is in memory already: most records share theirs with others."""
+        if len(self._shared) >= SHARED_STANDINGS_MAX:
+            self._shared.clear()
+        return self._shared.setdefault(standing, standing)
+
+    # --- decisions ---------------------------------------------------------------------------
+
+    def _bring_up(
+        self, record: Record, linker: Linker | None, effects: Effects
+    ) -> tuple[Family, tuple[str, ...] | None]:
+        """Return the record's family under the present model, and the record's links there so far."""
+        family = self._families.setdefault(record.org_id, {}).setdefault(record.family, Family())
+        if linker is None:
+            return family, None
+        self._bring(family, linker, effects)
+        member = family.member(record.key)
+        return family, _territories(member.standing) if member is not None else None
+
+    def _bring(self, family: Family, linker: Linker, effects: Effects) -> None:
+        """Decide a family under a model, unless it is, and say which of its members stand elsewhere now."""
+        if family.linker is linker:
+            self._settle(family)
+            return
+        if family.linker is not None:
+            self._settle(family)
+        known = family.linker is not None
+        family.linker = linker
+        origin = (f"model/{linker.model.org_id}/{linker.model.revision}", "")
+        for member in family:
+            before = member.standing
+            member.standing = self._share(family.decide(member.record, linker))
+            if not known or member.standing != before:
+                effects.messages.append(_said(member.record, member.standing, linker.model, origin))
+                effects.outcomes["redecided"] += 1
+
+    def _settle(self, family: Family) -> None:
+        """Work out the standings that a restore left open, under the model that they were said with."""
+        linker = family.linker
+        for member in family if linker is not None else ():
+            if member.standing is None and linker is not None:
+                member.standing = self._share(family.decide(member.record, linker))
+
+    def _follow(self, family: Family, head: Record, linker: Linker, origin: Origin, effects: Effects) -> None:
+        """Decide those that follow a record whose links have changed (A5, A6, A8)."""
+        for member in family.followers_of(head):
+            before = member.standing
+            member.standing = self._share(family.decide(member.record, linker))
+            if member.standing != before:
+                effects.messages.append(_said(member.record, member.standing, linker.model, origin))
+                effects.outcomes["followed"] += 1
+
+    def _remove(self, message: Incoming, linker: Linker | None, effects: Effects) -> None:
+        """Let go of a record that was deleted, or that moved to another family (A4, A8)."""
+        reason = message.headers.get(REASON)
+        family = self._family(message.key)
+        if family is not None:
+            if linker is not None:
+                self._bring(family, linker, effects)  # while the record is still there: what was said counted it
+            record = self._let_go(message.key)
+            if linker is not None and record is not None:
+                self._follow(family, record, linker, (f"gone/{message.key}", ""), effects)
+        if reason != MOVED:
+            effects.messages.append(Message(topics.ASSIGNMENTS.name, message.key, None, message.key))
+        if family is not None or reason is not None:
+            org_id, object_type, record_id = parse_record_key(message.key)
+            released = Released(org_id, object_type, record_id, again=reason == GONE_AGAIN)  # type: ignore[arg-type]  # our own key
+            home = int(message.headers[INTAKE_PARTITION])
+            effects.messages.append(Message(topics.RELEASES.name, released.key, released, home))
+        effects.outcomes["moved" if reason == MOVED else "gone"] += 1
+
+
+def _territories(standing: Standing | None) -> tuple[str, ...] | None:
+    return None if standing is None else tuple(link.territory_id for link in standing.links)
+
+
+def _said(record: Record, standing: Standing, model: Model, origin: Origin) -> Message:
+    event_id, occurred_at = origin
+    assignment = Assignment(
+        org_id=record.org_id,
+        object=record.object,
+        id=record.id,
+        version=record.version,
+        model_revision=model.revision,
+        owner_id=record.owner_id,
+        links=standing.links,
+        cut=standing.cut,
+        runners_up=standing.runners_up,
+        dropped=standing.dropped,
+        unassigned=standing.unassigned,
+        deal=_facts(record.fields) if record.object == "deal" else None,
+        family=record.family,
+        event_id=event_id,
+        occurred_at=occurred_at,
+    )
+    return Message(topics.ASSIGNMENTS.name, record.key, assignment, record.key)
+
+
+def _facts(fields: dict[str, Any]) -> DealFacts:
+    return DealFacts(*(fields.get(name) for name in DealFacts.__slots__))

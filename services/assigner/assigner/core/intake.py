@@ -1,0 +1,177 @@
+"""First stage: changes become whole records, each version once, and go to their family.
+
+Partitioned as the upstream keyed it, by record. It alone knows in which family a record is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from territory import topics
+from territory.events import LinkKind, Record, RecordChange, Released
+from territory.fold import Effects, Incoming, Message, Models
+from territory.keys import family_key
+from territory.model import Model
+
+REASON = "territory-reason"
+"""Header of a tombstone to a family: why the record is gone from it; absent for a plain delete."""
+MOVED = "moved"
+"""The record went to another family, which says where it stands."""
+GONE_AGAIN = "gone-again"
+"""The record was deleted, and this follows a release."""
+INTAKE_PARTITION = "territory-intake-partition"
+"""Header of a tombstone to a family: the partition that a release goes back to."""
+
+
+class Intake:
+    """The whole records of one partition of crm.records.v1."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._records: dict[str, Record] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def restore(self, message: Incoming) -> None:
+        """Take a record as it was left (territory.internal.records.v1)."""
+        if message.event is None:
+            self._records.pop(message.key, None)
+        else:
+            self._records[message.key] = message.event
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        """Intake does not depend on models."""
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Nothing is put off."""
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        """Intake does not depend on models."""
+        return iter(())
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        """Take one change, or the word that an old family has let go of a record."""
+        if isinstance(message.event, Released):
+            self._forward_again(message.event, effects)
+            return
+        change: RecordChange = message.event
+        before = self._records.get(change.key)
+        # A state is sent after the messages that it stands for: what is known was forwarded.
+        if _is_stale(change, before):
+            effects.outcomes["stale"] += 1
+            return
+        if _has_no_record(change, before):
+            effects.refused.append(
+                (message, "no_record", f"{change.op} of {change.key}, which is not there; publish the record first")
+            )
+            return
+        after = self._after(change, before)
+        self._records[change.key] = after
+        if before is not None and before.version and not before.deleted and before.family != after.family:
+            effects.messages.append(_tombstone(before, MOVED))
+        if after.version:
+            effects.messages.append(_forward(after))
+        effects.state.append(Message(topics.RECORD_STATES.name, change.key, after, self._partition))
+        effects.outcomes["accepted"] += 1
+
+    def _forward_again(self, released: Released, effects: Effects) -> None:
+        """Make the family that a record is in speak last, after one that held it has let go.
+
+        The old family may have been behind and said something stale, or that the record is
+        gone. A record that is deleted needs its tombstone said once more, no more than once.
+        """
+        effects.outcomes["released"] += 1
+        record = self._records.get(released.key)
+        if record is None or not record.version:
+            return
+        if not record.deleted:
+            effects.messages.append(_forward(record))
+        elif not released.again:
+            effects.messages.append(_tombstone(record, GONE_AGAIN))
+
+    def _after(self, change: RecordChange, before: Record | None) -> Record:
+        if change.op == "link":
+            return self._linked(change, before)
+        if change.op == "delete":
+            owner, account, contact, fields = None, None, None, {}
+            links: dict[str, LinkKind] = {}
+        elif change.op == "patch" and before is not None:
+            said = change.model_fields_set
+            owner = change.owner_id if "owner_id" in said else before.owner_id
+            account = change.account_id if "account_id" in said else before.account_id
+            contact = change.contact_id if "contact_id" in said else before.contact_id
+            merged = before.fields | change.fields
+            fields = {name: value for name, value in merged.items() if value is not None}
+            links = before.links
+        else:
+            owner, account, contact, fields = change.owner_id, change.account_id, change.contact_id, change.fields
+            links = before.links if before is not None else {}
+        deleted = change.op == "delete"
+        family = (
+            before.family
+            if deleted and before is not None
+            else family_key(change.org_id, change.object, change.id, account, contact)
+        )
+        return Record(
+            org_id=change.org_id,
+            object=change.object,
+            id=change.id,
+            version=change.version,
+            link_version=before.link_version if before is not None else 0,
+            deleted=deleted,
+            owner_id=owner,
+            account_id=account,
+            contact_id=contact,
+            fields=fields,
+            links=links,
+            family=family,
+            intake_partition=self._partition,
+            event_id=change.event_id,
+            occurred_at=change.occurred_at,
+        )
+
+    def _linked(self, change: RecordChange, before: Record | None) -> Record:
+        """Return the record with one link decided by hand; the later decision replaces the earlier (A4)."""
+        record = before or Record(
+            org_id=change.org_id, object=change.object, id=change.id, version=0, link_version=0, deleted=False,
+            owner_id=None, account_id=None, contact_id=None, fields={}, links={},
+            family=family_key(change.org_id, change.object, change.id, None, None),
+            intake_partition=self._partition, event_id=change.event_id, occurred_at=change.occurred_at,
+        )  # fmt: skip
+        links = {territory: kind for territory, kind in record.links.items() if territory != change.territory_id}
+        if change.kind != "none" and change.kind is not None and change.territory_id is not None:
+            links[change.territory_id] = change.kind
+        return replace(
+            record,
+            links=links,
+            link_version=change.version,
+            event_id=change.event_id,
+            occurred_at=change.occurred_at,
+        )
+
+
+def _is_stale(change: RecordChange, before: Record | None) -> bool:
+    if before is None:
+        return False
+    return change.version <= (before.link_version if change.op == "link" else before.version)
+
+
+def _has_no_record(change: RecordChange, before: Record | None) -> bool:
+    if change.op == "patch":
+        return before is None or before.deleted or not before.version
+    return change.op == "link" and before is not None and before.deleted
+
+
+def _forward(record: Record) -> Message:
+    if record.deleted:
+        return _tombstone(record, None)
+    return Message(topics.FAMILIES.name, record.key, record, record.family)
+
+
+def _tombstone(record: Record, reason: str | None) -> Message:
+    headers: tuple[tuple[str, str], ...] = ((INTAKE_PARTITION, str(record.intake_partition)),)
+    if reason is not None:
+        headers = ((REASON, reason), *headers)
+    return Message(topics.FAMILIES.name, record.key, None, record.family, headers)

@@ -1,0 +1,123 @@
+"""The links of one record, from the rules and from what people decided (A1 to A6, A10, A11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from assigner.core.matching import Matcher
+from territory.documents import RuledObject
+from territory.events import Cause, Link, Record
+from territory.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a record stands under a model, without the record's own data."""
+
+    links: tuple[Link, ...]
+    cut: tuple[str, ...] = ()
+    runners_up: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    unassigned: str | None = None
+
+
+class Linker:
+    """Decides links under one model. Pure: the same record and relatives give the same answer (A9)."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.matcher = Matcher(model)
+
+    def of_ruled(self, record: Record) -> Standing:
+        """Decide for an account or a lead: rules and its own manual links (A2, A3, A4, A7)."""
+        fields, _ = self.matcher.fields_of(record.object, record.fields)
+        kind: RuledObject = "account" if record.object == "account" else "lead"
+        causes: dict[str, list[tuple[Cause, tuple[str, ...]]]] = {}
+        for territory_id in self.matcher.matching(kind, fields):
+            if record.links.get(territory_id) != "exclude":
+                causes[territory_id] = [("rule", self.matcher.why(territory_id, kind, fields))]
+        return self._limited(record, causes)
+
+    def of_contact(self, contact: Record, account: Standing | None) -> Standing:
+        """Decide for a contact: its account's links and its own manual ones (A5)."""
+        causes: dict[str, list[tuple[Cause, tuple[str, ...]]]] = {}
+        for link in account.links if account is not None else ():
+            if contact.links.get(link.territory_id) != "exclude":
+                why = (f"inherited from account {contact.account_id}",)
+                causes[link.territory_id] = [("inherited", why)]
+        return self._limited(contact, causes)
+
+    def of_deal(self, deal: Record, contact: Standing | None, account: Standing | None) -> Standing:
+        """Decide for a deal: a manual link, else one of its contact's or account's territories (A6)."""
+        by_hand, dropped = self._by_hand(deal)
+        if by_hand:
+            first, *others = self._ranked(by_hand)
+            return Standing((Link(first, ("manual",), (_BY_HAND,)),), runners_up=tuple(others), dropped=dropped)
+        source, candidates = "contact", contact.links if contact is not None else ()
+        if not candidates:
+            source, candidates = "account", account.links if account is not None else ()
+        fields, _ = self.matcher.fields_of("deal", deal.fields)
+        kept = [
+            link.territory_id
+            for link in candidates
+            if deal.links.get(link.territory_id) != "exclude" and self._takes_deal(link.territory_id, fields)
+        ]
+        if not kept:
+            return Standing((), dropped=dropped, unassigned=_unassigned(deal, account, len(candidates), source))
+        first, *others = self._ranked(kept)
+        rule = self.model.territories[first].rules.get("deal")
+        named = deal.contact_id if source == "contact" else deal.account_id
+        why = [f"inherited from {source} {named}"]
+        if rule is not None:
+            why += [f"{first}: {leaf}" for leaf in rule.held(fields)]
+        return Standing((Link(first, ("inherited",), tuple(why)),), runners_up=tuple(others), dropped=dropped)
+
+    def _takes_deal(self, territory_id: str, fields: object) -> bool:
+        rule = self.model.territories[territory_id].rules.get("deal")
+        return rule is None or rule.holds(fields)  # type: ignore[arg-type]  # typed fields, from the matcher
+
+    def _by_hand(self, record: Record) -> tuple[list[str], tuple[str, ...]]:
+        """Return the territories assigned by hand that are in the model, and those that are not (A11)."""
+        if not record.links:
+            return [], ()
+        assigned = sorted(territory for territory, kind in record.links.items() if kind == "assign")
+        there = [territory for territory in assigned if territory in self.model.territories]
+        return there, tuple(territory for territory in assigned if territory not in self.model.territories)
+
+    def _limited(self, record: Record, causes: dict[str, list[tuple[Cause, tuple[str, ...]]]]) -> Standing:
+        by_hand, dropped = self._by_hand(record)
+        for territory_id in by_hand:
+            causes.setdefault(territory_id, []).append(("manual", (_BY_HAND,)))
+        order = self._ranked(causes, first=frozenset(by_hand)) if len(causes) > 1 else list(causes)
+        limit = self.model.max_territories_per_record
+        kept, cut = (order, []) if limit is None else (order[:limit], order[limit:])
+        links = tuple(
+            Link(
+                territory_id,
+                tuple(cause for cause, _ in causes[territory_id]),
+                tuple(line for _, lines in causes[territory_id] for line in lines),
+            )
+            for territory_id in kept
+        )
+        return Standing(links, cut=tuple(cut), dropped=dropped)
+
+    def _ranked(self, territory_ids: Iterable[str], first: frozenset[str] = frozenset()) -> list[str]:
+        """Order territories as A3 does: `first` ones, then priority, depth and id."""
+        territories = self.model.territories
+        return sorted(territory_ids, key=lambda territory: (territory not in first, territories[territory].rank))
+
+
+_BY_HAND = "assigned by hand"
+
+
+def _unassigned(deal: Record, account: Standing | None, candidates: int, source: str) -> str:
+    if candidates:
+        return (
+            f"none of the {candidates} territories of its {source} takes it: excluded, or their deal rules do not hold"
+        )
+    if deal.account_id is None:
+        return "it names no account"
+    if account is None:
+        return f"its account {deal.account_id} is not known"
+    return f"its account {deal.account_id} is in no territory"

@@ -1,0 +1,1 @@
+"""Keeps how each territory stands against its target."""

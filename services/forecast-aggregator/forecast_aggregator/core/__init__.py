@@ -1,0 +1,1 @@
+"""Sums against targets: pure, no I/O, no clock."""

@@ -1,0 +1,228 @@
+"""First step of the forecast: the deals of one partition become its partial sums (F1 to F4, F9, F10).
+
+Partials are absolute: saying one twice changes nothing. A partition says a partial whole
+when it changed, once a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from forecast_aggregator.core.cells import Cell, CellKey, Cells
+from forecast_aggregator.core.contribution import Contribution, LeftOut, contribution_of
+from territory import topics
+from territory.events import Assignment, Partial, SourceSwept
+from territory.fold import Effects, Incoming, Message, Models
+from territory.keys import attainment_key, org_of, parse_record_key, partial_key, partition_of
+from territory.model import Model, TargetKey
+
+
+@dataclass(frozen=True, slots=True)
+class DealLeftOut:
+    """A change of the list of deals that are in no sum; no reason: it is off the list."""
+
+    org_id: str
+    deal_id: str
+    why: LeftOut | None
+
+
+class _Deal:
+    __slots__ = ("assignment", "counted")
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.counted: Contribution | LeftOut | None = None
+
+
+class _Books:
+    """All that one organisation has in this partition."""
+
+    def __init__(self) -> None:
+        self.deals: dict[str, _Deal] = {}
+        self.cells = Cells()
+        self.targets: dict[TargetKey, Decimal] = {}
+        """Targets whose home is this partition, as last said."""
+        self.sweeping = False
+
+
+class Summing:
+    """The partial sums of one partition of territory.assignments.v1."""
+
+    def __init__(self, partition: int, partitions: int) -> None:
+        self._partition = partition
+        self._partitions = partitions
+        self._books: dict[str, _Books] = {}
+        self._unsaid: frozenset[str] = frozenset()
+        self._latest = ""
+
+    def __len__(self) -> int:
+        return sum(len(books.deals) for books in self._books.values())
+
+    def restore(self, message: Incoming) -> None:
+        """Take an assignment as it was said; only deals matter here."""
+        if not _is_deal(message.key):
+            return
+        deals = self._of(org_of(message.key)).deals
+        if message.event is None:
+            deals.pop(message.key, None)
+        elif (deal := deals.get(message.key)) is None or message.event.version >= deal.assignment.version:
+            deals[message.key] = _Deal(message.event)
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        """Count everything again; say nothing of it, but what is unknown by the next sweep."""
+        self._unsaid = unknown
+        unheard = Effects()
+        for org_id, books in self._books.items():
+            if org_id in models:
+                for deal in books.deals.values():
+                    self._recount(books, deal, models[org_id], unheard)
+        for org_id, model in models.items():
+            books = self._of(org_id)
+            books.targets = self._home_targets(model)
+            books.cells.dirty.clear()
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        """Take one assignment of a deal, or the word that the deal is gone."""
+        if not _is_deal(message.key):
+            return
+        org_id = org_of(message.key)
+        books = self._of(org_id)
+        deal = books.deals.get(message.key)
+        if message.event is None:
+            if deal is not None:
+                del books.deals[message.key]
+                self._count(books, deal, None, effects)
+            effects.outcomes["gone"] += 1
+            return
+        assignment: Assignment = message.event
+        if deal is None:
+            deal = books.deals[message.key] = _Deal(assignment)
+        elif assignment.version < deal.assignment.version:
+            effects.outcomes["stale"] += 1  # from a family that the deal has left
+            return
+        else:
+            deal.assignment = assignment
+        model = models.get(org_id)
+        if model is None:
+            effects.outcomes["no_model"] += 1
+            return
+        self._latest = max(self._latest, assignment.occurred_at)
+        self._recount(books, deal, model, effects)
+        effects.outcomes["counted"] += 1
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Say the partials that changed in this turn.
+
+        Those of an organisation in the middle of a sweep wait for its end: half of the deals
+        under one tree and half under another add up to nothing that anybody wants to see.
+        Nothing is lost if this worker dies meanwhile: until a sweep has ended its
+        organisation counts as unknown, and all of it is said again.
+        """
+        for org_id, books in self._books.items():
+            model = models.get(org_id)
+            if model is None or books.sweeping:
+                continue
+            for key in sorted(books.cells.dirty, key=_order):
+                effects.messages.append(self._partial(org_id, key, books, model))
+            books.cells.dirty.clear()
+        self._latest = ""
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        """Count an organisation's deals anew under a model, and say what changed at the end."""
+        books = self._of(model.org_id)
+        books.sweeping = True
+        keys = list(books.deals)
+        for start in range(0, len(keys), limit):
+            effects = Effects()
+            for key in keys[start : start + limit]:
+                deal = books.deals.get(key)
+                if deal is not None:
+                    self._recount(books, deal, model, effects)
+            yield effects
+        targets = self._home_targets(model)
+        books.cells.dirty |= {
+            key for key in targets.keys() | books.targets.keys() if targets.get(key) != books.targets.get(key)
+        }
+        books.targets = targets
+        books.sweeping = False
+        effects = Effects()
+        if model.org_id in self._unsaid:
+            books.cells.dirty |= books.cells.cells.keys() | targets.keys()
+            self._unsaid -= {model.org_id}
+            self.flush({model.org_id: model}, effects)
+            swept = SourceSwept(model.org_id, self._partition, model.revision)
+            effects.messages += [
+                Message(topics.PARTIALS.name, f"{model.org_id}#{self._partition}", swept, partition)
+                for partition in range(self._partitions)
+            ]
+            for deal in books.deals.values():
+                if isinstance(deal.counted, LeftOut):
+                    effects.changes.append(DealLeftOut(model.org_id, deal.assignment.id, deal.counted))
+        yield effects
+
+    def is_stray(self, org_id: str, deal_id: str) -> bool:
+        """Whether a deal on the list of those left out is this partition's and does not belong there."""
+        key = f"{org_id}/deal/{deal_id}"
+        if partition_of(key, self._partitions) != self._partition:
+            return False
+        deal = self._of(org_id).deals.get(key)
+        return deal is None or not isinstance(deal.counted, LeftOut)
+
+    # --- counting ----------------------------------------------------------------------------
+
+    def _of(self, org_id: str) -> _Books:
+        books = self._books.get(org_id)
+        if books is None:
+            books = self._books[org_id] = _Books()
+        return books
+
+    def _recount(self, books: _Books, deal: _Deal, model: Model, effects: Effects) -> None:
+        self._count(books, deal, contribution_of(deal.assignment, model), effects)
+
+    def _count(self, books: _Books, deal: _Deal, after: Contribution | LeftOut | None, effects: Effects) -> None:
+        before = deal.counted
+        if after == before:
+            return
+        deal.counted = after
+        if isinstance(before, Contribution):
+            books.cells.take(before)
+        if isinstance(after, Contribution):
+            books.cells.put(after)
+        if isinstance(after, LeftOut):
+            effects.changes.append(DealLeftOut(deal.assignment.org_id, deal.assignment.id, after))
+        elif isinstance(before, LeftOut):
+            effects.changes.append(DealLeftOut(deal.assignment.org_id, deal.assignment.id, None))
+
+    def _home_targets(self, model: Model) -> dict[TargetKey, Decimal]:
+        return {
+            key: amount
+            for key, amount in model.targets.items()
+            if partition_of(attainment_key(model.org_id, *key), self._partitions) == self._partition
+        }
+
+    def _partial(self, org_id: str, key: CellKey, books: _Books, model: Model) -> Message:
+        cell = books.cells.cells.get(key)
+        target = books.targets.get(key)
+        territory_id, period, user_id = key
+        place = attainment_key(org_id, territory_id, period, user_id)
+        partial: Partial | None = None
+        if cell is not None or target is not None:
+            cell = cell or Cell()
+            partial = Partial(
+                org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, source=self._partition,
+                model_revision=model.revision, target=target, sums=dict(cell.sums), deals=cell.deals,
+                deals_won=cell.deals_won, occurred_at=self._latest,
+            )  # fmt: skip
+        return Message(
+            topics.PARTIALS.name, partial_key(org_id, territory_id, period, user_id, self._partition), partial, place
+        )
+
+
+def _is_deal(key: str) -> bool:
+    return parse_record_key(key)[1] == "deal"
+
+
+def _order(key: CellKey) -> tuple[str, str, str]:
+    return (key[0], key[1], key[2] or "")

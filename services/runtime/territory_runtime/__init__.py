@@ -1,0 +1,1 @@
+"""What services share that does I/O; it knows no service."""

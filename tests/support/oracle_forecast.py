@@ -1,0 +1,223 @@
+"""The oracle's forecast: sums over deals, one by one, against targets (F1 to F10)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from .oracle_records import Record
+from .oracle_tree import Model, members_of, path_of
+from .oracle_values import EXACT, product, read_date, read_name, read_number, total
+
+OPEN_CATEGORIES = ("pipeline", "best_case", "committed")
+CATEGORIES = (*OPEN_CATEGORIES, "won", "omitted")
+
+PlacedDeal = tuple[Record, str | None]
+"""A deal and the one territory that it is in, or None."""
+
+RowKey = tuple[str, str, str | None]
+"""Territory, period, and a user or None."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A deal as it enters the sums; the amount is in the model's currency."""
+
+    territory: str
+    owner_id: str | None
+    period: str
+    category: str
+    amount: Decimal
+    probability: Decimal
+
+
+def period_of(day: date, period_kind: str, fiscal_year_start: int) -> str:
+    """Return the fiscal month or quarter of a day, such as `2017-03` or `2017-Q1`.
+
+    A fiscal year that does not start in January bears the number of the year in which it ends.
+    """
+    month = (day.month - fiscal_year_start) % 12 + 1
+    ends_next_year = fiscal_year_start > 1 and day.month >= fiscal_year_start
+    year = day.year + 1 if ends_next_year else day.year
+    if period_kind == "month":
+        return f"{year:04d}-{month:02d}"
+    return f"{year:04d}-Q{(month + 2) // 3}"
+
+
+def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | None:
+    """Return the deal as it counts, else why it is left out, else None for an omitted one.
+
+    Reasons in their order: `unassigned` (F2), `unknown_stage` (F1), `no_amount`, `no_close_date`,
+    `missing_rate` (F10).
+    """
+    if territory is None:
+        return "unassigned"
+    category = category_of(deal, model)
+    if category == "omitted":
+        return None
+    if category is None:
+        return "unknown_stage"
+    amount = read_number(deal.fields.get("amount"))
+    if amount is None:
+        return "no_amount"
+    closes = read_date(deal.fields.get("close_date"))
+    if closes is None:
+        return "no_close_date"
+    period = period_of(closes, model.get("period", "quarter"), model.get("fiscal_year_start", 1))
+    rate = _rate_of(deal, period, model)
+    if rate is None:
+        return "missing_rate"
+    return Counted(
+        territory=territory,
+        owner_id=deal.owner_id,
+        period=period,
+        category=category,
+        amount=product(amount, rate),
+        probability=probability_of(deal, model),
+    )
+
+
+def category_of(deal: Record, model: Model) -> str | None:
+    """Return the deal's own category if that is one, else its stage's, else None (F1)."""
+    own = read_name(deal.fields.get("forecast_category"))
+    if own in CATEGORIES:
+        return own
+    category: str | None = _stage_of(deal, model).get("category")
+    return category
+
+
+def probability_of(deal: Record, model: Model) -> Decimal:
+    """Return the deal's own probability if from 0 to 1, else its stage's, else 0 (F1)."""
+    own = read_number(deal.fields.get("probability"))
+    if own is not None and 0 <= own <= 1:
+        return own
+    return read_number(_stage_of(deal, model).get("probability")) or Decimal(0)
+
+
+def _stage_of(deal: Record, model: Model) -> dict[str, Any]:
+    stages: dict[str, dict[str, Any]] = model.get("stages") or {}
+    stage = read_name(deal.fields.get("stage"))
+    return stages.get(stage, {}) if stage is not None else {}
+
+
+def _rate_of(deal: Record, period: str, model: Model) -> Decimal | None:
+    """Return the rate to the model's currency in the close date's period (F10)."""
+    currency = read_name(deal.fields.get("currency"))
+    if currency is None or currency == model["currency"]:
+        return Decimal(1)
+    for rate in model.get("rates") or []:
+        if rate["from"] == currency and rate["period"] == period:
+            return _given(rate["rate"])
+    return None
+
+
+def left_out(deals: Iterable[PlacedDeal], model: Model) -> dict[str, str]:
+    """Return why each deal is in no sum that should be in one, by deal id (F2, F10)."""
+    verdicts = {deal.id: judge(deal, territory, model) for deal, territory in deals}
+    return {deal_id: verdict for deal_id, verdict in verdicts.items() if isinstance(verdict, str)}
+
+
+def attainments(deals: Iterable[PlacedDeal], model: Model) -> dict[RowKey, dict[str, Any]]:
+    """Return the rows of all territories and of all users, by territory, period, user or None."""
+    verdicts = [judge(deal, territory, model) for deal, territory in deals]
+    counted = [verdict for verdict in verdicts if isinstance(verdict, Counted)]
+    return {**_territory_rows(counted, model), **_user_rows(counted, model)}
+
+
+def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[str, Any]]:
+    """Give a row where a territory has a deal in it or below, or has a target (F1)."""
+    in_or_below: dict[RowKey, list[Counted]] = {}
+    for deal in counted:
+        for territory in path_of(model, deal.territory):
+            in_or_below.setdefault((territory, deal.period, None), []).append(deal)
+    targets = {key: amount for key, amount in _targets(model).items() if key[2] is None}
+    return {
+        key: _territory_row(in_or_below.get(key, []), targets.get(key), model)
+        for key in in_or_below.keys() | targets.keys()
+    }
+
+
+def _territory_row(
+    deals: Sequence[Counted], target: Decimal | None, model: Model
+) -> dict[str, Any]:
+    """Return one row from the deals of a territory and of all below it (F1, F3, F6, F7)."""
+    won = [deal for deal in deals if deal.category == "won"]
+    by_others = [deal for deal in won if deal.owner_id not in members_of(model, deal.territory)]
+    expected_parts = [
+        product(deal.amount, deal.probability) for deal in deals if deal.category in OPEN_CATEGORIES
+    ]
+    won_sum, pipeline_sum = _sum(won), _sum(_of_category(deals, "pipeline"))
+    return {
+        "target": target,
+        "won": won_sum,
+        "pipeline": pipeline_sum,
+        "best_case": _sum(_of_category(deals, "best_case")),
+        "committed": _sum(_of_category(deals, "committed")),
+        "weighted": total(expected_parts),
+        "won_by_others": _sum(by_others),
+        "deals_won": len(won),
+        "attainment_pct": attainment_pct(won_sum, target),
+        "gap": _still_missing(target, won_sum),
+        "shortage": _still_missing(target, won_sum, pipeline_sum),
+    }
+
+
+def _user_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[str, Any]]:
+    """Give a row where a user won a deal of the territory itself, or has a target (F4)."""
+    own: dict[RowKey, list[Counted]] = {}
+    for deal in counted:
+        if deal.category == "won" and deal.owner_id is not None:
+            own.setdefault((deal.territory, deal.period, deal.owner_id), []).append(deal)
+    targets = {key: amount for key, amount in _targets(model).items() if key[2] is not None}
+    return {
+        key: _user_row(own.get(key, []), targets.get(key)) for key in own.keys() | targets.keys()
+    }
+
+
+def _user_row(won: Sequence[Counted], target: Decimal | None) -> dict[str, Any]:
+    won_sum = _sum(won)
+    return {
+        "target": target,
+        "won": won_sum,
+        "deals_won": len(won),
+        "attainment_pct": attainment_pct(won_sum, target),
+    }
+
+
+def attainment_pct(won: Decimal, target: Decimal | None) -> str | None:
+    """Return won / target in percent, half-even to 2 decimals; None is "no target" (F6)."""
+    if target is None or target == 0:
+        return None
+    hundredths = round(Fraction(won) * 10_000 / Fraction(target))
+    return f"{EXACT.scaleb(Decimal(hundredths), -2):f}"
+
+
+def _still_missing(target: Decimal | None, *reached: Decimal) -> Decimal | None:
+    """Return max(0, target - what is reached), the gap or the shortage (F7)."""
+    if target is None:
+        return None
+    return max(Decimal(0), EXACT.subtract(target, total(reached)))
+
+
+def _targets(model: Model) -> dict[RowKey, Decimal]:
+    return {
+        (target["territory"], target["period"], target.get("user")): _given(target["amount"])
+        for target in model.get("targets") or []
+    }
+
+
+def _given(raw: Any) -> Decimal:
+    number = read_number(raw)
+    if number is None:
+        raise ValueError(f"{raw!r} is no amount or rate; the oracle takes valid models only")
+    return number
+
+
+def _of_category(deals: Iterable[Counted], category: str) -> list[Counted]:
+    return [deal for deal in deals if deal.category == category]
+
+
+def _sum(deals: Iterable[Counted]) -> Decimal:
+    return total(deal.amount for deal in deals)

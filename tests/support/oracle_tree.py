@@ -1,0 +1,45 @@
+"""The oracle's walk through a model: its lists by id, and its two trees upwards."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Model = Mapping[str, Any]
+"""A model document, as an administrator writes it."""
+
+
+def entries(model: Model, kind: str) -> dict[str, Mapping[str, Any]]:
+    """Return one kind of a model's entries (`territories`, `users`, `roles`) by their ids."""
+    return {entry["id"]: entry for entry in model.get(kind) or []}
+
+
+def ancestors_of(model: Model, kind: str, entry_id: str) -> list[str]:
+    """Return the ids above one entry of a tree, the parent first and the root last."""
+    tree = entries(model, kind)
+    above = []
+    parent = tree[entry_id].get("parent")
+    while parent is not None:
+        above.append(parent)
+        parent = tree[parent].get("parent")
+    return above
+
+
+def path_of(model: Model, territory: str) -> list[str]:
+    """Return a territory and all that are above it, itself first and the root last."""
+    return [territory, *ancestors_of(model, "territories", territory)]
+
+
+def members_of(model: Model, territory: str) -> set[str]:
+    """Return a territory's users and its manager (glossary)."""
+    entry = entries(model, "territories")[territory]
+    manager = entry.get("manager")
+    return set(entry.get("users") or []) | ({manager} if manager is not None else set())
+
+
+def effective_manager_of(model: Model, territory: str) -> str | None:
+    """Return the territory's manager, else the nearest ancestor's that has one (glossary)."""
+    territories = entries(model, "territories")
+    for step in path_of(model, territory):
+        manager: str | None = territories[step].get("manager")
+        if manager is not None:
+            return manager
+    return None

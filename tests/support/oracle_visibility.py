@@ -1,0 +1,91 @@
+"""The oracle's visibility: who sees a record, by which paths, at which level (V1 to V3, V7)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from .oracle_records import Record
+from .oracle_tree import (
+    Model,
+    ancestors_of,
+    effective_manager_of,
+    entries,
+    members_of,
+    path_of,
+)
+
+Level = Literal["read", "edit"]
+Path = tuple[str, Level]
+
+
+def viewers_of(record: Record, territories: Sequence[str], model: Model) -> dict[str, Level]:
+    """Return everyone who sees a live record, administrators included, with the level (V1, V3).
+
+    `territories` are those that hold the record. Of several paths the highest level counts.
+    """
+    levels: dict[str, Level] = {}
+    for user in entries(model, "users"):
+        by_path = {level for _path, level in paths_of(user, record, territories, model)}
+        if by_path:
+            levels[user] = "edit" if "edit" in by_path else "read"
+    return levels
+
+
+def admins_of(model: Model) -> set[str]:
+    """Return the active administrators, who see and edit everything (V1, V7)."""
+    return {user for user in entries(model, "users") if is_admin(user, model)}
+
+
+def is_admin(user: str, model: Model) -> bool:
+    """Return whether the user is an active administrator (V1, V7)."""
+    return is_active(user, model) and bool(entries(model, "users")[user].get("admin", False))
+
+
+def is_active(user: str, model: Model) -> bool:
+    """Return whether the model has the user and has not deactivated him (V7)."""
+    entry = entries(model, "users").get(user)
+    return entry is not None and bool(entry.get("active", True))
+
+
+def paths_of(user: str, record: Record, territories: Sequence[str], model: Model) -> set[Path]:
+    """Return every path by which a user sees a record, each with its level (V1, V3).
+
+    A path is named `owner`, `role`, `admin`, `manager:<holding territory>` or
+    `member:<holding territory>`.
+    """
+    if not is_active(user, model):
+        return set()
+    paths: set[Path] = set()
+    if user == record.owner_id:
+        paths.add(("owner", "edit"))
+    if _is_role_superior(user, record.owner_id, model):
+        paths.add(("role", "edit"))
+    if is_admin(user, model):
+        paths.add(("admin", "edit"))
+    for holding in territories:
+        paths |= _paths_by_territory(user, holding, model)
+    return paths
+
+
+def _is_role_superior(user: str, owner: str | None, model: Model) -> bool:
+    """Return whether the user's role is strictly above the owner's role (V1, V2)."""
+    users = entries(model, "users")
+    if owner is None or owner not in users:
+        return False
+    return users[user]["role"] in ancestors_of(model, "roles", users[owner]["role"])
+
+
+def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
+    """Return a user's paths by one territory that holds the record, and by those above it (V1).
+
+    Effective managers edit. A member has the level that the holding territory gives, also a member
+    of a territory above it (V3).
+    """
+    paths: set[Path] = set()
+    permission = entries(model, "territories")[holding].get("permission", "read_only")
+    for territory in path_of(model, holding):
+        if user == effective_manager_of(model, territory):
+            paths.add((f"manager:{holding}", "edit"))
+        if user in members_of(model, territory):
+            level: Level = "edit" if permission == "read_write_delete" else "read"
+            paths.add((f"member:{holding}", level))
+    return paths

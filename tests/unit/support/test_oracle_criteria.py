@@ -1,0 +1,255 @@
+"""The oracle's criteria against examples that were worked out by hand."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.oracle import criteria_holds, read
+
+from .oracle_examples import IN_CA, IN_US, MUCH, Document
+
+
+@pytest.mark.parametrize(
+    ("criteria", "holds"),
+    [
+        ({"all": [IN_US, IN_CA]}, True),
+        ({"all": [IN_US, {"field": "state", "eq": "NY"}]}, False),
+        ({"all": []}, True),
+        ({"any": [{"field": "state", "eq": "NY"}, IN_US]}, True),
+        ({"any": [{"field": "state", "eq": "NY"}, {"field": "state", "eq": "WA"}]}, False),
+        ({"any": []}, False),
+        ({"not": IN_US}, False),
+        ({"not": {"any": [{"not": IN_US}, {"not": IN_CA}]}}, True),
+        ({"field": "all", "eq": "x"}, True),
+    ],
+)
+def test_trees(criteria: Document, holds: bool) -> None:
+    """A criteria tree is `all`, `any`, `not` over leaves (C1)."""
+    fields = {"country": "US", "state": "CA", "all": "x"}
+    assert criteria_holds(criteria, fields, dict.fromkeys(fields, "text")) is holds
+
+
+@pytest.mark.parametrize(
+    ("leaf", "holds"),
+    [
+        ({"ne": "Software"}, True),
+        ({"not_in": ["Software"]}, True),
+        ({"not_contains": "soft"}, True),
+        ({"not_starts_with": "soft"}, True),
+        ({"is_empty": True}, True),
+        ({"eq": "Software"}, False),
+        ({"in": ["Software"]}, False),
+        ({"contains": "soft"}, False),
+        ({"starts_with": "soft"}, False),
+        ({"ends_with": "ware"}, False),
+        ({"is_not_empty": True}, False),
+    ],
+)
+@pytest.mark.parametrize("fields", [{}, {"industry": None}, {"industry": ""}, {"industry": " \t"}])
+def test_missing_text(fields: Document, leaf: Document, holds: bool) -> None:
+    """A missing or blank text satisfies the negative operators and `is_empty` only (C2, C3)."""
+    assert criteria_holds({"field": "industry", **leaf}, fields, {"industry": "text"}) is holds
+
+
+@pytest.mark.parametrize(
+    ("leaf", "holds"),
+    [
+        ({"ne": 5}, True),
+        ({"not_in": [5]}, True),
+        ({"not_between": [1, 9]}, True),
+        ({"is_empty": True}, True),
+        ({"lt": 5}, False),
+        ({"le": 5}, False),
+        ({"gt": 5}, False),
+        ({"ge": 5}, False),
+        ({"between": [1, 9]}, False),
+    ],
+)
+def test_missing_number(leaf: Document, holds: bool) -> None:
+    """A missing number is neither below nor above anything: `lt` does not negate `ge` (C2)."""
+    assert criteria_holds({"field": "n", **leaf}, {}, {"n": "number"}) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "operand", "equal"),
+    [
+        ("  Software ", "software", True),
+        ("STRASSE", "straße", True),
+        ("\uff21cme", "acme", True),  # a full-width A
+        ("ﬁnance", "FINANCE", True),  # a ligature
+        ("\u00a0Acme\u00a0", "acme", True),  # no-break spaces
+        ("Cafe\u0301", "Café", True),  # a composed and a decomposed accent
+        ("Cafe", "Café", False),
+        ("soft ware", "software", False),
+    ],
+)
+def test_text_compares(text: str, operand: str, equal: bool) -> None:
+    """Text compares trimmed and case-folded, after NFKC; accents count (C3)."""
+    leaf = {"field": "name", "eq": operand}
+    assert criteria_holds(leaf, {"name": text}, {"name": "text"}) is equal
+
+
+@pytest.mark.parametrize(
+    ("leaf", "holds"),
+    [
+        ({"eq": "gtx pro"}, True),
+        ({"ne": "gtx pro"}, False),
+        ({"in": ["MG", " gtx PRO "]}, True),
+        ({"in": []}, False),
+        ({"not_in": ["MG", "gtx"]}, True),
+        ({"contains": "X P"}, True),
+        ({"contains": "xp"}, False),
+        ({"not_contains": "x p"}, False),
+        ({"starts_with": "Gtx"}, True),
+        ({"starts_with": "pro"}, False),
+        ({"not_starts_with": "pro"}, True),
+        ({"ends_with": "pro "}, True),
+        ({"ends_with": "gtx"}, False),
+        ({"is_empty": True}, False),
+        ({"is_not_empty": True}, True),
+    ],
+)
+def test_text_operators(leaf: Document, holds: bool) -> None:
+    """Equality, text and emptiness operators on a text (C4)."""
+    criteria = {"field": "product", **leaf}
+    assert criteria_holds(criteria, {"product": "GTX Pro"}, {"product": "text"}) is holds
+
+
+@pytest.mark.parametrize(
+    ("leaf", "holds"),
+    [
+        ({"eq": "10.5"}, True),
+        ({"in": [1, 10.50]}, True),
+        ({"lt": 10.5}, False),
+        ({"lt": 10.6}, True),
+        ({"le": 10.5}, True),
+        ({"gt": 10.5}, False),
+        ({"gt": 10}, True),
+        ({"ge": 10.5}, True),
+        ({"ge": 11}, False),
+        ({"between": [10.5, 11]}, True),
+        ({"between": [10, 10.5]}, True),
+        ({"between": [11, 10]}, False),
+        ({"not_between": [10.5, 11]}, False),
+        ({"not_between": [11, 12]}, True),
+    ],
+)
+@pytest.mark.parametrize("value", ["10.50", 10.5])
+def test_number_operators(value: object, leaf: Document, holds: bool) -> None:
+    """Order operators on money, both bounds of a range included (C4)."""
+    assert criteria_holds({"field": "n", **leaf}, {"n": value}, {"n": "money"}) is holds
+
+
+@pytest.mark.parametrize(
+    ("field_type", "value", "leaf", "holds"),
+    [
+        ("date", "2017-03-01", {"eq": "2017-03-01"}, True),
+        ("date", "2017-03-01", {"ge": "2017-03-01"}, True),
+        ("date", "2017-03-01", {"lt": "2017-03-01"}, False),
+        ("date", "2017-02-28", {"between": ["2017-02-28", "2017-03-01"]}, True),
+        ("date", "2017-03-01T01:30:00+02:00", {"eq": "2017-02-28"}, True),
+        ("datetime", "2017-03-01", {"eq": "2017-03-01T02:00:00+02:00"}, True),
+        ("datetime", "2017-03-01T00:00:00.5Z", {"gt": "2017-03-01"}, True),
+        ("boolean", True, {"eq": True}, True),
+        ("boolean", False, {"ne": True}, True),
+        ("boolean", False, {"in": [True, False]}, True),
+        ("set", ["a"], {"is_not_empty": True}, True),
+        ("set", [], {"is_empty": True}, True),
+        ("geo", {"lat": 52.5, "lon": 13.4}, {"is_not_empty": True}, True),
+        ("geo", {"lat": 92.5, "lon": 13.4}, {"is_empty": True}, True),
+    ],
+)
+def test_operators_of_other_types(
+    field_type: str, value: object, leaf: Document, holds: bool
+) -> None:
+    """Dates, instants, booleans, sets and places take the operators of their types (C4, C5)."""
+    assert criteria_holds({"field": "f", **leaf}, {"f": value}, {"f": field_type}) is holds
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        {"field": "revenue", "eq": "much"},
+        {"field": "revenue", "like": 5},
+        {"field": "revenue", "is_empty": "yes"},
+    ],
+)
+def test_invalid_leaf(leaf: Document) -> None:
+    """The oracle takes valid models: a wrong operand or operator is loud, never false (C5)."""
+    with pytest.raises(ValueError, match=r"oracle|expected true"):
+        criteria_holds(leaf, {"revenue": 5}, {"revenue": "money"})
+
+
+def test_undeclared_field() -> None:
+    """A rule can't name a field without a declared type (C5)."""
+    with pytest.raises(KeyError):
+        criteria_holds(IN_US, {"country": "US"}, {"state": "text"})
+
+
+@pytest.mark.parametrize(
+    ("field_type", "raw", "value"),
+    [
+        ("number", "12", Decimal(12)),
+        ("number", " 12.50 ", Decimal("12.5")),
+        ("money", "1e3", Decimal(1000)),
+        ("money", "-.5", Decimal("-0.5")),
+        ("money", 0.1, Decimal("0.1")),
+        (
+            "number",
+            "12345678901234567890.123456789012",
+            Decimal("12345678901234567890.123456789012"),
+        ),
+        ("number", "0.1230000000000000", Decimal("0.123")),
+        ("number", "0.1234567890123", None),  # 13 decimals
+        ("number", "999999999999999999999999999999", Decimal("999999999999999999999999999999")),
+        ("number", "1e30", None),
+        ("number", "-1e30", None),
+        ("number", "1e999999999999999999999", None),
+        ("number", float("inf"), None),
+        ("number", "NaN", None),
+        ("number", "Infinity", None),
+        ("number", "1_000", None),
+        ("number", "1,000", None),
+        ("number", "twelve", None),
+        ("number", "", None),
+        ("number", True, None),
+        ("number", [12], None),
+        ("text", 12, None),
+        ("text", True, None),
+        ("text", "12", "12"),
+        ("date", "2017-02-29", None),
+        ("date", "01.03.2017", None),
+        ("date", 20170301, None),
+        ("date", " 2017-03-01 ", date(2017, 3, 1)),
+        ("date", "2017-03-01T10:00:00", None),  # an instant without a zone
+        ("datetime", "2017-03-01T10:00:00", None),
+        ("boolean", "true", None),
+        ("boolean", 1, None),
+        ("set", "a", None),
+        ("set", ["a", 1], None),
+        ("geo", {"lat": 52.5}, None),
+        ("geo", "52.5,13.4", None),
+    ],
+)
+def test_reading(field_type: str, raw: object, value: object) -> None:
+    """A text that reads as a number is that number; any other wrong type is missing (C6)."""
+    assert read(field_type, raw) == value
+
+
+@given(
+    raw=st.none() | st.text(max_size=4) | st.integers(-5, 5) | st.booleans(),
+    operand=st.integers(-5, 5),
+    pair=st.sampled_from([("eq", "ne"), ("in", "not_in"), ("between", "not_between")]),
+)
+@MUCH
+def test_negative_operators_negate(raw: object, operand: int, pair: tuple[str, str]) -> None:
+    """Every negative operator is exactly the negation of its positive one (C2)."""
+    whole = {"eq": operand, "in": [operand, 0], "between": [operand, 3]}[pair[0]]
+    positive, negative = (
+        criteria_holds({"field": "n", operator: whole}, {"n": raw}, {"n": "number"})
+        for operator in pair
+    )
+    assert positive is not negative

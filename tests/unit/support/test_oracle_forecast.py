@@ -1,0 +1,368 @@
+"""The oracle's forecast against examples worked out by hand, and two properties."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.oracle import attainment_pct, period_of
+
+from .oracle_examples import (
+    MUCH,
+    PARENT,
+    STAGES,
+    SUM_TREE,
+    Document,
+    deal,
+    link,
+    model,
+    outcome,
+    row,
+    sums,
+)
+
+
+def test_roll_up_of_all_categories() -> None:
+    """A row sums its own deals and its children's rows, category by category (F1)."""
+    state = sums(
+        deal("D1", "leaf", "100.10"),
+        deal("D2", "left", "20"),
+        deal("D3", "right", 3.3),
+        deal("D4", "leaf", "50", "Prospecting"),
+        deal("D5", "leaf", "40", "Engaging"),
+        deal("D6", "right", "30", "Signing"),
+        deal("D7", "left", "999", "Lost"),
+        deal("D8", "leaf", "7", close_date="2017-04-01"),
+        targets=[{"territory": "left", "period": "2017-Q1", "amount": "200"}],
+    )
+    leaf = {
+        "target": None,
+        "won": Decimal("100.10"),
+        "pipeline": Decimal(50),
+        "best_case": Decimal(40),
+        "committed": Decimal(0),
+        "weighted": Decimal(21),  # 50 at 0.1 and 40 at 0.4
+        "won_by_others": Decimal(0),
+        "deals_won": 1,
+        "attainment_pct": None,
+        "gap": None,
+        "shortage": None,
+    }
+    left = {
+        **leaf,
+        "target": Decimal(200),
+        "won": Decimal("120.10"),
+        "won_by_others": Decimal(20),  # rita is no member of left itself
+        "deals_won": 2,
+        "attainment_pct": "60.05",
+        "gap": Decimal("79.90"),
+        "shortage": Decimal("29.90"),
+    }
+    root = {
+        **leaf,
+        "won": Decimal("123.40"),
+        "committed": Decimal(30),
+        "weighted": Decimal(48),  # 21 and 30 at 0.9
+        "won_by_others": Decimal("23.30"),
+        "deals_won": 3,
+    }
+    assert row(state, "leaf") == leaf
+    assert row(state, "left") == left
+    assert row(state, "root") == root
+    assert {key[1:3] for key in state.attainments if key[3] is None} == {
+        (territory, period)
+        for territory, periods in {
+            "leaf": ["2017-Q1", "2017-Q2"],
+            "left": ["2017-Q1", "2017-Q2"],
+            "right": ["2017-Q1"],
+            "root": ["2017-Q1", "2017-Q2"],
+        }.items()
+        for period in periods
+    }
+    assert state.left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "category", "weighted"),
+    [
+        ({}, "pipeline", "10"),
+        ({"forecast_category": "committed"}, "committed", "10"),
+        ({"forecast_category": "hopeful"}, "pipeline", "10"),
+        ({"forecast_category": 3}, "pipeline", "10"),
+        ({"probability": "0.25"}, "pipeline", "25"),
+        ({"probability": 1.5}, "pipeline", "10"),
+        ({"probability": 0}, "pipeline", "0"),
+        ({"forecast_category": "best_case", "stage": "Unheard of"}, "best_case", "0"),
+        ({"forecast_category": "won", "probability": "0.5"}, "won", "0"),
+    ],
+)
+def test_category_and_probability(fields: Document, category: str, weighted: str) -> None:
+    """A deal may override its stage's category and probability (F1)."""
+    changes = deal("D", "leaf", "100", "Prospecting")
+    changes[0]["fields"].update(fields)
+    found = row(sums(changes), "leaf")
+    categories = ("won", "pipeline", "best_case", "committed")
+    assert {each: found[each] for each in categories if found[each]} == {category: Decimal(100)}
+    assert found["weighted"] == Decimal(weighted)
+
+
+def test_left_out() -> None:
+    """Deals without a territory, stage, amount or close date are listed, omitted ones not (F2)."""
+    state = sums(
+        deal("no-territory", None),
+        deal("no-territory-lost", None, stage="Lost"),
+        deal("no-territory-no-stage", None, stage="?"),
+        deal("lost", "leaf", None, "Lost"),
+        deal("lost-by-override", "leaf", None, "?", forecast_category="omitted"),
+        deal("no-stage", "leaf", None, "?"),
+        deal("no-amount", "leaf", "much", close_date="soon"),
+        deal("no-date", "leaf", currency="EUR", close_date="soon"),
+        deal("no-rate", "leaf", currency="EUR"),
+        deal("counts", "leaf", "0"),
+    )
+    assert state.left_out == {
+        ("acme", "no-territory"): "unassigned",
+        ("acme", "no-territory-lost"): "unassigned",
+        ("acme", "no-territory-no-stage"): "unassigned",
+        ("acme", "no-stage"): "unknown_stage",
+        ("acme", "no-amount"): "no_amount",
+        ("acme", "no-date"): "no_close_date",
+        ("acme", "no-rate"): "missing_rate",
+    }
+    assert set(state.attainments) == {
+        ("acme", "leaf", "2017-Q1", None),
+        ("acme", "leaf", "2017-Q1", "rita"),
+        ("acme", "left", "2017-Q1", None),
+        ("acme", "root", "2017-Q1", None),
+    }
+    assert row(state, "root")["won"] == 0
+
+
+def test_won_by_others() -> None:
+    """Credit goes to the deal's territory; what non-members won there is shown apart (F3)."""
+    state = sums(
+        deal("D1", "leaf", "1", owner="rita"),
+        deal("D2", "leaf", "2", owner="vera"),  # a member of left, not of leaf
+        deal("D3", "left", "4", owner="vera"),  # the manager is a member
+        deal("D4", "right", "8", owner=None),
+        deal("D5", "right", "16", "Signing", owner="rita"),  # not won
+    )
+    shown = {each: (row(state, each)["won"], row(state, each)["won_by_others"]) for each in PARENT}
+    assert shown == {"leaf": (3, 2), "left": (7, 2), "right": (8, 8), "root": (15, 10)}
+
+
+def test_user_rows() -> None:
+    """A user's row sums his own won deals of the territory itself, against his target (F4)."""
+    state = sums(
+        deal("D1", "leaf", "10"),
+        deal("D2", "leaf", "20"),
+        deal("D3", "left", "40"),
+        deal("D4", "leaf", "80", "Signing"),
+        deal("D5", "leaf", "160", owner="vera"),
+        targets=[
+            {"territory": "leaf", "user": "rita", "period": "2017-Q1", "amount": "90"},
+            {"territory": "right", "user": "emma", "period": "2017-Q2", "amount": "5"},
+        ],
+    )
+    users = {key[1:]: dict(found) for key, found in state.attainments.items() if key[3] is not None}
+    empty = {"target": None, "attainment_pct": None, "deals_won": 1}
+    assert users == {
+        ("leaf", "2017-Q1", "rita"): {
+            "target": Decimal(90),
+            "won": Decimal(30),
+            "deals_won": 2,
+            "attainment_pct": "33.33",
+        },
+        ("left", "2017-Q1", "rita"): {**empty, "won": Decimal(40)},
+        ("leaf", "2017-Q1", "vera"): {**empty, "won": Decimal(160)},
+        ("right", "2017-Q2", "emma"): {
+            "target": Decimal(5),
+            "won": Decimal(0),
+            "deals_won": 0,
+            "attainment_pct": "0.00",
+        },
+    }
+    assert ("acme", "right", "2017-Q2", None) not in state.attainments
+
+
+@pytest.mark.parametrize(
+    ("won", "target", "shown"),
+    [
+        ("50", "200", "25.00"),
+        ("200", "200", "100.00"),
+        ("1", "3", "33.33"),
+        ("2", "3", "66.67"),
+        ("0.00125", "10", "0.01"),  # 0.0125 %
+        ("0.0005", "10", "0.00"),  # 0.005 %: half to even
+        ("0.0015", "10", "0.02"),  # 0.015 %: half to even
+        ("1e29", "0.000000000001", "1" + "0" * 43 + ".00"),
+        ("50", "0", None),
+        ("50", None, None),
+    ],
+)
+def test_attainment_pct(won: str, target: str | None, shown: str | None) -> None:
+    """Won by target in percent; without a target, or with 0, there is none (F6)."""
+    assert attainment_pct(Decimal(won), None if target is None else Decimal(target)) == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "gap", "shortage"),
+    [
+        ("500", "400", "350"),
+        ("130", "30", "0"),
+        ("100", "0", "0"),
+        ("60", "0", "0"),
+        ("0", "0", "0"),
+    ],
+)
+def test_gap_and_shortage(target: str, gap: str, shortage: str) -> None:
+    """The gap is what is not won yet, the shortage what the pipeline does not fill either (F7)."""
+    state = sums(
+        deal("D1", "leaf", "100"),
+        deal("D2", "leaf", "50", "Prospecting"),
+        deal("D3", "leaf", "1000", "Engaging"),
+        targets=[{"territory": "leaf", "period": "2017-Q1", "amount": target}],
+    )
+    found = row(state, "leaf")
+    assert (found["gap"], found["shortage"]) == (Decimal(gap), Decimal(shortage))
+
+
+def test_moved_deal() -> None:
+    """A deal that moves takes its whole amount along; nothing changes above both places (F9)."""
+    before = sums(deal("D", "leaf"), deal("E", "right", "1"))
+    moved = [link("deal", "D", "leaf", "none", 2), link("deal", "D", "right", "assign", 3)]
+    after = sums(deal("D", "leaf"), deal("E", "right", "1"), moved)
+    assert [row(before, each)["won"] for each in ("leaf", "left", "right", "root")] == [
+        100,
+        100,
+        1,
+        101,
+    ]
+    assert [row(after, each)["won"] for each in ("right", "root")] == [101, 101]
+    assert ("acme", "leaf", "2017-Q1", None) not in after.attainments
+
+
+def test_moved_territory() -> None:
+    """A territory that moves takes its sums along (F9)."""
+    moved = [{**each, "parent": "right"} if each["id"] == "leaf" else each for each in SUM_TREE]
+    state = outcome(model(moved), *deal("D", "leaf"))
+    assert {key[1] for key in state.attainments if key[3] is None} == {"leaf", "right", "root"}
+
+
+def test_exact_sums_and_currencies() -> None:
+    """Sums are exact; other currencies convert by the rate of the close date's period (F10)."""
+    rates = [
+        {"from": "EUR", "period": "2017-Q1", "rate": "1.08"},
+        {"from": "EUR", "period": "2017-Q2", "rate": 1.1},
+        {"from": "GBP", "period": "2017-Q2", "rate": "1.3"},
+    ]
+    state = sums(
+        deal("D1", "leaf", 0.1),
+        deal("D2", "leaf", 0.2),
+        deal("D3", "leaf", "99999999999999999999999999999.000000000001"),
+        deal("D4", "leaf", "0.3", currency="EUR"),
+        deal("D5", "leaf", "10", currency="EUR", close_date="2017-06-30"),
+        deal("D6", "leaf", "10", currency="GBP"),
+        deal("D7", "leaf", "0.01", currency="USD"),
+        rates=rates,
+    )
+    assert row(state, "root")["won"] == Decimal("99999999999999999999999999999.634000000001")
+    assert row(state, "root", "2017-Q2")["won"] == Decimal(11)
+    assert state.left_out == {("acme", "D6"): "missing_rate"}
+
+
+@pytest.mark.parametrize(
+    ("day", "kind", "start", "period"),
+    [
+        (date(2017, 3, 31), "quarter", 1, "2017-Q1"),
+        (date(2017, 4, 1), "quarter", 1, "2017-Q2"),
+        (date(2017, 12, 31), "month", 1, "2017-12"),
+        (date(2016, 4, 15), "quarter", 4, "2017-Q1"),
+        (date(2016, 4, 15), "month", 4, "2017-01"),
+        (date(2017, 3, 31), "quarter", 4, "2017-Q4"),
+        (date(2017, 3, 31), "month", 4, "2017-12"),
+        (date(2016, 12, 1), "month", 12, "2017-01"),
+        (date(2017, 1, 1), "month", 12, "2017-02"),
+        (date(2017, 1, 31), "quarter", 2, "2017-Q4"),
+        (date(2017, 2, 1), "quarter", 2, "2018-Q1"),
+    ],
+)
+def test_periods(day: date, kind: str, start: int, period: str) -> None:
+    """A fiscal year that does not start in January bears the year in which it ends (glossary)."""
+    assert period_of(day, kind, start) == period
+
+
+def test_periods_of_the_model() -> None:
+    """Sums fall into the periods that the model defines (F1)."""
+    state = sums(deal("D", "leaf", close_date="2016-04-15"), fiscal_year_start=4, period="month")
+    assert row(state, "root", "2017-01")["won"] == 100
+
+
+places = st.sampled_from(sorted(PARENT))
+cents = st.integers(-(10**6), 10**12).map(lambda number: Decimal(number).scaleb(-2))
+deal_lists = st.lists(
+    st.tuples(
+        st.none() | places,
+        cents,
+        st.sampled_from([*STAGES, "?"]),
+        st.sampled_from(["2017-03-01", "2017-04-01", "soon"]),
+    ),
+    max_size=8,
+)
+
+
+@given(deal_lists)
+@MUCH
+def test_root_is_the_sum_of_all_deals(
+    deals: list[tuple[str | None, Decimal, str, str]],
+) -> None:
+    """The root equals the sum over all deals that have a territory, in each period (F2)."""
+    state = sums(
+        *(
+            deal(f"D{number}", territory, str(amount), stage, close_date=closes)
+            for number, (territory, amount, stage, closes) in enumerate(deals)
+        )
+    )
+    for period, day in {"2017-Q1": "2017-03-01", "2017-Q2": "2017-04-01"}.items():
+        for column, stage in {"won": "Won", "pipeline": "Prospecting"}.items():
+            at_root = state.attainments.get(("acme", "root", period, None), {}).get(column, 0)
+            assert at_root == sum(
+                amount
+                for territory, amount, of_stage, closes in deals
+                if territory is not None and (of_stage, closes) == (stage, day)
+            )
+    assert {key for key, reason in state.left_out.items() if reason == "unassigned"} == {
+        ("acme", f"D{number}") for number, (place, *_rest) in enumerate(deals) if place is None
+    }
+
+
+@given(deal_lists, places, places, cents)
+@MUCH
+def test_moving_a_deal_changes_nothing_at_the_common_ancestor(
+    deals: list[tuple[str | None, Decimal, str, str]], source: str, goal: str, amount: Decimal
+) -> None:
+    """A move changes nothing at the lowest common ancestor and above (F9)."""
+    others = [
+        change
+        for number, (territory, value, stage, closes) in enumerate(deals)
+        for change in deal(f"D{number}", territory, str(value), stage, close_date=closes)
+    ]
+    moving = deal("moving", source, str(amount))
+    move = [link("deal", "moving", source, "none", 2), link("deal", "moving", goal, "assign", 3)]
+    before, after = sums(others, moving), sums(others, moving, move)
+    above_both = set(_path(source)) & set(_path(goal))
+    assert "root" in above_both
+    for territory in above_both:
+        was, is_now = row(before, territory), row(after, territory)
+        if source != goal:  # the owner may be a member of one of them only (F3)
+            del was["won_by_others"], is_now["won_by_others"]
+        assert was == is_now
+
+
+def _path(territory: str) -> list[str]:
+    path = [territory]
+    while (parent := PARENT[path[-1]]) is not None:
+        path.append(parent)
+    return path
