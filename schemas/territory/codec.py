@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, TypeVar
 
@@ -25,43 +25,70 @@ JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 _Event = TypeVar("_Event")
 
 MESSAGE_BYTES_MAX = 900_000
+MESSAGE_LEVELS_MAX = 128
+"""How deep values may be nested: what is read must be writable again, and the writer stops at 254."""
 FLOAT_DIGITS_MAX = 15
+WRITABLE_INTEGERS = range(-(2**63), 2**64)
 
 # A run of 16 digits is looked for in two C calls (0.6 µs), before the regular expression that
 # tells a number from a text of digits (6 µs for 400 bytes).
 _DIGITS_TO_NINES = bytes(ord("9") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
 _LONG_RUN = b"9" * (FLOAT_DIGITS_MAX + 1)
-_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]{16}")
+_LONG_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9.]{16}")
 
 
-def decode(raw: bytes) -> Any:
-    """Return the JSON value of some bytes. Raises: BadMessage (not_json, too_large)."""
-    if len(raw) > MESSAGE_BYTES_MAX:
-        raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {MESSAGE_BYTES_MAX}")
+def decode(raw: bytes, bytes_max: int | None = None) -> Any:
+    """Return the JSON value of some bytes.
+
+    Raises: BadMessage (not_json, wrong_type; too_large where a bound is given).
+    """
+    if bytes_max is not None and len(raw) > bytes_max:
+        raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {bytes_max}")
     try:
         if _LONG_RUN in raw.translate(_DIGITS_TO_NINES) and _LONG_NUMBER.search(raw):
-            return _decode_exactly(raw)
-        return orjson.loads(raw)
+            orjson.loads(raw)  # stricter than the standard library about UTF-8, control characters and infinity
+            value = loads_exactly(raw)
+        else:
+            value = orjson.loads(raw)
     except (ValueError, RecursionError) as fault:
         raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
+    if raw.count(b"[") + raw.count(b"{") > MESSAGE_LEVELS_MAX and _is_deeper(value, MESSAGE_LEVELS_MAX):
+        raise BadMessage("wrong_type", f"found values nested deeper than {MESSAGE_LEVELS_MAX} levels; flatten them")
+    return value
 
 
-def _decode_exactly(raw: bytes) -> Any:
-    orjson.loads(raw)  # stricter than the standard library about UTF-8, control characters and depth
-    return json.loads(raw, parse_float=_exact_float, parse_int=_exact_int, parse_constant=_refuse)
+def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Return the JSON value of a text; numbers that would lose digits stay text. Raises: ValueError, RecursionError."""
+    return json.loads(
+        raw, parse_float=_exact_float, parse_int=_exact_int, parse_constant=_refuse, object_pairs_hook=pairs_hook
+    )
 
 
 def _exact_float(text: str) -> float | str:
     number = float(text)  # only to compare: it stays a float where nothing is lost
-    return number if Decimal(repr(number)) == Decimal(text) else text
+    try:
+        return number if Decimal(repr(number)) == Decimal(text) else text
+    except InvalidOperation:  # an exponent of more digits than a decimal can hold
+        return text
 
 
 def _exact_int(text: str) -> int | str:
-    return int(text) if len(text) <= FLOAT_DIGITS_MAX + 3 else text
+    if len(text) > len(str(WRITABLE_INTEGERS.stop)):
+        return text
+    number = int(text)
+    return number if number in WRITABLE_INTEGERS else text
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        inner = (item.values() if isinstance(item, dict) else item for item in layer)
+        layer = [item for items in inner for item in items if isinstance(item, dict | list)]
+    return bool(layer)
 
 
 def encode(event: object) -> bytes:
@@ -77,17 +104,31 @@ def _encode_other(value: object) -> object:
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
-def plain(value: object) -> Any:
-    """Return a YAML value as JSON values: dates become their text. Raises: TypeError."""
-    if isinstance(value, dict):
-        return {_plain_key(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, date):  # a datetime is a date, too
-        return value.isoformat()
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise TypeError(f"found a {type(value).__name__}, expected text, a number, true, false, a list or a mapping")
+def plain(value: object, values_max: int) -> Any:
+    """Return a YAML value as JSON values: dates and integers of more than 64 bits become their text.
+
+    Raises: TypeError, also for more values than allowed: aliases of aliases multiply.
+    """
+    left = values_max
+
+    def copied(item: object) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TypeError(f"found more than {values_max} values, aliases counted each time; write fewer aliases")
+        if isinstance(item, dict):
+            return {_plain_key(key): copied(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [copied(inner) for inner in item]
+        if isinstance(item, date):  # a datetime is a date, too
+            return item.isoformat()
+        if isinstance(item, int) and item not in WRITABLE_INTEGERS:
+            return str(item)
+        if item is None or isinstance(item, str | int | float):
+            return item
+        raise TypeError(f"found a {type(item).__name__}, expected text, a number, true, false, a list or a mapping")
+
+    return copied(value)
 
 
 def _plain_key(key: object) -> str:
@@ -100,7 +141,8 @@ def _plain_key(key: object) -> str:
 def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
     """Return the function that reads one kind of event from bytes.
 
-    It raises BadMessage (not_json, too_large, wrong_type).
+    It raises BadMessage (not_json, wrong_type). How large our own events are is the topic's
+    matter: a record of 900 000 bytes has its links and its envelope around it.
     """
     validate = TypeAdapter(kind).validate_python
 

@@ -32,13 +32,16 @@ class Leaf:
     negated: bool
 
     def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
         value = fields.get(self.field)
         return (value is not None and self.test(value)) is not self.negated
 
     def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
         return [str(self)]
 
     def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
         return Failure(str(self), fields.get(self.field))
 
     def __str__(self) -> str:
@@ -52,15 +55,18 @@ class All:
     parts: tuple[Criterion, ...]
 
     def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
         for part in self.parts:  # a plain loop: `all()` over a generator costs twice as much
             if not part.holds(fields):
                 return False
         return True
 
     def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
         return [leaf for part in self.parts for leaf in part.held(fields)]
 
     def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
         return next(part for part in self.parts if not part.holds(fields)).failure(fields)
 
     def __str__(self) -> str:
@@ -74,15 +80,18 @@ class AnyOf:
     parts: tuple[Criterion, ...]
 
     def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
         for part in self.parts:
             if part.holds(fields):
                 return True
         return False
 
     def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
         return [leaf for part in self.parts if part.holds(fields) for leaf in part.held(fields)]
 
     def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
         return self.parts[0].failure(fields)
 
     def __str__(self) -> str:
@@ -96,19 +105,21 @@ class Not:
     part: Criterion
 
     def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
         return not self.part.holds(fields)
 
     def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
         return [f"not {self.part}"]
 
     def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
         culprit = self.part
         while not isinstance(culprit, Leaf):
             if isinstance(culprit, Not):
-                break
+                return culprit.part.failure(fields)  # denied twice
             culprit = next(part for part in culprit.parts if part.holds(fields))
-        value = fields.get(culprit.field) if isinstance(culprit, Leaf) else None
-        return Failure(f"not {culprit}", value)
+        return Failure(f"not {culprit}", fields.get(culprit.field))
 
     def __str__(self) -> str:
         return f"not {self.part}"
@@ -131,7 +142,7 @@ class Failure:
 
 def _shown(operand: object) -> str:
     if isinstance(operand, list | tuple):
-        shown = ", ".join(str(item) for item in operand[:SHOWN_VALUES_MAX])
+        shown = ", ".join(map(_shown, operand[:SHOWN_VALUES_MAX]))
         more = len(operand) - SHOWN_VALUES_MAX
         return f"[{shown}, … {more} more]" if more > 0 else f"[{shown}]"
     return str(operand).lower() if isinstance(operand, bool) else str(operand)

@@ -7,6 +7,7 @@ pieces mean together is checked in `model.py`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,13 +16,15 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from territory.codec import JSON, plain
+from territory.codec import JSON, MESSAGE_BYTES_MAX, MESSAGE_LEVELS_MAX, encode, loads_exactly, plain
 from territory.errors import Fault, ModelRefused
 from territory.money import amount_of
 from territory.periods import PeriodKind
-from territory.values import FieldType
+from territory.values import FieldType, number_of
 
-DOCUMENT_BYTES_MAX = 64 * 1024 * 1024
+DOCUMENT_CHARACTERS_MAX = 64 * 1024 * 1024
+ALIASED_VALUES_MAX = 1_000_000
+SHOWN_CHARACTERS_MAX = 80
 
 ObjectType = Literal["account", "contact", "lead", "deal"]
 RuledObject = Literal["account", "lead", "deal"]
@@ -198,39 +201,87 @@ def is_org_id(text: object) -> bool:
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]  # libyaml may be absent
-    """The safe loader, refusing a key that is written twice: one of the two would be lost."""
+    """The safe loader, refusing a key that is written twice (one of the two would be lost), and exact."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        repeated = sorted({str(key) for key in keys if keys.count(key) > 1 and key != "<<"}) if len(keys) < 1000 else []
-        if repeated:
-            raise ModelRefused(
-                [Fault(f"line {node.start_mark.line + 1}", f"{', '.join(repeated)} is written twice; keep one of them")]
-            )
+        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        if len(set(written)) < len(written):
+            raise ModelRefused([_twice(f"line {node.start_mark.line + 1}", written)])
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:
+        number: float = super().construct_yaml_float(node)
+        exact = number_of(node.value)
+        return number if exact is None or exact == number_of(number) else str(node.value)
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+# What PyYAML lets out when an explicit tag, as in `!!int x`, does not fit, or an alias is within itself.
+_UNCONSTRUCTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def parse_text(text: str) -> JSON:
     """Return what a YAML or JSON text says, as plain JSON values.
 
-    Raises: ModelRefused when it is neither, or larger than 64 MiB.
+    Numbers that a float can't hold stay text. JSON is tried first: it is read fifty times faster.
+
+    Raises: ModelRefused when it is neither, names a key twice or is larger than 64 Mi characters.
     """
-    if len(text) > DOCUMENT_BYTES_MAX:
-        raise ModelRefused([Fault("model", f"found {len(text)} characters, expected at most {DOCUMENT_BYTES_MAX}")])
+    if len(text) > DOCUMENT_CHARACTERS_MAX:
+        raise _refused(f"found {len(text)} characters, expected at most {DOCUMENT_CHARACTERS_MAX}")
     try:
-        document: JSON = plain(yaml.load(text, Loader=_Loader))  # noqa: S506 -- derived from the safe loader
-        return document
+        return loads_exactly(text, _unique)  # type: ignore[no-any-return]  # JSON, by its nature
+    except (ValueError, RecursionError):
+        pass  # then it is YAML
+    try:
+        _check_levels(text)
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 -- derived from the safe loader
+        return plain(document, max(ALIASED_VALUES_MAX, len(text)))  # type: ignore[no-any-return]  # JSON from here on
     except yaml.YAMLError as fault:
-        raise ModelRefused([Fault("model", f"neither YAML nor JSON: {fault}")]) from fault
-    except (TypeError, RecursionError) as fault:
-        raise ModelRefused([Fault("model", f"holds something that JSON can't: {fault}")]) from fault
+        raise _refused(f"neither YAML nor JSON: {fault}") from fault
+    except _UNCONSTRUCTED as fault:
+        raise _refused(f"holds a value that can't be read as JSON's: {fault}; put it in quotes") from fault
+
+
+def _refused(reason: str) -> ModelRefused:
+    return ModelRefused([Fault("model", reason)])
+
+
+def _twice(path: str, keys: list[str]) -> Fault:
+    repeated = sorted(key for key, count in Counter(keys).items() if count > 1)
+    return Fault(path, f"{', '.join(repeated)} is written twice; keep one of them")
+
+
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ModelRefused([_twice("model", [key for key, _ in pairs])])
+    return mapping
+
+
+def _check_levels(text: str) -> None:
+    """Refuse what is nested too deep before it is composed: libyaml's composer overflows the stack."""
+    level = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            level += 1
+            if level > MESSAGE_LEVELS_MAX:
+                raise _refused(f"nested deeper than {MESSAGE_LEVELS_MAX} levels; flatten it")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            level -= 1
 
 
 def read_document(raw: JSON) -> tuple[Document, list[Fault]]:
     """Return the well-formed parts of a model, and every fault of shape by its path."""
     if not isinstance(raw, dict):
         return Document(org=""), [Fault("model", f"found {type(raw).__name__}, expected a mapping with org, roles, …")]
+    try:
+        encode(raw)
+    except TypeError as fault:  # nested too deep, a number too long, half of a surrogate pair
+        return Document(org=""), [Fault("model", f"can't be written as JSON: {fault}")]
     faults = [Fault(str(key), f"unknown key; known are {', '.join(_KEYS)}") for key in raw if key not in _KEYS]
     org = raw.get("org")
     if not is_org_id(org):
@@ -317,10 +368,20 @@ def _reason(error: Any) -> str:
         return "unknown key"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    return f"found {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"found {repr(error['input'])[:SHOWN_CHARACTERS_MAX]}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 # --- pieces on the model topic ---------------------------------------------------------------
+
+_PIECE_MAPPINGS = {"fields": "fields", "stage": "stages", "table": "tables"}
+_PIECE_LISTS = {
+    "rate": "rates",
+    "role": "roles",
+    "user": "users",
+    "territory": "territories",
+    "target": "targets",
+    "sharing": "sharing",
+}
 
 
 def pieces_of(raw: Mapping[str, JSON]) -> dict[PieceKey, JSON]:
@@ -339,6 +400,18 @@ def pieces_of(raw: Mapping[str, JSON]) -> dict[PieceKey, JSON]:
         for item in _items(raw, name):
             pieces[kind, item["id"]] = item
     return pieces
+
+
+def oversized(raw: Mapping[str, JSON]) -> Iterator[Fault]:
+    """Return a fault for every piece of a validated document that no message can hold."""
+    if len(encode(raw)) <= MESSAGE_BYTES_MAX:
+        return
+    sections = {**_PIECE_MAPPINGS, **_PIECE_LISTS}
+    for (kind, name), piece in pieces_of(raw).items():
+        size = len(encode(piece))
+        if size > MESSAGE_BYTES_MAX:
+            path = f"{sections.get(kind, kind)}[{name}]"
+            yield Fault(path, f"takes {size} bytes as JSON, expected at most {MESSAGE_BYTES_MAX}; split it")
 
 
 def target_id(territory: str, period: str, user: str | None) -> str:
@@ -362,16 +435,16 @@ def _nested_pieces(raw: Mapping[str, Any]) -> Iterator[tuple[PieceKey, JSON]]:
 def document_of(org: str, pieces: Mapping[PieceKey, JSON]) -> dict[str, JSON]:
     """Return the document that pieces came from, lists ordered by id."""
     document: dict[str, Any] = {"org": org}
-    mappings = {"fields": "fields", "stage": "stages", "table": "tables"}
-    lists = {"rate": "rates", "role": "roles", "user": "users", "territory": "territories", "target": "targets",
-             "sharing": "sharing"}  # fmt: skip
     for (kind, name), value in sorted(pieces.items(), key=lambda item: item[0]):
         if kind == "organisation":
-            document.update(value)  # type: ignore[arg-type]  # written by pieces_of
+            known = {key: value[key] for key in _ORGANISATION_KEYS if key in value} if isinstance(value, dict) else {}
+            document.update(known)
+            if known != value:  # another writer's: an unknown key, and so a fault
+                document["organisation"] = value
         elif kind == "frozen":
             document.setdefault("frozen_periods", []).append(name)
-        elif kind in mappings:
-            document.setdefault(mappings[kind], {})[name] = value
-        elif kind in lists:
-            document.setdefault(lists[kind], []).append(value)
+        elif kind in _PIECE_MAPPINGS:
+            document.setdefault(_PIECE_MAPPINGS[kind], {})[name] = value
+        elif kind in _PIECE_LISTS:
+            document.setdefault(_PIECE_LISTS[kind], []).append(value)
     return document

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from territory.codec import decode, reason_of
+from territory.codec import MESSAGE_BYTES_MAX, decode, reason_of
 from territory.documents import Category, ObjectType, is_org_id
 from territory.errors import BadMessage
 from territory.keys import record_key
@@ -75,7 +75,7 @@ def read_record_change(raw: bytes) -> RecordChange:
     Raises: BadMessage (not_json, too_large, unknown_object, unknown_op, missing_id,
     bad_version, wrong_type).
     """
-    document = decode(raw)
+    document = decode(raw, MESSAGE_BYTES_MAX)
     if not isinstance(document, dict):
         raise BadMessage("wrong_type", f"found a JSON {type(document).__name__}, expected an object")
     try:
@@ -118,7 +118,8 @@ class Record:
     intake_partition: int
     """Where the upstream's partitioner put the record; its releases go back there."""
     event_id: str
-    occurred_at: str
+    since_ms: int
+    """When the last change happened, in milliseconds of the epoch: what latencies are measured from."""
 
     @property
     def key(self) -> str:
@@ -202,8 +203,8 @@ class Assignment:
     unassigned: Annotated[str | None, Field(description="Why there is no link, for a deal.")] = None
     deal: DealFacts | None = None
     family: str = ""
-    event_id: str = ""
-    occurred_at: str = ""
+    event_id: Annotated[str, Field(description="The event that this follows from.")] = ""
+    since_ms: Annotated[int, Field(description="When that happened; 0 for a change of the model.")] = 0
 
     @property
     def key(self) -> str:
@@ -240,7 +241,6 @@ class Partial:
     deals: int
     """How many deals are in any of the sums."""
     deals_won: int
-    occurred_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

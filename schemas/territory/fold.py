@@ -26,6 +26,8 @@ class Incoming:
     key: str
     event: Any
     headers: Mapping[str, str]
+    timestamp_ms: int = 0
+    """When the broker, or the sender, says that it was sent."""
 
 
 @dataclass(frozen=True, slots=True)

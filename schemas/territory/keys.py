@@ -55,6 +55,16 @@ def partial_key(org_id: str, territory_id: str, period: str, user_id: str | None
     return f"{attainment_key(org_id, territory_id, period, user_id)}#{source}"
 
 
+def parse_partial_key(key: str) -> tuple[str, str, str, str | None, int] | None:
+    """Return organisation, territory, period, user and source; None for the key of a `SourceSwept`."""
+    place, source = key.rsplit("#", 1)
+    org_id, *rest = place.split("/", 3)
+    if not rest:
+        return None
+    territory_id, period, *user = rest
+    return org_id, territory_id, period, user[0] if user else None, int(source)
+
+
 def partition_of(route: str, partitions: int) -> int:
     """Return the partition that a routing key goes to on our own topics (CRC-32, stable)."""
     return zlib.crc32(route.encode()) % partitions

@@ -23,6 +23,7 @@ from territory.documents import (
     RuledObject,
     Stage,
     document_of,
+    oversized,
     pieces_of,
     read_document,
 )
@@ -149,8 +150,9 @@ def compile_model(raw: JSON, revision: int) -> Model:
     """
     document, faults = read_document(raw)
     rules: dict[tuple[str, RuledObject], Criterion] = {}
-    faults += [*_organisation_faults(document), *_tree_faults(document), *_forecast_faults(document)]
-    faults += _rule_faults(document, rules)
+    faults += [*_organisation_faults(document), *_sharing_faults(document)]
+    faults += [*_tree_faults(document), *_forecast_faults(document), *_rule_faults(document, rules)]
+    faults = faults or list(oversized(raw))  # type: ignore[arg-type]  # without faults it is a mapping
     if faults:
         raise ModelRefused(sorted(faults))
     return Model(document, revision, rules)
@@ -188,7 +190,7 @@ def _missing(path: str, kind: str, found: str, known: Iterable[str]) -> Fault:
 
 
 def _organisation_faults(document: Document) -> Iterable[Fault]:
-    roles, users = document.known_ids.get("roles", set()), document.known_ids.get("users", set())
+    roles = document.known_ids.get("roles", set())
     for name, pieces in (("roles", document.roles), ("users", document.users)):
         for twice in _repeated(piece.id for piece in pieces):
             yield Fault(f"{name}[{twice}]", "the id is used twice; ids are unique")
@@ -200,6 +202,10 @@ def _organisation_faults(document: Document) -> Iterable[Fault]:
     for user in document.users:
         if user.role not in roles:
             yield _missing(f"users[{user.id}].role", "role", user.role, roles)
+
+
+def _sharing_faults(document: Document) -> Iterable[Fault]:
+    known_ids = document.known_ids
     for rule in document.sharing:
         named = {kind: value for kind, value in rule.to if value is not None}
         if len(named) != 1:
@@ -209,9 +215,10 @@ def _organisation_faults(document: Document) -> Iterable[Fault]:
                 "territory, territory_and_below",
             )
         for kind, value in named.items():
-            known = users if kind == "user" else roles if "role" in kind else document.known_ids["territories"]
+            word = kind.split("_", 1)[0]
+            known = known_ids[{"user": "users", "role": "roles", "territory": "territories"}[word]]
             if value not in known:
-                yield _missing(f"sharing[{rule.id}].to.{kind}", kind.split("_", 1)[0], value, known)
+                yield _missing(f"sharing[{rule.id}].to.{kind}", word, value, known)
     for twice in _repeated(rule.id for rule in document.sharing):
         yield Fault(f"sharing[{twice}]", "the id is used twice; ids are unique")
 

@@ -30,6 +30,7 @@ RECORD_STATES = Topic("territory.internal.records.v1", "compact", None, None, Fa
 FAMILIES = Topic("territory.internal.families.v1", "compact", None, None, False, "Whole records, by account family.")
 RELEASES = Topic("territory.internal.releases.v1", "delete", 7, None, False, "Records that left a family.")
 PARTIALS = Topic("territory.internal.partials.v1", "compact", None, None, False, "Sums by source partition.")
+TOTALS = Topic("territory.internal.totals.v1", "compact", None, None, False, "Changelog of the totals' Faust table.")
 
 TOPICS = (
     RECORDS,
@@ -41,4 +42,5 @@ TOPICS = (
     FAMILIES,
     RELEASES,
     PARTIALS,
+    TOTALS,
 )

@@ -21,6 +21,10 @@ TEXT_CHARACTERS_MAX = 64
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:(\.[0-9]{1,6})[0-9]*)?"
+    r"([Zz]|[+-][0-9]{2}:[0-5][0-9])"
+)
 
 
 def folded(text: str) -> str:
@@ -55,8 +59,9 @@ def number_of(raw: object) -> int | Decimal | None:
         return None
     if exact == exact.to_integral_value():
         return int(exact)
-    exponent = exact.normalize().as_tuple().exponent
-    return exact if isinstance(exponent, int) and -exponent <= DECIMALS_MAX else None
+    # Not by `normalize()`: it rounds to the 28 digits of the default context.
+    decimals = len(format(exact, "f").rstrip("0").partition(".")[2])
+    return exact if decimals <= DECIMALS_MAX else None
 
 
 def datetime_of(raw: object) -> datetime | None:
@@ -65,16 +70,14 @@ def datetime_of(raw: object) -> datetime | None:
         return None
     text = raw.strip()
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if _DATE.fullmatch(text):
-        return instant.replace(tzinfo=UTC)
-    if instant.tzinfo is None or not _DATE.match(text):
-        return None
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
+        if _DATE.fullmatch(text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        parts = _INSTANT.fullmatch(text)
+        if parts is None:
+            return None
+        day, clock, fraction, zone = parts.groups()
+        return datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone.upper()}").astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day or minute; before year 1 or after 9999 in UTC
         return None
 
 

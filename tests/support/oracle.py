@@ -77,9 +77,7 @@ class Expected:
     """By (org, deal id) why a deal is in no sum."""
 
 
-def expected(
-    models: Mapping[str, Mapping[str, Any]], history: Iterable[Mapping[str, Any]]
-) -> Expected:
+def expected(models: Mapping[str, Mapping[str, Any]], history: Iterable[Mapping[str, Any]]) -> Expected:
     """Return the end state of all organisations that have a model (A9).
 
     `models` has the last model applied by organisation. `history` has the changes in order of
@@ -95,9 +93,7 @@ def expected(
             _let_in(state, record, links[key], model)
         if admins_of(model):
             state.admins[org] = admins_of(model)
-        deals = [
-            (record, _only(links[key])) for key, record in own.items() if record.object == "deal"
-        ]
+        deals = [(record, _only(links[key])) for key, record in own.items() if record.object == "deal"]
         for (territory, period, user), row in attainments(deals, model).items():
             state.attainments[org, territory, period, user] = row
         for deal_id, reason in left_out(deals, model).items():

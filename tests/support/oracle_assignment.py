@@ -49,12 +49,9 @@ def territories_by_rule(record: Record, model: Model) -> set[str]:
     qualifying = {
         territory
         for territory in entries(model, "territories")
-        if _rule_of(territory, record.object, model) is not None
-        and qualifies(territory, record, model)
+        if _rule_of(territory, record.object, model) is not None and qualifies(territory, record, model)
     }
-    above_another = {
-        above for territory in qualifying for above in ancestors_of(model, "territories", territory)
-    }
+    above_another = {above for territory in qualifying for above in ancestors_of(model, "territories", territory)}
     return qualifying - above_another
 
 

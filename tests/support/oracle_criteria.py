@@ -29,9 +29,7 @@ def criteria_holds(
     return _leaf_holds(criteria, record_fields, field_types)
 
 
-def _leaf_holds(
-    leaf: Mapping[str, Any], record_fields: Mapping[str, Any], field_types: Mapping[str, str]
-) -> bool:
+def _leaf_holds(leaf: Mapping[str, Any], record_fields: Mapping[str, Any], field_types: Mapping[str, str]) -> bool:
     """Return whether one leaf holds; a negative operator negates its positive one (C2)."""
     ((operator, operand),) = ((key, leaf[key]) for key in leaf if key != "field")
     field_type = field_types[leaf["field"]]

@@ -139,15 +139,11 @@ def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, di
     }
 
 
-def _territory_row(
-    deals: Sequence[Counted], target: Decimal | None, model: Model
-) -> dict[str, Any]:
+def _territory_row(deals: Sequence[Counted], target: Decimal | None, model: Model) -> dict[str, Any]:
     """Return one row from the deals of a territory and of all below it (F1, F3, F6, F7)."""
     won = [deal for deal in deals if deal.category == "won"]
     by_others = [deal for deal in won if deal.owner_id not in members_of(model, deal.territory)]
-    expected_parts = [
-        product(deal.amount, deal.probability) for deal in deals if deal.category in OPEN_CATEGORIES
-    ]
+    expected_parts = [product(deal.amount, deal.probability) for deal in deals if deal.category in OPEN_CATEGORIES]
     won_sum, pipeline_sum = _sum(won), _sum(_of_category(deals, "pipeline"))
     return {
         "target": target,
@@ -171,9 +167,7 @@ def _user_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[st
         if deal.category == "won" and deal.owner_id is not None:
             own.setdefault((deal.territory, deal.period, deal.owner_id), []).append(deal)
     targets = {key: amount for key, amount in _targets(model).items() if key[2] is not None}
-    return {
-        key: _user_row(own.get(key, []), targets.get(key)) for key in own.keys() | targets.keys()
-    }
+    return {key: _user_row(own.get(key, []), targets.get(key)) for key in own.keys() | targets.keys()}
 
 
 def _user_row(won: Sequence[Counted], target: Decimal | None) -> dict[str, Any]:

@@ -106,9 +106,7 @@ def _after_link(record: Record, change: Mapping[str, Any]) -> Record:
     deleted = record.version > 0 and not record.alive
     if deleted or change["version"] <= record.link_version:
         return record
-    by_hand = {
-        pair: kind for pair, kind in record.by_hand.items() if pair != change["territory_id"]
-    }
+    by_hand = {pair: kind for pair, kind in record.by_hand.items() if pair != change["territory_id"]}
     if change["kind"] != "none":
         by_hand[change["territory_id"]] = change["kind"]
     return replace(record, by_hand=by_hand, link_version=change["version"])

@@ -134,18 +134,10 @@ def read_set(raw: Any) -> frozenset[str] | None:
 
 def read_geo(raw: Any) -> tuple[Decimal, Decimal] | None:
     """Return (latitude, longitude) in degrees, both given as JSON numbers."""
-    if (
-        not isinstance(raw, dict)
-        or isinstance(raw.get("lat"), str)
-        or isinstance(raw.get("lon"), str)
-    ):
+    if not isinstance(raw, dict) or isinstance(raw.get("lat"), str) or isinstance(raw.get("lon"), str):
         return None
     latitude, longitude = read_number(raw.get("lat")), read_number(raw.get("lon"))
-    if (
-        latitude is None
-        or longitude is None
-        or not (-90 <= latitude <= 90 and -180 <= longitude <= 180)
-    ):
+    if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         return None
     return latitude, longitude
 

@@ -84,9 +84,7 @@ def delete(object_type: str, record_id: str, version: int) -> Change:
     return _change(object_type, record_id, version, "delete")
 
 
-def link(
-    object_type: str, record_id: str, territory: str, kind: str = "assign", version: int = 1
-) -> Change:
+def link(object_type: str, record_id: str, territory: str, kind: str = "assign", version: int = 1) -> Change:
     """Return a person's decision for a record and a territory."""
     return _change(object_type, record_id, version, "link", territory_id=territory, kind=kind)
 
@@ -149,8 +147,6 @@ def sums(*history: list[Change], **entries: Any) -> Expected:
     return outcome(document, *(change for changes in history for change in changes))
 
 
-def row(
-    state: Expected, territory: str, period: str = "2017-Q1", user: str | None = None
-) -> Document:
+def row(state: Expected, territory: str, period: str = "2017-Q1", user: str | None = None) -> Document:
     """Return one row of an end state."""
     return dict(state.attainments["acme", territory, period, user])

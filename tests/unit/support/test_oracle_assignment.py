@@ -148,9 +148,7 @@ def test_delete_takes_links_along() -> None:
     assert outcome(model(), *history).assignments == {}
     back = [*history, upsert("account", "A", 3), link("account", "A", "bay", "assign", 3)]
     assert territories(model(), "account/A", *back) == []
-    assert territories(model(), "account/A", *back, link("account", "A", "us", "assign", 4)) == [
-        "us"
-    ]
+    assert territories(model(), "account/A", *back, link("account", "A", "us", "assign", 4)) == ["us"]
 
 
 def test_contact_inherits() -> None:
@@ -212,8 +210,7 @@ DEAL_TREE: list[Document] = [
 def in_territories(object_type: str, record_id: str, *linked: str) -> list[Change]:
     """Return the decisions that put a record into territories by hand."""
     return [
-        link(object_type, record_id, territory, "assign", version)
-        for version, territory in enumerate(linked, start=1)
+        link(object_type, record_id, territory, "assign", version) for version, territory in enumerate(linked, start=1)
     ]
 
 
@@ -282,9 +279,7 @@ def test_manual_cause_of_the_account_does_not_rank() -> None:
         ("gone", "gone", ["north"]),
     ],
 )
-def test_contact_of_the_same_family(
-    contact_account: str | None, deal_account: str | None, linked: list[str]
-) -> None:
+def test_contact_of_the_same_family(contact_account: str | None, deal_account: str | None, linked: list[str]) -> None:
     """A contact counts for a deal only if both have the same account, or none (A6, A8)."""
     tree: list[Document] = [{"id": "world"}]
     tree += [{"id": each, "parent": "world"} for each in ("south", "north")]

@@ -47,8 +47,6 @@ def test_refused_changes_are_ignored() -> None:
         link("account", "B", "bay", version=9),
         upsert("account", "B", 3, owner_id="rita"),
     ]
-    assert {key: record.version for key, record in records_after(history).items()} == {
-        "acme/account/A": 1
-    }
+    assert {key: record.version for key, record in records_after(history).items()} == {"acme/account/A": 1}
     again = records_after([*history, upsert("account", "B", 4), link("account", "B", "us")])
     assert again["acme/account/B"].by_hand == {"us": "assign"}

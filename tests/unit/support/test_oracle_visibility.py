@@ -24,10 +24,7 @@ SEEN_TREE: list[Document] = [
 ]
 SEEN_USERS: list[Document] = [
     *USERS,
-    *(
-        {"id": each, "role": "vp-east"}
-        for each in ("boss", "wanda", "mona", "bert", "hugo", "emil")
-    ),
+    *({"id": each, "role": "vp-east"} for each in ("boss", "wanda", "mona", "bert", "hugo", "emil")),
     {"id": "ada", "role": "rep-east", "admin": True},
 ]
 

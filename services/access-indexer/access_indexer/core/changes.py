@@ -18,6 +18,8 @@ class SetChange:
     object: str
     record_id: str
     present: bool
+    since_ms: int = 0
+    """When what it follows from happened, in milliseconds of the epoch; 0: not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class RecordStands:
     owner_id: str | None = None
     territories: tuple[str, ...] = ()
     model_revision: int = 0
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

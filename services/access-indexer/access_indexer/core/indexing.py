@@ -81,7 +81,7 @@ class Indexing:
         if message.event is None:
             if entry is not None:
                 del records[message.key]
-                self._revise(message.key, entry, NOBODY, effects)
+                self._revise(message.key, entry, NOBODY, effects, message.timestamp_ms)
             # A record that this memory does not know may be in Redis all the same (V7).
             effects.changes.append(RecordStands(*parse_record_key(message.key), version=None))
             effects.outcomes["gone"] += 1
@@ -99,8 +99,8 @@ class Indexing:
             effects.outcomes["no_model"] += 1
             return
         viewers = self._access_of(model).viewers_of(entry.owner_id, entry.territories)
-        self._revise(message.key, entry, viewers, effects)
-        effects.changes.append(_stands(message.key, entry))
+        self._revise(message.key, entry, viewers, effects, assignment.since_ms)
+        effects.changes.append(_stands(message.key, entry, assignment.since_ms))
         effects.outcomes["indexed"] += 1
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
@@ -123,7 +123,7 @@ class Indexing:
         self._unsaid -= {model.org_id}
 
     def strays(
-        self, org_id: str, kind: SetKind, user_id: str, object_type: str, record_ids: Iterable[str], models: Models
+        self, org_id: str, kind: SetKind, user_id: str, object_type: str, *, record_ids: Iterable[str], models: Models
     ) -> list[SetChange]:
         """Return the removals of those ids, found in a user's set, that this partition says do not belong there."""
         model = models.get(org_id)
@@ -140,6 +140,12 @@ class Indexing:
             if user_id not in (viewers.readers if kind == "visible" else viewers.editors):
                 found.append(SetChange(org_id, kind, user_id, object_type, record_id, present=False))
         return found
+
+    def is_stray(self, org_id: str, object_type: str, record_id: str) -> bool:
+        """Whether a record that Redis knows is of this partition, and gone."""
+        key = record_key(org_id, object_type, record_id)
+        mine = partition_of(key, self._partitions) == self._partition
+        return mine and key not in self._records.get(org_id, {})
 
     # --- entries -----------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class Indexing:
         self._revise(key, entry, due, effects)
         effects.changes.append(_stands(key, entry))
 
-    def _revise(self, key: str, entry: _Entry, due: Viewers, effects: Effects) -> None:
+    def _revise(self, key: str, entry: _Entry, due: Viewers, effects: Effects, since_ms: int = 0) -> None:
         """Add the set changes from whose sets hold the record to those that are due; removals first (V8)."""
         held = entry.viewers
         entry.viewers = due
@@ -187,16 +193,16 @@ class Indexing:
         )
         for kind, had, has in kinds:
             for user_id in had - has:
-                effects.changes.append(SetChange(org_id, kind, user_id, object_type, record_id, present=False))
+                effects.changes.append(SetChange(org_id, kind, user_id, object_type, record_id, False, since_ms))
                 effects.outcomes["revoked"] += 1
         for kind, had, has in reversed(kinds):
             for user_id in has - had:
-                effects.changes.append(SetChange(org_id, kind, user_id, object_type, record_id, present=True))
+                effects.changes.append(SetChange(org_id, kind, user_id, object_type, record_id, True))
                 effects.outcomes["granted"] += 1
 
 
-def _stands(key: str, entry: _Entry) -> RecordStands:
+def _stands(key: str, entry: _Entry, since_ms: int = 0) -> RecordStands:
     org_id, object_type, record_id = parse_record_key(key)
     return RecordStands(
-        org_id, object_type, record_id, entry.version, entry.owner_id, entry.territories, entry.model_revision
+        org_id, object_type, record_id, entry.version, entry.owner_id, entry.territories, entry.model_revision, since_ms
     )

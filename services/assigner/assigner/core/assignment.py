@@ -20,8 +20,8 @@ from territory.model import Model
 
 SHARED_STANDINGS_MAX = 100_000
 
-Origin = tuple[str, str]
-"""The id and the time of the event that a decision follows from; no time for a change of the model."""
+Origin = tuple[str, int]
+"""The id and the time of the event that a decision follows from; the time is 0 for a change of the model."""
 
 
 class Assigning:
@@ -74,7 +74,7 @@ class Assigning:
         if linker is None:
             effects.outcomes["no_model"] += 1
             return
-        origin = (record.event_id, record.occurred_at)
+        origin = (record.event_id, record.since_ms)
         member.standing = self._share(family.decide(record, linker))
         effects.messages.append(_said(member.record, member.standing, linker.model, origin))
         effects.outcomes["decided"] += 1
@@ -158,7 +158,7 @@ class Assigning:
             self._settle(family)
         known = family.linker is not None
         family.linker = linker
-        origin = (f"model/{linker.model.org_id}/{linker.model.revision}", "")
+        origin = (f"model/{linker.model.org_id}/{linker.model.revision}", 0)
         for member in family:
             before = member.standing
             member.standing = self._share(family.decide(member.record, linker))
@@ -191,7 +191,7 @@ class Assigning:
                 self._bring(family, linker, effects)  # while the record is still there: what was said counted it
             record = self._let_go(message.key)
             if linker is not None and record is not None:
-                self._follow(family, record, linker, (f"gone/{message.key}", ""), effects)
+                self._follow(family, record, linker, (f"gone/{message.key}", message.timestamp_ms), effects)
         if reason != MOVED:
             effects.messages.append(Message(topics.ASSIGNMENTS.name, message.key, None, message.key))
         if family is not None or reason is not None:
@@ -207,7 +207,7 @@ def _territories(standing: Standing | None) -> tuple[str, ...] | None:
 
 
 def _said(record: Record, standing: Standing, model: Model, origin: Origin) -> Message:
-    event_id, occurred_at = origin
+    event_id, since_ms = origin
     assignment = Assignment(
         org_id=record.org_id,
         object=record.object,
@@ -223,7 +223,7 @@ def _said(record: Record, standing: Standing, model: Model, origin: Origin) -> M
         deal=_facts(record.fields) if record.object == "deal" else None,
         family=record.family,
         event_id=event_id,
-        occurred_at=occurred_at,
+        since_ms=since_ms,
     )
     return Message(topics.ASSIGNMENTS.name, record.key, assignment, record.key)
 

@@ -13,6 +13,7 @@ from territory.events import LinkKind, Record, RecordChange, Released
 from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import family_key
 from territory.model import Model
+from territory.values import datetime_of
 
 REASON = "territory-reason"
 """Header of a tombstone to a family: why the record is gone from it; absent for a plain delete."""
@@ -22,6 +23,9 @@ GONE_AGAIN = "gone-again"
 """The record was deleted, and this follows a release."""
 INTAKE_PARTITION = "territory-intake-partition"
 """Header of a tombstone to a family: the partition that a release goes back to."""
+
+
+PLAUSIBLE_DELAY_MS = 60 * 60 * 1000
 
 
 class Intake:
@@ -56,6 +60,10 @@ class Intake:
         if isinstance(message.event, Released):
             self._forward_again(message.event, effects)
             return
+        fault = _misaddressed(message)
+        if fault is not None:
+            effects.refused.append((message, *fault))
+            return
         change: RecordChange = message.event
         before = self._records.get(change.key)
         # A state is sent after the messages that it stands for: what is known was forwarded.
@@ -67,7 +75,7 @@ class Intake:
                 (message, "no_record", f"{change.op} of {change.key}, which is not there; publish the record first")
             )
             return
-        after = self._after(change, before)
+        after = self._after(change, before, _since_ms(change, message.timestamp_ms))
         self._records[change.key] = after
         if before is not None and before.version and not before.deleted and before.family != after.family:
             effects.messages.append(_tombstone(before, MOVED))
@@ -91,9 +99,9 @@ class Intake:
         elif not released.again:
             effects.messages.append(_tombstone(record, GONE_AGAIN))
 
-    def _after(self, change: RecordChange, before: Record | None) -> Record:
+    def _after(self, change: RecordChange, before: Record | None, since_ms: int) -> Record:
         if change.op == "link":
-            return self._linked(change, before)
+            return self._linked(change, before, since_ms)
         if change.op == "delete":
             owner, account, contact, fields = None, None, None, {}
             links: dict[str, LinkKind] = {}
@@ -129,16 +137,16 @@ class Intake:
             family=family,
             intake_partition=self._partition,
             event_id=change.event_id,
-            occurred_at=change.occurred_at,
+            since_ms=since_ms,
         )
 
-    def _linked(self, change: RecordChange, before: Record | None) -> Record:
+    def _linked(self, change: RecordChange, before: Record | None, since_ms: int) -> Record:
         """Return the record with one link decided by hand; the later decision replaces the earlier (A4)."""
         record = before or Record(
             org_id=change.org_id, object=change.object, id=change.id, version=0, link_version=0, deleted=False,
             owner_id=None, account_id=None, contact_id=None, fields={}, links={},
             family=family_key(change.org_id, change.object, change.id, None, None),
-            intake_partition=self._partition, event_id=change.event_id, occurred_at=change.occurred_at,
+            intake_partition=self._partition, event_id=change.event_id, since_ms=since_ms,
         )  # fmt: skip
         links = {territory: kind for territory, kind in record.links.items() if territory != change.territory_id}
         if change.kind != "none" and change.kind is not None and change.territory_id is not None:
@@ -148,8 +156,27 @@ class Intake:
             links=links,
             link_version=change.version,
             event_id=change.event_id,
-            occurred_at=change.occurred_at,
+            since_ms=since_ms,
         )
+
+
+def _misaddressed(message: Incoming) -> tuple[str, str] | None:
+    if message.event is None:
+        return "not_json", "found no value, expected a RecordChange; a record is deleted by op delete"
+    if message.key != message.event.key:
+        # Keyed otherwise, changes of one record would be on several partitions, in no order.
+        return "wrong_key", f"found key {message.key[:100]!r}, expected {message.event.key!r}"
+    return None
+
+
+def _since_ms(change: RecordChange, broker_ms: int) -> int:
+    """Return when a change happened: the upstream's time where it is plausible, else the broker's.
+
+    An upstream that publishes its history says times of years ago: no latency of ours.
+    """
+    instant = datetime_of(change.occurred_at)
+    happened_ms = int(instant.timestamp() * 1000) if instant is not None else 0
+    return happened_ms if broker_ms - PLAUSIBLE_DELAY_MS <= happened_ms <= broker_ms else broker_ms
 
 
 def _is_stale(change: RecordChange, before: Record | None) -> bool:

@@ -84,9 +84,10 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
 
 
 def _rate(currency: object, period: str, model: Model) -> Decimal | None:
-    if currency is None or currency == "" or currency == model.organisation.currency:
+    """Return what one unit is worth; a deal without a currency is in the organisation's."""
+    if not isinstance(currency, str) or not currency.strip() or currency == model.organisation.currency:
         return Decimal(1)
-    return model.rates.get((currency, period)) if isinstance(currency, str) else None
+    return model.rates.get((currency, period))
 
 
 def _probability(facts: DealFacts, of_stage: Decimal) -> Decimal:

@@ -55,7 +55,6 @@ class Summing:
         self._partitions = partitions
         self._books: dict[str, _Books] = {}
         self._unsaid: frozenset[str] = frozenset()
-        self._latest = ""
 
     def __len__(self) -> int:
         return sum(len(books.deals) for books in self._books.values())
@@ -108,7 +107,6 @@ class Summing:
         if model is None:
             effects.outcomes["no_model"] += 1
             return
-        self._latest = max(self._latest, assignment.occurred_at)
         self._recount(books, deal, model, effects)
         effects.outcomes["counted"] += 1
 
@@ -127,7 +125,6 @@ class Summing:
             for key in sorted(books.cells.dirty, key=_order):
                 effects.messages.append(self._partial(org_id, key, books, model))
             books.cells.dirty.clear()
-        self._latest = ""
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Count an organisation's deals anew under a model, and say what changed at the end."""
@@ -213,7 +210,7 @@ class Summing:
             partial = Partial(
                 org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, source=self._partition,
                 model_revision=model.revision, target=target, sums=dict(cell.sums), deals=cell.deals,
-                deals_won=cell.deals_won, occurred_at=self._latest,
+                deals_won=cell.deals_won,
             )  # fmt: skip
         return Message(
             topics.PARTIALS.name, partial_key(org_id, territory_id, period, user_id, self._partition), partial, place

@@ -1,0 +1,71 @@
+"""What people write on the command line: names of records, and words that are nearly right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from territory.documents import ObjectType
+from territory.keys import record_key
+
+OBJECTS: tuple[ObjectType, ...] = get_args(ObjectType)
+Level = Literal["read", "edit"]
+LinkKindName = Literal["assign", "exclude", "none"]
+
+_ID_CHARACTERS_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class RecordName:
+    """A record as people name it: `account/A-1`."""
+
+    object: ObjectType
+    id: str
+
+    def key(self, org_id: str) -> str:
+        """Return the record's key."""
+        return record_key(org_id, self.object, self.id)
+
+    def __str__(self) -> str:
+        return f"{self.object}/{self.id}"
+
+
+def record_name(text: str) -> RecordName:
+    """Return the record that a text names. Raises: ValueError saying what was expected."""
+    word, slash, record_id = text.partition("/")
+    if not slash or not record_id.strip() or len(record_id) > _ID_CHARACTERS_MAX or not record_id.isprintable():
+        raise ValueError(f"found {text!r}, expected OBJECT/ID such as account/A-1")
+    for known in OBJECTS:
+        if word == known:
+            return RecordName(known, record_id)
+    raise ValueError(f"found object {word!r} in {text!r}, expected one of {', '.join(OBJECTS)}")
+
+
+def near_matches(word: str, names: Mapping[str, str]) -> list[str]:
+    """Return at most three ids that are like a word, by id or by name; best first.
+
+    Args:
+        word: What was written.
+        names: Display names by id.
+    """
+    by_text: dict[str, str] = {}
+    for known, name in names.items():
+        by_text.setdefault(name.casefold(), known)
+    for known in names:
+        by_text[known.casefold()] = known
+    found = difflib.get_close_matches(word.casefold(), by_text, n=6, cutoff=0.5)
+    return list(dict.fromkeys(by_text[text] for text in found))[:3]
+
+
+def not_there(kind: str, word: str, names: Mapping[str, str], where: str) -> str:
+    """Return the sentence for an unknown id: what is near it, else how many there are."""
+    near = near_matches(word, names)
+    hint = f"did you mean {_either(near)}?" if near else f"there are {len(names)}"
+    return f"{kind} {word!r} is not in {where}; {hint}"
+
+
+def _either(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,107 @@
+"""Reading topics from a place to their end, as they are now, without belonging to a group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from territory.topics import TOPICS, Topic
+from territory_control.errors import NotFound
+from territory_runtime import kafka
+from territory_runtime.provision import provision
+from territory_runtime.settings import Settings
+
+FETCHED_RECORDS_MAX = 5_000
+
+
+@asynccontextmanager
+async def started(client: Any) -> AsyncIterator[Any]:
+    """Start an aiokafka client and see that it is closed, also when it could not start."""
+    stop = client.stop if hasattr(client, "stop") else client.close
+    try:
+        await client.start()
+        yield client
+    finally:
+        await stop()
+
+
+async def partition_counts(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of those of our topics that exist. Raises: KafkaError.
+
+    All topics are asked for, by no name: some brokers create a topic that is named.
+    """
+    async with started(kafka.group_admin(settings)) as admin:
+        described = await admin.describe_topics()
+    ours = {topic.name for topic in TOPICS}
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["topic"] in ours}
+
+
+async def existing_partitions(settings: Settings) -> int:
+    """Return how many partitions the partitioned topics have.
+
+    Raises: NotFound when topics are missing, since nothing ran there yet; KafkaError.
+    """
+    counts = await partition_counts(settings)
+    missing = [topic.name for topic in TOPICS if topic.name not in counts]
+    if missing:
+        raise NotFound(
+            f"{settings.kafka_bootstrap_servers} has no topic {missing[0]}: nothing ran there yet; "
+            "start the services, or apply a model or publish records first"
+        )
+    return next(counts[topic.name] for topic in TOPICS if topic.partitions is None)
+
+
+async def provisioned_partitions(settings: Settings) -> int:
+    """Create the topics that are missing and return how many partitions the partitioned ones have.
+
+    Raises: TopicsUnfit; KafkaError, at once when no broker answers.
+    """
+    await partition_counts(settings)  # the client that creates topics would look for a broker for 30 s
+    return await asyncio.to_thread(_provision, settings)
+
+
+def _provision(settings: Settings) -> int:
+    admin = kafka.topic_admin(settings)
+    try:
+        return provision(admin, settings).partitions
+    finally:
+        admin.close()
+
+
+def partitions_of(topic: Topic, partitions: int) -> list[TopicPartition]:
+    """Return all partitions of a topic, given how many the partitioned ones have."""
+    return [TopicPartition(topic.name, number) for number in range(topic.partitions or partitions)]
+
+
+async def messages_from(
+    settings: Settings, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int] | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield the messages of some partitions from an offset each, up to where the topics end now.
+
+    Raises: KafkaError.
+    """
+    async with started(kafka.reader(settings)) as consumer:
+        stops = ends if ends is not None else await consumer.end_offsets(list(starts))
+        waiting = {where for where, start in starts.items() if start < stops[where]}
+        consumer.assign(list(waiting))
+        for where in waiting:
+            consumer.seek(where, starts[where])
+        while waiting:
+            found = await consumer.getmany(*waiting, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+            for where, messages in found.items():
+                for message in messages:
+                    if message.offset < stops[where]:
+                        yield message
+            waiting = await _unfinished(consumer, waiting, stops)
+
+
+async def _unfinished(
+    consumer: AIOKafkaConsumer, waiting: set[TopicPartition], stops: Mapping[TopicPartition, int]
+) -> set[TopicPartition]:
+    # The position steps over what compaction or a transaction left no message of.
+    return {where for where in waiting if await consumer.position(where) < stops[where]}

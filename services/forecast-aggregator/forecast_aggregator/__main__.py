@@ -1,0 +1,15 @@
+"""Runs the forecast aggregator."""
+
+from __future__ import annotations
+
+from forecast_aggregator.app import build
+from territory_runtime.host import main as run
+
+
+def main() -> None:
+    """Run until a signal ends it."""
+    run("forecast-aggregator", build, with_redis=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The forecast in Redis: how each territory stands, and which deals are in no sum."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import redis.asyncio
+
+from forecast_aggregator.core.summing import DealLeftOut, Summing
+from territory.codec import encode
+from territory.events import Attainment
+from territory.fold import Models
+from territory.keys import attainment_hash_key, left_out_key
+from territory_runtime.redis_store import ProgressBook
+from territory_runtime.stage import Progress
+
+OF_TERRITORY = (
+    "target",
+    "won",
+    "pipeline",
+    "best_case",
+    "committed",
+    "weighted",
+    "won_by_others",
+    "deals_won",
+    "attainment_pct",
+    "gap",
+    "shortage",
+    "model_revision",
+)
+OF_USER = ("target", "won", "deals_won", "attainment_pct")
+
+AttainmentPlace = tuple[str, str, str, str | None]
+"""Organisation, territory, period and user."""
+
+
+class RedisLeftOut:
+    """The list of deals that are in no sum: the store of the forecast's first step."""
+
+    def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int) -> None:
+        self._redis = client
+        self._stage = stage
+        self._partitions = partitions
+        self._book = ProgressBook(client)
+
+    async def apply(self, changes: list[DealLeftOut], progress: list[Progress]) -> None:
+        """Put deals on the list or take them off, then note the progress."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for change in {(change.org_id, change.deal_id): change for change in changes}.values():
+            key = left_out_key(change.org_id)
+            if change.why is None:
+                pipeline.hdel(key, change.deal_id)
+            else:
+                pipeline.hset(key, change.deal_id, encode(asdict(change.why)).decode())
+        touched = frozenset(change.org_id for change in changes)
+        for one in progress:
+            self._book.add(pipeline, one, touched)
+        await pipeline.execute()
+        self._book.note(progress)
+
+    async def reconcile(self, partition: int, fold: Summing, models: Models, unknown: frozenset[str]) -> frozenset[str]:
+        """Take off the list what is this partition's and does not belong there; say whose sums are to be said anew."""
+        unheard = await self._book.unheard_of(self._stage, partition, models)
+        for org_id in unknown | unheard:
+            key = left_out_key(org_id)
+            strays = [
+                deal_id
+                async for deal_id, _ in self._redis.hscan_iter(key, count=1_000)
+                if fold.is_stray(org_id, deal_id)
+            ]
+            if strays:
+                await self._redis.hdel(key, *strays)
+        return unknown | unheard
+
+
+async def write_attainments(client: redis.asyncio.Redis, attainments: dict[AttainmentPlace, Attainment | None]) -> None:
+    """Write attainments whole, each at once for its readers; None takes one away. Harmless to repeat."""
+    pipeline = client.pipeline(transaction=True)
+    for place, attainment in attainments.items():
+        key = attainment_hash_key(*place)
+        pipeline.delete(key)
+        if attainment is not None:
+            pipeline.hset(key, mapping=_hash(attainment))
+    await pipeline.execute()
+
+
+def _hash(attainment: Attainment) -> dict[Any, Any]:
+    """Return the fields of the hash; an empty text where there is no target."""
+    fields = OF_TERRITORY if attainment.user_id is None else OF_USER
+    values = {name: getattr(attainment, name) for name in fields}
+    return {name: "" if value is None else value for name, value in values.items()}

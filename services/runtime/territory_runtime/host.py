@@ -1,0 +1,230 @@
+"""Hosting a service: a Faust app with the partition loops, the model watcher and the pages an SRE asks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import faust
+import kafka.errors
+import redis
+import redis.exceptions
+import structlog
+from aiohttp import web
+from mode import Service
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from yarl import URL
+
+from territory.codec import encode
+from territory_runtime import metrics
+from territory_runtime.health import Health
+from territory_runtime.kafka import topic_admin
+from territory_runtime.model_watcher import ModelWatcher
+from territory_runtime.partition_loop import PartitionLoop
+from territory_runtime.patience import pause_after_empty_fetches
+from territory_runtime.provision import Provisioned, TopicsUnfit, provision
+from territory_runtime.settings import Settings, SettingsRefused, read_settings
+from territory_runtime.stage import Stage
+
+log = structlog.get_logger("territory")
+
+EXIT_REFUSED = 1
+EXIT_BROKEN = 70
+
+
+class CannotStart(Exception):
+    """Raised when something that a service needs is not there at its start; one line says what."""
+
+
+def configure_logs() -> None:
+    """Send all logs, the libraries' too, to stderr as JSON lines."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    # Ours go to the logger "territory"; loggers named for our modules are mode's, on each service's life.
+    for noisy in (
+        "aiokafka",
+        "kafka",
+        "faust",
+        "mode",
+        "aiohttp",
+        "asyncio",
+        "territory_runtime",
+        "forecast_aggregator",
+    ):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
+    """Return how the topics are, created where they were missing; see that Redis answers.
+
+    Raises: CannotStart with one line that says what is not there and what to do.
+    """
+    try:
+        admin = topic_admin(settings)
+    except kafka.errors.KafkaError as fault:
+        raise CannotStart(
+            f"no Kafka broker answers at {settings.kafka_bootstrap_servers} "
+            f"({type(fault).__name__}); start one or set TERRITORY_KAFKA_BOOTSTRAP_SERVERS"
+        ) from fault
+    try:
+        provisioned = provision(admin, settings)
+    except TopicsUnfit as unfit:
+        raise CannotStart(str(unfit)) from unfit
+    except kafka.errors.KafkaError as fault:
+        raise CannotStart(f"the topics can't be seen to: {type(fault).__name__}: {fault}") from fault
+    finally:
+        admin.close()
+    if with_redis:
+        client = redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=5)
+        try:
+            client.ping()
+        except redis.exceptions.RedisError as fault:
+            raise CannotStart(
+                f"Redis does not answer as TERRITORY_REDIS_URL says ({type(fault).__name__}: {fault}); "
+                "start it or correct the address and password"
+            ) from fault
+        finally:
+            client.close()
+    return provisioned
+
+
+def build_app(name: str, settings: Settings, *, producer_only: bool) -> faust.App:
+    """Return a Faust app that serves no pages of its own and keeps its tables in memory."""
+    folder = Path(settings.data_dir or tempfile.mkdtemp(prefix="territory-")) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        name,
+        broker=[URL(f"kafka://{address}") for address in settings.kafka_bootstrap_servers.split(",")],
+        store=URL("memory://"),
+        datadir=str(folder),
+        web_enabled=False,
+        producer_acks=-1,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.kafka_session_timeout_seconds,
+        broker_heartbeat_interval=max(0.3, settings.kafka_session_timeout_seconds / 10),
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        logging_config=None,
+    )
+    app.producer_only = producer_only
+    return app
+
+
+class Pages(Service):
+    """/metrics, /live and /ready."""
+
+    def __init__(self, settings: Settings, health: Health) -> None:
+        super().__init__()
+        self._settings = settings
+        self._health = health
+        self._runner: web.AppRunner
+
+    async def on_start(self) -> None:
+        """Begin to listen, before anything else starts: /ready is asked early."""
+        pages = web.Application()
+        pages.add_routes(
+            [web.get("/metrics", self._metrics), web.get("/live", self._live), web.get("/ready", self._ready)]
+        )
+        self._runner = web.AppRunner(pages, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.metrics_host, self._settings.metrics_port)
+        try:
+            await site.start()
+        except OSError as fault:
+            stop_at_once(f"port {self._settings.metrics_port} can't be opened: {fault}; set TERRITORY_METRICS_PORT")
+        log.info("listening", port=self._runner.addresses[0][1])
+
+    async def on_stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        body = generate_latest(metrics.REGISTRY)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _live(self, _: web.Request) -> web.Response:
+        stuck = self._health.stuck()
+        return _answer(200 if not stuck else 503, {"live": not stuck, "stuck": stuck})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        ready = self._health.ready
+        return _answer(200 if ready else 503, {"ready": ready, "because": self._health.hindrances})
+
+
+def _answer(status: int, body: object) -> web.Response:
+    return web.Response(status=status, body=encode(body), content_type="application/json")
+
+
+def stop_at_once(why: str) -> NoReturn:
+    """End the process without another commit: a promise of our own is broken."""
+    log.critical("stopped at once", why=why)
+    logging.shutdown()
+    os._exit(EXIT_BROKEN)
+
+
+class Host:
+    """One service of the house: the parts that every one has, around its stages."""
+
+    def __init__(self, name: str, settings: Settings, provisioned: Provisioned, *, producer_only: bool = True) -> None:
+        self.settings = settings
+        self.partitions = provisioned.partitions
+        self.health = Health()
+        self.app = build_app(name, settings, producer_only=producer_only)
+        self.models = ModelWatcher(settings, self.health)
+        self._services: list[Service] = [Pages(settings, self.health), self.models]
+
+    def add_stage(self, stage: Stage) -> None:
+        """Have a stage run on this service's partitions."""
+        self.add_service(PartitionLoop(stage, self.settings, self.models, self.health, self.partitions))
+
+    def add_service(self, service: Service) -> None:
+        """Have a service started and stopped with the app."""
+        self._services.append(service)
+
+    def run(self) -> None:
+        """Run until a signal ends it; a crash of any part ends the process with an error."""
+        faust.Worker(
+            self.app, *self._services, loglevel="WARNING", redirect_stdouts=False, quiet=True, override_logging=False
+        ).execute_from_commandline()
+
+
+def main(name: str, build: Callable[[Settings, Provisioned], Host], *, with_redis: bool) -> None:
+    """Run one service with the settings of the environment; exit 1 with one line when it can't start."""
+    configure_logs()
+    try:
+        settings = read_settings()
+        provisioned = check_surroundings(settings, with_redis=with_redis)
+    except (SettingsRefused, CannotStart) as fault:
+        log.error("can't start", service=name, fault=str(fault))  # noqa: TRY400 -- one line, no traceback
+        sys.exit(EXIT_REFUSED)
+    if provisioned.created:
+        log.info("topics created", topics=provisioned.created)
+    pause_after_empty_fetches(settings.kafka_fetch_pause_seconds)
+    build(settings, provisioned).run()

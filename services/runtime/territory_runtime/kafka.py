@@ -1,0 +1,110 @@
+"""How every client reaches Kafka: one place for addresses, security and sizes."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.helpers import create_ssl_context
+from kafka import KafkaAdminClient
+
+from territory.codec import MESSAGE_BYTES_MAX
+from territory_runtime.settings import Settings
+
+CLIENT_ID = "territory"
+# A record of 900 000 bytes, with its links, its envelope and its headers around it.
+REQUEST_BYTES_MAX = MESSAGE_BYTES_MAX + 124_000
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    if "SSL" not in settings.kafka_security_protocol:
+        return None
+    context: ssl.SSLContext = create_ssl_context(cafile=settings.kafka_ssl_cafile)
+    return context
+
+
+def _credentials(settings: Settings) -> dict[str, Any]:
+    if not settings.kafka_security_protocol.startswith("SASL"):
+        return {}
+    password = settings.kafka_sasl_password
+    return {
+        "sasl_mechanism": settings.kafka_sasl_mechanism,
+        "sasl_plain_username": settings.kafka_sasl_username,
+        "sasl_plain_password": None if password is None else password.get_secret_value(),
+    }
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Return the options by which any aiokafka client connects."""
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "client_id": CLIENT_ID,
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": _ssl_context(settings),
+        **_credentials(settings),
+    }
+
+
+def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaConsumer:
+    """Return a consumer that is a member of a group and commits by hand. Not started."""
+    timeout_ms = int(settings.kafka_session_timeout_seconds * 1000)
+    return AIOKafkaConsumer(
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=timeout_ms,
+        heartbeat_interval_ms=max(300, timeout_ms // 10),
+        max_poll_interval_ms=max(300_000, timeout_ms),
+        max_partition_fetch_bytes=REQUEST_BYTES_MAX,
+        fetch_max_wait_ms=100,
+        **options,
+        **connection(settings),
+    )
+
+
+def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:
+    """Return a consumer that belongs to no group and reads what it is told to. Not started."""
+    return AIOKafkaConsumer(
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * REQUEST_BYTES_MAX,
+        fetch_max_wait_ms=100,
+        **options,
+        **connection(settings),
+    )
+
+
+def producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
+    """Return a producer whose messages are acknowledged by all replicas, in order and once. Not started."""
+    return AIOKafkaProducer(
+        acks="all",
+        enable_idempotence=True,
+        compression_type="lz4",
+        max_request_size=REQUEST_BYTES_MAX,
+        max_batch_size=256 * 1024,
+        linger_ms=0,
+        **options,
+        **connection(settings),
+    )
+
+
+def group_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """Return a client that reads committed offsets with their metadata. Not started."""
+    return AIOKafkaAdminClient(**connection(settings))
+
+
+def topic_admin(settings: Settings) -> KafkaAdminClient:
+    """Return a connected client for topics and their settings. Raises: kafka.errors.KafkaError."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "client_id": CLIENT_ID,
+        "security_protocol": settings.kafka_security_protocol,
+        "request_timeout_ms": 15_000,
+        **_credentials(settings),
+    }
+    if settings.kafka_ssl_cafile is not None:
+        options["ssl_cafile"] = settings.kafka_ssl_cafile
+    return KafkaAdminClient(**options)

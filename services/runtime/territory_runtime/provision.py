@@ -1,0 +1,87 @@
+"""Topics: created where they are missing, never altered where they exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from territory.topics import DAY_MS, TOPICS, Topic
+from territory_runtime.kafka import REQUEST_BYTES_MAX
+from territory_runtime.settings import Settings
+
+# A restore reads a compacted topic up to the committed offset: what a later message replaces must
+# still be there. So compaction leaves the last day alone; a worker away for longer than half
+# of it takes nothing for known (partition_loop.py).
+COMPACTION_LAG_MS = DAY_MS
+
+
+class TopicsUnfit(Exception):
+    """Raised when existing topics can't be worked with; says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """The topics as they are: how many partitions the partitioned ones have, and which were created now."""
+
+    partitions: int
+    created: tuple[str, ...]
+
+
+def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
+    """Create the topics that are missing and return how they are.
+
+    The partitioned topics must all have the same number of partitions, since a stage reads the
+    same partition of several. A missing one is created with as many as the others have.
+
+    Raises: TopicsUnfit; kafka.errors.KafkaError.
+    """
+    counts = partition_counts(admin)
+    partitions = _common(counts, settings)
+    missing = [topic for topic in TOPICS if topic.name not in counts]
+    for topic in missing:
+        try:
+            admin.create_topics([_new(topic, partitions, settings)])
+        except TopicAlreadyExistsError:
+            continue  # another worker started at the same time
+    if missing:
+        partitions = _common(partition_counts(admin), settings)
+    return Provisioned(partitions, tuple(topic.name for topic in missing))
+
+
+def partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
+    """Return the number of partitions of those of our topics that exist."""
+    described = admin.describe_topics([topic.name for topic in TOPICS])
+    return {topic["name"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+
+
+def _common(counts: dict[str, int], settings: Settings) -> int:
+    single = {topic.name for topic in TOPICS if topic.partitions is not None}
+    found = {name: count for name, count in counts.items() if name not in single}
+    if len(set(found.values())) > 1:
+        shown = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
+        raise TopicsUnfit(
+            f"the topics have different numbers of partitions: {shown}; they must be equal, "
+            "because a stage reads the same partition of several: create those anew that differ"
+        )
+    wrong = {name: counts[name] for name in single if counts.get(name, 1) != 1}
+    if wrong:
+        raise TopicsUnfit(f"{', '.join(wrong)} must have 1 partition, found {wrong}; create it anew")
+    return next(iter(found.values()), settings.kafka_partitions)
+
+
+def _new(topic: Topic, partitions: int, settings: Settings) -> NewTopic:
+    configuration = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(REQUEST_BYTES_MAX)}
+    if topic.retention_days is not None:
+        configuration["retention.ms"] = str(topic.retention_days * DAY_MS)
+    if topic.cleanup == "compact":
+        configuration["min.compaction.lag.ms"] = str(COMPACTION_LAG_MS)
+        configuration["delete.retention.ms"] = str(COMPACTION_LAG_MS)
+    return NewTopic(
+        name=topic.name,
+        num_partitions=topic.partitions or partitions,
+        replication_factor=settings.kafka_replication_factor,
+        topic_configs=configuration,
+    )

@@ -1,0 +1,77 @@
+"""What every store in Redis shares: the client, and how far the index is (contracts: `index:{org}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import redis.asyncio
+from redis.asyncio.client import Pipeline
+
+from territory.keys import index_key
+from territory_runtime.settings import Settings
+from territory_runtime.stage import Progress
+
+CHUNK_COMMANDS = 2_000
+CHUNK_MEMBERS = 500
+
+
+def connect(settings: Settings) -> redis.asyncio.Redis:
+    """Return a client; it connects when first used. Text in, text out."""
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        decode_responses=True,
+        socket_timeout=15,
+        socket_connect_timeout=5,
+        health_check_interval=30,
+    )
+    return client
+
+
+class ProgressBook:
+    """Writes how far a stage's partitions are, an organisation's only when it has changed."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._redis = client
+        self._written: dict[tuple[str, int, str], int] = {}
+
+    async def unheard_of(self, stage: str, partition: int, orgs: Iterable[str]) -> frozenset[str]:
+        """Return the organisations of which Redis has nothing of a partition: it was emptied, or is new."""
+        wanted = list(orgs)
+        pipeline = self._redis.pipeline(transaction=False)
+        for org in wanted:
+            pipeline.hexists(index_key(org), _revision_field(stage, partition))
+        answers = await pipeline.execute() if wanted else []
+        return frozenset(org for org, there in zip(wanted, answers, strict=True) if not there)
+
+    def add(self, pipeline: Pipeline, progress: Progress, touched: frozenset[str]) -> None:
+        """Queue a partition's progress for the organisations whose data or revision changed."""
+        for org, revision in progress.revisions.items():
+            if org in touched or self._is_new(progress, org, revision):
+                pipeline.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
+                pipeline.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
+
+    async def settle(self, progress: list[Progress], partitions: int) -> None:
+        """After a write: `model_revision` is the revision that all partitions of the stage are under."""
+        for one in progress:
+            for org, revision in one.revisions.items():
+                if self._is_new(one, org, revision):
+                    found = await self._redis.hmget(
+                        index_key(org), [_revision_field(one.stage, number) for number in range(partitions)]
+                    )
+                    revisions = [int(text) for text in found if text is not None]
+                    if len(revisions) == partitions:
+                        await self._redis.hset(index_key(org), "model_revision", str(min(revisions)))
+        self.note(progress)
+
+    def note(self, progress: list[Progress]) -> None:
+        """After a write: remember what is in Redis, so that it is not written again."""
+        for one in progress:
+            for org, revision in one.revisions.items():
+                self._written[one.stage, one.partition, org] = revision
+
+    def _is_new(self, progress: Progress, org: str, revision: int) -> bool:
+        return self._written.get((progress.stage, progress.partition, org)) != revision
+
+
+def _revision_field(stage: str, partition: int) -> str:
+    return f"{stage}:{partition}:model_revision"

@@ -1,0 +1,66 @@
+"""Reading a compacted topic back into a fold's memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from territory.errors import BadMessage
+from territory.fold import Fold, Incoming
+from territory_runtime import kafka
+from territory_runtime.provision import COMPACTION_LAG_MS
+from territory_runtime.settings import Settings
+from territory_runtime.stage import Reader
+
+FETCHED_RECORDS_MAX = 5_000
+
+
+def incoming_of(message: ConsumerRecord, read: Reader) -> Incoming:
+    """Return a decoded message. Raises: BadMessage."""
+    key = (message.key or b"").decode(errors="replace")
+    if key.count("/") < 2:
+        raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
+    headers = {name: value.decode(errors="replace") for name, value in message.headers}
+    event = None if message.value is None else read(message.value)
+    return Incoming(message.topic, key, event, headers, message.timestamp)
+
+
+async def read_state(
+    settings: Settings,
+    fold: Fold,
+    where: TopicPartition,
+    read: Reader,
+    *,
+    up_to: int | None,
+    beat: Callable[[], None],
+) -> bool:
+    """Feed a compacted topic to a fold, up to an offset or its end.
+
+    Returns whether nothing can be missing from it. Compaction leaves what a message replaces
+    alone for a day. Where the next message is older than half of that, its predecessors may be
+    gone, and with them the knowledge of effects that were made of them.
+    """
+    consumer = kafka.reader(settings)
+    await consumer.start()
+    try:
+        consumer.assign([where])
+        end = (await consumer.end_offsets([where]))[where]
+        stop = end if up_to is None else min(up_to, end)
+        await consumer.seek_to_beginning(where)
+        while await consumer.position(where) < end:
+            found = await consumer.getmany(where, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+            for message in found.get(where, ()):
+                if message.offset >= stop:
+                    age_ms = time.time() * 1000 - int(message.timestamp)
+                    return age_ms < COMPACTION_LAG_MS / 2
+                try:
+                    fold.restore(incoming_of(message, read))
+                except BadMessage:
+                    continue  # it went to the dead letters in its time
+            beat()
+        return True
+    finally:
+        await consumer.stop()

@@ -1,0 +1,53 @@
+"""Sending many messages at once: batches of our own making, each awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from territory.codec import encode
+from territory.fold import Message
+from territory.keys import partition_of
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Sender:
+    """Writes messages to their partitions. `send_batch` costs an eighth of `send` a message."""
+
+    def __init__(self, producer: AIOKafkaProducer, partitions: int) -> None:
+        self._producer = producer
+        self._partitions = partitions
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Send messages and await that all replicas have them. Raises: KafkaError, ConnectionError."""
+        by_partition: dict[tuple[str, int], list[Message]] = {}
+        for message in messages:
+            route = message.route
+            partition = route if isinstance(route, int) else partition_of(route, self._partitions)
+            by_partition.setdefault((message.topic, partition), []).append(message)
+        await asyncio.gather(
+            *(self._send(topic, partition, group) for (topic, partition), group in by_partition.items())
+        )
+
+    async def _send(self, topic: str, partition: int, messages: list[Message]) -> None:
+        batch: BatchBuilder = self._producer.create_batch()
+        acknowledged = []
+        for message in messages:
+            key = message.key.encode()
+            value = None if message.value is None else encode(message.value)
+            headers = [(name, text.encode()) for name, text in message.headers]
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    await self._producer.send_and_wait(
+                        topic, value, key=key, partition=partition, headers=headers
+                    )  # larger than a batch: alone
+        if batch.record_count():
+            acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
+        for future in acknowledged:
+            await future

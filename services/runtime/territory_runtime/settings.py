@@ -1,0 +1,88 @@
+"""Settings: environment variables with the prefix TERRITORY_, read once, unknown names refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TERRITORY_"
+
+
+class SettingsRefused(Exception):
+    """Raised when the environment says something that can't be used; names every culprit."""
+
+
+class Settings(BaseSettings):
+    """What a deployment decides. Frozen; secrets are hidden when it is printed."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", case_sensitive=False)
+
+    org_id: Annotated[str, Field(description="Organisation that the command line speaks of.")] = "demo"
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_cafile: str | None = None
+    kafka_partitions: Annotated[int, Field(ge=1, le=1024, description="Of topics that do not exist yet.")] = 8
+    kafka_replication_factor: Annotated[int, Field(ge=1, le=9, description="Of topics that do not exist yet.")] = 1
+    kafka_session_timeout_seconds: Annotated[float, Field(ge=1, le=1800)] = 30.0
+
+    kafka_fetch_pause_seconds: Annotated[
+        float, Field(ge=0, le=5, description="For brokers that do not keep an empty fetch waiting; 0 with Kafka.")
+    ] = 0.0
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+
+    metrics_port: Annotated[int, Field(ge=0, le=65535, description="Of /metrics, /live and /ready.")] = 9464
+    metrics_host: str = "127.0.0.1"
+
+    batch_records_max: Annotated[int, Field(ge=1, le=100_000, description="Messages in one turn.")] = 2_000
+    sweep_records_max: Annotated[int, Field(ge=1, le=100_000, description="Records in one slice of a sweep.")] = 1_000
+    partials_interval_seconds: Annotated[
+        float, Field(ge=0, le=60, description="Least time between two turns of the forecast's first step.")
+    ] = 0.25
+    data_dir: Annotated[str | None, Field(description="Where Faust keeps its files; none: a temporary folder.")] = None
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of an environment, the process's own unless given.
+
+    Raises: SettingsRefused naming each unknown or unusable variable.
+    """
+    given = os.environ if environment is None else environment
+    names = {name[len(PREFIX) :].lower(): value for name, value in given.items() if name.upper().startswith(PREFIX)}
+    faults = [_unknown(name) for name in sorted(names) if name not in Settings.model_fields]
+    values: dict[str, Any] = {name: value for name, value in names.items() if name in Settings.model_fields}
+    try:
+        settings = _Given.model_validate(values)
+    except ValidationError as invalid:
+        faults += [_fault(error) for error in invalid.errors(include_url=False, include_input=False)]
+    if faults:
+        raise SettingsRefused("; ".join(faults))
+    return settings
+
+
+class _Given(Settings):
+    """The same settings from given values alone; the environment was read already."""
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
+        return (sources["init_settings"],)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else "see the README's table of settings"
+    return f"unknown setting {PREFIX}{name.upper()}; {hint}"
+
+
+def _fault(error: Any) -> str:
+    # Without the value that was found: it may be a secret.
+    return f"{PREFIX}{str(error['loc'][0]).upper()}: {error['msg']}"

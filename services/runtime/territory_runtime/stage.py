@@ -1,0 +1,68 @@
+"""What a service tells the partition loop of one of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from territory.fold import Effects, Fold, Models
+from territory.topics import Topic
+
+Reader = Callable[[bytes], Any]
+"""Bytes to event; raises BadMessage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one partition of a stage is, for those who ask the store."""
+
+    stage: str
+    partition: int
+    offset: int
+    """The next message of the first input."""
+    revisions: Mapping[str, int]
+    """By organisation, the model's revision that all of its records here are under."""
+
+
+class Store(Protocol):
+    """Where a stage's changes go besides Kafka."""
+
+    async def reconcile(self, partition: int, fold: Any, models: Models, unknown: frozenset[str]) -> frozenset[str]:
+        """Return the unknown organisations and those of whose partition the store holds nothing.
+
+        What the store holds of these and must not is removed; the next sweep says the rest.
+        """
+
+    async def apply(self, changes: list[Any], progress: list[Progress]) -> None:
+        """Make the changes, in order, then note the progress. Harmless to repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One fold's place: what it reads, where its memory comes from, and where its changes go.
+
+    Attributes:
+        name: The consumer group, and the label in metrics.
+        inputs: The topics that it reads, with how; all have the same number of partitions.
+        state: The compacted topic that its memory is restored from: its own, read to the end; or
+            its first input, read up to the committed offset.
+        make: Makes the fold of a partition; its arguments are the partition and their number.
+        interval_seconds: The least time between two turns, for a stage that says more the oftener
+            it is asked.
+    """
+
+    name: str
+    inputs: Mapping[Topic, Reader]
+    state: tuple[Topic, Reader]
+    make: Callable[[int, int], Fold]
+    store: Store | None = None
+    interval_seconds: float = 0.0
+
+    @property
+    def restores_from_input(self) -> bool:
+        """Whether its memory comes from what it reads, and not from what it writes."""
+        return self.state[0] in self.inputs
+
+
+__all__ = ["Effects", "Progress", "Reader", "Stage", "Store"]

@@ -1,0 +1,756 @@
+"""The whole house in memory: the four folds and the totals over lists, with time in the test's hand.
+
+Topics are lists of encoded messages, Redis is a few dictionaries, and a worker takes its turns as the
+partition loop does: messages before state before store before commit. A turn can stop between any
+two of these, while others go on, and never come back: that is a crash.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from access_indexer.core.changes import AdminsAre, RecordStands, SetChange
+from access_indexer.core.indexing import Indexing
+from assigner.core.assignment import Assigning
+from assigner.core.intake import Intake
+from forecast_aggregator.core.summing import DealLeftOut, Summing
+from forecast_aggregator.core.totals import total_of, with_part, without_void
+from territory import topics
+from territory.codec import encode, reader_of
+from territory.documents import PieceKey
+from territory.errors import BadMessage
+from territory.events import (
+    ACTIVATION,
+    Assignment,
+    Attainment,
+    ModelActivated,
+    ModelPiece,
+    Partial,
+    Record,
+    Released,
+    SourceSwept,
+    read_record_change,
+)
+from territory.fold import Effects, Fold, Incoming, Message, Models, collapse
+from territory.keys import attainment_key, model_key, org_of, parse_partial_key, parse_record_key, partition_of
+from territory.model import Model, assemble, digest_of, pieces_of_model
+from tests.support.expectations import Standing, State
+from tests.support.oracle import Expected
+
+StageName = Literal["intake", "assigning", "indexing", "summing", "totals"]
+Phase = Literal["begun", "messages", "state", "store", "commit"]
+Reader = Callable[[bytes], Any]
+Place = tuple[StageName, int]
+"""A stage and a partition: what one worker has."""
+
+TURNS_MAX = 20_000
+"""After how many turns without a pause something goes round in circles."""
+NOTHING_ACTIVATED = -1
+SWEEP_RECORDS_MAX = 3
+BATCH_RECORDS_MAX = 6
+FIRST_MS = 1_500_000_000_000
+
+SUM_FIGURES = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
+USER_FIGURES = ("target", "won", "deals_won", "attainment_pct")
+COUNTS_AND_TEXTS = ("deals_won", "attainment_pct")
+
+
+def dice(seed: int) -> random.Random:
+    """Return repeatable dice."""
+    return random.Random(seed)  # noqa: S311 -- a schedule, not a secret
+
+
+# --- Kafka ------------------------------------------------------------------------------------
+
+
+class Stored(NamedTuple):
+    """One message of a log, as bytes."""
+
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
+
+
+class Log:
+    """One partition of a topic. Offsets stay when messages go."""
+
+    def __init__(self) -> None:
+        self._messages: list[Stored | None] = []
+        self._gaps: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def append(self, message: Stored) -> None:
+        self._messages.append(message)
+
+    def between(self, start: int, stop: int) -> Iterator[tuple[int, Stored]]:
+        """Iterate over what is there of some offsets."""
+        for offset in range(start, min(stop, len(self))):
+            message = self._messages[offset]
+            if message is not None:
+                yield offset, message
+
+    def trim(self, stop: int) -> None:
+        """Drop everything before an offset, as retention does."""
+        for offset in range(min(stop, len(self))):
+            self._messages[offset] = None
+
+    def compact(self, stop: int) -> None:
+        """Of the messages before an offset keep the last of every key."""
+        last: dict[bytes, int] = {}
+        for offset, message in reversed(list(self.between(0, stop))):
+            later = last.setdefault(message.key, offset)
+            if later != offset:
+                self._messages[offset] = None
+                self._gaps.append((offset, later))
+
+    def lacks_before(self, stop: int) -> bool:
+        """Whether something before an offset was dropped for something that comes after it."""
+        return any(gone < stop <= later for gone, later in self._gaps)
+
+
+# --- Redis ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class MemoryRedis:
+    """What the stages keep besides Kafka, in the shape of the oracle's end state."""
+
+    visible: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
+    editable: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
+    admins: dict[str, set[str]] = field(default_factory=dict)
+    records: dict[str, RecordStands] = field(default_factory=dict)
+    left_out: dict[tuple[str, str], str] = field(default_factory=dict)
+    progress: dict[Place, dict[str, int]] = field(default_factory=dict)
+
+    def make(self, change: object) -> None:
+        """Make one change. Harmless to repeat."""
+        if isinstance(change, SetChange):
+            sets = self.visible if change.kind == "visible" else self.editable
+            key = (change.org_id, change.user_id, change.object)
+            ids = sets.setdefault(key, set())
+            ids.add(change.record_id) if change.present else ids.discard(change.record_id)
+            if not ids:
+                del sets[key]
+        elif isinstance(change, RecordStands):
+            key_of_record = f"{change.org_id}/{change.object}/{change.record_id}"
+            if change.version is None:
+                self.records.pop(key_of_record, None)
+            else:
+                self.records[key_of_record] = change
+        elif isinstance(change, AdminsAre):
+            self.admins[change.org_id] = set(change.users)
+            if not change.users:
+                del self.admins[change.org_id]
+        elif isinstance(change, DealLeftOut):
+            self.left_out.pop((change.org_id, change.deal_id), None)
+            if change.why is not None:
+                self.left_out[change.org_id, change.deal_id] = change.why.reason
+        else:
+            raise TypeError(f"found a {type(change).__name__}, expected a change of the store")
+
+    def reconcile(self, place: Place, fold: Fold, models: Models, unknown: frozenset[str]) -> frozenset[str]:
+        """Return the unknown organisations and those of whose partition nothing is here; drop what is astray."""
+        known = self.progress.get(place, {})
+        unknown |= {org for org in models if org not in known}
+        if isinstance(fold, Indexing):
+            for kind, sets in (("visible", self.visible), ("editable", self.editable)):
+                for (org, user, about), ids in list(sets.items()):
+                    if org in unknown:
+                        for change in fold.strays(org, kind, user, about, sorted(ids), models):  # type: ignore[arg-type]  # one of the two
+                            self.make(change)
+            for key in list(self.records):
+                if org_of(key) in unknown and fold.is_stray(*parse_record_key(key)):
+                    del self.records[key]
+        if isinstance(fold, Summing):
+            for org, deal in list(self.left_out):
+                if org in unknown and fold.is_stray(org, deal):
+                    del self.left_out[org, deal]
+        return unknown
+
+
+# --- the stages -------------------------------------------------------------------------------
+
+
+class Totalling:
+    """The second step of the forecast for one partition of the partials: what the Faust table does."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, dict[int, Partial]] = {}
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def restore(self, message: Incoming) -> None:
+        """Take one part, or the end of a sweep, without a word."""
+        self._take(message)
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        """Totals do not depend on models."""
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        """Say the attainments that one part, or the end of a sweep, changes."""
+        for key in self._take(message):
+            parts = self._parts.get(key, {})
+            effects.messages.append(Message(topics.ATTAINMENTS.name, key, total_of(parts), key))
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Nothing is put off."""
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        """Totals do not depend on models."""
+        return iter(())
+
+    def _take(self, message: Incoming) -> list[str]:
+        named = parse_partial_key(message.key)
+        if named is None:
+            swept: SourceSwept = message.event
+            after = {key: without_void(parts, swept) for key, parts in self._parts.items() if org_of(key) == swept.org_id}
+        else:
+            *place, source = named
+            key = attainment_key(*place)  # type: ignore[arg-type]  # as parsed
+            after = {key: with_part(self._parts.get(key, {}), source, message.event)}
+        changed = [key for key, parts in after.items() if parts != self._parts.get(key)]
+        for key in changed:
+            if after[key]:
+                self._parts[key] = after[key]
+            else:
+                self._parts.pop(key, None)
+        return changed
+
+
+def _read_partial_or_swept(raw: bytes) -> Partial | SourceSwept:
+    try:
+        return reader_of(Partial)(raw)
+    except BadMessage:
+        return reader_of(SourceSwept)(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A fold's place between the topics; the first input is the one that its offset counts."""
+
+    name: StageName
+    inputs: Mapping[str, Reader]
+    state: tuple[str, Reader]
+    make: Callable[[int, int], Fold]
+    has_store: bool = False
+    follows_models: bool = True
+
+    @property
+    def restores_from_input(self) -> bool:
+        return self.state[0] in self.inputs
+
+
+_RECORD, _ASSIGNMENT = reader_of(Record), reader_of(Assignment)
+
+STAGES = (
+    Stage(
+        "intake",
+        {topics.RECORDS.name: read_record_change, topics.RELEASES.name: reader_of(Released)},
+        (topics.RECORD_STATES.name, _RECORD),
+        lambda partition, partitions: Intake(partition),
+    ),
+    Stage(
+        "assigning",
+        {topics.FAMILIES.name: _RECORD},
+        (topics.FAMILIES.name, _RECORD),
+        lambda partition, partitions: Assigning(),
+    ),
+    Stage(
+        "indexing",
+        {topics.ASSIGNMENTS.name: _ASSIGNMENT},
+        (topics.ASSIGNMENTS.name, _ASSIGNMENT),
+        Indexing,
+        has_store=True,
+    ),
+    Stage(
+        "summing",
+        {topics.ASSIGNMENTS.name: _ASSIGNMENT},
+        (topics.ASSIGNMENTS.name, _ASSIGNMENT),
+        Summing,
+        has_store=True,
+    ),
+    Stage(
+        "totals",
+        {topics.PARTIALS.name: _read_partial_or_swept},
+        (topics.PARTIALS.name, _read_partial_or_swept),
+        lambda partition, partitions: Totalling(),
+        follows_models=False,
+    ),
+)
+
+
+class Activation(NamedTuple):
+    """A model that came into effect, and where on the model topic."""
+
+    offset: int
+    model: Model
+
+
+class Committed(NamedTuple):
+    """What a group keeps of one partition: the next offset by topic, and the swept model position."""
+
+    offsets: Mapping[str, int]
+    swept_position: int
+
+
+class Worker:
+    """One stage's hold on one partition: its memory, how far it is, and the models that it has heard of."""
+
+    def __init__(self, house: MemoryHouse, stage: Stage, partition: int) -> None:
+        self._house = house
+        self.stage = stage
+        self.partition = partition
+        self._heard = 0
+        """How many activations have reached this worker."""
+        self._turn: Iterator[Phase] | None = None
+        self.restore()
+
+    @property
+    def place(self) -> Place:
+        return (self.stage.name, self.partition)
+
+    # --- models ---
+
+    def hear(self, count: int | None = None) -> None:
+        """Hear of the next activations; None: of all."""
+        known = len(self._house.activations)
+        self._heard = known if count is None else min(known, self._heard + count)
+
+    @property
+    def hears_all(self) -> bool:
+        return self._heard == len(self._house.activations)
+
+    @property
+    def _models(self) -> dict[str, Model]:
+        return {model.org_id: model for _, model in self._house.activations[: self._heard]}
+
+    @property
+    def _activated_at(self) -> dict[str, int]:
+        return {model.org_id: offset for offset, model in self._house.activations[: self._heard]}
+
+    # --- taking over ---
+
+    def restore(self) -> None:
+        """Drop everything and take over as a worker that is new here."""
+        self._turn = None
+        committed = self._house.committed.get(self.place, Committed({}, NOTHING_ACTIVATED))
+        position = committed.swept_position
+        while not self.hears_all and self._house.activations[self._heard].offset <= position:
+            self.hear(1)  # a worker that knows less than what was swept would undo it
+        self._fold = self.stage.make(self.partition, self._house.partitions)
+        self._next = {topic: committed.offsets.get(topic, 0) for topic in self.stage.inputs}
+        topic, read = self.stage.state
+        log = self._house.log(topic, self.partition)
+        stop = self._next[topic] if self.stage.restores_from_input else len(log)
+        for _, stored in log.between(0, stop):
+            try:
+                self._fold.restore(_incoming_of(topic, stored, read))
+            except BadMessage:
+                continue  # it went to the dead letters in its time
+        models, activated_at = self._models, self._activated_at
+        is_gapless = not (self.stage.restores_from_input and log.lacks_before(stop))
+        unknown = frozenset(org for org in models if not is_gapless or activated_at[org] > position)
+        if self.stage.has_store:
+            unknown = self._house.redis.reconcile(self.place, self._fold, models, unknown)
+        self._fold.restored(models, unknown)
+        self._seen = max(activated_at.values(), default=NOTHING_ACTIVATED)
+        self._revisions = {org: model.revision for org, model in models.items()}
+        self._sweeps = {org: self._fold.sweep(models[org], SWEEP_RECORDS_MAX) for org in sorted(unknown)}
+        self._swept = NOTHING_ACTIVATED if self._sweeps else self._seen
+        self._repeats_until = {topic: len(self._house.log(topic, self.partition)) for topic in self.stage.inputs}
+
+    # --- turns ---
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        unread = any(offset < len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
+        behind = self.stage.follows_models and not (self.hears_all and self._seen == self._newest)
+        return self._turn is None and not unread and not self._sweeps and not behind
+
+    def step(self, random: random.Random) -> Phase | None:
+        """Go on to the next thing that a turn does to the outside; None: the turn is over."""
+        if self._turn is None:
+            self._turn = self._take_turn(random)
+        phase = next(self._turn, None)
+        if phase is None:
+            self._turn = None
+        return phase
+
+    @property
+    def _newest(self) -> int:
+        return max(self._activated_at.values(), default=NOTHING_ACTIVATED)
+
+    def _take_turn(self, random: random.Random) -> Iterator[Phase]:
+        """Take a batch and a slice of a sweep, and do what follows; stop before everything that others can see."""
+        if self._start_sweeps():
+            return
+        yield "begun"  # messages are fetched: a model may come meanwhile
+        if self._is_repeating and self._seen != self._newest:
+            self.restore()
+            return
+        models = self._models
+        effects = Effects()
+        offsets = self._take_batch(models, effects, random)
+        if not offsets and not self._sweeps:
+            return
+        if self._sweeps:
+            self._sweep_slice(effects)
+        self._fold.flush(models, effects)
+        yield from self._send("messages", effects.messages, random)
+        yield from self._send("state", effects.state, random)
+        if self.stage.has_store:
+            half = random.randint(0, len(effects.changes))
+            for changes in (effects.changes[:half], effects.changes[half:]):
+                yield "store"
+                for change in changes:
+                    self._house.redis.make(change)
+            known = {org: revision for org, revision in self._revisions.items() if org not in self._sweeps}
+            self._house.redis.progress[self.place] = known
+        yield "commit"
+        self._next |= offsets
+        self._house.committed[self.place] = Committed(dict(self._next), self._swept)
+
+    @property
+    def _is_repeating(self) -> bool:
+        """Whether what comes next may have been done already by the one who had the partition before.
+
+        He did it under the models that this worker was restored with, or under later ones: then
+        a repeat under yet others would not cover it.
+        """
+        return any(self._next[topic] < stop for topic, stop in self._repeats_until.items())
+
+    def _start_sweeps(self) -> bool:
+        """Begin to bring the partition under new models; whether it had to be restored instead."""
+        newest = self._newest
+        if self._seen == newest:
+            return False
+        if self._is_repeating:
+            self.restore()
+            return True
+        models, activated_at = self._models, self._activated_at
+        for org, model in models.items():
+            if activated_at[org] > self._seen:
+                self._sweeps[org] = self._fold.sweep(model, SWEEP_RECORDS_MAX)
+                self._revisions[org] = model.revision
+        self._seen = newest
+        return False
+
+    def _take_batch(self, models: Models, effects: Effects, random: random.Random) -> dict[str, int]:
+        offsets: dict[str, int] = {}
+        inputs = list(self.stage.inputs.items())
+        random.shuffle(inputs)
+        for topic, read in inputs:
+            log = self._house.log(topic, self.partition)
+            start = self._next[topic]
+            stop = min(len(log), start + random.randint(1, BATCH_RECORDS_MAX))
+            for offset, stored in log.between(start, stop):
+                self._take(topic, offset, stored, read, models, effects)
+            if stop > start:
+                offsets[topic] = stop
+        return offsets
+
+    def _take(self, topic: str, offset: int, stored: Stored, read: Reader, models: Models, effects: Effects) -> None:
+        position = (topic, self.partition, offset)
+        try:
+            incoming = _incoming_of(topic, stored, read)
+        except BadMessage as bad:
+            self._house.dead_letters[position] = bad.code
+            return
+        self._fold.apply(incoming, models, effects)
+        while effects.refused:
+            _, code, _ = effects.refused.pop()
+            self._house.dead_letters[position] = code
+
+    def _sweep_slice(self, effects: Effects) -> None:
+        org = next(iter(self._sweeps))
+        sweep = self._sweeps.pop(org)
+        slice_of = next(sweep, None)
+        if slice_of is not None:
+            effects.add(slice_of)
+            self._sweeps[org] = sweep  # at the end: others go first
+        if not self._sweeps:
+            self._swept = self._seen
+
+    def _send(self, phase: Phase, messages: list[Message], random: random.Random) -> Iterator[Phase]:
+        """Send to every partition in its order, the partitions in any; a send may get through in parts."""
+        groups: dict[tuple[str, int], list[Message]] = {}
+        for message in collapse(messages):
+            route = message.route
+            partition = route if isinstance(route, int) else partition_of(route, self._house.partitions)
+            groups.setdefault((message.topic, partition), []).append(message)
+        waiting = list(groups.items())
+        random.shuffle(waiting)
+        for (topic, partition), group in waiting:
+            middle = random.randint(1, len(group))
+            for part in filter(None, (group[:middle], group[middle:])):
+                yield phase
+                for message in part:
+                    self._house.send(topic, partition, message)
+
+
+def _incoming_of(topic: str, stored: Stored, read: Reader) -> Incoming:
+    key = stored.key.decode(errors="replace")
+    if topic != topics.PARTIALS.name and key.count("/") < 2:
+        raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
+    headers = {name: value.decode(errors="replace") for name, value in stored.headers}
+    event = None if stored.value is None else read(stored.value)
+    return Incoming(topic, key, event, headers, stored.timestamp_ms)
+
+
+# --- the house --------------------------------------------------------------------------------
+
+
+class MemoryHouse:
+    """All stages with all their partitions, and what they keep."""
+
+    def __init__(self, partitions: int = 3) -> None:
+        self.partitions = partitions
+        self.redis = MemoryRedis()
+        self.committed: dict[Place, Committed] = {}
+        self.activations: list[Activation] = []
+        self.dead_letters: dict[tuple[str, int, int], str] = {}
+        """Codes by topic, partition and offset: a repeated turn says them again."""
+        self._logs = {
+            (topic.name, partition): Log()
+            for topic in topics.TOPICS
+            for partition in range(topic.partitions or partitions)
+        }
+        self._pieces: dict[str, dict[PieceKey, Any]] = {}
+        self._now_ms = FIRST_MS
+        self._workers = {
+            (stage.name, partition): Worker(self, stage, partition)
+            for stage in STAGES
+            for partition in range(partitions)
+        }
+        self._ends_when_quiet: dict[tuple[str, int], int] = {}
+
+    def log(self, topic: str, partition: int) -> Log:
+        """Return one partition of a topic."""
+        return self._logs[topic, partition]
+
+    def send(self, topic: str, partition: int, message: Message) -> None:
+        """Append one message, encoded."""
+        value = None if message.value is None else encode(message.value)
+        headers = tuple((name, text.encode()) for name, text in message.headers)
+        self._append(topic, partition, message.key.encode(), value, headers)
+
+    def _append(
+        self, topic: str, partition: int, key: bytes, value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()
+    ) -> None:
+        self._now_ms += 1
+        self.log(topic, partition).append(Stored(key, value, headers, self._now_ms))
+
+    # --- what outsiders do ---
+
+    def publish(self, change: Mapping[str, Any] | bytes | None, key: str | None = None) -> None:
+        """Publish one RecordChange, or some bytes under a key; its key decides the partition."""
+        if isinstance(change, Mapping):
+            key = key or f"{change['org_id']}/{change['object']}/{change['id']}"
+            change = encode(change)
+        if key is None:
+            raise ValueError("bytes need a key")
+        self._append(topics.RECORDS.name, partition_of(key, self.partitions), key.encode(), change)
+
+    def apply_model(self, document: Mapping[str, Any]) -> int:
+        """Publish a model as the pieces that changed and their activation; return its revision.
+
+        Raises: ModelRefused, and nothing is published.
+        """
+        pieces = pieces_of_model(dict(document))
+        org = str(document["org"])
+        before = self._pieces.setdefault(org, {})
+        revision = 1 + max((model.revision for _, model in self.activations if model.org_id == org), default=0)
+        for place in before.keys() - pieces.keys():
+            self._append(topics.MODEL.name, 0, model_key(org, *place).encode(), None)
+        for place, value in pieces.items():
+            piece = encode(ModelPiece(org, *place, revision=revision, value=value))
+            self._append(topics.MODEL.name, 0, model_key(org, *place).encode(), piece)
+        now = ModelActivated(org, revision, len(pieces), digest_of(pieces), "2017-01-02T08:00:00Z")
+        self._append(topics.MODEL.name, 0, model_key(org, *ACTIVATION).encode(), encode(now))
+        self._activate()
+        return revision
+
+    def _activate(self) -> None:
+        """Read the model topic up to its end, which is an activation."""
+        log = self.log(topics.MODEL.name, 0)
+        start = self.activations[-1].offset + 1 if self.activations else 0
+        for offset, stored in log.between(start, len(log)):
+            org, kind, name = stored.key.decode().split("/", 2)
+            if (kind, name) == ACTIVATION and stored.value is not None:
+                activation = reader_of(ModelActivated)(stored.value)
+                if digest_of(self._pieces[org]) != activation.digest:
+                    raise AssertionError("the pieces of the model topic are not those that were published")
+                self.activations.append(Activation(offset, assemble(org, activation.revision, self._pieces[org])))
+            elif stored.value is None:
+                self._pieces[org].pop((kind, name), None)
+            else:
+                self._pieces[org][kind, name] = reader_of(ModelPiece)(stored.value).value
+
+    # --- what time does ---
+
+    @property
+    def places(self) -> list[Place]:
+        """All stages and partitions."""
+        return list(self._workers)
+
+    def run(self, random: random.Random | None = None) -> None:
+        """Take turns until nothing is left to do."""
+        random = random or dice(0)
+        turns = 0
+        while busy := [worker for worker in self._workers.values() if not worker.is_idle]:
+            for worker in busy:
+                worker.hear()
+                while worker.step(random) is not None:
+                    pass
+                turns += 1
+            if turns > TURNS_MAX:
+                raise AssertionError(f"still busy after {turns} turns: {[worker.place for worker in busy]}")
+        self._ends_when_quiet = {place: len(log) for place, log in self._logs.items()}
+
+    def step(self, random: random.Random) -> bool:
+        """Let some worker hear of a model, or do the next thing of a turn; return whether there was anything to do."""
+        busy = [worker for worker in self._workers.values() if not worker.is_idle]
+        if not busy:
+            return False
+        worker = random.choice(busy)
+        if not worker.hears_all and random.randint(0, 2) == 0:
+            worker.hear(1)
+        else:
+            worker.step(random)
+        return True
+
+    def restart(self, stage: StageName, partition: int) -> None:
+        """Drop a worker's memory, in the middle of a turn if it is in one, and restore it from the logs."""
+        self._workers[stage, partition].restore()
+
+    def restart_all(self) -> None:
+        """Stop everything and start it again."""
+        for worker in self._workers.values():
+            worker.hear()
+            worker.restore()
+
+    def crash(self, stage: StageName, partition: int, before: Phase, random: random.Random | None = None) -> bool:
+        """Take a turn, crash before the first thing of a phase and restart; return whether the turn came so far."""
+        random = random or dice(0)
+        worker = self._workers[stage, partition]
+        while (phase := worker.step(random)) not in (before, None):
+            pass
+        worker.restore()
+        return phase == before
+
+    def compact(self) -> None:
+        """Compact what was there when all was quiet last, as the compaction lag sees to; trim what has been read."""
+        for topic in topics.TOPICS:
+            for partition in range(topic.partitions or self.partitions):
+                stop = self._ends_when_quiet.get((topic.name, partition), 0)
+                log = self.log(topic.name, partition)
+                log.compact(stop) if topic.cleanup == "compact" else log.trim(stop)
+
+    def compact_unread(self, stage: StageName, partition: int) -> None:
+        """Compact what a stage reads and keeps, up to its end: as for a worker who has been away for days."""
+        topic = next(each.state[0] for each in STAGES if each.name == stage)
+        log = self.log(topic, partition)
+        log.compact(len(log))
+
+    def lose_redis(self) -> None:
+        """Lose all that is in Redis; whoever writes there restarts and finds out."""
+        self.redis = MemoryRedis()
+        for (_, partition), worker in self._workers.items():
+            if worker.stage.has_store:
+                self.restart(worker.stage.name, partition)
+
+    # --- what is then true ---
+
+    def last_values(self, topic: str) -> dict[str, bytes]:
+        """Return the last value of every key that is there."""
+        last: dict[str, bytes] = {}
+        for partition in range(self.partitions):
+            log = self.log(topic, partition)
+            for _, stored in log.between(0, len(log)):
+                key = stored.key.decode()
+                last.pop(key, None)
+                if stored.value is not None:
+                    last[key] = stored.value
+        return last
+
+    def assignments(self) -> dict[str, Assignment]:
+        """Return where every record stands."""
+        return {key: _ASSIGNMENT(value) for key, value in self.last_values(topics.ASSIGNMENTS.name).items()}
+
+    def attainments(self) -> dict[str, Attainment]:
+        """Return how every territory and user stands, by `<org>/<territory>/<period>[/<user>]`."""
+        read = reader_of(Attainment)
+        return {key: read(value) for key, value in self.last_values(topics.ATTAINMENTS.name).items()}
+
+    def found(self) -> Expected:
+        """Return the end state in the oracle's shape."""
+        rows = self.attainments().values()
+        return Expected(
+            assignments={key: _row_of(assignment) for key, assignment in self.assignments().items()},
+            visible=self.redis.visible,
+            editable=self.redis.editable,
+            admins=self.redis.admins,
+            attainments={(row.org_id, row.territory_id, row.period, row.user_id): _figures_of(row) for row in rows},
+            left_out=self.redis.left_out,
+        )
+
+    def state_of(self, org: str) -> State:
+        """Return one organisation's end state in the words of stories."""
+        found = self.found()
+        codes: dict[str, int] = {}
+        for code in self.dead_letters.values():
+            codes[code] = codes.get(code, 0) + 1
+        return State(
+            assignments={
+                key.split("/", 1)[1]: _standing_of(assignment)
+                for key, assignment in self.assignments().items()
+                if assignment.org_id == org
+            },
+            visible={(user, about): ids for (of, user, about), ids in found.visible.items() if of == org},
+            editable={(user, about): ids for (of, user, about), ids in found.editable.items() if of == org},
+            admins=found.admins.get(org, set()),
+            attainments={tuple(key): row for (of, *key), row in found.attainments.items() if of == org},  # type: ignore[misc]  # three are left
+            left_out={deal: reason for (of, deal), reason in found.left_out.items() if of == org},
+            dead_letters=codes,
+        )
+
+
+def _row_of(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "version": assignment.version,
+        "owner_id": assignment.owner_id,
+        "territories": list(assignment.territories),
+        "causes": {link.territory_id: sorted(link.causes) for link in assignment.links},
+        "cut": list(assignment.cut),
+        "runners_up": list(assignment.runners_up),
+        "dropped": list(assignment.dropped),
+    }
+
+
+def _standing_of(assignment: Assignment) -> Standing:
+    return Standing(
+        links=assignment.territories,
+        causes={link.territory_id: frozenset(link.causes) for link in assignment.links},
+        cut=assignment.cut,
+        runners_up=assignment.runners_up,
+        dropped=assignment.dropped,
+        why={link.territory_id: link.why for link in assignment.links},
+    )
+
+
+def _figures_of(row: Attainment) -> dict[str, Any]:
+    names = USER_FIGURES if row.user_id is not None else ("target", *SUM_FIGURES, *COUNTS_AND_TEXTS, "gap", "shortage")
+    figures: dict[str, Any] = {}
+    for name in names:
+        value = getattr(row, name)
+        figures[name] = value if value is None or name in COUNTS_AND_TEXTS else Decimal(value)
+    return figures
