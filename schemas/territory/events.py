@@ -104,22 +104,23 @@ class Record:
     org_id: str
     object: ObjectType
     id: str
-    version: int
-    """0 while only links of the record are known."""
+    version: Annotated[int, Field(description="0 while only links of the record are known.")]
     link_version: int
     deleted: bool
     owner_id: str | None
     account_id: str | None
     contact_id: str | None
     fields: dict[str, Any]
-    links: dict[str, LinkKind]
-    """By territory: assign or exclude."""
+    links: Annotated[dict[str, LinkKind], Field(description="By territory: assign or exclude.")]
     family: str
-    intake_partition: int
-    """Where the upstream's partitioner put the record; its releases go back there."""
+    intake_partition: Annotated[
+        int, Field(description="Where the upstream's partitioner put the record; its releases go back there.")
+    ]
     event_id: str
-    since_ms: int
-    """When the last change happened, in milliseconds of the epoch: what latencies are measured from."""
+    since_ms: Annotated[
+        int,
+        Field(description="When the last change happened, in ms of the epoch: what latencies are measured from."),
+    ]
 
     @property
     def key(self) -> str:
@@ -144,8 +145,9 @@ class Released:
     org_id: str
     object: ObjectType
     id: str
-    again: bool
-    """Whether this answers a tombstone that answered a release: the end of the matter."""
+    again: Annotated[
+        bool, Field(description="Whether this answers a tombstone that answered a release: the end of the matter.")
+    ]
 
     @property
     def key(self) -> str:
@@ -232,14 +234,11 @@ class Partial:
     territory_id: str
     period: str
     user_id: str | None
-    source: int
-    """The partition of territory.assignments.v1 that it was summed from."""
+    source: Annotated[int, Field(description="The partition of territory.assignments.v1 that it was summed from.")]
     model_revision: int
-    target: Decimal | None
-    """Said by one partition only, the attainment's home."""
+    target: Annotated[Decimal | None, Field(description="Said by one partition only, the attainment's home.")]
     sums: dict[str, Decimal]
-    deals: int
-    """How many deals are in any of the sums."""
+    deals: Annotated[int, Field(description="How many deals are in any of the sums.")]
     deals_won: int
 
 

@@ -29,6 +29,11 @@ def add(left: Decimal, right: Decimal) -> Decimal:
         raise AmountOutOfRange(f"the sum of {left} and {right} needs more than {EXACT.prec} digits") from inexact
 
 
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    """Return the exact difference; `-amount` would round to 28 digits. Raises: AmountOutOfRange rather than rounding."""
+    return add(left, right.copy_negate())
+
+
 def times(left: Decimal, right: Decimal) -> Decimal:
     """Return the exact product. Raises: AmountOutOfRange rather than rounding."""
     try:
@@ -51,4 +56,5 @@ def percent_of(part: Decimal, whole: Decimal | None) -> str | None:
         return None
     context = decimal.Context(prec=120, rounding=decimal.ROUND_HALF_EVEN)
     ratio = context.divide(context.multiply(part, Decimal(100)), whole)
-    return format(ratio.quantize(Decimal("0.01"), context=context), "f")
+    rounded = ratio.quantize(Decimal("0.01"), context=context)
+    return format(rounded or rounded.copy_abs(), "f")  # no negative nothing

@@ -19,18 +19,85 @@ class Topic:
     """None: as many as the deployment says, the same for all of them."""
     public: bool
     says: str
+    key: str = ""
+    """The key of its messages, and what decides the partition where that is not the key."""
+    written_by: str = ""
+    read_by: str = ""
 
 
-RECORDS = Topic("crm.records.v1", "delete", 7, None, True, "Changes of records, from upstream CRMs.")
-MODEL = Topic("territory.model.v1", "compact", None, 1, True, "Pieces of models and their activations.")
-ASSIGNMENTS = Topic("territory.assignments.v1", "compact", None, None, True, "Where each record stands, and why.")
-ATTAINMENTS = Topic("territory.attainments.v1", "compact", None, None, True, "Where each territory stands.")
-DEAD_LETTERS = Topic("territory.dead-letters.v1", "delete", 30, None, True, "Refused messages, as they came.")
-RECORD_STATES = Topic("territory.internal.records.v1", "compact", None, None, False, "Intake's state: whole records.")
-FAMILIES = Topic("territory.internal.families.v1", "compact", None, None, False, "Whole records, by account family.")
-RELEASES = Topic("territory.internal.releases.v1", "delete", 7, None, False, "Records that left a family.")
-PARTIALS = Topic("territory.internal.partials.v1", "compact", None, None, False, "Sums by source partition.")
-TOTALS = Topic("territory.internal.totals.v1", "compact", None, None, False, "Changelog of the totals' Faust table.")
+RECORD_KEY = "<org>/<object>/<id>"
+ATTAINMENT_KEY = "<org>/<territory>/<period>[/<user>]"
+
+RECORDS = Topic(
+    "crm.records.v1", "delete", 7, None, True,
+    "Changes of records, from upstream CRMs.",
+    key=RECORD_KEY,
+    written_by="upstream CRMs",
+    read_by="assigner",
+)  # fmt: skip
+MODEL = Topic(
+    "territory.model.v1", "compact", None, 1, True,
+    "Pieces of models and their activations.",
+    key="<org>/<kind>/<id>",
+    written_by="territory apply",
+    read_by="all services",
+)  # fmt: skip
+ASSIGNMENTS = Topic(
+    "territory.assignments.v1", "compact", None, None, True,
+    "Where each record stands, and why; null when the record is gone.",
+    key=RECORD_KEY,
+    written_by="assigner",
+    read_by="access-indexer, forecast-aggregator, anyone",
+)  # fmt: skip
+ATTAINMENTS = Topic(
+    "territory.attainments.v1", "compact", None, None, True,
+    "Where each territory stands against its target; null when there is nothing to say any more.",
+    key=ATTAINMENT_KEY,
+    written_by="forecast-aggregator",
+    read_by="anyone",
+)  # fmt: skip
+DEAD_LETTERS = Topic(
+    "territory.dead-letters.v1", "delete", 30, None, True,
+    "Refused messages, as they came.",
+    key="the key of the refused message",
+    written_by="all services",
+    read_by="operators",
+)  # fmt: skip
+RECORD_STATES = Topic(
+    "territory.internal.records.v1", "compact", None, None, False,
+    "Intake's state: whole records.",
+    key=f"{RECORD_KEY}, in the partition that the upstream chose",
+    written_by="assigner",
+    read_by="assigner",
+)  # fmt: skip
+FAMILIES = Topic(
+    "territory.internal.families.v1", "compact", None, None, False,
+    "Whole records, by account family; null when a record is gone from a family.",
+    key=f"{RECORD_KEY}, in the partition of the account family",
+    written_by="assigner",
+    read_by="assigner",
+)  # fmt: skip
+RELEASES = Topic(
+    "territory.internal.releases.v1", "delete", 7, None, False,
+    "Records that left a family.",
+    key=f"{RECORD_KEY}, in the partition that the upstream chose",
+    written_by="assigner",
+    read_by="assigner",
+)  # fmt: skip
+PARTIALS = Topic(
+    "territory.internal.partials.v1", "compact", None, None, False,
+    "Sums by source partition; null when a partition adds nothing any more.",
+    key=f"{ATTAINMENT_KEY}#<source>, in the partition of {ATTAINMENT_KEY}; or <org>#<source>, in every partition",
+    written_by="forecast-aggregator",
+    read_by="forecast-aggregator",
+)  # fmt: skip
+TOTALS = Topic(
+    "territory.internal.totals.v1", "compact", None, None, False,
+    "Changelog of the totals' Faust table.",
+    key=ATTAINMENT_KEY,
+    written_by="forecast-aggregator",
+    read_by="forecast-aggregator",
+)  # fmt: skip
 
 TOPICS = (
     RECORDS,

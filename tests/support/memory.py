@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from access_indexer.core.changes import AdminsAre, RecordStands, SetChange
 from access_indexer.core.indexing import Indexing
@@ -43,6 +43,7 @@ from tests.support.oracle import Expected
 
 StageName = Literal["intake", "assigning", "indexing", "summing", "totals"]
 Phase = Literal["begun", "messages", "state", "store", "commit"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 Reader = Callable[[bytes], Any]
 Place = tuple[StageName, int]
 """A stage and a partition: what one worker has."""
@@ -163,7 +164,7 @@ class MemoryRedis:
             for kind, sets in (("visible", self.visible), ("editable", self.editable)):
                 for (org, user, about), ids in list(sets.items()):
                     if org in unknown:
-                        for change in fold.strays(org, kind, user, about, sorted(ids), models):  # type: ignore[arg-type]  # one of the two
+                        for change in fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models):  # type: ignore[arg-type]  # one of the two
                             self.make(change)
             for key in list(self.records):
                 if org_of(key) in unknown and fold.is_stray(*parse_record_key(key)):

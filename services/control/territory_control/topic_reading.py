@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from territory.topics import TOPICS, Topic
@@ -78,13 +78,18 @@ def partitions_of(topic: Topic, partitions: int) -> list[TopicPartition]:
     return [TopicPartition(topic.name, number) for number in range(topic.partitions or partitions)]
 
 
-async def messages_from(
-    settings: Settings, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int] | None = None
-) -> AsyncIterator[ConsumerRecord]:
-    """Yield the messages of some partitions from an offset each, up to where the topics end now.
+async def read_messages(
+    settings: Settings,
+    starts: Mapping[TopicPartition, int],
+    take: Callable[[ConsumerRecord], None],
+    ends: Mapping[TopicPartition, int] | None = None,
+) -> None:
+    """Hand over the messages of some partitions, each from an offset up to one, or to where it ends now.
 
     Raises: KafkaError.
     """
+    if ends is not None and all(start >= ends[where] for where, start in starts.items()):
+        return  # and start nothing: a consumer that is stopped at once fails to stop
     async with started(kafka.reader(settings)) as consumer:
         stops = ends if ends is not None else await consumer.end_offsets(list(starts))
         waiting = {where for where, start in starts.items() if start < stops[where]}
@@ -96,12 +101,6 @@ async def messages_from(
             for where, messages in found.items():
                 for message in messages:
                     if message.offset < stops[where]:
-                        yield message
-            waiting = await _unfinished(consumer, waiting, stops)
-
-
-async def _unfinished(
-    consumer: AIOKafkaConsumer, waiting: set[TopicPartition], stops: Mapping[TopicPartition, int]
-) -> set[TopicPartition]:
-    # The position steps over what compaction or a transaction left no message of.
-    return {where for where in waiting if await consumer.position(where) < stops[where]}
+                        take(message)
+            # The position steps over what compaction or a transaction left no message of.
+            waiting = {where for where in waiting if await consumer.position(where) < stops[where]}

@@ -15,7 +15,7 @@ import faust
 import redis.asyncio
 import structlog
 from aiokafka.errors import KafkaError
-from mode import Service
+from mode import CrashingSupervisor, Service
 from pydantic import TypeAdapter
 
 from forecast_aggregator.core.totals import total_of, with_part, without_void
@@ -69,7 +69,9 @@ class TotalsAgent(Service):
             ),
         )
         source = app.topic(topics.PARTIALS.name, schema=raw, partitions=host.partitions)
-        app.agent(source, name="add_up")(self._add_up)
+        # By default Faust would start a failed agent again with the next event and forget this one.
+        app.agent(source, name="add_up", supervisor_strategy=CrashingSupervisor)(self._add_up)
+        app.on_partitions_revoked.connect(self._let_go)
 
     async def on_start(self) -> None:
         """Connect the producer that attainments are sent by."""
@@ -83,10 +85,16 @@ class TotalsAgent(Service):
         await self._producer.stop()
         await self._redis.aclose()
 
-    @Service.timer(FLUSH_SECONDS)
+    @Service.task
     async def _flush_often(self) -> None:
+        while not self.should_stop:
+            await self._flush()
+            self._health.beat(GROUP)
+            await self.sleep(FLUSH_SECONDS)
+
+    async def _let_go(self, *_: Any, **__: Any) -> None:
+        """Say what is pending before another worker says what follows."""
         await self._flush()
-        self._health.beat(GROUP)
 
     async def _add_up(self, stream: Any) -> None:
         """Take partials one by one; what they add up to is said by the next flush."""

@@ -68,17 +68,11 @@ def configure_logs() -> None:
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     # Ours go to the logger "territory"; loggers named for our modules are mode's, on each service's life.
-    for noisy in (
-        "aiokafka",
-        "kafka",
-        "faust",
-        "mode",
-        "aiohttp",
-        "asyncio",
-        "territory_runtime",
-        "forecast_aggregator",
-    ):
+    for noisy in ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "territory_runtime", "forecast_aggregator"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # These write lines by the dozen while a broker is away; what is away is said once, by `waiting`.
+    for repeating in ("kafka", "aiokafka.client", "aiokafka.conn", "aiokafka.consumer.fetcher", "aiokafka.cluster"):
+        logging.getLogger(repeating).setLevel(logging.CRITICAL)
 
 
 def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
@@ -129,6 +123,7 @@ def build_app(name: str, settings: Settings, *, producer_only: bool) -> faust.Ap
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.kafka_session_timeout_seconds,
         broker_heartbeat_interval=max(0.3, settings.kafka_session_timeout_seconds / 10),
+        broker_commit_interval=0.25,
         topic_disable_leader=True,
         topic_allow_declare=False,
         logging_config=None,

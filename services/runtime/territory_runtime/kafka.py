@@ -103,6 +103,7 @@ def topic_admin(settings: Settings) -> KafkaAdminClient:
         "client_id": CLIENT_ID,
         "security_protocol": settings.kafka_security_protocol,
         "request_timeout_ms": 15_000,
+        "bootstrap_timeout_ms": 10_000,
         **_credentials(settings),
     }
     if settings.kafka_ssl_cafile is not None:

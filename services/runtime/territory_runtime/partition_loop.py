@@ -118,8 +118,9 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             self._health.hinder(self._stage.name, "stopped by an error")
             raise
         finally:
-            for client in (self._consumer, self._admin, self._producer):
-                await client.stop()
+            await self._consumer.stop()
+            await self._admin.close()
+            await self._producer.stop()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the turn that is under way end and commit before partitions go."""

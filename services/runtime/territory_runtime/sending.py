@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaProducer
@@ -11,8 +12,28 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from territory.codec import encode
 from territory.fold import Message
 from territory.keys import partition_of
+from territory.topics import TOPICS
 
-Headers = tuple[tuple[str, bytes], ...]
+PUBLIC = frozenset(topic.name for topic in TOPICS if topic.public)
+SOURCE = b"/territory"
+CLOUD_EVENTS_VERSION = b"1.0"
+
+
+def cloud_event(topic: str, key: bytes, value: bytes | None) -> list[tuple[str, bytes]]:
+    """Return the CloudEvents 1.0 attributes of a message on a public topic.
+
+    The id is a digest of topic, key and value: a repeat of the same state bears the same id,
+    and the value names the event that it follows from.
+    """
+    digest = hashlib.blake2b(topic.encode() + b"\0" + key + b"\0" + (value or b""), digest_size=16)
+    return [
+        ("ce_specversion", CLOUD_EVENTS_VERSION),
+        ("ce_id", digest.hexdigest().encode()),
+        ("ce_source", SOURCE),
+        ("ce_type", topic.encode()),
+        ("ce_subject", key),
+        ("content-type", b"application/json"),
+    ]
 
 
 class Sender:
@@ -40,6 +61,8 @@ class Sender:
             key = message.key.encode()
             value = None if message.value is None else encode(message.value)
             headers = [(name, text.encode()) for name, text in message.headers]
+            if topic in PUBLIC:
+                headers += cloud_event(topic, key, value)
             if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
                 batch = self._producer.create_batch()

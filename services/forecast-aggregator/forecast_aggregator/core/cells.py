@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from operator import neg, pos
 
 from forecast_aggregator.core.contribution import Contribution
 from territory.events import SUMS
@@ -44,8 +43,10 @@ class Cells:
         self._count(contribution, -1)
 
     def _count(self, deal: Contribution, sign: int) -> None:
-        signed = pos if sign > 0 else neg
         won = deal.category == "won"
+        # Not by unary minus: that rounds to 28 digits.
+        amount = deal.amount if sign > 0 else deal.amount.copy_negate()
+        weighted = deal.weighted if sign > 0 else deal.weighted.copy_negate()
         keys: list[CellKey] = [(territory_id, deal.period, None) for territory_id in deal.path]
         if won and deal.owner_id is not None:
             keys.append((deal.path[0], deal.period, deal.owner_id))
@@ -55,11 +56,11 @@ class Cells:
                 cell = self.cells[key] = Cell()
             cell.deals += sign
             cell.deals_won += sign if won else 0
-            cell.count(deal.category, signed(deal.amount))
+            cell.count(deal.category, amount)
             if deal.weighted:
-                cell.count("weighted", signed(deal.weighted))
+                cell.count("weighted", weighted)
             if won and deal.by_others:
-                cell.count("won_by_others", signed(deal.amount))
+                cell.count("won_by_others", amount)
             if not cell.deals:
                 del self.cells[key]
             self.dirty.add(key)

@@ -47,8 +47,9 @@ def total_of(parts: Parts) -> Attainment | None:
     won, pipeline = sums["won"], sums["pipeline"]
     gap = shortage = None
     if target is not None:
-        gap = max(ZERO, add(target, -won))
-        shortage = max(ZERO, add(add(target, -won), -pipeline))
+        missing = add(target, won.copy_negate())  # not by unary minus: that rounds to 28 digits
+        gap = max(ZERO, missing)
+        shortage = max(ZERO, add(missing, pipeline.copy_negate()))
     return Attainment(
         org_id=some.org_id,
         territory_id=some.territory_id,

@@ -1,0 +1,75 @@
+# `make` alone prints this help. `make demo` and `make test` are all that a newcomer types.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+SOURCES := schemas services tests examples benchmarks
+STAMP := $(VENV)/.installed
+
+.PHONY: help
+help: ## Print this help
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: $(STAMP) ## Create .venv with all extras, from the lock file
+
+$(STAMP): pyproject.toml uv.lock
+	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: install Python 3.11 or later"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, found $$($(PYTHON) --version)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv sync --quiet --frozen --all-extras --inexact || { \
+		echo "the extra 'durable' can't be built here (it needs a C compiler): going on without it"; \
+		$(BIN)/uv sync --quiet --frozen --all-extras --no-extra durable --inexact; }
+	@touch $(STAMP)
+
+.PHONY: demo
+demo: setup ## Run everything on a real sales pipeline of 8 800 deals, with an embedded broker
+	@$(BIN)/territory demo
+
+.PHONY: test
+test: setup ## All tests that this machine can run; those that can't say why
+	$(BIN)/pytest
+
+.PHONY: unit
+unit: setup ## Unit tests: no network, no servers
+	$(BIN)/pytest -q tests/unit
+
+.PHONY: integration
+integration: setup ## One adapter with one real server each
+	$(BIN)/pytest tests/integration tests/contracts
+
+.PHONY: e2e
+e2e: setup ## Everything together: embedded broker, and Apache Kafka where it can be had
+	$(BIN)/pytest tests/e2e
+
+.PHONY: check
+check: setup ## Format, lint, types, import contracts, unit tests
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q tests/unit
+
+.PHONY: format
+format: setup ## Format and mend what can be mended by itself
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: schemas
+schemas: setup ## Write schemas/json anew: JSON Schema per event, AsyncAPI document
+	$(BIN)/python -m territory.describe schemas/json
+
+.PHONY: kafka
+kafka: ## Fetch Apache Kafka's jars into a cache, by Maven
+	@deploy/kafka/fetch.sh
+
+.PHONY: chaos
+chaos: setup ## What happens when processes are killed, join and leave, on Apache Kafka
+	$(BIN)/pytest -m chaos tests/e2e
+
+.PHONY: bench
+bench: setup ## Measure what is promised, beside a baseline; writes benchmarks/results
+	$(BIN)/python -m benchmarks.run

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Copies Apache Kafka's jars into a cache, by Maven. Does nothing when they are there.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+version=$(sed -n 's:.*<kafka\.version>\(.*\)</kafka\.version>.*:\1:p' "$here/pom.xml")
+jars=${TERRITORY_KAFKA_JARS:-${XDG_CACHE_HOME:-$HOME/.cache}/territory/kafka-$version}
+
+if [ -f "$jars/kafka_2.13-$version.jar" ]; then
+    echo "Apache Kafka $version is in $jars" >&2
+    exit 0
+fi
+
+for program in java mvn; do
+    if ! command -v "$program" >/dev/null; then
+        echo "$program is missing: install Java 17 or later and Maven 3.6 or later" \
+            "(Debian: apt install openjdk-17-jre-headless maven; macOS: brew install openjdk maven)." \
+            "Or start a Docker engine: the tests take Kafka from a container then." >&2
+        exit 1
+    fi
+done
+
+# Fetched beside the target and moved at the end, the broker's own jar last: an interrupted download leaves
+# nothing that looks whole.
+mkdir -p "$jars"
+partial=$(mktemp -d "${jars%/}.partial.XXXXXX")
+trap 'rm -rf "$partial"' EXIT
+echo "fetching Apache Kafka $version (45 MB) into $jars" >&2
+if ! mvn --batch-mode --quiet --file "$here/pom.xml" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$partial" >"$partial/maven.log" 2>&1; then
+    cat "$partial/maven.log" >&2
+    echo "Maven could not fetch the jars: see above; a mirror or proxy belongs in ~/.m2/settings.xml" >&2
+    exit 1
+fi
+find "$partial" -name '*.jar' ! -name "kafka_2.13-*" -exec mv {} "$jars/" \;
+mv "$partial/kafka_2.13-$version.jar" "$jars/"
+echo "Apache Kafka $version is in $jars" >&2

@@ -1,0 +1,225 @@
+"""Why a record is in its territories, and why not in another (A10); who sees a record.
+
+Everything is decided anew, by the very functions that the services decide with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from access_indexer.core.viewers import Access
+from assigner.core.families import Family, Member
+from assigner.core.links import Linker, Standing
+from territory.criteria import Fields
+from territory.documents import RuledObject
+from territory.events import Record
+from territory.model import Model
+from territory_control.arguments import Level
+
+Outcome = Literal[
+    "linked", "cut", "runner_up", "excluded", "deeper", "no_rule", "rule_failed", "not_inherited", "not_candidate",
+    "deal_rule_failed", "manual_wins", "dropped",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """How one territory and one record stand to each other, and why, in sentences."""
+
+    territory_id: str
+    outcome: Outcome
+    why: tuple[str, ...]
+    causes: tuple[str, ...] = ()
+
+
+class Explainer:
+    """Explains the members of one account family under one model."""
+
+    def __init__(self, model: Model, family: Family) -> None:
+        self._model = model
+        self._family = family
+        self._linker = Linker(model)
+        for member in family:  # each after those that it follows
+            member.standing = family.decide(member.record, self._linker)
+
+    def record(self, key: str) -> Record | None:
+        """Return a member's whole record."""
+        member = self._family.member(key)
+        return None if member is None else member.record
+
+    def standing(self, key: str) -> Standing:
+        """Return where a member stands. Raises: KeyError when it is none."""
+        return self._standing(self._member(key))
+
+    def links(self, key: str) -> list[Reason]:
+        """Return a reason for each of a member's links."""
+        return [Reason(link.territory_id, "linked", link.why, link.causes) for link in self.standing(key).links]
+
+    def reason(self, key: str, territory_id: str) -> Reason:
+        """Return why a member is in a territory, or why not: the first thing that stood against it.
+
+        The territory is in the model, or is one that the member was assigned to by hand (A11).
+        """
+        member = self._member(key)
+        if territory_id in self._standing(member).dropped:
+            return Reason(territory_id, "dropped", ("assigned by hand, but the model has no such territory",))
+        linked = [reason for reason in self.links(key) if reason.territory_id == territory_id]
+        if linked:
+            return linked[0]
+        by_object = {"contact": self._of_contact, "deal": self._of_deal}
+        outcome, *why = by_object.get(member.record.object, self._of_ruled)(member, territory_id)
+        return Reason(territory_id, outcome, tuple(why))  # type: ignore[arg-type]  # an Outcome, below
+
+    def _member(self, key: str) -> Member:
+        member = self._family.member(key)
+        if member is None:
+            raise KeyError(key)
+        return member
+
+    def _standing(self, member: Member) -> Standing:
+        if member.standing is None:
+            raise KeyError(member.record.key)
+        return member.standing
+
+    # --- what stood against it ---------------------------------------------------------------
+
+    def _cut(self, member: Member, territory_id: str) -> tuple[str, ...] | None:
+        standing = self._standing(member)
+        if territory_id not in standing.cut:
+            return None
+        kept = ", ".join(link.territory_id for link in standing.links)
+        return (
+            "cut",
+            f"it qualifies, but a record has at most {self._model.max_territories_per_record} territories and these "
+            f"rank before it: {kept} (manual first, then priority, depth, id)",
+        )
+
+    def _of_ruled(self, member: Member, territory_id: str) -> tuple[str, ...]:
+        """Of an account or a lead: rules decide, along the tree (A1, A2)."""
+        record = member.record
+        kind: RuledObject = "account" if record.object == "account" else "lead"
+        matcher = self._linker.matcher
+        fields, _ = matcher.fields_of(kind, record.fields)
+        excluded = record.links.get(territory_id) == "exclude"
+        failure = matcher.failure(territory_id, kind, fields)
+        if failure is not None:
+            above, leaf = failure
+            place = "its own rule" if above == territory_id else f"the rule of {above}, which is above it,"
+            also = ("it is excluded by hand as well",) if excluded else ()
+            return ("rule_failed", f"{place} does not hold: {leaf}", *also)
+        if kind not in self._model.territories[territory_id].rules:
+            return ("no_rule", f"it has no rule for {kind}s, so it never takes one by rule")
+        if excluded:
+            return ("excluded", "its rule holds, but it is excluded by hand")
+        deeper = [
+            found for found in matcher.matching(kind, fields) if territory_id in self._model.tree.ancestors_of(found)
+        ]
+        if deeper:
+            return (
+                "deeper",
+                f"it qualifies, but below it so does {_and(deeper)}, and the deepest of a branch takes it",
+            )
+        cut = self._cut(member, territory_id)
+        if cut is not None:
+            return cut
+        raise AssertionError(f"{record.key} qualifies for {territory_id} and is not linked")
+
+    def _of_contact(self, member: Member, territory_id: str) -> tuple[str, ...]:
+        """Of a contact: it takes the territories of its account (A5)."""
+        record = member.record
+        cut = self._cut(member, territory_id)
+        if cut is not None:
+            return cut
+        account = self._family.account_of(record)
+        if account is None:
+            return ("not_inherited", _no_account("contact", record))
+        reason = self.reason(account.record.key, territory_id)
+        if reason.outcome == "linked":
+            return ("excluded", f"account {record.account_id} is in it, but the contact is excluded by hand")
+        return (
+            "not_inherited",
+            f"a contact takes the territories of its account, and account {record.account_id} is not in it",
+            *_about(f"account {record.account_id}", reason),
+        )
+
+    def _of_deal(self, member: Member, territory_id: str) -> tuple[str, ...]:
+        """Of a deal: one of its contact's or account's territories (A6)."""
+        record, standing = member.record, self._standing(member)
+        chosen = standing.links[0] if standing.links else None
+        if territory_id in standing.runners_up and chosen is not None:
+            return (
+                "runner_up",
+                f"a deal has one territory, and {self._ranks_before(chosen.territory_id, territory_id)}",
+            )
+        if chosen is not None and "manual" in chosen.causes:
+            return ("manual_wins", f"the deal is assigned by hand to {chosen.territory_id}, which wins over all rules")
+        source = self._family.contact_of(record)
+        if source is None or not self._standing(source).links:
+            source = self._family.account_of(record)
+        if source is None:
+            return ("not_candidate", _no_account("deal", record))
+        name = f"{source.record.object} {source.record.id}"
+        reason = self.reason(source.record.key, territory_id)
+        if reason.outcome != "linked":
+            return (
+                "not_candidate",
+                f"a deal takes one of the territories of its {source.record.object}, and {name} is not in it",
+                *_about(name, reason),
+            )
+        if record.links.get(territory_id) == "exclude":
+            return ("excluded", f"{name} is in it, but the deal is excluded by hand")
+        fields, _ = self._linker.matcher.fields_of("deal", record.fields)
+        return ("deal_rule_failed", f"{name} is in it, but {self._failed_deal_rule(territory_id, fields)}")
+
+    def _failed_deal_rule(self, territory_id: str, fields: Fields) -> str:
+        rule = self._model.territories[territory_id].rules["deal"]
+        return f"its rule for deals does not hold: {rule.failure(fields)}"
+
+    def _ranks_before(self, first: str, second: str) -> str:
+        """Say in what one territory ranks before another (A3)."""
+        left, right = self._model.territories[first], self._model.territories[second]
+        if left.priority != right.priority:
+            return f"{first} has the higher priority: {left.priority} against {right.priority}"
+        if left.depth != right.depth:
+            return f"{first} is deeper in the tree, at the same priority"
+        return f"{first} comes first by id, at the same priority and depth"
+
+
+def _no_account(word: str, record: Record) -> str:
+    if record.account_id is None:
+        return f"the {word} names no account"
+    return f"its account {record.account_id} is not known"
+
+
+def _about(name: str, reason: Reason) -> Iterable[str]:
+    return (f"{name}: {line}" for line in reason.why)
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join(words)
+
+
+# --- access ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """One user who sees a record."""
+
+    user_id: str
+    name: str
+    level: Level
+    admin: bool
+
+
+def viewers_of(model: Model, owner_id: str | None, territories: tuple[str, ...]) -> list[Viewer]:
+    """Return everybody who sees a record, by id: those whose sets hold it, and the administrators (V1, V3)."""
+    viewers = Access(model).viewers_of(owner_id, territories)
+    found: list[Viewer] = []
+    for user_id in sorted(viewers.readers | model.admins):
+        admin = user_id in model.admins
+        level: Level = "edit" if admin or user_id in viewers.editors else "read"
+        found.append(Viewer(user_id, model.people[user_id].name, level, admin))
+    return found

@@ -1,0 +1,83 @@
+"""A person's decision about one record and one territory, published like any other change."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from territory.codec import encode
+from territory.events import LinkKind, Record
+from territory.model import Model
+from territory.topics import RECORDS
+from territory_control.arguments import RecordName, not_there
+from territory_control.errors import NotFound, Refused
+from territory_control.model_topic import active_model
+from territory_control.record_log import find_record, was_overtaken
+from territory_control.topic_reading import existing_partitions, started
+from territory_runtime import kafka
+from territory_runtime.settings import Settings
+
+ATTEMPTS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A decision that was published; it is in effect when it has come through (`territory wait`)."""
+
+    record: str
+    territory_id: str
+    kind: LinkKind
+    link_version: int
+
+
+async def link(settings: Settings, name: RecordName, territory_id: str, kind: LinkKind) -> Linked:
+    """Publish a manual link, an exclusion, or that there is neither any more (A4).
+
+    Its version is the record's last link version plus one; of two that were published at the same
+    moment the later one is published again.
+
+    Raises: NotFound for an unknown record, territory or model; Refused; KafkaError.
+    """
+    partitions = await existing_partitions(settings)
+    model = await active_model(settings, settings.org_id)
+    for _ in range(ATTEMPTS_MAX):
+        found = await find_record(settings, partitions, name.key(settings.org_id))
+        if found is None or found.record.deleted or not found.record.version:
+            state = "was deleted" if found is not None and found.record.deleted else "is not known"
+            raise NotFound(f"{name} of organisation {settings.org_id!r} {state}; publish it first")
+        _check_territory(model, territory_id, kind, found.record)
+        version = found.record.link_version + 1
+        offset = await _send(settings, found.record, territory_id, kind, version)
+        if not await was_overtaken(settings, found, offset):
+            return Linked(str(name), territory_id, kind, version)
+    raise Refused(f"other links of {name} came in between {ATTEMPTS_MAX} times; look at it and try again")
+
+
+def _check_territory(model: Model, territory_id: str, kind: LinkKind, record: Record) -> None:
+    """Refuse a territory that the model lacks, but let a link to one that is gone be taken back (A11)."""
+    if territory_id in model.territories or (kind == "none" and territory_id in record.links):
+        return
+    names = {node.id: node.name for node in model.territories.values()}
+    raise NotFound(not_there("territory", territory_id, names, f"the model of {model.org_id!r}"))
+
+
+async def _send(settings: Settings, record: Record, territory_id: str, kind: LinkKind, version: int) -> int:
+    """Publish one link beside the record's other changes; return its offset."""
+    change = {
+        "event_id": str(uuid.uuid4()),
+        "org_id": record.org_id,
+        "object": record.object,
+        "id": record.id,
+        "version": version,
+        "op": "link",
+        "occurred_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "territory_id": territory_id,
+        "kind": kind,
+    }
+    async with started(kafka.producer(settings)) as producer:
+        sent = await producer.send_and_wait(
+            RECORDS.name, encode(change), key=record.key.encode(), partition=record.intake_partition
+        )
+    offset: int = sent.offset
+    return offset

@@ -1,0 +1,191 @@
+"""How far the services are: whether everything that was said before has come through to Redis.
+
+Every stage commits its offsets after what follows from them is said and stored, and beside
+them the position on the model topic up to which it has swept. So a stage that has reached the
+ends that its topics had at some moment has done all that was asked of it until then, and what
+it said is within the ends of the next stage's topics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from territory.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, Topic
+from territory_control.model_topic import ModelTopic, model_topic
+from territory_control.topic_reading import existing_partitions, partitions_of, started
+from territory_runtime import kafka
+from territory_runtime.model_watcher import NOTHING_ACTIVATED
+from territory_runtime.settings import Settings
+
+POLL_SECONDS = 0.1
+# A record that moves to another family goes round once more, by way of its release; one that is
+# deleted meanwhile a second time. The third round finds nothing to do unless there is news.
+ROUNDS = 3
+
+Report = Callable[[str, int, int], None]
+"""Is told which stage is waited for, how many messages it has taken of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageGroup:
+    """One stage by its consumer group, with the topics that it reads."""
+
+    name: str
+    topics: tuple[Topic, ...]
+    sweeps: bool
+    """Whether it commits the swept model position beside its offsets."""
+
+
+PIPELINE = (
+    StageGroup("assigner-intake", (RECORDS, RELEASES), sweeps=True),
+    StageGroup("assigner-assignment", (FAMILIES,), sweeps=True),
+    StageGroup("access-indexer", (ASSIGNMENTS,), sweeps=True),
+    StageGroup("forecast-aggregator", (ASSIGNMENTS,), sweeps=True),
+    StageGroup("forecast-totals", (PARTIALS,), sweeps=False),
+)
+"""In the order in which a record goes through them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What a stage has yet to do on one partition."""
+
+    stage: str
+    topic: str
+    partition: int
+    messages: int
+    """How many offsets it is behind."""
+    unswept: bool
+    """Whether the newest model has yet to reach all of its records."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.messages} messages"] if self.messages else []
+        parts += ["a sweep under the newest model"] if self.unswept else []
+        return f"{self.stage}: {self.topic} [{self.partition}]: {' and '.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How a wait ended."""
+
+    done: bool
+    seconds: float
+    behind: tuple[Behind, ...]
+    absent: tuple[str, ...]
+    """Stages that are behind and that no service is running for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a stage has to reach: the ends that its topics had, and a position on the model topic."""
+
+    stage: StageGroup
+    begins: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+    position: int
+
+    def behind(self, committed: Mapping[TopicPartition, tuple[int, str]]) -> list[Behind]:
+        """Return where the stage falls short of it, given its offsets and what stands beside them."""
+        found: list[Behind] = []
+        for where in sorted(self.ends):
+            offset, beside = committed.get(where, (0, ""))
+            messages = max(0, self.ends[where] - max(offset, self.begins[where]))
+            swept = int(beside) if beside.isdigit() else NOTHING_ACTIVATED
+            unswept = self.stage.sweeps and swept < self.position
+            if messages or unswept:
+                found.append(Behind(self.stage.name, where.topic, where.partition, messages, unswept))
+        return found
+
+
+class Pipeline:
+    """The stages as Kafka knows them."""
+
+    def __init__(
+        self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, models: ModelTopic, partitions: int
+    ) -> None:
+        self._admin = admin
+        self._reader = reader
+        self._models = models
+        self._partitions = partitions
+
+    async def goal(self, stage: StageGroup) -> Goal:
+        """Return what a stage has to reach so that all that was said until now has come through it."""
+        await self._models.read_on()
+        places = [where for topic in stage.topics for where in partitions_of(topic, self._partitions)]
+        ends = await self._reader.end_offsets(places)
+        begins = await self._reader.beginning_offsets(places)
+        return Goal(stage, begins, ends, self._models.log.position)
+
+    async def behind(self, goal: Goal) -> list[Behind]:
+        """Return where a goal is not reached yet."""
+        found = await self._admin.list_consumer_group_offsets(goal.stage.name, partitions=list(goal.ends))
+        return goal.behind({where: (place.offset, place.metadata or "") for where, place in found.items()})
+
+    async def all_behind(self) -> list[Behind]:
+        """Return where any stage is behind now."""
+        return [item for stage in PIPELINE for item in await self.behind(await self.goal(stage))]
+
+    async def absent(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """Return those stages whose consumer group has no member."""
+        found: list[str] = []
+        for stage in stages:
+            for response in await self._admin.describe_consumer_groups([stage]):
+                for _, group, _, _, _, members, *_ in response.groups:
+                    if not members:
+                        found.append(group)
+        return tuple(found)
+
+
+@asynccontextmanager
+async def pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
+    """Connect to where the stages' offsets are. Raises: NotFound when nothing ran there yet; KafkaError."""
+    partitions = await existing_partitions(settings)
+    async with (
+        started(kafka.group_admin(settings)) as admin,
+        started(kafka.reader(settings)) as reader,
+        model_topic(settings) as models,
+    ):
+        yield Pipeline(admin, reader, models, partitions)
+
+
+async def absent_stages(settings: Settings) -> tuple[str, ...]:
+    """Return the stages that no service is running for. Raises: NotFound, KafkaError."""
+    async with pipeline(settings) as stages:
+        return await stages.absent([stage.name for stage in PIPELINE])
+
+
+async def wait(settings: Settings, timeout_seconds: float, report: Report) -> Waited:
+    """Wait until all that was published and activated before has come through, or until the timeout.
+
+    It ends also while others go on publishing: what comes later is not waited for.
+
+    Raises: NotFound when nothing ran there yet; KafkaError.
+    """
+    began = time.monotonic()
+    async with pipeline(settings) as stages:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                for _ in range(ROUNDS):
+                    for stage in PIPELINE:
+                        await _reach(stages, await stages.goal(stage), report)
+        except TimeoutError:
+            behind = await stages.all_behind()
+            absent = await stages.absent(list(dict.fromkeys(item.stage for item in behind)))
+            return Waited(False, round(time.monotonic() - began, 3), tuple(behind), absent)
+    return Waited(True, round(time.monotonic() - began, 3), (), ())
+
+
+async def _reach(stages: Pipeline, goal: Goal, report: Report) -> None:
+    total: int | None = None
+    while behind := await stages.behind(goal):
+        left = sum(item.messages for item in behind)
+        total = left if total is None else total
+        report(goal.stage.name, total - left, total)
+        await asyncio.sleep(POLL_SECONDS)

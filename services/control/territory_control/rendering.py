@@ -1,0 +1,218 @@
+"""Results as people read them; `--json` prints the same results as data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from territory.errors import Fault
+from territory.events import Link
+from territory.model import Model
+from territory_control.answers import ExplainedAccess, ExplainedAssignment, RecordViewers, ShownRecord, VisibleRecords
+from territory_control.explaining import Reason
+from territory_control.models import Applied, removed_territories
+from territory_control.progress import Waited
+from territory_control.publishing import Published
+from territory_control.reading import LeftOutDeal
+from territory_control.stack import Addresses
+
+NAMED_MAX = 10
+
+_SAYS = {
+    "linked": "is in",
+    "cut": "would be in, but is cut from",
+    "runner_up": "could be in",
+    "excluded": "is excluded from",
+    "dropped": "was assigned to",
+}
+
+
+def named(ids: Sequence[str], most: int = NAMED_MAX) -> str:
+    """Return the first few of some ids, and how many more there are."""
+    more = len(ids) - most
+    return ", ".join(ids[:most]) + (f", … {more} more" if more > 0 else "")
+
+
+def faults(found: Iterable[Fault]) -> list[RenderableType]:
+    """Return a line for every fault of a model."""
+    return [Text(f"{fault.path}: {fault.message}") for fault in found]
+
+
+def model_size(model: Model) -> str:
+    """Return what a model has, in a sentence."""
+    rules = sum(len(node.rules) for node in model.territories.values())
+    return (
+        f"{len(model.territories)} territories with {rules} rules, {len(model.people)} users, "
+        f"{len(model.roles)} roles, {len(model.targets)} targets"
+    )
+
+
+def applied(done: Applied) -> list[RenderableType]:
+    """Return what was applied, and what goes with the territories that are gone."""
+    if not done.activated:
+        return [Text(f"nothing changed: revision {done.revision} of {done.org_id} stays in effect")]
+    lines = [f"revision {done.revision} of {done.org_id} is activated"]
+    for word, keys in (("added", done.changes.added), ("changed", done.changes.changed)):
+        kinds = Counter(kind for kind, _ in keys)
+        if kinds:
+            lines.append(f"  {word}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+    if done.changes.removed:
+        lines.append("  removed: " + named(["/".join(key) for key in done.changes.removed]))
+    gone = removed_territories(done.changes)
+    if gone:
+        lines.append(
+            f"  gone: {named(gone)}; links by rule vanish, and a link by hand is dropped: "
+            "the record's assignment names it, and it is back when the territory is"
+        )
+    return [Text(line) for line in lines]
+
+
+def published(done: Published) -> list[RenderableType]:
+    """Return how many lines were sent, and which were not."""
+    lines = [f"{done.published} published, {done.refused} refused, in {done.seconds:.1f} s"]
+    lines += [f"  line {refusal.line}: {refusal.code}: {refusal.reason}" for refusal in done.refusals]
+    if done.refused > len(done.refusals):
+        lines.append(f"  … {done.refused - len(done.refusals)} more")
+    return [Text(line) for line in lines]
+
+
+def waited(done: Waited) -> list[RenderableType]:
+    """Return whether everything has come through, and else what has not."""
+    if done.done:
+        return [Text(f"everything is in Redis, after {done.seconds:.1f} s")]
+    lines = [f"not everything has come through after {done.seconds:.0f} s"]
+    lines += [f"  {item}" for item in done.behind]
+    if done.absent:
+        lines.append(f"  no service is running for {', '.join(done.absent)}: start it")
+    return [Text(line) for line in lines]
+
+
+def addresses(where: Addresses) -> list[RenderableType]:
+    """Return where everything listens, and what to set to reach it."""
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("Kafka", where.kafka)
+    table.add_row("Redis", where.redis)
+    for name, url in where.metrics.items():
+        table.add_row(name, f"{url}/ready  {url}/metrics")
+    table.add_row("logs", where.data_dir)
+    exports = f"export TERRITORY_KAFKA_BOOTSTRAP_SERVERS={where.kafka} TERRITORY_REDIS_URL={where.redis}"
+    return [table, Text(f"\nto use it from another terminal:\n  {exports}\n")]
+
+
+def shown(record: ShownRecord) -> list[RenderableType]:
+    """Return where a record stands."""
+    lines = [
+        Text.assemble((record.record, "bold"), f"  version {record.version}, owned by {record.owner_id or 'nobody'}"),
+        *(_link(link) for link in record.links),
+        *_beside(record),
+        Text(f"{record.viewers} users see it"),
+    ]
+    if record.index_is_behind:
+        lines.append(Text("the index has yet to take what was decided last (territory wait)", style="yellow"))
+    return list(lines)
+
+
+def explained_assignment(explained: ExplainedAssignment) -> list[RenderableType]:
+    """Return why a record is in its territories, or all about the one that was asked for."""
+    head = f"  version {explained.version}, under revision {explained.model_revision} of the model"
+    lines: list[Text] = [Text.assemble((explained.record, "bold"), head)]
+    if explained.asked is not None:
+        lines.append(_reason(explained.asked))
+    else:
+        lines += [_reason(reason) for reason in explained.links]
+        lines += _beside(explained)
+    if explained.log_is_behind:
+        lines.append(Text("what was said last differs: the change has yet to come through", style="yellow"))
+    return list(lines)
+
+
+def _link(link: Link) -> Text:
+    return _reason(Reason(link.territory_id, "linked", link.why, link.causes))
+
+
+def _reason(reason: Reason) -> Text:
+    by = f" ({' and '.join(reason.causes)})" if reason.causes else ""
+    text = Text.assemble(f"{_SAYS.get(reason.outcome, 'is not in')} ", (reason.territory_id, "cyan"), by)
+    for line in reason.why:
+        text.append(f"\n    {line}")
+    return text
+
+
+def _beside(record: ShownRecord | ExplainedAssignment) -> list[Text]:
+    """Return what an assignment names beside its links."""
+    lines: list[Text] = []
+    if not record.links:
+        lines.append(Text(f"is in no territory{f': {record.unassigned}' if record.unassigned else ''}"))
+    for says, ids in (
+        ("cut, because a record has only so many territories", record.cut),
+        ("runners-up", record.runners_up),
+        ("assigned by hand to territories that are not in the model", record.dropped),
+    ):
+        if ids:
+            lines.append(Text(f"{says}: {named(ids)}"))
+    return lines
+
+
+def explained_access(explained: ExplainedAccess) -> list[RenderableType]:
+    """Return every path by which a user sees a record, or that there is none."""
+    who = Text.assemble((explained.user_id, "bold"), " and ", (explained.record, "bold"))
+    lines = [who]
+    lines += [Text(f"    {path}") for path in explained.paths]
+    if not explained.sees:
+        where = named(explained.territories) or "no territory"
+        why = "is deactivated and sees nothing" if not explained.active else (
+            f"there is no path: it is owned by {explained.owner_id or 'nobody'} and in {where}"
+        )  # fmt: skip
+        lines.append(Text(f"    {why}"))
+    held = explained.index
+    says = "an administrator" if held.admin else "may edit" if held.editable else "may read" if held.visible else "no"
+    lines.append(Text(f"the index says: {says}"))
+    if explained.index_is_behind:
+        lines.append(Text("the index has yet to take the last change (territory wait)", style="yellow"))
+    return list(lines)
+
+
+def visible(found: VisibleRecords) -> list[RenderableType]:
+    """Return what a user sees: how much of each object, and which."""
+    if found.admin:
+        return [Text(f"{found.user_id} is an administrator and sees and edits everything")]
+    may = "may edit" if found.level == "edit" else "sees"
+    lines: list[RenderableType] = []
+    for kind, ids in found.records.items():
+        lines.append(Text.assemble((found.user_id, "bold"), f" {may} ", (f"{len(ids)} {kind}s", "bold")))
+        lines += [Text(f"    {kind}/{record_id}") for record_id in ids]
+    return lines
+
+
+def viewers(found: RecordViewers) -> list[RenderableType]:
+    """Return who sees a record, as a table."""
+    table = Table(box=None, padding=(0, 2), title=f"{found.record}: {len(found.viewers)} users", title_justify="left")
+    for heading in ("user", "name", "level"):
+        table.add_column(heading)
+    for viewer in found.viewers:
+        table.add_row(viewer.user_id, viewer.name, f"{viewer.level}{', administrator' if viewer.admin else ''}")
+    return [table]
+
+
+def left_out(deals: Sequence[LeftOutDeal]) -> list[RenderableType]:
+    """Return how many deals are in no sum, by reason."""
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for (reason, detail), count in _reasons(deals).most_common():
+        table.add_row(str(count), reason, detail)
+    return [table]
+
+
+def _reasons(deals: Sequence[LeftOutDeal]) -> Counter[tuple[str, str]]:
+    """Return how often each reason occurs, with its detail where that is the same for many deals."""
+    found = Counter((deal.reason, deal.detail) for deal in deals)
+    alone = {place for place, count in found.items() if count == 1}
+    return Counter((deal.reason, "" if (deal.reason, deal.detail) in alone else deal.detail) for deal in deals)
+
+
+def grouped(*parts: RenderableType) -> Group:
+    """Return several parts as one."""
+    return Group(*parts)

@@ -1,0 +1,290 @@
+"""The whole house as it is deployed: service processes on a real broker and a real Redis, seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import redis
+
+from territory.codec import decode, reader_of
+from territory.events import Assignment
+from territory.fold import Message
+from territory.keys import parse_set_key, partition_of
+from territory.topics import ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
+from territory_control import models as applying
+from territory_control import progress
+from territory_control.child_process import ChildProcess
+from territory_control.embedded import free_ports
+from territory_control.topic_reading import partitions_of, started
+from territory_runtime import kafka
+from territory_runtime.dead_letters import PREFIX
+from territory_runtime.sending import Sender
+from territory_runtime.settings import Settings, read_settings
+
+
+SERVICES = ("assigner", "access_indexer", "forecast_aggregator")
+START_SECONDS = 60.0
+QUIET_SECONDS = 120.0
+STOP_SECONDS = 20.0
+
+_read_assignment = reader_of(Assignment)
+
+
+@dataclass
+class Found:
+    """The end state of one organisation, as outsiders find it in Kafka and Redis."""
+
+    assignments: dict[str, Assignment] = field(default_factory=dict)
+    visible: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    editable: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    admins: set[str] = field(default_factory=set)
+    attainments: dict[tuple[str, str, str | None], dict[str, str | None]] = field(default_factory=dict)
+    """From Redis."""
+    attainments_said: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)
+    """From territory.attainments.v1."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    records: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class House:
+    """Service processes on one broker and Redis; started, killed and asked by a test."""
+
+    def __init__(self, bootstrap_servers: str, redis_url: str, folder: Path, **settings: object) -> None:
+        self._environment = {
+            "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "TERRITORY_REDIS_URL": redis_url,
+            "TERRITORY_KAFKA_PARTITIONS": "4",
+            **{f"TERRITORY_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.settings: Settings = read_settings(self._environment)
+        self._folder = folder
+        self._workers: dict[str, ChildProcess] = {}
+        self._ports: dict[str, int] = {}
+
+    # --- workers -----------------------------------------------------------------------------
+
+    def start(self, service: str, worker: int = 1) -> None:
+        """Start a worker of a service and return when it is ready, or has joined and has nothing to do."""
+        name = f"{service}-{worker}"
+        [port] = free_ports(1)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("TERRITORY_")}
+        environment |= self._environment | {"TERRITORY_METRICS_PORT": str(port)}
+        process = ChildProcess(name, (sys.executable, "-m", service), self._folder / f"{name}.log", environment)
+        self._workers[name] = process
+        self._ports[name] = port
+        process.start(lambda: self._has_joined(port), START_SECONDS)
+
+    def start_all(self, worker: int = 1) -> None:
+        """Start one worker of every service."""
+        for service in SERVICES:
+            self.start(service, worker)
+
+    def kill(self, service: str, worker: int = 1) -> None:
+        """End a worker without a word (SIGKILL)."""
+        self._workers.pop(f"{service}-{worker}").kill()
+
+    def stop(self, service: str, worker: int = 1) -> None:
+        """Ask a worker to end and wait until it has."""
+        self._workers.pop(f"{service}-{worker}").stop(STOP_SECONDS)
+
+    def stop_all(self) -> None:
+        """End every worker that is running."""
+        while self._workers:
+            self._workers.popitem()[1].stop(STOP_SECONDS)
+
+    def is_running(self, service: str, worker: int = 1) -> bool:
+        """Whether a worker's process has not ended."""
+        return self._workers[f"{service}-{worker}"].running
+
+    def log_of(self, service: str, worker: int = 1) -> str:
+        """Return what a worker has logged so far."""
+        return (self._folder / f"{service}-{worker}.log").read_text(errors="replace")
+
+    def page(self, service: str, page: str, worker: int = 1) -> tuple[int, str]:
+        """Return status and body of one of a worker's pages."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self._ports[f'{service}-{worker}']}/{page}", timeout=5) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except URLError as fault:
+            return getattr(fault, "code", 0), fault.read().decode() if hasattr(fault, "read") else str(fault)
+
+    @staticmethod
+    def _has_joined(port: int) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/ready", timeout=2):  # noqa: S310
+                return True
+        except OSError as fault:
+            if not hasattr(fault, "read"):
+                return False
+            because = json.loads(fault.read())["because"]
+            return bool(because) and set(because.values()) == {"has no partition"}
+
+    # --- what goes in ------------------------------------------------------------------------
+
+    def apply(self, model: Mapping[str, Any]) -> None:
+        """Apply a model as `territory apply` does."""
+        asyncio.run(applying.apply(self.settings, applying.check_model(json.dumps(model))))
+
+    def publish(self, changes: Iterable[Mapping[str, Any]]) -> None:
+        """Publish changes of records in their order."""
+        self.send(
+            Message(RECORDS.name, key, change, key)
+            for change in changes
+            for key in [f"{change['org_id']}/{change['object']}/{change['id']}"]
+        )
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send messages as they are."""
+        asyncio.run(self._send(list(messages)))
+
+    async def _send(self, messages: list[Message]) -> None:
+        async with started(kafka.producer(self.settings)) as producer:
+            await Sender(producer, self.settings.kafka_partitions).send(messages)
+
+    def publish_raw(self, key: str, value: bytes) -> None:
+        """Publish bytes that may be anything."""
+        asyncio.run(self._send_raw(key, value))
+
+    async def _send_raw(self, key: str, value: bytes) -> None:
+        async with started(kafka.producer(self.settings)) as producer:
+            partition = partition_of(key, self.settings.kafka_partitions)
+            await producer.send_and_wait(RECORDS.name, value, key=key.encode(), partition=partition)
+
+    def wait(self, seconds: float = QUIET_SECONDS) -> None:
+        """Wait until all that went in has come through. Fails with what is behind."""
+        waited = asyncio.run(progress.wait(self.settings, seconds, lambda *_: None))
+        assert waited.done, "\n".join(map(str, waited.behind))
+
+    # --- what comes out ----------------------------------------------------------------------
+
+    def found(self, org_id: str) -> Found:
+        """Return the end state of an organisation."""
+        found = Found()
+        asyncio.run(self._read_topics(org_id, found))
+        with redis.Redis.from_url(self.settings.redis_url.get_secret_value(), decode_responses=True) as client:
+            _read_redis(client, org_id, found)
+        return found
+
+    async def _read_topics(self, org_id: str, found: Found) -> None:
+        async with started(kafka.reader(self.settings)) as consumer:
+            for topic in (ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS):
+                places = list(partitions_of(topic, self.settings.kafka_partitions))
+                consumer.assign(places)
+                ends = await consumer.end_offsets(places)
+                await consumer.seek_to_beginning(*places)
+                while any([await consumer.position(place) < ends[place] for place in places]):
+                    for messages in (await consumer.getmany(timeout_ms=200)).values():
+                        for message in messages:
+                            if (message.key or b"").decode(errors="replace").startswith(f"{org_id}/"):
+                                _take(topic.name, message, found)
+
+
+def _take(topic: str, message: Any, found: Found) -> None:
+    key = message.key.decode()
+    if topic == DEAD_LETTERS.name:
+        found.dead_letters[dict(message.headers)[f"{PREFIX}code"].decode()] += 1
+    elif topic == ASSIGNMENTS.name:
+        if message.value is None:
+            found.assignments.pop(key, None)
+        else:
+            found.assignments[key] = _read_assignment(message.value)
+    else:
+        _, territory, period, *user = key.split("/", 3)
+        place = (territory, period, user[0] if user else None)
+        if message.value is None:
+            found.attainments_said.pop(place, None)
+        else:
+            found.attainments_said[place] = decode(message.value)
+
+
+def _read_redis(client: redis.Redis, org_id: str, found: Found) -> None:
+    for kind, sets in (("visible", found.visible), ("editable", found.editable)):
+        for key in client.scan_iter(match=f"{kind}:{{{org_id}:*"):
+            _, _, user, object_type = parse_set_key(key)
+            sets[user, object_type] = set(client.smembers(key))
+    found.admins = set(client.smembers(f"admins:{{{org_id}}}"))
+    for key in client.scan_iter(match=f"attainment:{{{org_id}}}:*"):
+        _, _, territory, period, *user = key.split(":", 4)
+        values = client.hgetall(key)
+        found.attainments[territory, period, user[0] if user else None] = {
+            name: text or None for name, text in values.items()
+        }
+    for deal, said in client.hgetall(f"left_out:{{{org_id}}}").items():
+        found.left_out[deal] = json.loads(said)["reason"]
+    for key in client.scan_iter(match=f"record:{{{org_id}:*"):
+        found.records[key] = client.hgetall(key)
+
+
+def compare(found: Found, org_id: str, expected: Any) -> list[str]:
+    """Return how an end state differs from the oracle's; nothing when they agree. At most 20 lines."""
+    lines: list[str] = []
+    wanted = {key: value for key, value in expected.assignments.items() if key.startswith(f"{org_id}/")}
+    _differ(lines, "assignments", {key: _plain(one) for key, one in found.assignments.items()}, wanted)
+    for name in ("visible", "editable"):
+        sets = {key[1:]: ids for key, ids in getattr(expected, name).items() if key[0] == org_id}
+        _differ(lines, name, getattr(found, name), sets)
+    _differ(lines, "admins", {"": found.admins}, {"": set(expected.admins.get(org_id, ()))})
+    sums = {key[1:]: row for key, row in expected.attainments.items() if key[0] == org_id}
+    _differ(lines, "attainments", {key: _numbers(row, sums.get(key)) for key, row in found.attainments.items()}, sums)
+    said = {key: _numbers(row, sums.get(key)) for key, row in found.attainments_said.items()}
+    _differ(lines, "attainments on the topic", said, sums)
+    out = {deal: why for (org, deal), why in expected.left_out.items() if org == org_id}
+    _differ(lines, "left out", found.left_out, out)
+    hashes = {key: _stands(one) for key, one in found.assignments.items()}
+    _differ(lines, "record hashes", {_record_key(key, org_id): _hash(one) for key, one in found.records.items()}, hashes)
+    return lines[:20]
+
+
+def _differ(lines: list[str], name: str, found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> None:
+    for key in sorted(found.keys() | wanted.keys(), key=str):
+        if found.get(key) != wanted.get(key):
+            lines.append(f"{name} {key}: found {found.get(key)}, the oracle says {wanted.get(key)}")
+
+
+def _plain(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "version": assignment.version,
+        "owner_id": assignment.owner_id,
+        "territories": list(assignment.territories),
+        "causes": {link.territory_id: sorted(link.causes) for link in assignment.links},
+        "cut": list(assignment.cut),
+        "runners_up": list(assignment.runners_up),
+        "dropped": sorted(assignment.dropped),
+    }
+
+
+def _numbers(row: Mapping[str, Any], like: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a row's figures with the types of the oracle's row."""
+    figures: dict[str, Any] = {}
+    for name in like if like is not None else row:
+        value = row.get(name)
+        if value is not None and name == "deals_won":
+            value = int(value)
+        elif value is not None and name != "attainment_pct":
+            value = Decimal(value) if like is not None else value
+        figures[name] = value
+    return figures
+
+
+def _record_key(redis_key: str, org_id: str) -> str:
+    return redis_key.removeprefix("record:{").removesuffix("}").replace(":", "/", 2) if org_id else redis_key
+
+
+def _hash(values: Mapping[str, str]) -> tuple[int, str, tuple[str, ...]]:
+    return int(values["version"]), values["owner_id"], tuple(json.loads(values["territories"]))
+
+
+def _stands(assignment: Assignment) -> tuple[int, str, tuple[str, ...]]:
+    return assignment.version, assignment.owner_id or "", assignment.territories

@@ -1,0 +1,370 @@
+"""Real servers for tests: started here, awaited by asking them, and ended whatever a test does.
+
+A server from this machine is a child process of its own group (`ChildProcess`), so that a test that
+fails, or a test run that is killed, leaves none behind. Nothing is fetched: `make kafka` does
+that beforehand. Any of them can be stopped or killed and started again, and keeps its address.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from territory_control.child_process import ChildProcess, until
+from territory_control.embedded import HOST, EmbeddedMissing, EmbeddedServer, free_ports, kafka_answers, redis_answers
+from territory_control.errors import StackFailed
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
+
+DEPLOY_KAFKA = Path(__file__).parents[2] / "deploy" / "kafka"
+JAVA_MIN = 17
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+DOCKER_SECONDS = 10.0
+KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
+KAFKA_IMAGE_PORT = 9093
+REDIS_IMAGE = "redis:7.2-alpine"
+REDIS_IMAGE_PORT = 6379
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
+
+ONE_NODE: Mapping[str, str] = {
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+}
+"""What a broker without fellows needs, and what makes its groups quick."""
+
+ServerT_co = TypeVar("ServerT_co", covariant=True)
+
+
+class Server(Protocol):
+    """What a test may do to a server."""
+
+    def start(self) -> None:
+        """Start it and return when it serves clients."""
+
+    def stop(self) -> None:
+        """End it in order."""
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+
+    def close(self) -> None:
+        """End it for good: nothing of it runs afterwards."""
+
+
+class Kafka(Server, Protocol):
+    """An Apache Kafka; it keeps what it acknowledged, killed or not."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect to."""
+
+
+class Redis(Server, Protocol):
+    """A Redis."""
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[ServerT_co]):
+    """How a server can be had: `says` is for the test report, and the reason to skip when `make` is None."""
+
+    says: str
+    make: Callable[[Path], ServerT_co] | None
+
+
+def find_kafka() -> Found[Kafka]:
+    """Return how Apache Kafka can be had here: from the jars of `make kafka`, else in a container."""
+    jars = kafka_jars()
+    lacking = _lacking(jars)
+    if lacking is None:
+        return Found(f"Apache Kafka {kafka_version()} from {jars}", lambda folder: KafkaServer(folder, jars))
+    no_docker = _no_docker()
+    if no_docker is None:
+        return Found(f"Apache Kafka in a container, {KAFKA_IMAGE} ({lacking})", lambda _: KafkaInContainer())
+    return Found(f"no Apache Kafka: {lacking}; {no_docker}", None)
+
+
+def find_redis() -> Found[Redis]:
+    """Return how a Redis can be had here: redis-server, else in a container, else the embedded one."""
+    binary = shutil.which("redis-server")
+    if binary is not None:
+        return Found(f"Redis from {binary}", lambda folder: RedisServer(folder, binary))
+    no_docker = _no_docker()
+    if no_docker is None:
+        return Found(f"Redis in a container, {REDIS_IMAGE}", lambda _: RedisInContainer())
+    lacking = f"no redis-server on the path; {no_docker}"
+    try:
+        EmbeddedServer(Path())
+    except EmbeddedMissing as missing:
+        return Found(f"no Redis: {lacking}; {missing}", None)
+    return Found(f"Redis of the embedded broker ({lacking})", EmbeddedRedis)
+
+
+def kafka_version() -> str:
+    """Return the version that deploy/kafka/pom.xml names."""
+    named = re.search(r"<kafka\.version>(.+?)</kafka\.version>", (DEPLOY_KAFKA / "pom.xml").read_text())
+    if named is None:
+        raise LookupError(f"{DEPLOY_KAFKA / 'pom.xml'} names no kafka.version")
+    return named[1]
+
+
+def kafka_jars() -> Path:
+    """Return the folder where deploy/kafka/fetch.sh puts Kafka's jars."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("TERRITORY_KAFKA_JARS") or cache / "territory" / f"kafka-{kafka_version()}")
+
+
+class OfThisMachine:
+    """A server that is a child process."""
+
+    def __init__(self, process: ChildProcess, ready: Callable[[], bool]) -> None:
+        self._process = process
+        self._ready = ready
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process.running
+
+    def start(self) -> None:
+        """Start it and return when it serves clients. Raises: StackFailed with the end of its log."""
+        self._process.start(self._ready, START_SECONDS)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._process.stop(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it for good."""
+        self.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class KafkaServer(OfThisMachine):
+    """Apache Kafka from jars: one node, broker and controller in one, in a folder of its own.
+
+    `properties` go into its configuration, over those of ONE_NODE.
+    """
+
+    def __init__(self, folder: Path, jars: Path, properties: Mapping[str, str] | None = None) -> None:
+        self._port, self._controller_port = free_ports(2)
+        self._folder = folder
+        self._configuration = folder / "server.properties"
+        self._properties = {**ONE_NODE, **(properties or {})}
+        log4j = f"-Dlog4j2.configurationFile={DEPLOY_KAFKA / 'log4j2.yaml'}"
+        self._java = ("java", "-Xms512m", "-Xmx512m", log4j, "-cp", f"{jars}/*")
+        command = (*self._java, "kafka.Kafka", str(self._configuration))
+        process = ChildProcess("Apache Kafka", command, folder / "kafka.log")
+        super().__init__(process, lambda: _has_brokers(HOST, self._port))
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect to."""
+        return f"{HOST}:{self._port}"
+
+    def start(self) -> None:
+        """Start it on what its folder holds and return when it serves clients.
+
+        Raises: StackFailed with the end of its log.
+        """
+        if not self._configuration.exists():
+            self._format()
+        super().start()
+
+    def _format(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._configuration.write_text("".join(f"{key}={value}\n" for key, value in self._settings().items()))
+        tool = (*self._java, "kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", CLUSTER_ID)
+        done = subprocess.run(
+            (*tool, "--config", str(self._configuration)),
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            self._configuration.unlink()
+            raise RuntimeError(f"a folder for Kafka can't be made in {self._folder}:\n{done.stdout}{done.stderr}")
+
+    def _settings(self) -> dict[str, str]:
+        controller = f"{HOST}:{self._controller_port}"
+        listeners = f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{controller}"
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": controller,
+            "controller.listener.names": "CONTROLLER",
+            "listeners": listeners,
+            "advertised.listeners": listeners,
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._folder / "data"),
+            **self._properties,
+        }
+
+
+class RedisServer(OfThisMachine):
+    """A redis-server without persistence: what it held is gone when it ends."""
+
+    def __init__(self, folder: Path, binary: str = "redis-server") -> None:
+        (self._port,) = free_ports(1)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = (
+            *(binary, "--port", str(self._port), "--bind", HOST, "--dir", str(folder)),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+        )
+        process = ChildProcess("Redis", command, folder / "redis.log")
+        super().__init__(process, lambda: redis_answers(HOST, self._port))
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"redis://{HOST}:{self._port}/0"
+
+
+class EmbeddedRedis:
+    """The Redis of the embedded broker, for machines without another; unlike the others it keeps its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedServer(folder)
+        self.start, self.stop, self.kill = self._server.start, self._server.stop, self._server.kill
+        self.close = self._server.stop
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return self._server.redis_url
+
+
+class InContainer:
+    """A server in a container, on a port of the host that it keeps when it starts again."""
+
+    def __init__(self, container: DockerContainer, port_inside: int, ready: Callable[[str, int], bool]) -> None:
+        (self._port,) = free_ports(1)
+        self._container = container.with_bind_ports(port_inside, self._port)
+        self._ready = ready
+        self._created = False
+
+    @property
+    def _host(self) -> str:
+        return self._container.get_container_host_ip()
+
+    def start(self) -> None:
+        """Start it on what it held and return when it serves clients."""
+        if self._created:
+            self._container.get_wrapped_container().start()
+        else:
+            self._created = True
+            self._container.start()
+        if not until(lambda: self._ready(self._host, self._port), START_SECONDS):
+            raise StackFailed(f"{self._container.image} in a container was not ready within {START_SECONDS:g} s")
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._container.get_wrapped_container().stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._container.get_wrapped_container().kill()
+
+    def close(self) -> None:
+        """End it for good: the container is removed."""
+        self._container.stop()
+
+
+class KafkaInContainer(InContainer):
+    """Apache Kafka as Confluent packs it: version 7.9 is Kafka 3.9."""
+
+    def __init__(self) -> None:
+        from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415 -- slow, and seldom needed
+
+        container = KafkaContainer(KAFKA_IMAGE, port=KAFKA_IMAGE_PORT).with_kraft()
+        for key, value in ONE_NODE.items():
+            container.with_env(f"KAFKA_{key.upper().replace('.', '_')}", value)
+        super().__init__(container, KAFKA_IMAGE_PORT, _has_brokers)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect to."""
+        return f"{self._host}:{self._port}"
+
+
+class RedisInContainer(InContainer):
+    """A Redis from its official image."""
+
+    def __init__(self) -> None:
+        from testcontainers.community.redis import RedisContainer  # noqa: PLC0415 -- slow, and seldom needed
+
+        super().__init__(RedisContainer(REDIS_IMAGE, port=REDIS_IMAGE_PORT), REDIS_IMAGE_PORT, redis_answers)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"redis://{self._host}:{self._port}/0"
+
+
+def _has_brokers(host: str, port: int) -> bool:
+    """Whether it names a broker that is ready for clients; it answers some time before it does."""
+    if not kafka_answers(host, port):
+        return False
+    with suppress(KafkaError), closing(KafkaAdminClient(bootstrap_servers=f"{host}:{port}")) as admin:
+        cluster: dict[str, Any] = admin.describe_cluster()
+        return bool(cluster["brokers"])
+    return False
+
+
+def _lacking(jars: Path) -> str | None:
+    """Return what a broker from jars lacks here, None when nothing."""
+    if not list(jars.glob("kafka_*.jar")):
+        return f"no jars in {jars} (`make kafka` fetches them)"
+    java = shutil.which("java")
+    if java is None:
+        return "no java on the path"
+    said = subprocess.run((java, "-version"), capture_output=True, text=True, timeout=START_SECONDS, check=False).stderr
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < JAVA_MIN:
+        return f"Java {JAVA_MIN} or later is needed, {java} is {version[1] if version else 'unknown'}"
+    return None
+
+
+def _no_docker() -> str | None:
+    """Return why no container can be had here, None when one can."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return "no docker on the path"
+    question = (docker, "version", "--format", "{{.Server.Version}}")
+    try:
+        asked = subprocess.run(question, capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return "no Docker engine answers"
+    return "no Docker engine answers" if asked.returncode else None

@@ -1,0 +1,456 @@
+"""Random organisations, what happens to their records, and when the services get to it.
+
+Ids are few, so that things collide often. A strategy draws a list of small numbers, each the seed
+of one thing that happens; nothing depends on the numbers beside it but versions, and 0 is nothing at
+all: so a failure shrinks to the few things that it takes.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any, Literal, TypeVar
+
+from hypothesis import strategies as st
+
+from tests.support.memory import dice
+
+Change = dict[str, Any]
+Document = dict[str, Any]
+Dice = random.Random
+_Item = TypeVar("_Item")
+
+ORG, OTHER_ORG = "acme", "beta"
+TERRITORIES = ("world", "emea", "apac", "west", "east", "large", "small", "nook")
+ROLES = ("ceo", "vp", "lead", "rep", "desk")
+USERS = ("ann", "bob", "cleo", "dan", "eve")
+STRANGER = "zoe"
+"""Owns records, but is no user of the model."""
+MOON = "moon"
+"""A territory that no model has."""
+ACCOUNTS, CONTACTS, LEADS, DEALS = ("A1", "A2", "A3"), ("C1", "C2"), ("L1",), ("D1", "D2", "D3")
+IDS = {"account": ACCOUNTS, "contact": CONTACTS, "lead": LEADS, "deal": DEALS}
+KINDS = ("account", "account", "contact", "contact", "lead", "deal", "deal", "deal")
+OPS = ("upsert", "upsert", "upsert", "upsert", "patch", "patch", "patch", "delete", "link", "link")
+LINK_KINDS = ("assign", "assign", "exclude", "none")
+
+CURRENCIES = ("USD", "EUR", "JPY")
+DAYS = ("2017-01-31", "2017-02-28", "2017-03-31", "2017-04-01", "2018-01-01T00:30:00+01:00")
+NO_DAYS = (None, "soon", 20170101, "2017-02-29")
+PERIODS = {
+    "quarter": ("2017-Q1", "2017-Q2", "2017-Q4", "2018-Q1", "2018-Q4"),
+    "month": ("2017-01", "2017-02", "2017-03", "2017-04", "2017-12", "2018-01", "2018-12"),
+}
+AMOUNTS = ("100", 100, "0.1", 0.1, "0.000000000001", "1e3", "-5", 0, "999999999999999999999999999999")
+NO_AMOUNTS = (None, "", "many", True, "1e30", "0.0000000000001")
+STAGES = {
+    "Prospecting": {"category": "pipeline", "probability": "0.1"},
+    "Engaging": {"category": "best_case", "probability": "0.4"},
+    "Signing": {"category": "committed", "probability": 0.9},
+    "Won": {"category": "won"},
+    "Lost": {"category": "omitted"},
+}
+CATEGORIES = ("pipeline", "best_case", "committed", "won", "omitted")
+FIELDS = {
+    "account": {"country": "text", "revenue": "money", "since": "date", "vip": "boolean"},
+    "lead": {"country": "text", "score": "number"},
+    "deal": {"product": "text", "amount": "money"},
+}
+OPERANDS: dict[str, tuple[Any, ...]] = {
+    "text": ("US", "us ", "DE", "U"),
+    "money": (0, "100", 1000),
+    "number": (0, "100", 1000),
+    "date": ("2017-01-01", "2017-06-30"),
+    "boolean": (True, False),
+}
+VALUES: dict[str, tuple[Any, ...]] = {
+    "text": ("US", "US", "DE", " us", "", None, 7),
+    "money": (100, "1e3", 99.5, 0, "lots", None),
+    "number": (100, "1000", 99.5, 0, True),
+    "date": ("2017-01-01", "2017-03-05", "2017-13-01", None),
+    "boolean": (True, False, "true"),
+}
+_ORDERED = ("lt", "le", "gt", "ge", "between", "not_between")
+_EQUAL = ("eq", "in", "ne", "not_in", "is_empty", "is_not_empty")
+OPERATORS = {
+    "text": (*_EQUAL, "eq", "in", "contains", "not_contains", "starts_with", "not_starts_with", "ends_with"),
+    "money": (*_EQUAL, *_ORDERED),
+    "number": (*_EQUAL, *_ORDERED),
+    "date": (*_EQUAL, *_ORDERED),
+    "boolean": _EQUAL,
+}
+
+
+def one_in(count: int, random: Dice) -> bool:
+    """Return true once in so many times."""
+    return random.randrange(count) == 0
+
+
+def _some(items: Sequence[_Item], random: Dice, most: int) -> list[_Item]:
+    return random.sample(items, random.randint(0, min(most, len(items))))
+
+
+# --- models -----------------------------------------------------------------------------------
+
+
+def _leaf(kind: str, random: Dice) -> Document:
+    """Return one comparison that fits the declared fields."""
+    name, field_type = random.choice(list(FIELDS[kind].items()))
+    operator = random.choice(OPERATORS[field_type])
+    operands = OPERANDS[field_type]
+    operand: Any = random.choice(operands)
+    if operator in ("is_empty", "is_not_empty"):
+        operand = True
+    elif operator in ("in", "not_in"):
+        operand = random.choices(operands, k=random.randint(1, 3))
+    elif operator in ("between", "not_between"):
+        low = random.randrange(len(operands))
+        operand = [operands[low], operands[random.randrange(low, len(operands))]]
+    return {"field": name, operator: operand}
+
+
+def _criteria(kind: str, random: Dice) -> Document:
+    """Return a small criteria tree over the fields of an object (C1)."""
+    parts = [_leaf(kind, random) for _ in range(random.randint(1, 2))]
+    return random.choice((parts[0], parts[0], {"all": parts}, {"any": parts}, {"not": parts[0]}, {"not": {"any": parts}}))
+
+
+def _territory(name: str, above: Sequence[str], random: Dice) -> Document:
+    """Return one territory, mostly below one of those that are there."""
+    node: Document = {"id": name}
+    if above and not one_in(8, random):
+        node["parent"] = random.choice(above)
+    return node | _written(random)
+
+
+def _written(random: Dice) -> Document:
+    """Return what a territory has besides its place."""
+    written: Document = {}
+    if one_in(2, random):
+        written["manager"] = random.choice(USERS)
+    if one_in(2, random):
+        written["users"] = _some(USERS, random, 2)
+    if one_in(2, random):
+        written["permission"] = random.choice(("read_only", "read_write_delete"))
+    if one_in(4, random):
+        written["priority"] = random.randint(-1, 2)
+    rarity = {"account": 1.4, "lead": 4.0, "deal": 4.0}
+    rules = {kind: _criteria(kind, random) for kind, rare in rarity.items() if random.random() * rare < 1}
+    if rules:
+        written["rules"] = rules
+    return written
+
+
+def _role(name: str, above: Sequence[str], random: Dice) -> Document:
+    return {"id": name} | ({"parent": random.choice(above)} if above and not one_in(8, random) else {})
+
+
+def _user(name: str, roles: Sequence[str], random: Dice) -> Document:
+    flags = {"active": False} if one_in(6, random) else {"admin": True} if one_in(6, random) else {}
+    return {"id": name, "role": random.choice(roles), **flags}
+
+
+def _targets(document: Document, random: Dice) -> list[Document]:
+    """Return targets of territories and of users in them, each place once."""
+    names = [node["id"] for node in document["territories"]]
+    found: dict[tuple[str, str, str | None], Document] = {}
+    for _ in range(random.randint(0, 5)):
+        place = (random.choice(names), random.choice(PERIODS[document["period"]]), random.choice((None, *USERS)))
+        territory, period, user = place
+        found[place] = {"territory": territory, "period": period, "amount": random.choice(("0", "100", "250.5", 1000))}
+        found[place] |= {} if user is None else {"user": user}
+    return list(found.values())
+
+
+def _rates(document: Document, random: Dice) -> list[Document]:
+    """Return what other currencies are worth in some periods."""
+    others = [each for each in CURRENCIES if each != document["currency"]]
+    places = [(currency, period) for currency in others for period in PERIODS[document["period"]]]
+    return [
+        {"from": currency, "period": period, "rate": random.choice(("1.08", "0.009", 2))}
+        for currency, period in _some(places, random, 4)
+    ]
+
+
+@st.composite
+def models(draw: st.DrawFn, org: str = ORG) -> Document:
+    """Return a whole model that is valid."""
+    seeds = draw(st.lists(st.integers(0, 999), min_size=1, max_size=len(TERRITORIES)))
+    roles = ROLES[: draw(st.integers(1, len(ROLES)))]
+    random = dice(draw(st.integers(0, 999)))
+    document: Document = {
+        "org": org,
+        "currency": random.choice(CURRENCIES),
+        "period": random.choice(("quarter", "quarter", "month")),
+        "fiscal_year_start": random.choice((1, 1, 2, 4, 12)),
+        "settings": {"max_territories_per_record": random.choice((1, 2, 3, None))},
+        "fields": FIELDS,
+        "stages": STAGES,
+        "roles": [_role(name, roles[:index], random) for index, name in enumerate(roles)],
+        "users": [_user(name, roles, random) for name in USERS],
+        "territories": [
+            _territory(TERRITORIES[index], TERRITORIES[:index], dice(seed)) for index, seed in enumerate(seeds)
+        ],
+    }
+    document["targets"] = _targets(document, random)
+    document["rates"] = _rates(document, random)
+    return document
+
+
+# --- edits of a model -------------------------------------------------------------------------
+
+
+def _move(tree: list[Document], random: Dice) -> None:
+    """Move an entry of a tree below one that is not below it, or make it a root."""
+    entry = random.choice(tree)
+    below = _below(entry["id"], tree)
+    parent = random.choice([None, *(each["id"] for each in tree if each["id"] not in below)])
+    entry.pop("parent", None)
+    if parent is not None:
+        entry["parent"] = parent
+
+
+def _below(entry: str, tree: list[Document]) -> set[str]:
+    """Return an entry of a tree and all that are below it."""
+    found = {entry}
+    for _ in tree:
+        found |= {each["id"] for each in tree if each.get("parent") in found}
+    return found
+
+
+def _move_territory(document: Document, random: Dice) -> None:
+    _move(document["territories"], random)
+
+
+def _move_role(document: Document, random: Dice) -> None:
+    _move(document["roles"], random)
+
+
+def _remove_territory(document: Document, random: Dice) -> None:
+    """Remove a territory, its children moved to its parent first (A11)."""
+    if len(document["territories"]) == 1:
+        return
+    node = random.choice(document["territories"])
+    for child in document["territories"]:
+        if child.get("parent") == node["id"]:
+            child.pop("parent")
+            if "parent" in node:
+                child["parent"] = node["parent"]
+    document["territories"].remove(node)
+    document["targets"] = [target for target in document["targets"] if target["territory"] != node["id"]]
+
+
+def _add_territory(document: Document, random: Dice) -> None:
+    there = [each["id"] for each in document["territories"]]
+    absent = [name for name in TERRITORIES if name not in there]
+    if absent:
+        document["territories"].append(_territory(random.choice(absent), there, random))
+
+
+def _rewrite_territory(document: Document, random: Dice) -> None:
+    """Write one thing of a territory anew, in its place: rules, people, permission or priority."""
+    node = random.choice(document["territories"])
+    written = _written(random)
+    key = random.choice(("rules", "rules", "manager", "users", "permission", "priority"))
+    node.pop(key, None)
+    if key in written:
+        node[key] = written[key]
+
+
+def _edit_user(document: Document, random: Dice) -> None:
+    index = random.randrange(len(document["users"]))
+    roles = [role["id"] for role in document["roles"]]
+    document["users"][index] = _user(document["users"][index]["id"], roles, random)
+
+
+def _edit_targets(document: Document, random: Dice) -> None:
+    document["targets"] = _targets(document, random)
+
+
+def _edit_money(document: Document, random: Dice) -> None:
+    document["currency"] = random.choice(CURRENCIES)
+    document["rates"] = _rates(document, random)
+
+
+def _edit_calendar(document: Document, random: Dice) -> None:
+    document["period"] = random.choice(("quarter", "month"))
+    document["fiscal_year_start"] = random.choice((1, 4))
+    document["targets"], document["rates"] = _targets(document, random), _rates(document, random)
+
+
+def _edit_stages(document: Document, random: Dice) -> None:
+    stages = document["stages"]
+    name = random.choice(list(STAGES))
+    if name in stages and len(stages) > 1 and one_in(2, random):
+        del stages[name]
+    else:
+        stages[name] = {"category": random.choice(CATEGORIES), "probability": random.choice(("0", "0.25", 1))}
+
+
+def _edit_limit(document: Document, random: Dice) -> None:
+    document["settings"] = {"max_territories_per_record": random.choice((1, 2, 3, None))}
+
+
+EDITS: tuple[Callable[[Document, Dice], None], ...] = (
+    *(_move_territory, _remove_territory, _add_territory, _rewrite_territory, _rewrite_territory, _rewrite_territory),
+    *(_move_role, _edit_user, _edit_user, _edit_targets, _edit_money, _edit_calendar, _edit_stages, _edit_limit),
+)
+
+
+def edited(document: Document, random: Dice) -> Document:
+    """Return a model after one to three edits."""
+    after = copy.deepcopy(document)
+    for edit in random.choices(EDITS, k=random.randint(1, 3)):
+        edit(after, random)
+    return after
+
+
+# --- changes of records -----------------------------------------------------------------------
+
+
+def _fields(kind: str, random: Dice) -> Document:
+    found = {
+        name: random.choice(VALUES[field_type])
+        for name, field_type in FIELDS.get(kind, {}).items()
+        if not one_in(5, random)
+    }
+    if kind == "deal":
+        found["amount"] = random.choice(NO_AMOUNTS if one_in(10, random) else AMOUNTS)
+        found["close_date"] = random.choice(NO_DAYS if one_in(10, random) else DAYS)
+        found["stage"] = random.choice((None, "Sleeping", 1) if one_in(10, random) else (*STAGES, "Won", "Won"))
+        if one_in(3, random):
+            found["currency"] = random.choice((*CURRENCIES, "", None))
+        if one_in(5, random):
+            found["probability"] = random.choice(("0.5", 1, 2, "x"))
+        if one_in(5, random):
+            found["forecast_category"] = random.choice(("won", "pipeline", "omitted", "odd"))
+    return found
+
+
+def _body(kind: str, op: str, random: Dice) -> Change:
+    if op == "delete":
+        return {}
+    if op == "link":
+        territory = MOON if one_in(8, random) else random.choice(TERRITORIES)
+        return {"territory_id": territory, "kind": random.choice(LINK_KINDS)}
+    references: dict[str, tuple[str | None, ...]] = {"owner_id": (*USERS, STRANGER, None)}
+    if kind in ("contact", "deal"):
+        references["account_id"] = (*ACCOUNTS[:2], *ACCOUNTS[:2], *ACCOUNTS, None)
+    if kind == "deal":
+        references["contact_id"] = (*CONTACTS, None, None)
+    body: Change = {
+        name: random.choice(ids) for name, ids in references.items() if op == "upsert" or one_in(2, random)
+    }
+    fields = _fields(kind, random)
+    if op == "upsert":
+        body["fields"] = fields
+    elif not one_in(4, random):
+        body["fields"] = dict(_some(list(fields.items()), random, 3))
+    return body
+
+
+class Upstream:
+    """A CRM that counts the versions of its records, and says some things twice or late."""
+
+    def __init__(self) -> None:
+        self._versions: dict[tuple[str, str, str, bool], int] = {}
+        self._said: list[Change] = []
+
+    def change(self, random: Dice, orgs: Sequence[str] = (ORG,)) -> Change:
+        """Return the next change, or one that was said before."""
+        if self._said and one_in(12, random):
+            return random.choice(self._said)
+        org, kind, op = random.choice(orgs), random.choice(KINDS), random.choice(OPS)
+        record_id = random.choice(IDS[kind])
+        count = (org, kind, record_id, op == "link")
+        last = self._versions.get(count, 0)
+        version = max(1, last + random.choice((1, 1, 1, 1, 1, 1, 2, 0, -1)))
+        self._versions[count] = max(last, version)
+        change = {
+            "event_id": f"e{len(self._said)}", "org_id": org, "object": kind, "id": record_id,
+            "version": version, "op": op, "occurred_at": "2017-01-02T08:00:00Z", **_body(kind, op, random),
+        }  # fmt: skip
+        self._said.append(change)
+        return change
+
+
+# --- what happens, and when -------------------------------------------------------------------
+
+Event = Literal["steps", "restart", "crash", "quiet", "compact", "lose_redis"]
+EVENTS: tuple[Event, ...] = ("steps",) * 7 + ("restart", "restart", "crash", "crash", "crash", "quiet", "compact")
+
+
+@dataclass(frozen=True)
+class Publish:
+    """An upstream publishes one change."""
+
+    change: Change
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An administrator applies a model."""
+
+    model: Document
+
+
+@dataclass(frozen=True)
+class Work:
+    """The services get some time, or something happens to them; the seed says to whom, and how far."""
+
+    what: Event
+    seed: int = 0
+
+
+Happening = Publish | Apply | Work
+
+
+@dataclass(frozen=True)
+class Tale:
+    """What happens to an organisation, from its first model or record on."""
+
+    happenings: tuple[Happening, ...]
+
+    @property
+    def history(self) -> list[Change]:
+        """The changes, in the order of their arrival."""
+        return [each.change for each in self.happenings if isinstance(each, Publish)]
+
+    @property
+    def models(self) -> Mapping[str, Document]:
+        """The last model of every organisation that has one."""
+        return {each.model["org"]: each.model for each in self.happenings if isinstance(each, Apply)}
+
+    def __repr__(self) -> str:
+        return pformat(self.happenings, width=200, compact=True, sort_dicts=False)
+
+
+MODELS_MAX = 4
+WORDS = ("change",) * 12 + ("work",) * 7 + ("model",)
+SEED_MAX = 2**24
+
+
+@st.composite
+def tales(draw: st.DrawFn, length: int = 50) -> Tale:
+    """Return a random history of records and models, with time passing between."""
+    first = draw(models())
+    seeds = draw(st.lists(st.integers(0, SEED_MAX), min_size=length // 2, max_size=2 * length))
+    has_others = draw(st.booleans()) and draw(st.booleans())
+    upstream, orgs = Upstream(), (ORG, ORG, OTHER_ORG) if has_others else (ORG,)
+    present, count = first, 0
+    happenings: list[Happening] = [Apply(first)] if draw(st.booleans()) else []
+    for seed in filter(None, seeds):
+        random = dice(seed)
+        word = random.choice(WORDS)
+        if word == "change":
+            happenings.append(Publish(upstream.change(random, orgs)))
+        elif word == "work":
+            happenings.append(Work("lose_redis" if one_in(40, random) else random.choice(EVENTS), seed))
+        elif count < MODELS_MAX:
+            org = random.choice(orgs)
+            present, count = edited({**present, "org": org}, random), count + 1
+            happenings.append(Apply(present))
+    return Tale(tuple(happenings))
