@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from kafka.admin import NewTopic
 from pydantic import SecretStr
+from tests.support.servers import find_kafka, find_redis
 
 from territory.codec import encode
 from territory.topics import Topic
@@ -25,40 +27,57 @@ from territory_control.models import apply, check_model
 from territory_control.topic_reading import provisioned_partitions
 from territory_runtime import kafka
 from territory_runtime.settings import PREFIX, Settings
-from tests.support.servers import find_kafka, find_redis
 
 PARTITIONS = 4
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 ANSWER_SECONDS = 2.0
-# Long enough for a worker that is stopped for a while (SIGSTOP) to be a member all the time.
+# A worker that is held while messages are published stays a member of its group all the time.
 SESSION_SECONDS = 300.0
 EMBEDDED_FETCH_PAUSE_SECONDS = 0.02
+EMBEDDED = "noida-db (embedded)"
 REPOSITORY = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True, slots=True)
 class Worker:
-    """A process that was started for a benchmark; it is ended with the stack at the latest."""
+    """A process that a benchmark measures, or that works for it."""
 
-    name: str
-    process: ChildProcess
+    def __init__(self, process: ChildProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """The process id. Raises: StackFailed when it has ended."""
+        pid = self._process.pid
+        if pid is None:
+            raise StackFailed(f"{self._process.name} has ended:\n{self._process.tail()}")
+        return pid
 
     def stop(self) -> None:
-        """End it in order."""
-        self.process.stop(STOP_SECONDS_MAX)
+        """End it in order; what it used is free for the next."""
+        self._process.stop(STOP_SECONDS_MAX)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep the process from running while the block does; it stays a member of its groups."""
-        pid = self.process.pid
-        if pid is None:
-            raise StackFailed(f"{self.name} is not running:\n{self.process.tail()}")
+        """Keep it from running while the block does."""
+        pid = self.pid
         os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    def go(self) -> None:
+        """Tell it that what it prepared for begins now."""
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def await_end(self, seconds_max: float) -> None:
+        """Return when it has ended by itself. Raises: StackFailed when it does not."""
+        deadline = time.monotonic() + seconds_max
+        while self._process.running:
+            if time.monotonic() > deadline:
+                raise StackFailed(f"{self._process.name} did not end within {seconds_max:g} s:\n{self._process.tail()}")
+            time.sleep(0.01)
 
 
 class Stack:
@@ -66,27 +85,23 @@ class Stack:
 
     def __init__(self, settings: Settings, folder: Path, broker: str, redis: str, cleaning: ExitStack) -> None:
         self.settings = settings
-        self.folder = folder
         self.broker = broker
         """Which broker it is."""
         self.redis = redis
         """Which Redis it is."""
+        self.folder = folder
         self._cleaning = cleaning
 
-    def provision(self, model: Mapping[str, object]) -> None:
-        """Create the topics and make a model the active one."""
+    def provision(self, model: Mapping[str, object], own: Sequence[Topic]) -> None:
+        """Create our topics and a benchmark's own, and make a model the active one."""
         asyncio.run(provisioned_partitions(self.settings))
-        asyncio.run(apply(self.settings, check_model(encode(model).decode())))
-
-    def create(self, topics: list[Topic]) -> None:
-        """Create topics of a benchmark's own, like ours."""
-        from kafka.admin import NewTopic  # noqa: PLC0415 -- named like our own module
-
         admin = kafka.topic_admin(self.settings)
         try:
-            admin.create_topics([NewTopic(name=topic.name, num_partitions=PARTITIONS, replication_factor=1) for topic in topics])
+            for topic in own:
+                admin.create_topics([NewTopic(name=topic.name, num_partitions=PARTITIONS, replication_factor=1)])
         finally:
             admin.close()
+        asyncio.run(apply(self.settings, check_model(encode(model).decode())))
 
     def start_service(self, module: str) -> Worker:
         """Start one worker of a service; return when it is ready."""
@@ -95,15 +110,79 @@ class Stack:
         return self._start(module, (module,), partial(_is_ready, port), own)
 
     def start_module(self, module: str, *arguments: str) -> Worker:
-        """Start a module that makes the file which is its last argument when it is ready."""
+        """Start a module of ours; when it is ready it makes the file that is its last argument."""
         ready = self.folder / f"{module}.ready"
         ready.unlink(missing_ok=True)
         return self._start(module, (module, *arguments, str(ready)), ready.exists, {})
 
-    def _start(self, name: str, command: tuple[str, ...], ready: object, own: Mapping[str, str]) -> Worker:
-        process = ChildProcess(
-            name, (sys.executable, "-m", *command), self.folder / f"{name}.log", {**environment_of(self.settings), **own}
-        )
+    def _start(self, name: str, command: Sequence[str], ready: Callable[[], bool], own: Mapping[str, str]) -> Worker:
+        environment = {**_environment(self.settings), **own}
+        process = ChildProcess(name, (sys.executable, "-m", *command), self.folder / f"{name}.log", environment)
         self._cleaning.callback(process.stop, STOP_SECONDS_MAX)
-        process.start(ready, READY_SECONDS_MAX)  # type: ignore[arg-type]
-        return Worker(name, process)
+        process.start(ready, READY_SECONDS_MAX)
+        return Worker(process)
+
+
+@contextmanager
+def running_stack(*, embedded: bool = False) -> Iterator[Stack]:
+    """Run a broker and a Redis while the block does: Apache Kafka and redis-server where they can be had.
+
+    Args:
+        embedded: Take the embedded broker, even where Apache Kafka can be had.
+    """
+    with ExitStack() as cleaning:
+        folder = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="territory-bench-")))
+        found_kafka, found_redis = find_kafka(), find_redis()
+        pause = 0.0
+        if found_kafka.make is not None and not embedded:
+            broker = found_kafka.make(folder / "kafka")
+            cleaning.callback(broker.close)
+            broker.start()
+            servers, says = broker.bootstrap_servers, _without_path(found_kafka.says)
+        else:
+            embedded_server = EmbeddedServer(folder / "embedded")
+            cleaning.callback(embedded_server.stop)
+            embedded_server.start()
+            servers, says, pause = embedded_server.bootstrap_servers, EMBEDDED, EMBEDDED_FETCH_PAUSE_SECONDS
+        if found_redis.make is None:
+            raise StackFailed(found_redis.says)
+        redis = found_redis.make(folder / "redis")
+        cleaning.callback(redis.close)
+        redis.start()
+        settings = Settings(
+            kafka_bootstrap_servers=servers,
+            redis_url=SecretStr(redis.url),
+            kafka_partitions=PARTITIONS,
+            kafka_session_timeout_seconds=SESSION_SECONDS,
+            kafka_fetch_pause_seconds=pause,
+        )
+        yield Stack(settings, folder, says, _without_path(found_redis.says), cleaning)
+
+
+def _without_path(says: str) -> str:
+    return says.partition(" from ")[0]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return what a process of ours finds in its environment: nothing of ours but these settings."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {
+        **others,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
+        f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        f"{PREFIX}REDIS_URL": settings.redis_url.get_secret_value(),
+        f"{PREFIX}KAFKA_PARTITIONS": str(settings.kafka_partitions),
+        f"{PREFIX}KAFKA_SESSION_TIMEOUT_SECONDS": str(settings.kafka_session_timeout_seconds),
+        f"{PREFIX}KAFKA_FETCH_PAUSE_SECONDS": str(settings.kafka_fetch_pause_seconds),
+    }
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -4,7 +4,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=$(sed -n 's:.*<kafka\.version>\(.*\)</kafka\.version>.*:\1:p' "$here/pom.xml")
-jars=${TERRITORY_KAFKA_JARS:-${XDG_CACHE_HOME:-$HOME/.cache}/territory/kafka-$version}
+jars=${KAFKA_JARS:-${XDG_CACHE_HOME:-$HOME/.cache}/territory/kafka-$version}
 
 if [ -f "$jars/kafka_2.13-$version.jar" ]; then
     echo "Apache Kafka $version is in $jars" >&2

@@ -45,6 +45,9 @@ EVENTS: dict[Topic, tuple[type[Any], ...]] = {
 TOMBSTONED = (topics.MODEL, topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.FAMILIES, topics.PARTIALS)
 """Topics where null says that what the key names is gone."""
 
+STATED = (topics.ASSIGNMENTS, topics.ATTAINMENTS)
+"""Topics that our services write for outsiders: their messages bear CloudEvents attributes."""
+
 
 class _Schemas(GenerateJsonSchema):
     """Leaves out titles: they repeat the names of the fields."""
@@ -218,10 +221,26 @@ def _messages(topic: Topic) -> Iterable[tuple[str, Schema]]:
 def _message(topic: Topic, says: str, payload: Mapping[str, Any]) -> Schema:
     return {
         "summary": says,
+        **({"headers": _cloud_event_headers()} if topic in STATED else {}),
         "payload": {"schemaFormat": DIALECT_FORMAT, "schema": payload},
         "bindings": {
             "kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": KAFKA_BINDING_VERSION}
         },
+    }
+
+
+def _cloud_event_headers() -> Schema:
+    says = {
+        "ce_specversion": "The version of CloudEvents, 1.0.",
+        "ce_id": "Equal for a repeat of the same state of the same key.",
+        "ce_source": "Who says it.",
+        "ce_type": "The topic.",
+        "ce_subject": "The key.",
+        "content-type": "application/json.",
+    }
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "description": text} for name, text in says.items()},
     }
 
 

@@ -6,6 +6,7 @@ pieces mean together is checked in `model.py`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -215,7 +216,8 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:
         number: float = super().construct_yaml_float(node)
         exact = number_of(node.value)
-        return number if exact is None or exact == number_of(number) else str(node.value)
+        kept = math.isfinite(number) and (exact is None or exact == number_of(number))
+        return number if kept else str(node.value)
 
 
 _MERGE = "tag:yaml.org,2002:merge"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from territory.codec import MESSAGE_BYTES_MAX, decode, reason_of
-from territory.documents import Category, ObjectType, is_org_id
+from territory.documents import ORG_PATTERN, Category, ObjectType
 from territory.errors import BadMessage
 from territory.keys import record_key
 
@@ -36,7 +36,7 @@ class RecordChange(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     event_id: Annotated[str, Field(min_length=1, max_length=255, description="Unique per event.")]
-    org_id: Annotated[str, Field(description="The organisation.")]
+    org_id: Annotated[str, Field(pattern=f"^{ORG_PATTERN}$", description="The organisation.")]
     object: ObjectType
     id: RecordId
     version: Annotated[
@@ -83,10 +83,6 @@ def read_record_change(raw: bytes) -> RecordChange:
     except ValidationError as invalid:
         first = str(invalid.errors(include_url=False)[0]["loc"][0])
         raise BadMessage(_CODES.get(first, "wrong_type"), reason_of(invalid)) from invalid
-    if not is_org_id(change.org_id):
-        raise BadMessage(
-            "missing_id", f"org_id: found {change.org_id[:60]!r}, expected letters, digits, '.', '_' or '-'"
-        )
     if change.op == "link" and (change.territory_id is None or change.kind is None):
         raise BadMessage("wrong_type", "op link: expected territory_id and kind (assign, exclude or none)")
     return change

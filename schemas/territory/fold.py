@@ -49,7 +49,8 @@ class Message:
 @dataclass(slots=True)
 class Effects:
     """What a step wants done, in this order: messages sent and acknowledged, then the fold's
-    own state, then the changes of its store; only then are offsets committed.
+    own state and whatever else must not be heard before them, then the changes of its store; only
+    then are offsets committed.
 
     `refused` holds messages that the fold can't take, with code and reason: dead letters.
     """

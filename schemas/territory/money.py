@@ -30,7 +30,10 @@ def add(left: Decimal, right: Decimal) -> Decimal:
 
 
 def subtract(left: Decimal, right: Decimal) -> Decimal:
-    """Return the exact difference; `-amount` would round to 28 digits. Raises: AmountOutOfRange rather than rounding."""
+    """Return the exact difference. Raises: AmountOutOfRange rather than rounding.
+
+    Written out, `left - right` and even `-right` would round to 28 digits.
+    """
     return add(left, right.copy_negate())
 
 

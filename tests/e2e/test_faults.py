@@ -24,7 +24,9 @@ MODEL: dict[str, Any] = {
     "currency": "USD",
     "period": "quarter",
     "settings": {"max_territories_per_record": 2},
-    "fields": {"account": {"country": "text", "revenue": "money"}, "lead": {"country": "text"}, "deal": {"product": "text"}},
+    "fields": {
+        "account": {"country": "text", "revenue": "money"}, "lead": {"country": "text"}, "deal": {"product": "text"}
+    },
     "stages": {
         "Open": {"category": "pipeline", "probability": "0.25"},
         "Won": {"category": "won"},
@@ -44,9 +46,12 @@ MODEL: dict[str, Any] = {
                 "account": {"field": "country", "in": ["US", "CA", "MX"]}, "lead": {"field": "country", "eq": "US"}
             },
         },
-        {"id": "europe", "parent": "world", "manager": "u2", "rules": {"account": {"field": "country", "in": ["DE", "FR"]}}},
+        {"id": "europe", "parent": "world", "manager": "u2",
+         "rules": {"account": {"field": "country", "in": ["DE", "FR"]}}},
         {"id": "big", "parent": "world", "users": ["u3"], "priority": 5,
-         "rules": {"account": {"field": "revenue", "ge": "500000"}, "deal": {"field": "product", "starts_with": "GTX"}}},
+         "rules": {
+             "account": {"field": "revenue", "ge": "500000"}, "deal": {"field": "product", "starts_with": "GTX"}
+         }},
     ],
     "targets": [
         {"territory": "world", "period": "2017-Q1", "amount": "1000000"},
@@ -128,7 +133,7 @@ def busy(kafka_house: House) -> House:
 
 
 def test_killed_workers_lose_nothing(busy: House) -> None:
-    """A worker of every service killed in the middle of 20 000 records and started again: as if nothing had been (A9)."""
+    """A worker of each service killed amid 20 000 records and started again: as if nothing had been (A9)."""
     changes = histories(seed=1)
     history = _take(changes, RECORDS // 4)
     busy.publish(history)
@@ -145,7 +150,7 @@ def test_killed_workers_lose_nothing(busy: House) -> None:
 
 
 def test_workers_join_and_leave(busy: House) -> None:
-    """A second worker of every service joins, shares the partitions and leaves again: nothing is lost or doubled (A9)."""
+    """A second worker of each service joins, shares the partitions and leaves: nothing lost or doubled (A9)."""
     changes = histories(seed=2)
     history = _take(changes, RECORDS // 2)
     busy.publish(history)

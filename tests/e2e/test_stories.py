@@ -1,19 +1,18 @@
 """The stories once more, through Kafka, Redis and the services as they are deployed.
 
 All stories go on side by side, each as an organisation of its own: up to its next
-expectation, then one wait and one look for all, and one restart of every service where a
-story wants it. So organisations are shown to be kept apart, too.
+expectation, then one wait and one look for all; when all want a restart, every service is
+restarted once. So organisations are shown to be kept apart, too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.support.expectations import Standing, State, differences
 from tests.support.house import Found, House
-from tests.support.stories import ORG, Apply, Expect, Publish, Raw, Refuse, Restart, Step, Story, load_stories
+from tests.support.stories import ORG, Apply, Expect, Publish, Raw, Restart, Step, Story, load_stories
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
@@ -27,8 +26,8 @@ class Telling:
     steps: list[Step] = field(default_factory=list)
 
     def until_expected(self, house: House) -> Expect | None:
-        """Do what comes before the next expectation; None when the story is over."""
-        while self.steps:
+        """Do what comes before the next expectation; None when a restart comes first, or the story is over."""
+        while self.steps and not self.wants_restart:
             step = self.steps.pop(0)
             if isinstance(step, Expect):
                 return step
@@ -38,19 +37,19 @@ class Telling:
                 self._publish(step, house)
         return None
 
+    @property
     def wants_restart(self) -> bool:
-        """Whether the services are to be restarted now."""
-        wants = bool(self.steps) and isinstance(self.steps[0], Restart)
-        while self.steps and isinstance(self.steps[0], Restart | Refuse):
-            self.steps.pop(0)
-        return wants
+        """Whether the services are to be restarted before it goes on."""
+        return bool(self.steps) and isinstance(self.steps[0], Restart)
 
     def _publish(self, step: Publish, house: House) -> None:
+        changes = []
         for message in step.messages:
             if isinstance(message, Raw):
                 house.publish_raw(self._renamed(message.key), message.value.replace(_quoted(ORG), _quoted(self.org_id)))
             else:
-                house.publish([message | {"org_id": self.org_id}])
+                changes.append(message | {"org_id": self.org_id})
+        house.publish(changes)
 
     def _renamed(self, key: str) -> str:
         return self.org_id + key.removeprefix(ORG) if key.startswith(f"{ORG}/") else key
@@ -91,22 +90,26 @@ def test_stories_come_true(house: House) -> None:
         if telling.story.model is not None:
             house.apply(dict(telling.story.model) | {"org": telling.org_id})
     house.start_all()
-    problems: list[str] = []
     while tellings:
-        expected: list[tuple[Telling, Expect]] = []
-        for telling in list(tellings):
-            expect = telling.until_expected(house)
-            if expect is None:
-                tellings.remove(telling)
-            else:
-                expected.append((telling, expect))
-        house.wait()
-        for telling, expect in expected:
-            found = differences(expect, _state(house.found(telling.org_id)))
-            problems += [f"{telling.story.name}: {problem}" for problem in found]
-        assert not problems, "\n".join(problems)
-        if any([telling.wants_restart() for telling in tellings]):
+        going_on = [telling for telling in tellings if not telling.wants_restart]
+        if not going_on:
             house.stop_all()
             house.start_all()
-
-
+            for telling in tellings:
+                telling.steps.pop(0)
+            continue
+        expected: list[tuple[Telling, Expect]] = []
+        for telling in going_on:
+            expect = telling.until_expected(house)
+            if expect is not None:
+                expected.append((telling, expect))
+            elif not telling.steps:
+                tellings.remove(telling)
+        house.wait()
+        found = house.found_of(telling.org_id for telling, _ in expected)
+        problems = [
+            f"{telling.story.name}: {line}"
+            for telling, expect in expected
+            for line in differences(expect, _state(found[telling.org_id]))
+        ]
+        assert not problems, "\n".join(problems)

@@ -8,7 +8,7 @@ from access_indexer.core.viewers import Path, paths_of
 from territory.documents import ObjectType
 from territory.events import Assignment, Link
 from territory.model import Model
-from territory_control.arguments import OBJECTS, Level, RecordName, not_there
+from territory_control.arguments import OBJECTS, Level, RecordName, check_territory, check_user
 from territory_control.errors import NotFound, Refused
 from territory_control.explaining import Explainer, Reason, Viewer, viewers_of
 from territory_control.model_topic import active_model
@@ -83,7 +83,7 @@ class VisibleRecords:
     user_id: str
     level: Level
     admin: bool
-    records: dict[str, list[str]]
+    records: dict[ObjectType, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ async def explain_access(settings: Settings, user_id: str, name: RecordName) -> 
     """Return every path by which a user sees a record (V9). Raises: NotFound, RedisError, KafkaError."""
     stands = await _indexed(settings, name)
     model = await active_model(settings, settings.org_id)
-    _check_user(model, user_id)
+    check_user(model, user_id)
     async with index(settings) as stored:
         membership = await stored.membership(user_id, name)
     paths = paths_of(model, user_id, stands.owner_id, stands.territories)
@@ -193,12 +193,15 @@ def _highest(paths: list[Path]) -> Level | None:
 
 
 async def visible(settings: Settings, user_id: str, objects: tuple[ObjectType, ...], level: Level) -> VisibleRecords:
-    """Return the records of some objects that a user may read, or may edit. Raises: NotFound, RedisError, KafkaError."""
+    """Return the records of some objects that a user may read, or may edit.
+
+    Raises: NotFound for an unknown user; RedisError, KafkaError.
+    """
     async with index(settings) as stored:
         admin = user_id in await stored.admins()
         records = {} if admin else {kind: await stored.ids(user_id, kind, level) for kind in objects}
         if not admin and not any(records.values()) and not await _sees_anything(stored, user_id):
-            _check_user(await active_model(settings, settings.org_id), user_id)
+            check_user(await active_model(settings, settings.org_id), user_id)
     return VisibleRecords(settings.org_id, user_id, level, admin, records)
 
 
@@ -241,15 +244,3 @@ async def _indexed(settings: Settings, name: RecordName) -> IndexedRecord:
     if stands is None:
         raise NotFound(f"{name} of organisation {settings.org_id!r} is not in the index: {_WHY_NOT_THERE}")
     return stands
-
-
-def check_territory(model: Model, territory_id: str) -> None:
-    if territory_id not in model.territories:
-        names = {node.id: node.name for node in model.territories.values()}
-        raise NotFound(not_there("territory", territory_id, names, f"the model of {model.org_id!r}"))
-
-
-def _check_user(model: Model, user_id: str) -> None:
-    if user_id not in model.people:
-        names = {person.id: person.name for person in model.people.values()}
-        raise NotFound(not_there("user", user_id, names, f"the model of {model.org_id!r}"))

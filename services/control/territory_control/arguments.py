@@ -9,10 +9,11 @@ from typing import Literal, get_args
 
 from territory.documents import ObjectType
 from territory.keys import record_key
+from territory.model import Model
+from territory_control.errors import NotFound
 
 OBJECTS: tuple[ObjectType, ...] = get_args(ObjectType)
 Level = Literal["read", "edit"]
-LinkKindName = Literal["assign", "exclude", "none"]
 
 _ID_CHARACTERS_MAX = 255
 
@@ -64,6 +65,20 @@ def not_there(kind: str, word: str, names: Mapping[str, str], where: str) -> str
     near = near_matches(word, names)
     hint = f"did you mean {_either(near)}?" if near else f"there are {len(names)}"
     return f"{kind} {word!r} is not in {where}; {hint}"
+
+
+def check_territory(model: Model, territory_id: str) -> None:
+    """Raises: NotFound for a territory that a model lacks, naming what is near it."""
+    if territory_id not in model.territories:
+        names = {node.id: node.name for node in model.territories.values()}
+        raise NotFound(not_there("territory", territory_id, names, f"the model of {model.org_id!r}"))
+
+
+def check_user(model: Model, user_id: str) -> None:
+    """Raises: NotFound for a user whom a model lacks, naming who is near."""
+    if user_id not in model.people:
+        names = {person.id: person.name for person in model.people.values()}
+        raise NotFound(not_there("user", user_id, names, f"the model of {model.org_id!r}"))
 
 
 def _either(words: Iterable[str]) -> str:

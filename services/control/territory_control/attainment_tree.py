@@ -54,8 +54,8 @@ def tree_of(model: Model, rows: Iterable[AttainmentRow], columns: int) -> Tree:
         above = nodes.get(node_parent) if (node_parent := model.tree.parent_of(territory_id)) is not None else root
         line = _line(node.name, width - INDENT * (node.depth + 1), placed.get((territory_id, None), {}), shown)
         nodes[territory_id] = (above or root).add(line)
-    for territory_id, user_id in sorted(place for place in placed if place[1] is not None):  # type: ignore[type-var]  # users only
-        if user_id is not None and territory_id in nodes:
+    for territory_id, user_id in sorted((place[0], place[1]) for place in placed if place[1] is not None):
+        if territory_id in nodes:
             person = model.people.get(user_id)
             indent = INDENT * (model.territories[territory_id].depth + 2)
             name = person.name if person is not None else user_id

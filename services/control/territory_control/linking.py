@@ -10,7 +10,7 @@ from territory.codec import encode
 from territory.events import LinkKind, Record
 from territory.model import Model
 from territory.topics import RECORDS
-from territory_control.arguments import RecordName, not_there
+from territory_control.arguments import RecordName, check_territory
 from territory_control.errors import NotFound, Refused
 from territory_control.model_topic import active_model
 from territory_control.record_log import find_record, was_overtaken
@@ -56,10 +56,8 @@ async def link(settings: Settings, name: RecordName, territory_id: str, kind: Li
 
 def _check_territory(model: Model, territory_id: str, kind: LinkKind, record: Record) -> None:
     """Refuse a territory that the model lacks, but let a link to one that is gone be taken back (A11)."""
-    if territory_id in model.territories or (kind == "none" and territory_id in record.links):
-        return
-    names = {node.id: node.name for node in model.territories.values()}
-    raise NotFound(not_there("territory", territory_id, names, f"the model of {model.org_id!r}"))
+    if kind != "none" or territory_id not in record.links:
+        check_territory(model, territory_id)
 
 
 async def _send(settings: Settings, record: Record, territory_id: str, kind: LinkKind, version: int) -> int:

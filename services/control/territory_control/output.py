@@ -49,11 +49,13 @@ class Output:
             sys.stdout.flush()
             return
         for part in shown:
-            self._stdout.print(part, markup=False, highlight=False)
+            # A sentence is folded by the terminal, if at all: it can be found and copied whole.
+            self._stdout.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, Text))
 
-    def note(self, text: str) -> None:
+    def note(self, *shown: RenderableType) -> None:
         """Say on stderr what is being done, or what to look at."""
-        self._stderr.print(Text(text), soft_wrap=True)
+        for part in shown:
+            self._stderr.print(part, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str, total: float | None = None) -> Iterator[Bar]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -211,8 +211,3 @@ def _reasons(deals: Sequence[LeftOutDeal]) -> Counter[tuple[str, str]]:
     found = Counter((deal.reason, deal.detail) for deal in deals)
     alone = {place for place, count in found.items() if count == 1}
     return Counter((deal.reason, "" if (deal.reason, deal.detail) in alone else deal.detail) for deal in deals)
-
-
-def grouped(*parts: RenderableType) -> Group:
-    """Return several parts as one."""
-    return Group(*parts)

@@ -29,6 +29,9 @@ OF_OTHER_SERVERS = ("kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sa
                     "kafka_ssl_cafile", "kafka_replication_factor")  # fmt: skip
 """Settings that say how to reach servers of one's own; the embedded ones know none of them."""
 
+FETCH_PAUSE_SECONDS = 0.02
+"""The embedded broker keeps no empty fetch waiting: without a pause idle services would ask it all the time."""
+
 READY_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 20.0
 WATCH_SECONDS = 0.2
@@ -185,6 +188,7 @@ def _reaching(
     kept = {name: value for name, value in environment.items() if name.upper() not in others}
     kept[f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS"] = server.bootstrap_servers
     kept[f"{PREFIX}REDIS_URL"] = server.redis_url
+    kept.setdefault(f"{PREFIX}KAFKA_FETCH_PAUSE_SECONDS", str(FETCH_PAUSE_SECONDS))
     return reached, kept
 
 

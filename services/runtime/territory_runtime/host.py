@@ -70,6 +70,7 @@ def configure_logs() -> None:
     # Ours go to the logger "territory"; loggers named for our modules are mode's, on each service's life.
     for noisy in ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "territory_runtime", "forecast_aggregator"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late timer is no trouble here, and often said
     # These write lines by the dozen while a broker is away; what is away is said once, by `waiting`.
     for repeating in ("kafka", "aiokafka.client", "aiokafka.conn", "aiokafka.consumer.fetcher", "aiokafka.cluster"):
         logging.getLogger(repeating).setLevel(logging.CRITICAL)

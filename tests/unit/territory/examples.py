@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import orjson
 import pytest
 from hypothesis import strategies as st
 
-from territory.errors import BadMessage, ModelRefused
-from territory.events import RecordChange, read_record_change
+from territory.codec import decode
+from territory.errors import BadMessage, Fault, ModelRefused
+from territory.events import (
+    SUMS,
+    Assignment,
+    Attainment,
+    DealFacts,
+    Link,
+    ModelActivated,
+    ModelPiece,
+    Partial,
+    Record,
+    RecordChange,
+    Released,
+    SourceSwept,
+    read_record_change,
+)
 from territory.model import Model, compile_model
+from territory.money import text_of
 
 Document = dict[str, Any]
+
+_Result = TypeVar("_Result")
 
 FIELDS: dict[str, str] = {
     "text": "text",
@@ -125,6 +145,19 @@ json_values = st.recursive(
 """Any JSON value, those among them that a field of some type would take."""
 
 
+def dumps(value: Any) -> bytes:
+    """Return JSON as an upstream writes it; what is not finite has no JSON and becomes null."""
+    return orjson.dumps(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
 def compiled(**changes: Any) -> Model:
     """Return the example as a model, some of its sections replaced."""
     return compile_model({**MODEL, **changes}, 1)
@@ -140,13 +173,81 @@ def faults_of(document: Any) -> dict[str, str]:
     return found
 
 
+def attempted(action: Callable[[], _Result]) -> tuple[_Result | None, tuple[Fault, ...]]:
+    """Return what an action gives and no faults, or nothing and what it refuses; other errors are errors."""
+    try:
+        return action(), ()
+    except ModelRefused as refused:
+        return None, refused.faults
+
+
 def with_changes(**changes: Any) -> RecordChange:
     """Return the example of a change as it is read, some of its attributes replaced."""
     return read_record_change(json.dumps({**CHANGE, **changes}).encode())
 
 
-def code_of(raw: bytes) -> str:
-    """Return the code that the bytes of a change are refused with."""
-    with pytest.raises(BadMessage) as refused:
-        read_record_change(raw)
-    return refused.value.code
+def read_or_code(raw: bytes) -> RecordChange | str:
+    """Return a change, or the code that its bytes are refused with; other errors are errors."""
+    try:
+        return read_record_change(raw)
+    except BadMessage as refused:
+        return refused.code
+
+
+# --- events -----------------------------------------------------------------------------------
+
+_ids = st.text("aé/:#{}-", min_size=1, max_size=4)
+_objects = st.sampled_from(["account", "contact", "lead", "deal"])
+_optional = st.none() | _ids
+_counts = st.integers(0, 2**63 - 1)
+_fields = st.dictionaries(texts, json_values, max_size=3).map(lambda fields: decode(dumps(fields)))
+_amounts = long_decimals.map(text_of)
+_lines = st.lists(texts, max_size=2).map(tuple)
+_links = st.builds(
+    Link,
+    territory_id=_ids,
+    causes=st.lists(st.sampled_from(["rule", "manual", "inherited"]), min_size=1, max_size=2).map(tuple),
+    why=_lines,
+)
+_facts = _fields.map(lambda fields: DealFacts(amount=fields, stage=fields.get(""), probability=list(fields.values())))
+
+EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
+    Record: st.builds(
+        Record,
+        org_id=_ids, object=_objects, id=_ids, version=_counts, link_version=_counts, deleted=st.booleans(),
+        owner_id=_optional, account_id=_optional, contact_id=_optional, fields=_fields,
+        links=st.dictionaries(_ids, st.sampled_from(["assign", "exclude"]), max_size=2),
+        family=_ids, intake_partition=st.integers(0, 99), event_id=_ids, since_ms=_counts,
+    ),
+    Released: st.builds(Released, org_id=_ids, object=_objects, id=_ids, again=st.booleans()),
+    Assignment: st.builds(
+        Assignment,
+        org_id=_ids, object=_objects, id=_ids, version=st.integers(1, 2**63 - 1), model_revision=st.integers(1, 9),
+        owner_id=_optional, links=st.lists(_links, max_size=2).map(tuple), cut=_lines, runners_up=_lines,
+        dropped=_lines, unassigned=st.none() | texts, deal=st.none() | _facts, family=_ids, event_id=_ids,
+        since_ms=_counts,
+    ),
+    Partial: st.builds(
+        Partial,
+        org_id=_ids, territory_id=_ids, period=_ids, user_id=_optional, source=st.integers(0, 99),
+        model_revision=st.integers(1, 9), target=st.none() | long_decimals,
+        sums=st.fixed_dictionaries(dict.fromkeys(SUMS, long_decimals)), deals=_counts, deals_won=_counts,
+    ),
+    SourceSwept: st.builds(SourceSwept, org_id=_ids, source=st.integers(0, 99), model_revision=st.integers(1, 9)),
+    Attainment: st.builds(
+        Attainment,
+        org_id=_ids, territory_id=_ids, period=_ids, user_id=_optional, model_revision=st.integers(1, 9),
+        target=st.none() | _amounts, won=_amounts, pipeline=_amounts, best_case=_amounts, committed=_amounts,
+        weighted=_amounts, won_by_others=_amounts, deals_won=_counts,
+        attainment_pct=st.none() | st.just("40.00"), gap=st.none() | _amounts, shortage=st.none() | _amounts,
+    ),
+    ModelPiece: st.builds(
+        ModelPiece, org_id=_ids, kind=_ids, id=_ids, revision=st.integers(1, 9), value=_fields
+    ),
+    ModelActivated: st.builds(
+        ModelActivated,
+        org_id=_ids, revision=st.integers(1, 9), pieces=_counts, digest=_ids,
+        activated_at=st.just("2017-03-01T10:00:00Z"),
+    ),
+}  # fmt: skip
+"""Random events of every kind that we write ourselves."""

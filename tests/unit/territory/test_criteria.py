@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Leaf, parse
+from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Fields, Leaf, parse
 from territory.values import FIELD_TYPES, FieldType, read_fields, read_value
 from tests.support.oracle import criteria_holds
 
@@ -128,7 +128,7 @@ def test_a_missing_field(leaf: Document) -> None:
 
 @given(leaves(), st.sampled_from([None, "", " \t", "\u00a0"]))
 def test_null_and_blank_are_missing(leaf: Document, blank: str | None) -> None:
-    """null and a blank text are missing, in a field of any type (C2, C3)."""
+    """Null and a blank text are missing, in a field of any type (C2, C3)."""
     assert holds(leaf, {leaf["field"]: blank}) is holds(leaf, {})
 
 
@@ -242,7 +242,7 @@ def test_criteria_say_why(document: Document, fields: dict[str, Any]) -> None:
 def test_why_in_words() -> None:
     """Reasons are short texts that an administrator can read (A10)."""
     rule = parsed({"all": [{"field": "text", "in": list("abcdefg")}, {"not": {"field": "number", "lt": 5}}]})
-    values = {"text": "a", "number": 7}
+    values: Fields = {"text": "a", "number": 7}
     assert rule.held(values) == ["text in [a, b, c, d, e, … 2 more]", "not number lt 5"]
     assert str(rule) == "all(text in [a, b, c, d, e, … 2 more], not number lt 5)"
     assert str(rule.failure({"text": "x"})) == "text in [a, b, c, d, e, … 2 more]: the record's value is x"

@@ -26,8 +26,8 @@ def forests(draw: st.DrawFn) -> dict[str, str | None]:
 def test_cycles(found: dict[str, str | None]) -> None:
     """A node is named in exactly one cycle when following its parents leads back to it, else in none."""
     cycles = cycles_of(found)
-    for node in found:
-        above, steps = found[node], 0
+    for node, parent in found.items():
+        above, steps = parent, 0
         while above is not None and above != node and steps < len(NODES):
             above, steps = found.get(above), steps + 1
         assert sum(node in cycle for cycle in cycles) == (above == node)

@@ -84,7 +84,7 @@ def test_a_number_is_itself_or_nothing(number: int | Decimal) -> None:
 
 @given(st.decimals(-(10**30) + 1, 10**30 - 1, allow_nan=False, places=DECIMALS_MAX))
 @example(Decimal("12345678901234567890.123456789012"))
-@example(Decimal("-999999999999999999999999999999"))
+@example(Decimal(-999999999999999999999999999999))
 def test_every_number_within_the_bounds_is_read(number: Decimal) -> None:
     """Numbers below 10^30 with at most 12 decimals are read, with all of their digits (C6)."""
     text = format(number, "f")
@@ -159,7 +159,7 @@ def test_what_is_a_number(raw: object, number: object) -> None:
 zones = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=zones))
+@given(st.datetimes(timezones=zones).filter(lambda instant: 1 < instant.year < 9999))
 def test_instants_compare_across_zones(instant: datetime) -> None:
     """An RFC 3339 text is its instant, and its day is the day in UTC (C6)."""
     assert datetime_of(instant.isoformat()) == instant

@@ -194,11 +194,12 @@ class Assigning:
                 self._follow(family, record, linker, (f"gone/{message.key}", message.timestamp_ms), effects)
         if reason != MOVED:
             effects.messages.append(Message(topics.ASSIGNMENTS.name, message.key, None, message.key))
-        if family is not None or reason is not None:
-            org_id, object_type, record_id = parse_record_key(message.key)
-            released = Released(org_id, object_type, record_id, again=reason == GONE_AGAIN)  # type: ignore[arg-type]  # our own key
-            home = int(message.headers[INTAKE_PARTITION])
-            effects.messages.append(Message(topics.RELEASES.name, released.key, released, home))
+        # Also for a record that this memory does not know; and only once all assignments are acknowledged.
+        # Else the family that the record is in could answer before what this one has just said of it.
+        org_id, object_type, record_id = parse_record_key(message.key)
+        released = Released(org_id, object_type, record_id, again=reason == GONE_AGAIN)  # type: ignore[arg-type]  # our own key
+        home = int(message.headers[INTAKE_PARTITION])
+        effects.state.append(Message(topics.RELEASES.name, released.key, released, home))
         effects.outcomes["moved" if reason == MOVED else "gone"] += 1
 
 

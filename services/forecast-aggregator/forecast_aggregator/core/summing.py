@@ -44,6 +44,8 @@ class _Books:
         self.cells = Cells()
         self.targets: dict[TargetKey, Decimal] = {}
         """Targets whose home is this partition, as last said."""
+        self.revision = 0
+        """Of the model that everything here is under; some of it may be under a later one already."""
         self.sweeping = False
 
 
@@ -80,6 +82,7 @@ class Summing:
         for org_id, model in models.items():
             books = self._of(org_id)
             books.targets = self._home_targets(model)
+            books.revision = model.revision
             books.cells.dirty.clear()
 
     def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
@@ -119,11 +122,10 @@ class Summing:
         organisation counts as unknown, and all of it is said again.
         """
         for org_id, books in self._books.items():
-            model = models.get(org_id)
-            if model is None or books.sweeping:
+            if org_id not in models or books.sweeping:
                 continue
             for key in sorted(books.cells.dirty, key=_order):
-                effects.messages.append(self._partial(org_id, key, books, model))
+                effects.messages.append(self._partial(org_id, key, books))
             books.cells.dirty.clear()
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
@@ -143,6 +145,7 @@ class Summing:
             key for key in targets.keys() | books.targets.keys() if targets.get(key) != books.targets.get(key)
         }
         books.targets = targets
+        books.revision = model.revision
         books.sweeping = False
         effects = Effects()
         if model.org_id in self._unsaid:
@@ -199,7 +202,7 @@ class Summing:
             if partition_of(attainment_key(model.org_id, *key), self._partitions) == self._partition
         }
 
-    def _partial(self, org_id: str, key: CellKey, books: _Books, model: Model) -> Message:
+    def _partial(self, org_id: str, key: CellKey, books: _Books) -> Message:
         cell = books.cells.cells.get(key)
         target = books.targets.get(key)
         territory_id, period, user_id = key
@@ -209,7 +212,7 @@ class Summing:
             cell = cell or Cell()
             partial = Partial(
                 org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, source=self._partition,
-                model_revision=model.revision, target=target, sums=dict(cell.sums), deals=cell.deals,
+                model_revision=books.revision, target=target, sums=dict(cell.sums), deals=cell.deals,
                 deals_won=cell.deals_won,
             )  # fmt: skip
         return Message(

@@ -1,0 +1,168 @@
+"""What a benchmark found: figures beside their baselines, and where and how they were measured."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import orjson
+
+RESULTS = Path(__file__).parent / "results"
+LIBRARIES = ("territory", "aiokafka", "faust-streaming", "orjson", "pydantic", "redis", "hiredis", "noida-db")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value, the median of some runs.
+
+    Attributes:
+        ratio: Value through baseline, the median of the runs' own ratios.
+        promise: What is promised, in words; none: it is shown for orientation.
+        reached: Whether it is; none without a promise.
+    """
+
+    what: str
+    unit: str
+    value: float
+    baseline: float | None = None
+    ratio: float | None = None
+    promise: str | None = None
+    reached: bool | None = None
+    runs: tuple[tuple[float, float | None], ...] = ()
+    """Value and baseline of each run."""
+
+
+def figure(
+    what: str,
+    unit: str,
+    runs: Sequence[tuple[float, float]],
+    *,
+    ratio_min: float | None = None,
+    value_min: float | None = None,
+) -> Figure:
+    """Return the median of some runs, each with its value and its baseline, against what is promised.
+
+    Args:
+        what: What was measured.
+        unit: Of value and baseline.
+        runs: Value and baseline of each run.
+        ratio_min: The least ratio that is promised.
+        value_min: The least value that is promised.
+    """
+    value, baseline = median(one for one, _ in runs), median(other for _, other in runs)
+    ratio = median(one / other for one, other in runs)
+    promise = reached = None
+    if ratio_min is not None:
+        promise, reached = f"≥ {ratio_min:g} × baseline", ratio >= ratio_min
+    if value_min is not None:
+        promise, reached = f"≥ {value_min:,.0f} {unit}", value >= value_min
+    return Figure(what, unit, value, baseline, ratio, promise, reached, tuple(runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one benchmark found.
+
+    Attributes:
+        parameters: What it was told, and what its corpus is like.
+        surroundings: The servers it ran on.
+        faults: Answers that were wrong, at most some of them; a figure of wrong answers is none.
+    """
+
+    name: str
+    title: str
+    parameters: dict[str, Any]
+    surroundings: dict[str, str]
+    figures: tuple[Figure, ...]
+    faults: tuple[str, ...] = ()
+    checked: dict[str, int] = field(default_factory=dict)
+    """How many answers were compared with the right ones, by kind."""
+
+
+def write(report: Report, command: Sequence[str]) -> Path:
+    """Write a report to a file of its own, over that of the last time."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{report.name}.json"
+    document = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "command": " ".join(command),
+        "machine": machine(),
+        "versions": versions(),
+        **asdict(report),
+    }
+    path.write_bytes(orjson.dumps(_rounded(document), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return path
+
+
+def _rounded(value: Any) -> Any:
+    """Return a value with four digits of every number that is measured: the others are noise."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def machine() -> dict[str, Any]:
+    """Return what it runs on, and how busy that is."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def versions() -> dict[str, str]:
+    """Return what was measured and what it is made of."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+COLUMNS = ("", "value", "baseline", "ratio", "promise", "reached")
+
+
+def table(reports: Sequence[Report]) -> str:
+    """Return the figures as lines of a table, each value beside its baseline."""
+    rows = [COLUMNS, *(_row(report.name, one) for report in reports for one in report.figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(name: str, one: Figure) -> tuple[str, ...]:
+    return (
+        f"{name} {one.what}",
+        f"{one.value:,.0f} {one.unit}",
+        "" if one.baseline is None else f"{one.baseline:,.0f}",
+        "" if one.ratio is None else f"{one.ratio:.3f}",
+        one.promise or "",
+        "" if one.reached is None else "yes" if one.reached else "no",
+    )
+
+
+def say(text: str) -> None:
+    """Say on stderr what is being done."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,344 @@
+"""The command `territory`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import aiokafka.errors
+import kafka.errors
+import redis.exceptions
+import typer
+from rich.text import Text
+
+from territory.documents import ObjectType
+from territory.errors import BadMessage, ModelRefused
+from territory.events import LinkKind
+from territory_control import answers, demo, linking, models, progress, publishing, rendering
+from territory_control.arguments import OBJECTS, Level, RecordName, record_name
+from territory_control.attainment_tree import tree_of
+from territory_control.errors import CommandFailed, NotFound, NotReached
+from territory_control.output import Output
+from territory_control.stack import has_own_servers, running_stack, watch
+from territory_runtime.provision import TopicsUnfit
+from territory_runtime.settings import Settings, SettingsRefused, read_settings
+
+EXIT_REFUSED = 1
+EXIT_WRONG_USAGE = 2
+EXIT_INTERRUPTED = 130
+WAIT_SECONDS = 300.0
+
+Answer = TypeVar("Answer")
+
+app = typer.Typer(
+    name="territory",
+    help="Decides, live, which territory every CRM record belongs to, who may see it, and how territories stand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+explain = typer.Typer(help="Say why, or why not.", no_args_is_help=True)
+app.add_typer(explain, name="explain")
+
+
+def _record_of(text: str) -> RecordName:
+    try:
+        return record_name(text)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from fault
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+Record = Annotated[RecordName, typer.Argument(metavar="OBJECT/ID", parser=_record_of, help="Such as account/A-1.")]
+ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A YAML or JSON file; - for stdin.")]
+Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Give up after so many seconds.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Default: a free one.")]
+
+
+# --- models and records ----------------------------------------------------------------------
+
+
+@app.command()
+def validate(model: ModelFile, as_json: AsJson = False) -> None:
+    """Check a model; list every fault by its path."""
+    output = Output(as_json=as_json)
+    checked = _checked(model, output)
+    output.result(
+        {"valid": True, "org_id": checked.org_id, "faults": []},
+        Text(f"valid: {checked.org_id}: {rendering.model_size(checked.model)}"),
+    )
+
+
+@app.command()
+def apply(
+    model: ModelFile,
+    wait: Annotated[bool, typer.Option(help="Wait until it is in effect everywhere.")] = True,
+    timeout: Seconds = WAIT_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Make a model the organisation's, at once and for all services."""
+    output, settings = Output(as_json=as_json), read_settings()
+    checked = _checked(model, output)
+    done = _run(models.apply(settings, checked))
+    if checked.org_id != settings.org_id:
+        output.note(
+            f"this is the model of {checked.org_id!r}; other commands speak of {settings.org_id!r} "
+            "until TERRITORY_ORG_ID says otherwise"
+        )
+    absent = _run(progress.absent_stages(settings)) if wait else ()
+    if absent:
+        output.note(f"no service is running for {', '.join(absent)}: it takes effect when they do")
+    in_effect = _waited(settings, timeout, output).done if wait and not absent else None
+    data = {
+        "org_id": done.org_id,
+        "revision": done.revision,
+        "activated": done.activated,
+        "added": ["/".join(key) for key in done.changes.added],
+        "changed": ["/".join(key) for key in done.changes.changed],
+        "removed": ["/".join(key) for key in done.changes.removed],
+        "removed_territories": models.removed_territories(done.changes),
+        "in_effect": in_effect,
+    }
+    output.result(data, *rendering.applied(done), *([Text("in effect everywhere")] if in_effect else []))
+    if in_effect is False:
+        raise NotReached(f"revision {done.revision} is activated, but not in effect everywhere after {timeout:g} s")
+
+
+@app.command()
+def publish(
+    file: Annotated[str, typer.Argument(metavar="FILE.jsonl", help="One RecordChange a line; - for stdin.")],
+    as_is: Annotated[bool, typer.Option("--as-is", help="Send lines unchecked, to try dead letters.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish records; list the lines that are no RecordChange and were not sent."""
+    output, settings = Output(as_json=as_json), read_settings()
+    with _opened(file) as (lines, size), output.bar("publishing", size) as bar:
+        done = _run(publishing.publish(settings, lines, as_is=as_is, report=lambda _, sent: bar.at(sent)))
+    output.result(done, *rendering.published(done))
+    if done.refused:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def wait(timeout: Seconds = WAIT_SECONDS, as_json: AsJson = False) -> None:
+    """Wait until everything published so far is in Redis."""
+    output, settings = Output(as_json=as_json), read_settings()
+    done = _waited(settings, timeout, output)
+    output.result(done, *rendering.waited(done))
+    if not done.done:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def link(
+    record: Record,
+    territory: Annotated[str, typer.Argument(metavar="TERRITORY")],
+    *,
+    assign: Annotated[bool, typer.Option("--assign", help="Link it by hand.")] = False,
+    exclude: Annotated[bool, typer.Option("--exclude", help="Let no rule link it.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Take either back.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decide about a record and a territory by hand."""
+    chosen: list[LinkKind] = [kind for kind, is_on in _kinds(assign, exclude, none) if is_on]
+    if len(chosen) != 1:
+        raise typer.BadParameter("expected exactly one of --assign, --exclude and --none")
+    output, settings = Output(as_json=as_json), read_settings()
+    done = _run(linking.link(settings, record, territory, chosen[0]))
+    says = {"assign": "assigned to", "exclude": "excluded from", "none": "neither assigned to nor excluded from"}
+    output.result(done, Text(f"{done.record} is {says[done.kind]} {done.territory_id} by hand (territory wait)"))
+
+
+def _kinds(assign: bool, exclude: bool, none: bool) -> list[tuple[LinkKind, bool]]:
+    return [("assign", assign), ("exclude", exclude), ("none", none)]
+
+
+# --- questions -------------------------------------------------------------------------------
+
+
+@app.command()
+def show(record: Record, as_json: AsJson = False) -> None:
+    """Show where a record stands: its owner, its territories and why, and how many see it."""
+    output = Output(as_json=as_json)
+    found = _run(answers.show(read_settings(), record))
+    output.result(found, *rendering.shown(found))
+
+
+@explain.command("assignment")
+def explain_assignment(
+    record: Record,
+    territory: Annotated[str | None, typer.Option(help="Say why it is, or is not, in this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a record is in its territories, or why not in another."""
+    output = Output(as_json=as_json)
+    found = _run(answers.explain_assignment(read_settings(), record, territory))
+    output.result(found, *rendering.explained_assignment(found))
+
+
+@explain.command("access")
+def explain_access(
+    user: Annotated[str, typer.Argument(metavar="USER")], record: Record, as_json: AsJson = False
+) -> None:
+    """Give every path by which a user sees a record, or say that there is none."""
+    output = Output(as_json=as_json)
+    found = _run(answers.explain_access(read_settings(), user, record))
+    output.result(found, *rendering.explained_access(found))
+
+
+@app.command()
+def visible(
+    user: Annotated[str, typer.Argument(metavar="USER")],
+    only: Annotated[ObjectType | None, typer.Option("--object", help="Default: all four.")] = None,
+    level: Annotated[Level, typer.Option(help="At least this level.")] = "read",
+    as_json: AsJson = False,
+) -> None:
+    """List the records that a user sees."""
+    output = Output(as_json=as_json)
+    found = _run(answers.visible(read_settings(), user, OBJECTS if only is None else (only,), level))
+    output.result(found, *rendering.visible(found))
+
+
+@app.command()
+def viewers(record: Record, as_json: AsJson = False) -> None:
+    """List the users who see a record."""
+    output = Output(as_json=as_json)
+    found = _run(answers.viewers(read_settings(), record))
+    output.result(found, *rendering.viewers(found))
+
+
+@app.command()
+def attainment(
+    territory: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    period: Annotated[str | None, typer.Option(help="Only this one, such as 2017-Q1.")] = None,
+    users: Annotated[bool, typer.Option("--users", help="With what each user won in a territory itself.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how territories stand against their targets, with all below them."""
+    output = Output(as_json=as_json)
+    model, rows = _run(answers.attainment(read_settings(), territory, period, users=users))
+    output.result(rows, tree_of(model, rows, output.columns) if rows else Text("nothing won, open or targeted there"))
+
+
+# --- the stack -------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    kafka_port: Port = None,
+    redis_port: Port = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Keep everything there. Default: nothing is kept.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run all services until interrupted, on an embedded broker and Redis unless the environment names others."""
+    output, settings = Output(as_json=as_json), read_settings()
+    embedded = not has_own_servers(os.environ)
+    output.note("starting")
+    try:
+        with running_stack(
+            settings, embedded=embedded, data_dir=data_dir, kafka_port=kafka_port, redis_port=redis_port
+        ) as (stack, _):
+            output.result(stack.addresses, *rendering.addresses(stack.addresses))
+            output.note("running; Ctrl-C stops it")
+            watch(stack)
+    except KeyboardInterrupt:
+        output.note("stopped")
+
+
+@app.command("demo")
+def play_demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Play the example organisation with its real pipeline on an embedded broker and Redis."""
+    output, settings = Output(as_json=as_json), read_settings()
+    output.note("starting an embedded broker and Redis, and all services")
+    with running_stack(settings, embedded=True) as (stack, reached):
+        with output.bar("publishing") as bar:
+            played = _run(demo.play(reached, output.note, bar))
+        output.result(played.result, *demo.shown(played, output.columns))
+        if keep:
+            output.note(*rendering.addresses(stack.addresses), "running; Ctrl-C stops it")
+            try:
+                watch(stack)
+            except KeyboardInterrupt:
+                output.note("stopping")
+
+
+# --- the edge --------------------------------------------------------------------------------
+
+
+def _run(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    return asyncio.run(asking)
+
+
+def _checked(model: str, output: Output) -> models.CheckedModel:
+    """Return a model without faults; else list them and exit 1."""
+    try:
+        return models.check_model(models.read_text(model))
+    except ModelRefused as refused:
+        output.result({"valid": False, "org_id": None, "faults": refused.faults}, *rendering.faults(refused.faults))
+        output.note(f"refused: {len(refused.faults)} faults; nothing was changed")
+        raise typer.Exit(EXIT_REFUSED) from refused
+
+
+def _waited(settings: Settings, timeout: float, output: Output) -> progress.Waited:
+    with output.bar("waiting") as bar:
+        return _run(progress.wait(settings, timeout, lambda stage, taken, total: bar.at(taken, total, stage)))
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """Open a file of lines, `-` for stdin, with its size in bytes where it has one."""
+    if file == models.STDIN:
+        yield sys.stdin.buffer, None
+        return
+    try:
+        opened = Path(file).open("rb")  # noqa: SIM115 -- closed below; only opening it may fail this way
+    except OSError as fault:
+        raise NotFound(f"can't read {file}: {fault.strerror or fault}") from fault
+    with opened:
+        yield opened, os.fstat(opened.fileno()).st_size or None
+
+
+def main() -> None:
+    """Run one command; every ordinary trouble ends in one clear line on stderr and an exit code."""
+    for noisy in ("aiokafka", "kafka", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they have to say is raised as well
+    try:
+        app()
+    except SettingsRefused as refused:
+        _end(EXIT_WRONG_USAGE, str(refused))
+    except (CommandFailed, ModelRefused, TopicsUnfit, BadMessage) as fault:
+        _end(EXIT_REFUSED, str(fault))
+    except (aiokafka.errors.KafkaError, kafka.errors.KafkaError) as fault:
+        _end(
+            EXIT_REFUSED,
+            f"Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS does not do it: {type(fault).__name__}: {fault}; "
+            "see that the broker is running and the address and credentials are right",
+        )
+    except redis.exceptions.RedisError as fault:
+        _end(
+            EXIT_REFUSED,
+            f"Redis at TERRITORY_REDIS_URL does not do it: {type(fault).__name__}: {fault}; "
+            "see that it is running and the address and password are right",
+        )
+    except KeyboardInterrupt:
+        _end(EXIT_INTERRUPTED, "interrupted")
+
+
+def _end(code: int, why: str) -> None:
+    Output(as_json=False).note(f"territory: {why}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Servers for the tests of one adapter each: started once, when the first test asks, and shared.
+
+Tests share them, so each names its topics, groups and keys for itself (the fixture `unique`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import Kafka, find_kafka, find_redis, serving
+
+RAN_ON = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Give the Apache Kafka of this test run."""
+    found = find_kafka()
+    _note(pytestconfig, found.says)
+    with serving("kafka", found, tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of this test run's Redis."""
+    found = find_redis()
+    _note(pytestconfig, found.says)
+    with serving("redis", found, tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """Give a name that no other test of this run has, fit for a topic, a group or a key."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", request.node.nodeid).strip("-")[-200:]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which servers were used: what is proven depends on it."""
+    for says in config.stash.get(RAN_ON, []):
+        terminalreporter.line(f"integration: {says}")
+
+
+def _note(config: pytest.Config, says: str) -> None:
+    config.stash.setdefault(RAN_ON, []).append(says)

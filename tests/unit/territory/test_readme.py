@@ -1,0 +1,78 @@
+"""What the README of the shared language promises."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from territory.criteria import NESTING_MAX, OPERATORS, parse
+from territory.topics import TOPICS
+from territory.values import read_fields
+
+README = (Path(__file__).parents[3] / "schemas" / "README.md").read_text(encoding="utf-8")
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, or below a line of text."""
+    table = re.search(r"(?:^\|.*\n)+", README[README.index(heading) :], re.MULTILINE)
+    assert table is not None
+    lines = table[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def block_of(language: str) -> Any:
+    """Return what the first block of code in a language says."""
+    block = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    return yaml.safe_load(block[1]) if language == "yaml" else json.loads(block[1])
+
+
+RECORD, TYPES = block_of("json"), block_of("yaml")["fields"]["account"]
+
+
+@pytest.mark.parametrize("rule", [row[0].strip("`") for row in rows_of("These rules hold for it")])
+def test_rules_that_hold(rule: str) -> None:
+    """Every rule that the README says holds for its record does (C1 to C6)."""
+    criterion, faults = parse(yaml.safe_load(rule), TYPES, "rule")
+    assert faults == []
+    values, wrong = read_fields(TYPES, RECORD)
+    assert wrong == 0
+    assert criterion is not None
+    assert criterion.holds(values)
+
+
+@pytest.mark.parametrize(("rule", "why"), [(row[0].strip("`"), row[1]) for row in rows_of("And these do not")])
+def test_rules_that_do_not_hold(rule: str, why: str) -> None:
+    """Every rule that the README says does not hold is refused where it says so, and else fails (C5)."""
+    criterion, faults = parse(yaml.safe_load(rule), TYPES, "rule")
+    assert bool(faults) is why.startswith("refused")
+    if criterion is not None:
+        assert not criterion.holds(read_fields(TYPES, RECORD)[0])
+
+
+def test_the_table_of_operators() -> None:
+    """The README has every operator, with whether it holds for a missing field (C2, C4)."""
+    missing_holds = {
+        word: row[3] == "yes" for row in rows_of("### Operators") for word in re.findall(r"`([a-z_]+)", row[0])
+    }
+    assert missing_holds == {word: operator.negated for word, operator in OPERATORS.items()}
+    assert f"at most {NESTING_MAX} levels" in README
+
+
+def test_the_table_of_topics() -> None:
+    """The README has every topic, with its policy, who writes it and who reads it."""
+    found = {row[0].strip("`"): [cell.replace("`", "") for cell in row[3:]] for row in rows_of("## Topics")}
+    assert found == {
+        topic.name: [
+            ("compacted" if topic.cleanup == "compact" else f"{topic.retention_days} days")
+            + (", 1 partition" if topic.partitions == 1 else ""),
+            topic.written_by,
+            topic.read_by,
+        ]
+        for topic in TOPICS
+    }

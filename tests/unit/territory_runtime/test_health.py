@@ -1,0 +1,39 @@
+"""Whether a process is live and ready."""
+
+from __future__ import annotations
+
+from territory_runtime.health import PROGRESS_SECONDS_MAX, Health
+
+
+class _Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_not_ready_before_anything_went_round() -> None:
+    """A process of which no part has started is not ready."""
+    assert not Health().ready
+
+
+def test_a_hindrance_of_any_part_counts() -> None:
+    """It is ready when every part goes round and nothing hinders any."""
+    health = Health()
+    health.beat("model")
+    health.hinder("access-indexer redis", "ConnectionError: refused")
+    assert not health.ready
+    assert health.hindrances == {"access-indexer redis": "ConnectionError: refused"}
+    health.clear("access-indexer redis")
+    assert health.ready
+
+
+def test_a_part_that_stands_still_is_stuck() -> None:
+    """A part that has not gone round for two minutes is named."""
+    clock = _Clock()
+    health = Health(clock)
+    health.beat("a")
+    clock.now = PROGRESS_SECONDS_MAX / 2
+    health.beat("b")
+    clock.now = PROGRESS_SECONDS_MAX + 1
+    assert health.stuck() == ["a"]

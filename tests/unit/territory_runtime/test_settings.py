@@ -1,0 +1,67 @@
+"""Settings: read once, unknown names refused, secrets never printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from territory_runtime.settings import Settings, SettingsRefused, read_settings
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """An empty environment gives the contract's defaults."""
+    settings = read_settings({})
+    assert settings.org_id == "demo"
+    assert settings.kafka_bootstrap_servers == "127.0.0.1:9092"
+    assert settings.redis_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+
+
+def test_environment_counts() -> None:
+    """A variable with the prefix sets the setting of its name; others are not ours."""
+    settings = read_settings({"TERRITORY_ORG_ID": "acme", "TERRITORY_METRICS_PORT": "0", "PATH": "/bin"})
+    assert (settings.org_id, settings.metrics_port) == ("acme", 0)
+
+
+def test_unknown_name_is_refused_with_the_one_it_may_have_meant() -> None:
+    """An unknown TERRITORY_ name is refused, and the message says what may have been meant."""
+    with pytest.raises(SettingsRefused, match=r"TERRITORY_REDIS_ULR; did you mean TERRITORY_REDIS_URL\?"):
+        read_settings({"TERRITORY_REDIS_ULR": "redis://x"})
+
+
+def test_every_fault_is_told_at_once_without_values() -> None:
+    """All faults are named together; the values stay unsaid, one may be a secret."""
+    given = {"TERRITORY_METRICS_PORT": "hunter2", "TERRITORY_KAFKA_PARTITIONS": "0", "TERRITORY_NO_SUCH": "hunter2"}
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings(given)
+    said = str(refused.value)
+    for name in given:
+        assert name in said
+    assert "hunter2" not in said
+
+
+def test_secrets_are_hidden_in_print() -> None:
+    """Printing the settings shows neither the password nor the Redis address that holds one."""
+    settings = read_settings(
+        {"TERRITORY_REDIS_URL": "redis://:hunter2@h:1/0", "TERRITORY_KAFKA_SASL_PASSWORD": "hunter2"}
+    )
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings.model_dump())
+
+
+def test_settings_are_frozen() -> None:
+    """Settings are read once and never change."""
+    with pytest.raises(ValueError, match="frozen"):
+        read_settings({}).org_id = "other"  # type: ignore[misc]  # that is the point
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    """The README's table names every setting."""
+    from pathlib import Path  # noqa: PLC0415 -- only this test reads a file
+
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    table = readme[readme.index("| setting") : readme.index("An unknown `TERRITORY_` name")]
+    missing = [
+        name
+        for name in Settings.model_fields
+        if name.upper() not in table and f"…_{name.upper().rsplit('_', 1)[1]}" not in table
+    ]
+    assert missing == []
