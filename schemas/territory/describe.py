@@ -210,9 +210,6 @@ def _messages(topic: Topic) -> Iterable[tuple[str, Schema]]:
         yield kind.__name__, _message(topic, says.partition("\n")[0], {"$ref": f"./{kind.__name__}.json"})
     if topic in TOMBSTONED:
         yield "Tombstone", _message(topic, "What the key names is gone.", {"type": "null"})
-    if topic is topics.TOTALS:
-        partials = {"type": "object", "additionalProperties": {"$ref": "./Partial.json"}}
-        yield "Totals", _message(topic, "The partials of one attainment, by source.", partials)
     if topic is topics.DEAD_LETTERS:
         refused = _message(topic, "A refused message: its own bytes, whatever they are.", {})
         yield "DeadLetter", {**refused, "contentType": "application/octet-stream", "headers": _error_headers()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from territory.codec import MESSAGE_BYTES_MAX, decode, reason_of
 from territory.documents import ORG_PATTERN, Category, ObjectType
@@ -117,6 +117,10 @@ class Record:
         int,
         Field(description="When the last change happened, in ms of the epoch: what latencies are measured from."),
     ]
+    refused: Annotated[
+        tuple[int, ...],
+        Field(description="Offsets of what was refused in the turn of the last change: a repeat is refused, too."),
+    ] = ()
 
     @property
     def key(self) -> str:
@@ -248,6 +252,22 @@ class SourceSwept:
     org_id: str
     source: int
     model_revision: int
+
+
+_partial_of = TypeAdapter(Partial).validate_python
+_swept_of = TypeAdapter(SourceSwept).validate_python
+
+
+def read_partial(raw: bytes) -> Partial | SourceSwept:
+    """Return what a source says on the topic of the partials.
+
+    Raises: BadMessage (not_json, too_large, wrong_type).
+    """
+    document = decode(raw)
+    try:
+        return _partial_of(document) if isinstance(document, dict) and "sums" in document else _swept_of(document)
+    except ValidationError as invalid:
+        raise BadMessage("wrong_type", reason_of(invalid)) from invalid
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,17 @@ def partial_key(org_id: str, territory_id: str, period: str, user_id: str | None
     return f"{attainment_key(org_id, territory_id, period, user_id)}#{source}"
 
 
+def swept_key(org_id: str, source: int) -> str:
+    """Return the key of a partition's word that it has said all of its partials; no period is empty."""
+    return f"{org_id}/swept/#{source}"
+
+
 def parse_partial_key(key: str) -> tuple[str, str, str, str | None, int] | None:
-    """Return organisation, territory, period, user and source; None for the key of a `SourceSwept`."""
+    """Return organisation, territory, period, user and source; None for a `swept_key`."""
     place, source = key.rsplit("#", 1)
-    org_id, *rest = place.split("/", 3)
-    if not rest:
+    org_id, territory_id, period, *user = place.split("/", 3)
+    if not period:
         return None
-    territory_id, period, *user = rest
     return org_id, territory_id, period, user[0] if user else None, int(source)
 
 
@@ -105,6 +109,13 @@ def attainment_hash_key(org_id: str, territory_id: str, period: str, user_id: st
     """Return the key of the hash that says how a territory or user stands in a period."""
     key = f"attainment:{{{org_id}}}:{territory_id}:{period}"
     return key if user_id is None else f"{key}:{user_id}"
+
+
+def parse_attainment_hash_key(key: str) -> tuple[str, str, str, str | None]:
+    """Return organisation, territory, period and user. Raises: ValueError when it is no such key."""
+    org_id, rest = key.removeprefix("attainment:{").split("}:", 1)
+    territory_id, period, *user = rest.split(":", 2)
+    return org_id, territory_id, period, user[0] if user else None
 
 
 def left_out_key(org_id: str) -> str:

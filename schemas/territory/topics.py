@@ -87,14 +87,7 @@ RELEASES = Topic(
 PARTIALS = Topic(
     "territory.internal.partials.v1", "compact", None, None, False,
     "Sums by source partition; null when a partition adds nothing any more.",
-    key=f"{ATTAINMENT_KEY}#<source>, in the partition of {ATTAINMENT_KEY}; or <org>#<source>, in every partition",
-    written_by="forecast-aggregator",
-    read_by="forecast-aggregator",
-)  # fmt: skip
-TOTALS = Topic(
-    "territory.internal.totals.v1", "compact", None, None, False,
-    "Changelog of the totals' Faust table.",
-    key=ATTAINMENT_KEY,
+    key=f"{ATTAINMENT_KEY}#<source>, in that attainment's partition; or <org>/swept/#<source>, in every one",
     written_by="forecast-aggregator",
     read_by="forecast-aggregator",
 )  # fmt: skip
@@ -109,5 +102,4 @@ TOPICS = (
     FAMILIES,
     RELEASES,
     PARTIALS,
-    TOTALS,
 )

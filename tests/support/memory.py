@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, get_args
 
-from access_indexer.core.changes import AdminsAre, RecordStands, SetChange
+from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetKind
 from access_indexer.core.indexing import Indexing
 from assigner.core.assignment import Assigning
 from assigner.core.intake import Intake
 from forecast_aggregator.core.summing import DealLeftOut, Summing
-from forecast_aggregator.core.totals import total_of, with_part, without_void
+from forecast_aggregator.core.totalling import AttainmentStands, Totalling
+from forecast_aggregator.core.totalling import Place as AttainmentPlace
 from territory import topics
 from territory.codec import encode, reader_of
 from territory.documents import PieceKey
@@ -29,14 +30,13 @@ from territory.events import (
     Attainment,
     ModelActivated,
     ModelPiece,
-    Partial,
     Record,
     Released,
-    SourceSwept,
+    read_partial,
     read_record_change,
 )
 from territory.fold import Effects, Fold, Incoming, Message, Models, collapse
-from territory.keys import attainment_key, model_key, org_of, parse_partial_key, parse_record_key, partition_of
+from territory.keys import attainment_key, model_key, org_of, parse_record_key, partition_of
 from territory.model import Model, assemble, digest_of, pieces_of_model
 from tests.support.expectations import Standing, State
 from tests.support.oracle import Expected
@@ -60,7 +60,10 @@ USER_FIGURES = ("target", "won", "deals_won", "attainment_pct")
 COUNTS_AND_TEXTS = ("deals_won", "attainment_pct")
 
 
-def dice(seed: int) -> random.Random:
+Dice = random.Random
+
+
+def dice(seed: int) -> Dice:
     """Return repeatable dice."""
     return random.Random(seed)  # noqa: S311 -- a schedule, not a secret
 
@@ -119,15 +122,21 @@ class Log:
 # --- Redis ------------------------------------------------------------------------------------
 
 
+Access = dict[tuple[str, str, str], set[str]]
+"""Record ids by organisation, user and object."""
+
+
 @dataclass(slots=True)
 class MemoryRedis:
     """What the stages keep besides Kafka, in the shape of the oracle's end state."""
 
-    visible: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
-    editable: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
+    partitions: int
+    visible: Access = field(default_factory=dict)
+    editable: Access = field(default_factory=dict)
     admins: dict[str, set[str]] = field(default_factory=dict)
     records: dict[str, RecordStands] = field(default_factory=dict)
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
+    attainments: dict[AttainmentPlace, Attainment] = field(default_factory=dict)
     progress: dict[Place, dict[str, int]] = field(default_factory=dict)
 
     def make(self, change: object) -> None:
@@ -153,84 +162,42 @@ class MemoryRedis:
             self.left_out.pop((change.org_id, change.deal_id), None)
             if change.why is not None:
                 self.left_out[change.org_id, change.deal_id] = change.why.reason
+        elif isinstance(change, AttainmentStands):
+            self.attainments.pop(change.place, None)
+            if change.attainment is not None:
+                self.attainments[change.place] = change.attainment
         else:
             raise TypeError(f"found a {type(change).__name__}, expected a change of the store")
 
     def reconcile(self, place: Place, fold: Fold, models: Models, unknown: frozenset[str]) -> frozenset[str]:
         """Return the unknown organisations and those of whose partition nothing is here; drop what is astray."""
-        known = self.progress.get(place, {})
-        unknown |= {org for org in models if org not in known}
-        if isinstance(fold, Indexing):
-            for kind, sets in (("visible", self.visible), ("editable", self.editable)):
-                for (org, user, about), ids in list(sets.items()):
-                    if org in unknown:
-                        for change in fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models):  # type: ignore[arg-type]  # one of the two
-                            self.make(change)
-            for key in list(self.records):
-                if org_of(key) in unknown and fold.is_stray(*parse_record_key(key)):
-                    del self.records[key]
-        if isinstance(fold, Summing):
-            for org, deal in list(self.left_out):
-                if org in unknown and fold.is_stray(org, deal):
-                    del self.left_out[org, deal]
+        unknown |= models.keys() - self.progress.get(place, {}).keys()
+        match fold:
+            case Indexing():
+                self._drop_access(fold, models, unknown)
+            case Summing():
+                astray = [at for at in self.left_out if at[0] in unknown and fold.is_stray(*at)]
+                for deal in astray:
+                    del self.left_out[deal]
+            case Totalling():
+                for at in [at for at in self.attainments if at[0] in unknown and fold.is_stray(at)]:
+                    if partition_of(attainment_key(*at), self.partitions) == place[1]:
+                        del self.attainments[at]
         return unknown
+
+    def _drop_access(self, fold: Indexing, models: Models, unknown: frozenset[str]) -> None:
+        kinds: tuple[tuple[SetKind, Access], ...] = (("visible", self.visible), ("editable", self.editable))
+        for kind, sets in kinds:
+            for (org, user, about), ids in list(sets.items()):
+                if org in unknown:
+                    for change in fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models):
+                        self.make(change)
+        for key in [key for key in self.records if org_of(key) in unknown]:
+            if fold.is_stray(*parse_record_key(key)):
+                del self.records[key]
 
 
 # --- the stages -------------------------------------------------------------------------------
-
-
-class Totalling:
-    """The second step of the forecast for one partition of the partials: what the Faust table does."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, dict[int, Partial]] = {}
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def restore(self, message: Incoming) -> None:
-        """Take one part, or the end of a sweep, without a word."""
-        self._take(message)
-
-    def restored(self, models: Models, unknown: frozenset[str]) -> None:
-        """Totals do not depend on models."""
-
-    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
-        """Say the attainments that one part, or the end of a sweep, changes."""
-        for key in self._take(message):
-            parts = self._parts.get(key, {})
-            effects.messages.append(Message(topics.ATTAINMENTS.name, key, total_of(parts), key))
-
-    def flush(self, models: Models, effects: Effects) -> None:
-        """Nothing is put off."""
-
-    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
-        """Totals do not depend on models."""
-        return iter(())
-
-    def _take(self, message: Incoming) -> list[str]:
-        named = parse_partial_key(message.key)
-        if named is None:
-            swept: SourceSwept = message.event
-            after = {key: without_void(parts, swept) for key, parts in self._parts.items() if org_of(key) == swept.org_id}
-        else:
-            *place, source = named
-            key = attainment_key(*place)  # type: ignore[arg-type]  # as parsed
-            after = {key: with_part(self._parts.get(key, {}), source, message.event)}
-        changed = [key for key, parts in after.items() if parts != self._parts.get(key)]
-        for key in changed:
-            if after[key]:
-                self._parts[key] = after[key]
-            else:
-                self._parts.pop(key, None)
-        return changed
-
-
-def _read_partial_or_swept(raw: bytes) -> Partial | SourceSwept:
-    try:
-        return reader_of(Partial)(raw)
-    except BadMessage:
-        return reader_of(SourceSwept)(raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +209,6 @@ class Stage:
     state: tuple[str, Reader]
     make: Callable[[int, int], Fold]
     has_store: bool = False
-    follows_models: bool = True
 
     @property
     def restores_from_input(self) -> bool:
@@ -280,10 +246,10 @@ STAGES = (
     ),
     Stage(
         "totals",
-        {topics.PARTIALS.name: _read_partial_or_swept},
-        (topics.PARTIALS.name, _read_partial_or_swept),
+        {topics.PARTIALS.name: read_partial},
+        (topics.PARTIALS.name, read_partial),
         lambda partition, partitions: Totalling(),
-        follows_models=False,
+        has_store=True,
     ),
 )
 
@@ -351,9 +317,9 @@ class Worker:
         topic, read = self.stage.state
         log = self._house.log(topic, self.partition)
         stop = self._next[topic] if self.stage.restores_from_input else len(log)
-        for _, stored in log.between(0, stop):
+        for offset, stored in log.between(0, stop):
             try:
-                self._fold.restore(_incoming_of(topic, stored, read))
+                self._fold.restore(_incoming_of(topic, offset, stored, read))
             except BadMessage:
                 continue  # it went to the dead letters in its time
         models, activated_at = self._models, self._activated_at
@@ -374,10 +340,10 @@ class Worker:
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
         unread = any(offset < len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
-        behind = self.stage.follows_models and not (self.hears_all and self._seen == self._newest)
+        behind = not (self.hears_all and self._seen == self._newest)
         return self._turn is None and not unread and not self._sweeps and not behind
 
-    def step(self, random: random.Random) -> Phase | None:
+    def step(self, random: Dice) -> Phase | None:
         """Go on to the next thing that a turn does to the outside; None: the turn is over."""
         if self._turn is None:
             self._turn = self._take_turn(random)
@@ -390,7 +356,7 @@ class Worker:
     def _newest(self) -> int:
         return max(self._activated_at.values(), default=NOTHING_ACTIVATED)
 
-    def _take_turn(self, random: random.Random) -> Iterator[Phase]:
+    def _take_turn(self, random: Dice) -> Iterator[Phase]:
         """Take a batch and a slice of a sweep, and do what follows; stop before everything that others can see."""
         if self._start_sweeps():
             return
@@ -415,7 +381,7 @@ class Worker:
                 for change in changes:
                     self._house.redis.make(change)
             known = {org: revision for org, revision in self._revisions.items() if org not in self._sweeps}
-            self._house.redis.progress[self.place] = known
+            self._house.redis.progress.setdefault(self.place, {}).update(known)
         yield "commit"
         self._next |= offsets
         self._house.committed[self.place] = Committed(dict(self._next), self._swept)
@@ -445,7 +411,7 @@ class Worker:
         self._seen = newest
         return False
 
-    def _take_batch(self, models: Models, effects: Effects, random: random.Random) -> dict[str, int]:
+    def _take_batch(self, models: Models, effects: Effects, random: Dice) -> dict[str, int]:
         offsets: dict[str, int] = {}
         inputs = list(self.stage.inputs.items())
         random.shuffle(inputs)
@@ -454,22 +420,18 @@ class Worker:
             start = self._next[topic]
             stop = min(len(log), start + random.randint(1, BATCH_RECORDS_MAX))
             for offset, stored in log.between(start, stop):
-                self._take(topic, offset, stored, read, models, effects)
+                try:
+                    incoming = _incoming_of(topic, offset, stored, read)
+                except BadMessage as bad:
+                    self._house.dead_letters[topic, self.partition, offset] = bad.code
+                    continue
+                self._fold.apply(incoming, models, effects)
+                while effects.refused:
+                    _, code, _ = effects.refused.pop()
+                    self._house.dead_letters[topic, self.partition, offset] = code
             if stop > start:
                 offsets[topic] = stop
         return offsets
-
-    def _take(self, topic: str, offset: int, stored: Stored, read: Reader, models: Models, effects: Effects) -> None:
-        position = (topic, self.partition, offset)
-        try:
-            incoming = _incoming_of(topic, stored, read)
-        except BadMessage as bad:
-            self._house.dead_letters[position] = bad.code
-            return
-        self._fold.apply(incoming, models, effects)
-        while effects.refused:
-            _, code, _ = effects.refused.pop()
-            self._house.dead_letters[position] = code
 
     def _sweep_slice(self, effects: Effects) -> None:
         org = next(iter(self._sweeps))
@@ -481,7 +443,7 @@ class Worker:
         if not self._sweeps:
             self._swept = self._seen
 
-    def _send(self, phase: Phase, messages: list[Message], random: random.Random) -> Iterator[Phase]:
+    def _send(self, phase: Phase, messages: list[Message], random: Dice) -> Iterator[Phase]:
         """Send to every partition in its order, the partitions in any; a send may get through in parts."""
         groups: dict[tuple[str, int], list[Message]] = {}
         for message in collapse(messages):
@@ -498,13 +460,13 @@ class Worker:
                     self._house.send(topic, partition, message)
 
 
-def _incoming_of(topic: str, stored: Stored, read: Reader) -> Incoming:
+def _incoming_of(topic: str, offset: int, stored: Stored, read: Reader) -> Incoming:
     key = stored.key.decode(errors="replace")
-    if topic != topics.PARTIALS.name and key.count("/") < 2:
+    if key.count("/") < 2:
         raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
     headers = {name: value.decode(errors="replace") for name, value in stored.headers}
     event = None if stored.value is None else read(stored.value)
-    return Incoming(topic, key, event, headers, stored.timestamp_ms)
+    return Incoming(topic, key, event, headers, stored.timestamp_ms, offset)
 
 
 # --- the house --------------------------------------------------------------------------------
@@ -515,7 +477,7 @@ class MemoryHouse:
 
     def __init__(self, partitions: int = 3) -> None:
         self.partitions = partitions
-        self.redis = MemoryRedis()
+        self.redis = MemoryRedis(self.partitions)
         self.committed: dict[Place, Committed] = {}
         self.activations: list[Activation] = []
         self.dead_letters: dict[tuple[str, int, int], str] = {}
@@ -603,7 +565,7 @@ class MemoryHouse:
         """All stages and partitions."""
         return list(self._workers)
 
-    def run(self, random: random.Random | None = None) -> None:
+    def run(self, random: Dice | None = None) -> None:
         """Take turns until nothing is left to do."""
         random = random or dice(0)
         turns = 0
@@ -617,7 +579,7 @@ class MemoryHouse:
                 raise AssertionError(f"still busy after {turns} turns: {[worker.place for worker in busy]}")
         self._ends_when_quiet = {place: len(log) for place, log in self._logs.items()}
 
-    def step(self, random: random.Random) -> bool:
+    def step(self, random: Dice) -> bool:
         """Let some worker hear of a model, or do the next thing of a turn; return whether there was anything to do."""
         busy = [worker for worker in self._workers.values() if not worker.is_idle]
         if not busy:
@@ -639,7 +601,7 @@ class MemoryHouse:
             worker.hear()
             worker.restore()
 
-    def crash(self, stage: StageName, partition: int, before: Phase, random: random.Random | None = None) -> bool:
+    def crash(self, stage: StageName, partition: int, before: Phase, random: Dice | None = None) -> bool:
         """Take a turn, crash before the first thing of a phase and restart; return whether the turn came so far."""
         random = random or dice(0)
         worker = self._workers[stage, partition]
@@ -664,7 +626,7 @@ class MemoryHouse:
 
     def lose_redis(self) -> None:
         """Lose all that is in Redis; whoever writes there restarts and finds out."""
-        self.redis = MemoryRedis()
+        self.redis = MemoryRedis(self.partitions)
         for (_, partition), worker in self._workers.items():
             if worker.stage.has_store:
                 self.restart(worker.stage.name, partition)

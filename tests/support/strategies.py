@@ -8,7 +8,6 @@ all: so a failure shrinks to the few things that it takes.
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pprint import pformat
@@ -16,11 +15,10 @@ from typing import Any, Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.support.memory import dice
+from tests.support.memory import Dice, dice
 
 Change = dict[str, Any]
 Document = dict[str, Any]
-Dice = random.Random
 _Item = TypeVar("_Item")
 
 ORG, OTHER_ORG = "acme", "beta"
@@ -115,7 +113,9 @@ def _leaf(kind: str, random: Dice) -> Document:
 def _criteria(kind: str, random: Dice) -> Document:
     """Return a small criteria tree over the fields of an object (C1)."""
     parts = [_leaf(kind, random) for _ in range(random.randint(1, 2))]
-    return random.choice((parts[0], parts[0], {"all": parts}, {"any": parts}, {"not": parts[0]}, {"not": {"any": parts}}))
+    return random.choice(
+        (parts[0], parts[0], {"all": parts}, {"any": parts}, {"not": parts[0]}, {"not": {"any": parts}})
+    )
 
 
 def _territory(name: str, above: Sequence[str], random: Dice) -> Document:
@@ -341,9 +341,7 @@ def _body(kind: str, op: str, random: Dice) -> Change:
         references["account_id"] = (*ACCOUNTS[:2], *ACCOUNTS[:2], *ACCOUNTS, None)
     if kind == "deal":
         references["contact_id"] = (*CONTACTS, None, None)
-    body: Change = {
-        name: random.choice(ids) for name, ids in references.items() if op == "upsert" or one_in(2, random)
-    }
+    body: Change = {name: random.choice(ids) for name, ids in references.items() if op == "upsert" or one_in(2, random)}
     fields = _fields(kind, random)
     if op == "upsert":
         body["fields"] = fields

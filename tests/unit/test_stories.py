@@ -8,7 +8,7 @@ import pytest
 
 from territory.errors import ModelRefused
 from tests.support.expectations import differences
-from tests.support.memory import MemoryHouse, dice
+from tests.support.memory import Dice, MemoryHouse, dice
 from tests.support.stories import ORG, Apply, Expect, Publish, Raw, Refuse, Restart, Story, load_stories
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -37,23 +37,32 @@ def _tell(story: Story, restless: int | None) -> None:
     if story.model is not None:
         house.apply_model(story.model)
     for number, step in enumerate(story.steps):
-        if isinstance(step, Publish):
-            for message in step.messages:
-                house.publish(message.value, message.key) if isinstance(message, Raw) else house.publish(message)
-        elif isinstance(step, Apply):
-            house.apply_model(step.model)
-        elif isinstance(step, Refuse):
-            with pytest.raises(ModelRefused):
-                house.apply_model(step.model)
-        elif isinstance(step, Restart):
-            house.restart_all()
-        elif isinstance(step, Expect):
+        if isinstance(step, Expect):
             house.run(random)
             assert differences(step, house.state_of(ORG)) == [], f"step {number}"
-            if restless is not None:
-                house.compact()
+        else:
+            _do(step, house)
         if restless is not None:
-            for _ in range(random.randint(0, 60)):
-                house.step(random)
-                if random.randint(0, 9) == 0:
-                    house.restart(*random.choice(house.places))
+            _disturb(house, random)
+
+
+def _do(step: Publish | Apply | Refuse | Restart, house: MemoryHouse) -> None:
+    match step:
+        case Publish(messages):
+            for message in messages:
+                house.publish(message.value, message.key) if isinstance(message, Raw) else house.publish(message)
+        case Apply(model):
+            house.apply_model(model)
+        case Refuse(model):
+            with pytest.raises(ModelRefused):
+                house.apply_model(model)
+        case Restart():
+            house.restart_all()
+
+
+def _disturb(house: MemoryHouse, random: Dice) -> None:
+    house.compact()
+    for _ in range(random.randint(0, 60)):
+        house.step(random)
+        if random.randint(0, 9) == 0:
+            house.restart(*random.choice(house.places))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
@@ -309,12 +309,15 @@ def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
         yield opened, os.fstat(opened.fileno()).st_size or None
 
 
-def main() -> None:
-    """Run one command; every ordinary trouble ends in one clear line on stderr and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command, that of the process unless given; every ordinary trouble ends in one clear line on stderr.
+
+    Raises: SystemExit with the exit code.
+    """
     for noisy in ("aiokafka", "kafka", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # what they have to say is raised as well
     try:
-        app()
+        app(arguments)
     except SettingsRefused as refused:
         _end(EXIT_WRONG_USAGE, str(refused))
     except (CommandFailed, ModelRefused, TopicsUnfit, BadMessage) as fault:

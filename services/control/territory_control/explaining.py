@@ -63,8 +63,11 @@ class Explainer:
         The territory is in the model, or is one that the member was assigned to by hand (A11).
         """
         member = self._member(key)
-        if territory_id in self._standing(member).dropped:
+        standing = self._standing(member)
+        if territory_id in standing.dropped:
             return Reason(territory_id, "dropped", ("assigned by hand, but the model has no such territory",))
+        if territory_id in standing.cut:
+            return Reason(territory_id, "cut", (self._cut(standing),))
         linked = [reason for reason in self.links(key) if reason.territory_id == territory_id]
         if linked:
             return linked[0]
@@ -85,15 +88,12 @@ class Explainer:
 
     # --- what stood against it ---------------------------------------------------------------
 
-    def _cut(self, member: Member, territory_id: str) -> tuple[str, ...] | None:
-        standing = self._standing(member)
-        if territory_id not in standing.cut:
-            return None
+    def _cut(self, standing: Standing) -> str:
+        """Say what a territory that was cut stands behind (A3)."""
         kept = ", ".join(link.territory_id for link in standing.links)
         return (
-            "cut",
-            f"it qualifies, but a record has at most {self._model.max_territories_per_record} territories and these "
-            f"rank before it: {kept} (manual first, then priority, depth, id)",
+            f"a record has at most {self._model.max_territories_per_record} territories, and these rank before it: "
+            f"{kept} (manual first, then priority, depth, id)"
         )
 
     def _of_ruled(self, member: Member, territory_id: str) -> tuple[str, ...]:
@@ -121,17 +121,11 @@ class Explainer:
                 "deeper",
                 f"it qualifies, but below it so does {_and(deeper)}, and the deepest of a branch takes it",
             )
-        cut = self._cut(member, territory_id)
-        if cut is not None:
-            return cut
         raise AssertionError(f"{record.key} qualifies for {territory_id} and is not linked")
 
     def _of_contact(self, member: Member, territory_id: str) -> tuple[str, ...]:
         """Of a contact: it takes the territories of its account (A5)."""
         record = member.record
-        cut = self._cut(member, territory_id)
-        if cut is not None:
-            return cut
         account = self._family.account_of(record)
         if account is None:
             return ("not_inherited", _no_account("contact", record))

@@ -39,16 +39,16 @@ class StageGroup:
 
     name: str
     topics: tuple[Topic, ...]
-    sweeps: bool
-    """Whether it commits the swept model position beside its offsets."""
+    sweeps: bool = True
+    """Whether it commits the swept model position beside its offsets; another reader of our topics does not."""
 
 
 PIPELINE = (
-    StageGroup("assigner-intake", (RECORDS, RELEASES), sweeps=True),
-    StageGroup("assigner-assignment", (FAMILIES,), sweeps=True),
-    StageGroup("access-indexer", (ASSIGNMENTS,), sweeps=True),
-    StageGroup("forecast-aggregator", (ASSIGNMENTS,), sweeps=True),
-    StageGroup("forecast-totals", (PARTIALS,), sweeps=False),
+    StageGroup("assigner-intake", (RECORDS, RELEASES)),
+    StageGroup("assigner-assignment", (FAMILIES,)),
+    StageGroup("access-indexer", (ASSIGNMENTS,)),
+    StageGroup("forecast-aggregator", (ASSIGNMENTS,)),
+    StageGroup("forecast-totals", (PARTIALS,)),
 )
 """In the order in which a record goes through them."""
 

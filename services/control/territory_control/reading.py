@@ -16,6 +16,7 @@ from territory.keys import (
     attainment_hash_key,
     editable_key,
     left_out_key,
+    parse_attainment_hash_key,
     record_hash_key,
     visible_key,
 )
@@ -136,14 +137,13 @@ class Index:
         self, *, territory_id: str | None = None, period: str | None = None, users: bool = False
     ) -> list[AttainmentRow]:
         """Return attainments by territory, period and user; those of users only when asked for."""
-        prefix = f"attainment:{{{self._org_id}}}:"
         keys: list[str] = []
         if territory_id is not None and period is not None and not users:
             keys.append(attainment_hash_key(self._org_id, territory_id, period, None))
         else:
-            async for key in self._redis.scan_iter(match=f"{prefix}*", count=SCANNED_KEYS):
-                place = _place_of(key.removeprefix(prefix))
-                if territory_id in (None, place[0]) and period in (None, place[1]) and (users or place[2] is None):
+            async for key in self._redis.scan_iter(match=f"attainment:{{{self._org_id}}}:*", count=SCANNED_KEYS):
+                _, *place, user_id = parse_attainment_hash_key(key)
+                if (users or user_id is None) and territory_id in (None, place[0]) and period in (None, place[1]):
                     keys.append(key)
         rows: dict[tuple[str, str, str], AttainmentRow] = {}
         for start in range(0, len(keys), CHUNK_COMMANDS):
@@ -153,7 +153,7 @@ class Index:
                 pipeline.hgetall(key)
             for key, fields in zip(chunk, await pipeline.execute(), strict=True):
                 if fields:
-                    row = _row_of(_place_of(key.removeprefix(prefix)), fields)
+                    row = _row_of(key, fields)
                     rows[row.territory_id, row.period, row.user_id or ""] = row
         return [rows[place] for place in sorted(rows)]
 
@@ -179,16 +179,14 @@ def _record_of(fields: Mapping[Any, Any]) -> IndexedRecord | None:
     )
 
 
-def _place_of(text: str) -> tuple[str, str, str | None]:
-    territory_id, period, *user = text.split(":", 2)
-    return territory_id, period, user[0] if user else None
-
-
-def _row_of(place: tuple[str, str, str | None], fields: Mapping[str, str]) -> AttainmentRow:
+def _row_of(key: str, fields: Mapping[str, str]) -> AttainmentRow:
+    _, territory_id, period, user_id = parse_attainment_hash_key(key)
     amounts: dict[str, Any] = {name: fields.get(name) or None for name in _AMOUNTS}
     revision = fields.get("model_revision")
     return AttainmentRow(
-        *place,
+        territory_id,
+        period,
+        user_id,
         **amounts,
         deals_won=int(fields.get("deals_won") or 0),
         model_revision=int(revision) if revision else None,

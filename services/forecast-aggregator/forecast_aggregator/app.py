@@ -1,35 +1,45 @@
-"""Joins the assignments of deals to the sums: partials by the loop, totals by a Faust agent."""
+"""Joins the assignments of deals to the sums, in two stages: partials by source, then totals."""
 
 from __future__ import annotations
 
 from forecast_aggregator.core.summing import Summing
-from forecast_aggregator.redis_forecast import RedisLeftOut
-from forecast_aggregator.totals_agent import GROUP, TotalsAgent
+from forecast_aggregator.core.totalling import Totalling
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
 from territory import topics
 from territory.codec import reader_of
-from territory.events import Assignment
+from territory.events import Assignment, read_partial
 from territory_runtime.host import Host
 from territory_runtime.provision import Provisioned
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Stage
 
-STAGE = "forecast-aggregator"
+SUMMING = "forecast-aggregator"
+TOTALLING = "forecast-totals"
+
+_read_assignment = reader_of(Assignment)
 
 
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the forecast aggregator, ready to run."""
-    host = Host(GROUP, settings, provisioned, producer_only=False)
-    read = reader_of(Assignment)
+    host = Host(SUMMING, settings, provisioned)
     host.add_stage(
         Stage(
-            name=STAGE,
-            inputs={topics.ASSIGNMENTS: read},
-            state=(topics.ASSIGNMENTS, read),
+            name=SUMMING,
+            inputs={topics.ASSIGNMENTS: _read_assignment},
+            state=(topics.ASSIGNMENTS, _read_assignment),
             make=Summing,
-            store=RedisLeftOut(connect(settings), STAGE, provisioned.partitions),
+            store=RedisLeftOut(connect(settings), SUMMING, provisioned.partitions),
             interval_seconds=settings.partials_interval_seconds,
         )
     )
-    host.add_service(TotalsAgent(host, connect(settings)))
+    host.add_stage(
+        Stage(
+            name=TOTALLING,
+            inputs={topics.PARTIALS: read_partial},
+            state=(topics.PARTIALS, read_partial),
+            make=lambda *_: Totalling(),
+            store=RedisAttainments(connect(settings), TOTALLING, provisioned.partitions),
+        )
+    )
     return host

@@ -8,11 +8,18 @@ from typing import Any
 import redis.asyncio
 
 from forecast_aggregator.core.summing import DealLeftOut, Summing
+from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from territory.codec import encode
 from territory.events import Attainment
 from territory.fold import Models
-from territory.keys import attainment_hash_key, left_out_key
-from territory_runtime.redis_store import ProgressBook
+from territory.keys import (
+    attainment_hash_key,
+    attainment_key,
+    left_out_key,
+    parse_attainment_hash_key,
+    partition_of,
+)
+from territory_runtime.redis_store import CHUNK_COMMANDS, ProgressBook
 from territory_runtime.stage import Progress
 
 OF_TERRITORY = (
@@ -30,9 +37,6 @@ OF_TERRITORY = (
     "model_revision",
 )
 OF_USER = ("target", "won", "deals_won", "attainment_pct")
-
-AttainmentPlace = tuple[str, str, str, str | None]
-"""Organisation, territory, period and user."""
 
 
 class RedisLeftOut:
@@ -74,15 +78,42 @@ class RedisLeftOut:
         return unknown | unheard
 
 
-async def write_attainments(client: redis.asyncio.Redis, attainments: dict[AttainmentPlace, Attainment | None]) -> None:
-    """Write attainments whole, each at once for its readers; None takes one away. Harmless to repeat."""
-    pipeline = client.pipeline(transaction=True)
-    for place, attainment in attainments.items():
-        key = attainment_hash_key(*place)
-        pipeline.delete(key)
-        if attainment is not None:
-            pipeline.hset(key, mapping=_hash(attainment))
-    await pipeline.execute()
+class RedisAttainments:
+    """How every territory and person stands: the store of the forecast's second step."""
+
+    def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int) -> None:
+        self._redis = client
+        self._stage = stage
+        self._partitions = partitions
+        self._book = ProgressBook(client)
+
+    async def apply(self, changes: list[AttainmentStands], progress: list[Progress]) -> None:
+        """Write attainments whole, each at once for its readers, then note the progress."""
+        pipeline = self._redis.pipeline(transaction=True)
+        for change in {change.place: change for change in changes}.values():
+            key = attainment_hash_key(*change.place)
+            pipeline.delete(key)
+            if change.attainment is not None:
+                pipeline.hset(key, mapping=_hash(change.attainment))
+            if len(pipeline) >= CHUNK_COMMANDS:
+                await pipeline.execute()
+        touched = frozenset(change.place[0] for change in changes)
+        for one in progress:
+            self._book.add(pipeline, one, touched)
+        await pipeline.execute()
+        self._book.note(progress)
+
+    async def reconcile(
+        self, partition: int, fold: Totalling, models: Models, unknown: frozenset[str]
+    ) -> frozenset[str]:
+        """Take away attainments that this partition does not have; say whose are to be said anew."""
+        unheard = await self._book.unheard_of(self._stage, partition, models)
+        for org_id in unknown | unheard:
+            async for key in self._redis.scan_iter(match=f"attainment:{{{org_id}}}:*", count=1_000):
+                place = parse_attainment_hash_key(key)
+                if partition_of(attainment_key(*place), self._partitions) == partition and fold.is_stray(place):
+                    await self._redis.delete(key)
+        return unknown | unheard
 
 
 def _hash(attainment: Attainment) -> dict[Any, Any]:

@@ -68,7 +68,7 @@ def configure_logs() -> None:
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     # Ours go to the logger "territory"; loggers named for our modules are mode's, on each service's life.
-    for noisy in ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "territory_runtime", "forecast_aggregator"):
+    for noisy in ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "territory_runtime"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late timer is no trouble here, and often said
     # These write lines by the dozen while a broker is away; what is away is said once, by `waiting`.
@@ -110,8 +110,8 @@ def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
     return provisioned
 
 
-def build_app(name: str, settings: Settings, *, producer_only: bool) -> faust.App:
-    """Return a Faust app that serves no pages of its own and keeps its tables in memory."""
+def build_app(name: str, settings: Settings) -> faust.App:
+    """Return a Faust app that hosts services: it produces, serves no pages and consumes nothing itself."""
     folder = Path(settings.data_dir or tempfile.mkdtemp(prefix="territory-")) / name
     folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -120,16 +120,11 @@ def build_app(name: str, settings: Settings, *, producer_only: bool) -> faust.Ap
         store=URL("memory://"),
         datadir=str(folder),
         web_enabled=False,
-        producer_acks=-1,
-        consumer_auto_offset_reset="earliest",
-        broker_session_timeout=settings.kafka_session_timeout_seconds,
-        broker_heartbeat_interval=max(0.3, settings.kafka_session_timeout_seconds / 10),
-        broker_commit_interval=0.25,
         topic_disable_leader=True,
         topic_allow_declare=False,
         logging_config=None,
     )
-    app.producer_only = producer_only
+    app.producer_only = True
     return app
 
 
@@ -188,11 +183,11 @@ def stop_at_once(why: str) -> NoReturn:
 class Host:
     """One service of the house: the parts that every one has, around its stages."""
 
-    def __init__(self, name: str, settings: Settings, provisioned: Provisioned, *, producer_only: bool = True) -> None:
+    def __init__(self, name: str, settings: Settings, provisioned: Provisioned) -> None:
         self.settings = settings
         self.partitions = provisioned.partitions
         self.health = Health()
-        self.app = build_app(name, settings, producer_only=producer_only)
+        self.app = build_app(name, settings)
         self.models = ModelWatcher(settings, self.health)
         self._services: list[Service] = [Pages(settings, self.health), self.models]
 

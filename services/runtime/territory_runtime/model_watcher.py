@@ -69,6 +69,7 @@ class ModelWatcher(Service):
         self._health = health
         self._pieces = Pieces()
         self._caught_up = asyncio.Event()
+        self._moved = asyncio.Condition()
         self.models: dict[str, Model] = {}
         self.activated_at: dict[str, int] = {}
         """By organisation, the offset of the activation of its present model."""
@@ -78,6 +79,15 @@ class ModelWatcher(Service):
     async def caught_up(self) -> None:
         """Wait until everything that was on the topic at the start is in effect."""
         await self._caught_up.wait()
+
+    async def reached(self, position: int) -> None:
+        """Wait until everything up to a position of the topic is in effect.
+
+        A worker that takes over what another has swept under a newer model must know it: with
+        the older one it would take that back.
+        """
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.position >= position)
 
     @Service.task
     async def _follow(self) -> None:
@@ -103,24 +113,29 @@ class ModelWatcher(Service):
     async def _take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
         try:
             activation = self._pieces.take((key or b"").decode(errors="replace"), value)
-            if activation is not None:
-                # In a thread: thousands of rules take seconds to read, and live records go on.
-                model = await asyncio.to_thread(activated_model, activation, self._pieces.of(activation.org_id))
-                self.models[activation.org_id] = model
-                self.activated_at[activation.org_id] = offset
-                self.position = offset
-                metrics.MODEL_REVISION.set(max(model.revision for model in self.models.values()))
-                metrics.RULES.labels(engine="plain").set(
-                    sum(len(node.rules) for model in self.models.values() for node in model.territories.values())
-                )
-                log.info("model activated", org_id=activation.org_id, revision=activation.revision)
         except BadMessage as bad:
             metrics.MODELS_REFUSED.inc()
             log.error("model message refused", offset=offset, code=bad.code, reason=str(bad))  # noqa: TRY400 -- no traceback
+            return
+        if activation is None:
+            return
+        try:
+            # In a thread: thousands of rules take seconds to read, and live records go on.
+            model = await asyncio.to_thread(activated_model, activation, self._pieces.of(activation.org_id))
         except ModelRefused as refused:
             # `territory apply` checks before it sends and sends in one transaction: this is
             # another writer's doing. The model before stays in effect.
             metrics.MODELS_REFUSED.inc()
-            self.position = offset
             faults = [str(fault) for fault in refused.faults[:20]]
             log.error("model refused", offset=offset, faults=faults)  # noqa: TRY400 -- no traceback
+        else:
+            self.models[activation.org_id] = model
+            self.activated_at[activation.org_id] = offset
+            metrics.MODEL_REVISION.set(max(model.revision for model in self.models.values()))
+            metrics.RULES.labels(engine="plain").set(
+                sum(len(node.rules) for model in self.models.values() for node in model.territories.values())
+            )
+            log.info("model activated", org_id=activation.org_id, revision=activation.revision)
+        async with self._moved:
+            self.position = offset
+            self._moved.notify_all()

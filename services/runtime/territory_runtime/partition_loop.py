@@ -199,6 +199,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     async def _restore(self, number: int, offsets: dict[str, int], position: int) -> _Held:
         """Return a partition with its memory as it was when the offsets were committed."""
         started = time.monotonic()
+        await self._models.reached(position)
         held = _Held(self._stage.make(number, self._partitions))
         held.next_offsets = offsets
         topic, read = self._stage.state

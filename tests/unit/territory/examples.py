@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import orjson
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from territory.codec import decode
@@ -118,6 +119,9 @@ MODEL: Document = {
 }
 """A model that says something of everything."""
 
+FEW = settings(max_examples=40)
+"""How much a property is tried whose examples are large."""
+
 letters = st.characters(codec="ascii") | st.sampled_from("ÄéßÅＡﬁ½²\u00a0\u0301\u200bİıΣς日🏠")
 """ASCII, and letters that normalisation or folding changes."""
 texts = st.text(letters, max_size=8)
@@ -218,6 +222,7 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         owner_id=_optional, account_id=_optional, contact_id=_optional, fields=_fields,
         links=st.dictionaries(_ids, st.sampled_from(["assign", "exclude"]), max_size=2),
         family=_ids, intake_partition=st.integers(0, 99), event_id=_ids, since_ms=_counts,
+        refused=st.lists(_counts, max_size=2).map(tuple),
     ),
     Released: st.builds(Released, org_id=_ids, object=_objects, id=_ids, again=st.booleans()),
     Assignment: st.builds(

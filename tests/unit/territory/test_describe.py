@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from territory.codec import encode
@@ -20,7 +20,7 @@ from territory.model import compile_model
 from territory.topics import DAY_MS, TOPICS
 from tests.support.strategies import models
 
-from .examples import CHANGE, EVENTS, MODEL, attempted, dumps, json_values, read_or_code
+from .examples import CHANGE, EVENTS, FEW, MODEL, attempted, dumps, json_values, read_or_code
 
 COMMITTED = Path(__file__).parents[3] / "schemas" / "json"
 FILES = {name: json.loads(text) for name, text in described().items()}
@@ -72,7 +72,7 @@ def _objects(document: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
-@settings(max_examples=20)
+@FEW
 @given(st.data())
 def test_events_are_as_described(kind: type[Any], data: st.DataObject) -> None:
     """Every event that we write is valid by its schema."""
@@ -94,7 +94,7 @@ def test_what_we_accept_is_as_described(odd: dict[str, Any]) -> None:
 
 
 @given(models())
-@settings(max_examples=20)
+@FEW
 def test_models_are_as_described(document: dict[str, Any]) -> None:
     """Every valid model is valid by the schema that an editor checks it with."""
     checker("Model").validate(document)

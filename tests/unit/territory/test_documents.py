@@ -26,7 +26,7 @@ from territory.errors import ModelRefused
 from territory.values import number_of
 from tests.support.strategies import models
 
-from .examples import MODEL, Document, attempted, json_values, long_decimals
+from .examples import FEW, MODEL, Document, attempted, json_values, long_decimals
 
 
 def refusal_of(text: str) -> str:
@@ -42,6 +42,7 @@ def refusal_of(text: str) -> str:
 
 @given(models())
 @example(MODEL)
+@FEW
 def test_json_and_yaml_say_the_same(document: Document) -> None:
     """A model may be written as JSON or as YAML, with the same meaning."""
     assert parse_text(json.dumps(document)) == document
@@ -297,6 +298,7 @@ def test_any_org_is_read_or_refused(org: Any) -> None:
 
 @given(models())
 @example(MODEL)
+@FEW
 def test_pieces_are_the_document(document: Document) -> None:
     """A document's pieces make the same document again, its lists ordered by id."""
     pieces = pieces_of(document)

@@ -17,7 +17,7 @@ from territory.errors import BadMessage
 from territory.events import FIELDS_MAX, VERSION_MAX, Assignment, Record, read_record_change
 from territory.keys import parse_record_key
 
-from .examples import CHANGE, EVENTS, dumps, json_values, read_or_code, with_changes
+from .examples import CHANGE, EVENTS, FEW, dumps, json_values, read_or_code, with_changes
 
 
 def without(*names: str) -> bytes:
@@ -195,6 +195,7 @@ def test_any_damaged_change(damage: bytes, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @given(st.data())
+@FEW
 def test_round_trips(kind: Any, data: st.DataObject) -> None:
     """Every event that we write is read back equal: amounts, long numbers and all of Unicode (F10)."""
     event = data.draw(EVENTS[kind])

@@ -71,7 +71,7 @@ def test_record_keys(thing: tuple[str, str, str]) -> None:
 def test_partial_keys(thing: tuple[str, str, str, str | None, int]) -> None:
     """Parsing a partial's key is the inverse of building it, and it is no key of a sweep's end."""
     assert keys.parse_partial_key(keys.partial_key(*thing)) == thing
-    assert keys.parse_partial_key(f"{thing[0]}#{thing[-1]}") is None
+    assert keys.parse_partial_key(keys.swept_key(thing[0], thing[-1])) is None
 
 
 @given(st.sampled_from([keys.visible_key, keys.editable_key]), THINGS[keys.visible_key])
@@ -86,6 +86,12 @@ def test_an_attainment_and_its_partials_are_of_one_organisation(thing: tuple[str
     assert keys.org_of(keys.attainment_key(*thing)) == thing[0]
     assert keys.org_of(keys.partial_key(*thing, 7)) == thing[0]
     assert keys.org_of(keys.model_key(thing[0], "role", "a/b")) == thing[0]
+
+
+@given(THINGS[keys.attainment_hash_key])
+def test_attainment_hash_keys(thing: tuple[str, str, str, str | None]) -> None:
+    """Parsing the key of an attainment's hash is the inverse of building it."""
+    assert keys.parse_attainment_hash_key(keys.attainment_hash_key(*thing)) == thing
 
 
 def test_the_keys_of_the_contract() -> None:

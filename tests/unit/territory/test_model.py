@@ -17,7 +17,7 @@ from territory.events import ModelPiece
 from territory.model import Model, assemble, compile_model, digest_of, pieces_of_model
 from tests.support.strategies import models
 
-from .examples import MODEL, Document, attempted, compiled, faults_of, json_values
+from .examples import FEW, MODEL, Document, attempted, compiled, faults_of, json_values
 
 
 def meaning_of(model: Model) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def meaning_of(model: Model) -> dict[str, Any]:
 
 @given(models())
 @example(MODEL)
+@FEW
 def test_a_model_goes_over_its_topic_whole(document: Document) -> None:
     """What its pieces add up to on the other side has the digest and the meaning of the model that was written."""
     pieces = pieces_of_model(document)
@@ -84,6 +85,7 @@ def test_long_numbers_go_over_the_topic_whole() -> None:
 
 
 @given(models(), st.data())
+@FEW
 def test_a_digest_is_of_all_the_pieces(document: Document, data: st.DataObject) -> None:
     """A digest does not depend on the order of the pieces, and changes when one is missing or another."""
     pieces = pieces_of_model(document)

@@ -78,7 +78,7 @@ def test_blank_text_is_missing(raw: object) -> None:
 @given(st.integers() | st.decimals(allow_nan=False, allow_infinity=False))
 def test_a_number_is_itself_or_nothing(number: int | Decimal) -> None:
     """What reads as a number is exactly that number, never a rounded one; else it is missing (C6)."""
-    found = number_of(format(number, "f"))
+    found = number_of(format(Decimal(number), "f"))
     assert found is None or Decimal(found) == number
 
 

@@ -34,6 +34,8 @@ class Intake:
     def __init__(self, partition: int) -> None:
         self._partition = partition
         self._records: dict[str, Record] = {}
+        self._refused: dict[str, list[int]] = {}
+        """By record, the offsets of what was refused in this turn."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -49,7 +51,8 @@ class Intake:
         """Intake does not depend on models."""
 
     def flush(self, models: Models, effects: Effects) -> None:
-        """Nothing is put off."""
+        """Forget what was refused: no repeat goes back before the end of a turn that was committed."""
+        self._refused.clear()
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Intake does not depend on models."""
@@ -70,12 +73,15 @@ class Intake:
         if _is_stale(change, before):
             effects.outcomes["stale"] += 1
             return
-        if _has_no_record(change, before):
+        if _has_no_record(change, before) or _was_refused(message, before):
+            self._refused.setdefault(change.key, []).append(message.offset)
             effects.refused.append(
                 (message, "no_record", f"{change.op} of {change.key}, which is not there; publish the record first")
             )
             return
         after = self._after(change, before, _since_ms(change, message.timestamp_ms))
+        if change.key in self._refused:
+            after = replace(after, refused=tuple(self._refused[change.key]))
         self._records[change.key] = after
         if before is not None and before.version and not before.deleted and before.family != after.family:
             effects.messages.append(_tombstone(before, MOVED))
@@ -183,6 +189,11 @@ def _is_stale(change: RecordChange, before: Record | None) -> bool:
     if before is None:
         return False
     return change.version <= (before.link_version if change.op == "link" else before.version)
+
+
+def _was_refused(message: Incoming, before: Record | None) -> bool:
+    """Whether this repeats a message that was refused before its record came, in the same turn (A9)."""
+    return before is not None and message.offset >= 0 and message.offset in before.refused
 
 
 def _has_no_record(change: RecordChange, before: Record | None) -> bool:

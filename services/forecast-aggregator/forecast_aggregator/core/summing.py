@@ -15,7 +15,7 @@ from forecast_aggregator.core.contribution import Contribution, LeftOut, contrib
 from territory import topics
 from territory.events import Assignment, Partial, SourceSwept
 from territory.fold import Effects, Incoming, Message, Models
-from territory.keys import attainment_key, org_of, parse_record_key, partial_key, partition_of
+from territory.keys import attainment_key, org_of, parse_record_key, partial_key, partition_of, swept_key
 from territory.model import Model, TargetKey
 
 
@@ -154,7 +154,7 @@ class Summing:
             self.flush({model.org_id: model}, effects)
             swept = SourceSwept(model.org_id, self._partition, model.revision)
             effects.messages += [
-                Message(topics.PARTIALS.name, f"{model.org_id}#{self._partition}", swept, partition)
+                Message(topics.PARTIALS.name, swept_key(model.org_id, self._partition), swept, partition)
                 for partition in range(self._partitions)
             ]
             for deal in books.deals.values():

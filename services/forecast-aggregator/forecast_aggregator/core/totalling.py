@@ -1,0 +1,104 @@
+"""The stage of the forecast's second step: partials of all partitions become attainments.
+
+Its memory is what every source has said last of every attainment; all of it is in the
+compacted topic that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from forecast_aggregator.core.totals import Parts, total_of, with_part, without_void
+from territory import topics
+from territory.events import Attainment, Partial, SourceSwept
+from territory.fold import Effects, Incoming, Message, Models
+from territory.keys import attainment_key, parse_partial_key
+from territory.model import Model
+
+Place = tuple[str, str, str, str | None]
+"""Organisation, territory, period and, for a person's part, the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttainmentStands:
+    """How an attainment stands now; None: it is gone."""
+
+    place: Place
+    attainment: Attainment | None
+
+
+class Totalling:
+    """The attainments of one partition of territory.internal.partials.v1."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, dict[Place, Parts]] = {}
+        self._changed: dict[Place, None] = {}
+        self._unsaid: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return sum(len(places) for places in self._parts.values())
+
+    def restore(self, message: Incoming) -> None:
+        """Take what a source has said."""
+        self._take(message)
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        """Take it that all totals were said, but for unknown organisations: the next sweep says theirs."""
+        self._changed.clear()
+        self._unsaid = unknown
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        """Take what a source says; what it adds up to is said at the end of the turn."""
+        self._take(message)
+        effects.outcomes["added"] += 1
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Say the attainments whose parts changed in this turn."""
+        for place in self._changed:
+            attainment = total_of(self._parts.get(place[0], {}).get(place, {}))
+            key = attainment_key(*place)
+            effects.messages.append(Message(topics.ATTAINMENTS.name, key, attainment, key))
+            effects.changes.append(AttainmentStands(place, attainment))
+        self._changed.clear()
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        """Say an organisation's totals again where they are unknown; else the parts say what a model changes."""
+        if model.org_id in self._unsaid:
+            self._unsaid -= {model.org_id}
+            places = list(self._parts.get(model.org_id, ()))
+            for start in range(0, len(places), limit):
+                self._changed |= dict.fromkeys(places[start : start + limit])
+                yield Effects()
+
+    def is_stray(self, place: Place) -> bool:
+        """Whether there is no attainment in a place of this partition."""
+        return place not in self._parts.get(place[0], {})
+
+    def _take(self, message: Incoming) -> None:
+        place = parse_partial_key(message.key)
+        if place is None:
+            if isinstance(message.event, SourceSwept):
+                self._void(message.event)
+            return
+        org_id, territory_id, period, user_id, source = place
+        partial: Partial | None = message.event
+        self._put((org_id, territory_id, period, user_id), source, partial)
+
+    def _put(self, place: Place, source: int, partial: Partial | None) -> None:
+        places = self._parts.setdefault(place[0], {})
+        self._keep(place, with_part(places.get(place, {}), source, partial))
+
+    def _void(self, swept: SourceSwept) -> None:
+        for place, parts in list(self._parts.get(swept.org_id, {}).items()):
+            kept = without_void(parts, swept)
+            if len(kept) != len(parts):
+                self._keep(place, kept)
+
+    def _keep(self, place: Place, parts: Parts) -> None:
+        places = self._parts[place[0]]
+        if parts:
+            places[place] = parts
+        else:
+            places.pop(place, None)
+        self._changed[place] = None

@@ -1,0 +1,282 @@
+"""What the command line writes to the log and finds on it, on Apache Kafka and on the embedded broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+from territory.codec import decode
+from territory.events import Record
+from territory.keys import record_key
+from territory.topics import MODEL, RECORDS
+from territory_control.arguments import RecordName
+from territory_control.embedded import EmbeddedMissing, EmbeddedServer
+from territory_control.errors import NotFound, Refused
+from territory_control.linking import link
+from territory_control.model_topic import active_model
+from territory_control.models import Applied, apply, check_model
+from territory_control.progress import PIPELINE, absent_stages, wait
+from territory_control.publishing import Published, publish
+from territory_control.record_log import find_record
+from territory_control.topic_reading import (
+    existing_partitions,
+    partitions_of,
+    provisioned_partitions,
+    read_messages,
+    started,
+)
+from territory_runtime import kafka as clients
+from territory_runtime.settings import Settings, read_settings
+from tests.support.servers import Kafka
+
+Answer = TypeVar("Answer")
+PARTITIONS = 3
+
+
+@pytest.fixture(scope="session")
+def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the embedded broker of this test run."""
+    try:
+        server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
+    except EmbeddedMissing as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server.bootstrap_servers
+
+
+@pytest.fixture(
+    params=[pytest.param("embedded", marks=pytest.mark.embedded), pytest.param("kafka", marks=pytest.mark.kafka)]
+)
+def settings(request: pytest.FixtureRequest, unique: str) -> Settings:
+    """Give settings for an organisation of the test's own, on each of the two kinds of broker in turn."""
+    if request.param == "embedded":
+        servers: str = request.getfixturevalue("embedded_servers")
+    else:
+        kafka: Kafka = request.getfixturevalue("kafka")
+        servers = kafka.bootstrap_servers
+    return read_settings(
+        {
+            "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": servers,
+            "TERRITORY_KAFKA_PARTITIONS": str(PARTITIONS),
+            "TERRITORY_ORG_ID": unique[-90:].strip("-"),
+        }
+    )
+
+
+def run(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    return asyncio.run(asking)
+
+
+def model(org_id: str, *territories: str) -> Any:
+    return check_model(json.dumps({"org": org_id, "territories": [{"id": name} for name in territories]}))
+
+
+def line(settings: Settings, record_id: str, version: int, op: str = "upsert", **more: Any) -> bytes:
+    change = {
+        "event_id": f"{record_id}-{version}-{op}", "org_id": settings.org_id, "object": "account", "id": record_id,
+        "version": version, "op": op, "occurred_at": "2017-01-01T00:00:00Z", **more,
+    }  # fmt: skip
+    return json.dumps(change).encode() + b"\n"
+
+
+def published(settings: Settings, *lines: bytes, as_is: bool = False) -> Published:
+    return run(publish(settings, lines, as_is=as_is, report=lambda *_: None))
+
+
+def found(settings: Settings, record_id: str) -> Record | None:
+    async def look() -> Record | None:
+        partitions = await existing_partitions(settings)
+        there = await find_record(settings, partitions, record_key(settings.org_id, "account", record_id))
+        return None if there is None else there.record
+
+    return run(look())
+
+
+# --- models -----------------------------------------------------------------------------------
+
+
+def test_a_model_is_applied_once(settings: Settings) -> None:
+    """A new revision comes with a change and with nothing else; what is removed is gone."""
+    org = settings.org_id
+    first = run(apply(settings, model(org, "a", "b")))
+    assert (first.revision, first.activated, len(first.changes.added)) == (1, True, 3)
+    again = run(apply(settings, model(org, "b", "a")))
+    assert (again.revision, again.activated) == (1, False)
+    second = run(apply(settings, model(org, "a", "c")))
+    assert (second.revision, second.changes.removed, second.changes.added) == (
+        2,
+        (("territory", "b"),),
+        (("territory", "c"),),
+    )
+    active = run(active_model(settings, org))
+    assert (active.revision, set(active.territories)) == (2, {"a", "c"})
+
+
+def test_of_models_applied_at_once_each_is_whole_or_refused(settings: Settings) -> None:
+    """Who is overtaken is told so; whatever is in effect is one of the models, and revisions only grow."""
+    org = settings.org_id
+
+    async def race() -> list[Applied | BaseException]:
+        tries = [apply(settings, model(org, "a", f"t{number}")) for number in range(4)]
+        return await asyncio.gather(*tries, return_exceptions=True)
+
+    ended = run(race())
+    applied = [one for one in ended if isinstance(one, Applied)]
+    assert applied
+    assert all(isinstance(one, Applied | Refused) for one in ended)
+    assert sorted(one.revision for one in applied) == list(range(1, len(applied) + 1))
+    active = run(active_model(settings, org))
+    assert active.revision == len(applied)
+    assert len(active.territories) == 2
+
+
+def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings) -> None:
+    """Another organisation's unfinished apply hides later ones from readers, but not from the next apply."""
+    org = settings.org_id
+
+    async def play() -> Applied:
+        await provisioned_partitions(settings)
+        other = clients.producer(settings, transactional_id=f"test-open-{org}")
+        async with started(other):
+            await other.begin_transaction()
+            await other.send_and_wait(MODEL.name, b"{}", key=f"{org}-other/territory/x".encode(), partition=0)
+            await apply(settings, model(org, "a"))
+            second = asyncio.create_task(apply(settings, model(org, "a", "b")))
+            done, _ = await asyncio.wait([second], timeout=1)
+            assert not done  # it can't know yet which revision is the last
+            await other.abort_transaction()
+            return await second
+
+    applied = run(play())
+    assert (applied.revision, applied.changes.added) == (2, (("territory", "b"),))
+
+
+def test_an_organisation_without_a_model(settings: Settings) -> None:
+    """There is nothing to explain by, and that is said."""
+    run(provisioned_partitions(settings))
+    with pytest.raises(NotFound, match="has no model"):
+        run(active_model(settings, settings.org_id))
+
+
+# --- records ----------------------------------------------------------------------------------
+
+
+def test_lines_are_published_in_order_and_bad_ones_listed(settings: Settings) -> None:
+    """What is no RecordChange stays behind with its number; all others are there, bytes and order unchanged."""
+    lines = [line(settings, "A", version) for version in range(1, 50)]
+    done = published(settings, *lines[:20], b"{nonsense\n", b"\n", *lines[20:], line(settings, "A", 0))
+    assert (done.published, done.refused) == (49, 2)
+    assert [(refused.line, refused.code) for refused in done.refusals] == [(21, "not_json"), (52, "bad_version")]
+    values: list[bytes] = []
+    key = record_key(settings.org_id, "account", "A").encode()
+
+    async def read() -> None:
+        starts = dict.fromkeys(partitions_of(RECORDS, PARTITIONS), 0)
+        await read_messages(
+            settings, starts, lambda message: values.append(message.value) if message.key == key else None
+        )
+
+    run(read())
+    assert values == [one.strip() for one in lines]
+
+
+def test_anything_goes_as_it_is(settings: Settings) -> None:
+    """To try dead letters, bad lines are sent too, but for what no topic takes."""
+    done = published(settings, b"{nonsense", line(settings, "A", 0), b"x" * 1_100_000, as_is=True)
+    assert (done.published, [refused.line for refused in done.refusals]) == (2, [3])
+
+
+def test_a_record_is_found_with_what_the_assigner_did_not_take_yet(settings: Settings) -> None:
+    """Nobody runs: what was published is folded as the assigner will fold it (D7)."""
+    published(
+        settings,
+        line(settings, "A", 3, owner_id="ann", fields={"x": 1, "y": 2}),
+        line(settings, "A", 5, "patch", fields={"y": None}),
+        line(settings, "A", 4, "patch", fields={"x": 9}),
+    )
+    record = found(settings, "A")
+    assert record is not None
+    assert (record.version, record.owner_id, record.fields) == (5, "ann", {"x": 1})
+    assert found(settings, "B") is None
+
+
+def test_links_by_hand_have_versions_of_their_own(settings: Settings) -> None:
+    """Each decision counts one up, also of several at the same moment; the last of a pair holds (A4)."""
+    org, name = settings.org_id, RecordName("account", "A")
+    run(apply(settings, model(org, "a", "b")))
+    published(settings, line(settings, "A", 1))
+
+    async def race() -> list[int]:
+        done = await asyncio.gather(*(link(settings, name, "a", "assign") for _ in range(3)))
+        return [one.link_version for one in done]
+
+    assert sorted(run(race())) == [1, 2, 3]
+    run(link(settings, name, "b", "exclude"))
+    run(link(settings, name, "a", "none"))
+    record = found(settings, "A")
+    assert record is not None
+    assert (record.link_version, record.links, record.version) == (5, {"b": "exclude"}, 1)
+
+
+def test_a_link_needs_a_record_and_a_territory(settings: Settings) -> None:
+    """Unknown records and territories are refused; but a link to a territory that is gone can be taken back (A11)."""
+    org, name = settings.org_id, RecordName("account", "A")
+    run(apply(settings, model(org, "west", "gone")))
+    with pytest.raises(NotFound, match=r"account/A .* is not known; publish it first"):
+        run(link(settings, name, "west", "assign"))
+    published(settings, line(settings, "A", 1))
+    with pytest.raises(NotFound, match="did you mean west"):
+        run(link(settings, name, "wset", "assign"))
+    run(link(settings, name, "gone", "assign"))
+    run(apply(settings, model(org, "west")))
+    with pytest.raises(NotFound, match="'gone' is not in the model"):
+        run(link(settings, name, "gone", "exclude"))
+    assert run(link(settings, name, "gone", "none")).link_version == 2
+    published(settings, line(settings, "A", 2, "delete"))
+    with pytest.raises(NotFound, match="was deleted"):
+        run(link(settings, name, "west", "assign"))
+
+
+def test_a_link_goes_to_where_the_records_changes_are(settings: Settings) -> None:
+    """An upstream may choose partitions in its own way: a link goes beside the record's other changes (A9)."""
+    org, name = settings.org_id, RecordName("account", "A")
+    run(apply(settings, model(org, "west")))
+    key = name.key(org)
+
+    async def play() -> list[tuple[int, str]]:
+        async with started(clients.producer(settings)) as producer:
+            for partition in range(PARTITIONS):  # wherever our own choice is, this is not it
+                other = record_key(org, "account", f"B{partition}")
+                for raw in (key, other):
+                    record_id = raw.rsplit("/", 1)[1]
+                    if raw != key or partition == 2:
+                        value = line(settings, record_id, 1)
+                        await producer.send_and_wait(RECORDS.name, value, key=raw.encode(), partition=partition)
+        for partition in range(PARTITIONS):
+            await link(settings, RecordName("account", f"B{partition}"), "west", "assign")
+        await link(settings, name, "west", "assign")
+        places: list[tuple[int, str]] = []
+
+        def take(message: Any) -> None:
+            if message.key.decode().startswith(f"{org}/") and decode(message.value)["op"] == "link":
+                places.append((message.partition, message.key.decode().rsplit("/", 1)[1]))
+
+        await read_messages(settings, dict.fromkeys(partitions_of(RECORDS, PARTITIONS), 0), take)
+        return places
+
+    assert sorted(run(play())) == [(0, "B0"), (1, "B1"), (2, "A"), (2, "B2")]
+
+
+def test_waiting_in_vain_says_for_whom(settings: Settings) -> None:
+    """Nobody runs: after the timeout the stages are named that are behind, and that they are absent."""
+    run(apply(settings, model(settings.org_id, "west")))
+    published(settings, line(settings, "A", 1))
+    done = run(wait(settings, 0.3, lambda *_: None))
+    assert not done.done
+    assert {item.stage for item in done.behind} >= {"assigner-intake", "access-indexer"}
+    assert set(done.absent) >= {"assigner-intake", "access-indexer"}
+    assert list(run(absent_stages(settings))) == [stage.name for stage in PIPELINE]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
+from access_indexer.redis_index import RedisIndex
+from forecast_aggregator.core.contribution import LeftOut
+from forecast_aggregator.core.summing import DealLeftOut
+from forecast_aggregator.core.totalling import AttainmentStands
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
+from territory.events import Attainment
+from territory_control.arguments import RecordName
+from territory_control.reading import IndexedRecord, LeftOutDeal, Membership, index
+from territory_runtime.redis_store import connect
+from territory_runtime.settings import Settings, read_settings
+
+
+def settings(redis_url: str, org_id: str) -> Settings:
+    return read_settings({"TERRITORY_REDIS_URL": redis_url, "TERRITORY_ORG_ID": org_id})
+
+
+def attainment(org_id: str, territory_id: str, period: str, user_id: str | None, won: str) -> Attainment:
+    target = "200" if user_id is None else None
+    return Attainment(
+        org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, model_revision=4, target=target,
+        won=won, pipeline="1", best_case="2", committed="3", weighted="0.5", won_by_others="0", deals_won=2,
+        attainment_pct="50.00" if target else None, gap="100" if target else None, shortage="99" if target else None,
+    )  # fmt: skip
+
+
+def test_the_index_is_read_as_the_indexer_writes_it(redis_url: str, unique: str) -> None:
+    """Sets, administrators and records are what the access indexer put there (contracts: Redis)."""
+
+    async def play() -> None:
+        client = connect(settings(redis_url, unique))
+        changes: list[IndexChange] = [
+            AdminsAre(unique, frozenset({"root"})),
+            *(SetChange(unique, "visible", "ann", "account", record_id, True) for record_id in ("A-2", "A-1", "é:{/")),
+            SetChange(unique, "editable", "ann", "account", "A-1", True),
+            RecordStands(unique, "account", "A-1", 7, "ann", ("west", "east"), 4),
+            RecordStands(unique, "deal", "D-1", 1, None, (), 4),
+        ]
+        await RedisIndex(client, "access-indexer", 1).apply(changes, [])
+        await client.aclose()
+        async with index(settings(redis_url, unique)) as stored:
+            assert await stored.admins() == {"root"}
+            assert await stored.ids("ann", "account", "read") == ["A-1", "A-2", "é:{/"]
+            assert await stored.ids("ann", "account", "edit") == ["A-1"]
+            assert await stored.count("ann", "account", "read") == 3
+            assert await stored.ids("bob", "account", "read") == []
+            assert await stored.record(RecordName("account", "A-1")) == IndexedRecord(7, "ann", ("west", "east"), 4)
+            assert await stored.record(RecordName("deal", "D-1")) == IndexedRecord(1, None, (), 4)
+            assert await stored.record(RecordName("account", "A-3")) is None
+            assert set(await stored.records("account", ["A-1", "A-3"])) == {"A-1"}
+            assert await stored.membership("ann", RecordName("account", "A-2")) == Membership(True, False, False)
+            assert await stored.membership("root", RecordName("account", "A-2")) == Membership(False, False, True)
+
+    asyncio.run(play())
+
+
+def test_attainments_are_read_as_the_aggregator_writes_them(redis_url: str, unique: str) -> None:
+    """Figures are texts, absent ones none; users only when asked for; another organisation's never."""
+
+    async def play() -> None:
+        client = connect(settings(redis_url, unique))
+        said = [
+            attainment(unique, "west", "2017-Q1", None, "100"),
+            attainment(unique, "west", "2017-Q2", None, "0.1"),
+            attainment(unique, "east", "2017-Q1", None, "5"),
+            attainment(unique, "west", "2017-Q1", "u:1/x", "7"),
+            attainment(f"{unique}-2", "west", "2017-Q1", None, "9"),
+        ]
+        changes = [AttainmentStands((one.org_id, one.territory_id, one.period, one.user_id), one) for one in said]
+        await RedisAttainments(client, "forecast-totals", 1).apply(changes, [])
+        await client.aclose()
+        async with index(settings(redis_url, unique)) as stored:
+            rows = await stored.attainments()
+            assert [(row.territory_id, row.period, row.won) for row in rows] == [
+                ("east", "2017-Q1", "5"),
+                ("west", "2017-Q1", "100"),
+                ("west", "2017-Q2", "0.1"),
+            ]
+            assert (rows[1].target, rows[1].attainment_pct, rows[1].shortage) == ("200", "50.00", "99")
+            assert (rows[1].deals_won, rows[1].model_revision) == (2, 4)
+            users = [row for row in await stored.attainments(users=True) if row.user_id is not None]
+            assert [(row.user_id, row.won, row.target, row.pipeline) for row in users] == [("u:1/x", "7", None, None)]
+            one = await stored.attainments(territory_id="west", period="2017-Q2")
+            assert [Decimal(row.won or 0) for row in one] == [Decimal("0.1")]
+            assert len(await stored.attainments(territory_id="west")) == 2
+            assert len(await stored.attainments(period="2017-Q1", users=True)) == 3
+            assert await stored.attainments(territory_id="north", period="2017-Q1") == []
+
+    asyncio.run(play())
+
+
+def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_url: str, unique: str) -> None:
+    """Each with its reason and detail (F2, F10)."""
+
+    async def play() -> None:
+        client = connect(settings(redis_url, unique))
+        changes = [
+            DealLeftOut(unique, "D-2", LeftOut("no_amount", "its amount 'x' is not a number")),
+            DealLeftOut(unique, "D-1", LeftOut("unassigned", "it names no account")),
+        ]
+        await RedisLeftOut(client, "forecast-aggregator", 1).apply(changes, [])
+        await client.aclose()
+        async with index(settings(redis_url, unique)) as stored:
+            assert await stored.left_out() == [
+                LeftOutDeal("D-1", "unassigned", "it names no account"),
+                LeftOutDeal("D-2", "no_amount", "its amount 'x' is not a number"),
+            ]
+
+    asyncio.run(play())

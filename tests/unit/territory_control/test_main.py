@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from territory_control.__main__ import main
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.yaml"
+    path.write_text("org: acme\nterritories: [{id: world}]\n")
+    return path
+
+
+def test_a_valid_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`validate` needs no broker; exit 0."""
+    assert run("validate", str(model)) == 0
+    assert capsys.readouterr().out == "valid: acme: 1 territories with 0 rules, 0 users, 0 roles, 0 targets\n"
+    assert run("validate", str(model), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"valid": True, "org_id": "acme", "faults": []}
+
+
+@pytest.mark.parametrize("command", ["validate", "apply"])
+def test_a_model_with_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """Every fault is told with its path, exit 1; `apply` does not even look for a broker."""
+    path = tmp_path / "model.yaml"
+    path.write_text("org: acme\nusers: [{id: ann, role: none}]\nterritories: [{id: a, parent: b}]\n")
+    assert run(command, str(path), "--json") == 1
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["valid"] is False
+    assert [fault["path"] for fault in result["faults"]] == ["territories[a].parent", "users[ann].role"]
+    assert captured.err == "refused: 2 faults; nothing was changed\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show",),
+        ("show", "account"),
+        ("show", "order/1"),
+        ("link", "account/A", "world"),
+        ("link", "account/A", "world", "--assign", "--none"),
+        ("visible", "ann", "--object", "order"),
+        ("visible", "ann", "--level", "admin"),
+        ("wait", "--timeout", "-1"),
+        ("up", "--kafka-port", "0"),
+        ("explain", "nothing"),
+        ("unheard-of",),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """What makes no sense is wrong usage, exit 2, and nothing on stdout."""
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown setting is refused before anything is done, exit 2, with what was probably meant."""
+    monkeypatch.setenv("TERRITORY_REDIS_ULR", "redis://secret@host")
+    assert run("wait") == 2
+    assert capsys.readouterr().err == (
+        "territory: unknown setting TERRITORY_REDIS_ULR; did you mean TERRITORY_REDIS_URL?\n"
+    )
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing file is ordinary trouble: one line, exit 1."""
+    for command in ("validate", "publish"):
+        assert run(command, str(tmp_path / "none")) == 1
+        assert capsys.readouterr().err == f"territory: can't read {tmp_path / 'none'}: No such file or directory\n"
+
+
+def test_a_redis_that_is_away(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says what does not answer and what to do; no traceback."""
+    with socket.socket() as unused:  # bound, and nobody listens
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("TERRITORY_REDIS_URL", f"redis://127.0.0.1:{unused.getsockname()[1]}/0")
+        assert run("show", "account/A-1", "--json") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("territory: Redis at TERRITORY_REDIS_URL does not do it: ConnectionError")
+    assert captured.err.count("\n") == 1
+
+
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An address that can't be read is a wrong setting, exit 2; it is not printed, for it may hold a password."""
+    monkeypatch.setenv("TERRITORY_REDIS_URL", "http://:secret@host")
+    assert run("show", "account/A-1") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("territory: TERRITORY_REDIS_URL: ")
+    assert "secret" not in error
