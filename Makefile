@@ -39,7 +39,7 @@ unit: setup ## Unit tests: no network, no servers
 
 .PHONY: integration
 integration: setup ## One adapter with one real server each
-	$(BIN)/pytest tests/integration tests/contracts
+	$(BIN)/pytest tests/integration
 
 .PHONY: e2e
 e2e: setup ## Everything together: embedded broker, and Apache Kafka where it can be had

@@ -22,19 +22,14 @@ def amount_of(raw: object) -> Decimal | None:
 
 
 def add(left: Decimal, right: Decimal) -> Decimal:
-    """Return the exact sum. Raises: AmountOutOfRange rather than rounding."""
+    """Return the exact sum. Raises: AmountOutOfRange rather than rounding.
+
+    To subtract, add `amount.copy_negate()`: a bare `-amount` rounds to 28 digits.
+    """
     try:
         return EXACT.add(left, right)
     except decimal.Inexact as inexact:
         raise AmountOutOfRange(f"the sum of {left} and {right} needs more than {EXACT.prec} digits") from inexact
-
-
-def subtract(left: Decimal, right: Decimal) -> Decimal:
-    """Return the exact difference. Raises: AmountOutOfRange rather than rounding.
-
-    Written out, `left - right` and even `-right` would round to 28 digits.
-    """
-    return add(left, right.copy_negate())
 
 
 def times(left: Decimal, right: Decimal) -> Decimal:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -17,8 +19,8 @@ from territory_control.arguments import RecordName
 from territory_control.embedded import EmbeddedMissing, EmbeddedServer
 from territory_control.errors import NotFound, Refused
 from territory_control.linking import link
-from territory_control.model_topic import active_model
-from territory_control.models import Applied, apply, check_model
+from territory_control.model_topic import ModelLog, active_model
+from territory_control.models import Applied, apply, check_model, messages_of
 from territory_control.progress import PIPELINE, absent_stages, wait
 from territory_control.publishing import Published, publish
 from territory_control.record_log import find_record
@@ -30,6 +32,7 @@ from territory_control.topic_reading import (
     started,
 )
 from territory_runtime import kafka as clients
+from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings, read_settings
 from tests.support.servers import Kafka
 
@@ -135,24 +138,36 @@ def test_of_models_applied_at_once_each_is_whole_or_refused(settings: Settings) 
 
 
 def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings) -> None:
-    """Another organisation's unfinished apply hides later ones from readers, but not from the next apply."""
+    """Another organisation's unfinished apply hides our last one from readers, but not from our next."""
     org = settings.org_id
 
     async def play() -> Applied:
         await provisioned_partitions(settings)
-        other = clients.producer(settings, transactional_id=f"test-open-{org}")
-        async with started(other):
-            await other.begin_transaction()
-            await other.send_and_wait(MODEL.name, b"{}", key=f"{org}-other/territory/x".encode(), partition=0)
-            await apply(settings, model(org, "a"))
-            second = asyncio.create_task(apply(settings, model(org, "a", "b")))
-            done, _ = await asyncio.wait([second], timeout=1)
-            assert not done  # it can't know yet which revision is the last
-            await other.abort_transaction()
+        other = clients.producer(settings, transactional_id=f"test-other-{org}")
+        own = clients.producer(settings, transactional_id=f"test-own-{org}")
+        async with started(other), started(own):
+            async with aborted(other):
+                await other.send_and_wait(MODEL.name, b"{}", key=f"{org}-other/territory/x".encode(), partition=0)
+                messages = messages_of(org, ModelLog(), model(org, "a").pieces, datetime.now(UTC))
+                async with own.transaction():
+                    await Sender(own, 1).send(messages)
+                second = asyncio.create_task(apply(settings, model(org, "a", "b")))
+                done, _ = await asyncio.wait([second], timeout=1)
+                assert not done  # it can't know yet which revision is the last
             return await second
 
     applied = run(play())
     assert (applied.revision, applied.changes.added) == (2, (("territory", "b"),))
+
+
+@asynccontextmanager
+async def aborted(producer: Any) -> AsyncIterator[None]:
+    """Hold a transaction open in the block, and abort it."""
+    await producer.begin_transaction()
+    try:
+        yield
+    finally:
+        await producer.abort_transaction()
 
 
 def test_an_organisation_without_a_model(settings: Settings) -> None:

@@ -2,57 +2,155 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from tests.support.memory import PHASES, MemoryHouse, dice
-from tests.support.oracle import Expected, expected
-from tests.support.strategies import Apply, Publish, Tale, Work, tales
+from tests.support.oracle import Expected, expected, records_after
+from tests.support.oracle_forecast import Counted, judge
+from tests.support.oracle_tree import ancestors_of
+from tests.support.strategies import ORG, Apply, Publish, Tale, Work, tales
 
 STEPS_MAX = 60
+OF_DEALS = ("won", "pipeline", "best_case", "committed", "weighted", "deals_won")
+"""The figures that are the same wherever below a territory a deal is."""
 
-much = settings(max_examples=4 * settings.default.max_examples)  # type: ignore[union-attr]  # a profile is loaded
+
+def tried(share: float) -> settings:
+    """Return settings for a part of what the profile says."""
+    return settings(max_examples=max(1, int(share * settings().max_examples)))
 
 
-@much
+@tried(4)
 @given(tales())
 def test_end_state_is_what_the_rules_imply(tale: Tale) -> None:
     """Assignments, access and sums are functions of the records and the model alone (A9)."""
     house = play(tale)
     assert_agrees(house.found(), expected(tale.models, tale.history))
+    assert_redis_agrees(house)
+
+
+@tried(1.5)
+@given(tales(), st.integers(1, 5))
+def test_schedule_is_of_no_account(tale: Tale, partitions: int) -> None:
+    """Late, early, interrupted or all at once, on more or fewer partitions: every word is the same (A9, A10)."""
+    calm = Tale(tuple(each for each in tale.happenings if not isinstance(each, Work)))
+    assert told(play(tale)) == told(play(calm, partitions))
+
+
+@tried(1)
+@given(tales(), st.integers(0, 2**16))
+def test_worker_that_was_away_for_days(tale: Tale, seed: int) -> None:
+    """Compaction has taken what a worker had not read yet; it finds out, and says everything again (A9)."""
+    house, random = MemoryHouse(), dice(seed)
+    for happening in tale.happenings:
+        do(happening, house)
+        if random.randint(0, 9) == 0:
+            stage, partition = random.choice(house.places)
+            house.compact_unread(stage, partition)
+            house.restart(stage, partition)
+    house.run()
+    assert_agrees(house.found(), expected(tale.models, tale.history))
+    assert_redis_agrees(house)
+
+
+@tried(1)
+@given(tales())
+def test_sums_add_up(tale: Tale) -> None:
+    """A territory's sum is that of its own deals and of its children; no deal is in two, none is lost (F1, F2, F4)."""
+    found = play(tale).found()
+    for org, model in tale.models.items():
+        rows = {key[1:]: row for key, row in found.attainments.items() if key[0] == org}
+        parents = {node["id"]: node.get("parent") for node in model["territories"]}
+        own: dict[tuple[str, str], list[Counted]] = {}
+        for deal in deals_of(org, tale, found):
+            own.setdefault((deal.territory, deal.period), []).append(deal)
+        for (territory, period, user), row in rows.items():
+            if user is not None:
+                continue
+            deals = own.pop((territory, period), [])
+            children = [rows.get((child, period, None), {}) for child, parent in parents.items() if parent == territory]
+            for category in ("won", "pipeline", "best_case", "committed"):
+                of_category = sum((deal.amount for deal in deals if deal.category == category), Decimal(0))
+                below = sum((child.get(category, Decimal(0)) for child in children), Decimal(0))
+                assert abs(row[category] - of_category - below) <= abs(row[category]) * Decimal("1e-25")
+            won = [deal for deal in deals if deal.category == "won"]
+            assert row["deals_won"] == len(won) + sum(child.get("deals_won", 0) for child in children)
+            of_users = sum(
+                rows.get((territory, period, deal_owner), {}).get("deals_won", 0) for deal_owner in owners(won)
+            )
+            assert of_users == sum(1 for deal in won if deal.owner_id is not None)
+        assert own == {}
+
+
+@tried(1)
+@given(tales(), st.integers(0, 2**16))
+def test_deal_that_moves_takes_its_whole_amount_along(tale: Tale, seed: int) -> None:
+    """At the lowest common ancestor and above nothing changes (F9)."""
+    model = tale.models.get(ORG)
+    assume(model is not None)
+    house, random = play(tale), dice(seed)
+    before = house.found()
+    placed = sorted(
+        (key, row["territories"][0])
+        for key, row in before.assignments.items()
+        if key.startswith(f"{ORG}/deal/") and row["territories"]
+    )
+    assume(placed)
+    key, origin = random.choice(placed)
+    goal = random.choice([node["id"] for node in model["territories"]])
+    put_by_hand(house, key.split("/")[2], goal, model)
+    house.run()
+    after = house.found()
+    assert after.assignments[key]["territories"] == [goal]
+    for above in common_ancestors(origin, goal, model):
+        assert figures_of(after, above) == figures_of(before, above)
+
+
+# --- playing a tale ---------------------------------------------------------------------------
 
 
 def play(tale: Tale, partitions: int = 3) -> MemoryHouse:
     """Return the house after all has happened and been worked off."""
     house = MemoryHouse(partitions)
     for happening in tale.happenings:
-        if isinstance(happening, Publish):
-            house.publish(happening.change)
-        elif isinstance(happening, Apply):
-            house.apply_model(happening.model)
-        else:
-            work(house, happening)
+        do(happening, house)
     house.run()
     return house
 
 
-def work(house: MemoryHouse, happening: Work) -> None:
-    """Let time do to the services what it does."""
-    random = dice(happening.seed)
-    place = random.choice(house.places)
-    match happening.what:
-        case "steps":
-            for _ in range(random.randint(1, STEPS_MAX)):
-                house.step(random)
-        case "restart":
-            house.restart(*place)
-        case "crash":
-            house.crash(*place, before=random.choice(PHASES), random=random)
-        case "quiet":
-            house.run(random)
-        case "compact":
-            house.compact()
-        case "lose_redis":
-            house.lose_redis()
+def do(happening: Publish | Apply | Work, house: MemoryHouse) -> None:
+    """Let one thing happen."""
+    match happening:
+        case Publish(change):
+            house.publish(change)
+        case Apply(model):
+            house.apply_model(model)
+        case Work(what, seed):
+            random = dice(seed)
+            place = random.choice(house.places)
+            match what:
+                case "steps":
+                    for _ in range(random.randint(1, STEPS_MAX)):
+                        house.step(random)
+                case "restart":
+                    house.restart(*place)
+                case "crash":
+                    house.crash(*place, before=random.choice(PHASES), random=random)
+                case "quiet":
+                    house.run(random)
+                case "compact":
+                    house.compact()
+                case "lose_redis":
+                    house.lose_redis()
+
+
+# --- what is compared -------------------------------------------------------------------------
 
 
 def assert_agrees(found: Expected, wanted: Expected) -> None:
@@ -63,3 +161,75 @@ def assert_agrees(found: Expected, wanted: Expected) -> None:
     assert found.admins == wanted.admins
     assert found.left_out == wanted.left_out
     assert found.attainments == wanted.attainments
+
+
+def assert_redis_agrees(house: MemoryHouse) -> None:
+    """What Redis says of records and attainments is what the topics say."""
+    redis = house.redis
+    assert redis.attainments == {
+        (row.org_id, row.territory_id, row.period, row.user_id): row for row in house.attainments().values()
+    }
+    stands = {key: (each.version, each.owner_id, each.territories) for key, each in redis.records.items()}
+    said = house.assignments()
+    assert stands == {key: (each.version, each.owner_id, each.territories) for key, each in said.items()}
+
+
+def told(house: MemoryHouse) -> dict[str, Any]:
+    """Return all that was said in the end, but which event and revision it came from."""
+    redis = house.redis
+    return {
+        "assignments": {
+            key: replace(each, event_id="", since_ms=0, model_revision=1) for key, each in house.assignments().items()
+        },
+        "attainments": {key: replace(each, model_revision=1) for key, each in house.attainments().items()},
+        "redis": (redis.visible, redis.editable, redis.admins, redis.left_out),
+    }
+
+
+def deals_of(org: str, tale: Tale, found: Expected) -> Iterator[Counted]:
+    """Return the deals that count, in the territories where they were found."""
+    for key, record in records_after(tale.history).items():
+        if record.org == org and record.object == "deal":
+            territories = found.assignments[key]["territories"]
+            verdict = judge(record, territories[0] if territories else None, tale.models[org])
+            if isinstance(verdict, Counted):
+                yield verdict
+
+
+def owners(deals: list[Counted]) -> set[str]:
+    """Return who owns any of the deals."""
+    return {deal.owner_id for deal in deals if deal.owner_id is not None}
+
+
+def put_by_hand(house: MemoryHouse, deal: str, goal: str, model: dict[str, Any]) -> None:
+    """Take all manual links of a deal back, and assign it to one territory."""
+    decisions = [(node["id"], "none") for node in model["territories"]] + [(goal, "assign")]
+    for number, (territory, kind) in enumerate(decisions):
+        house.publish(
+            {
+                "event_id": f"by-hand-{number}",
+                "org_id": ORG,
+                "object": "deal",
+                "id": deal,
+                "version": 1000 + number,
+                "op": "link",
+                "occurred_at": "2017-01-02T08:00:00Z",
+                "territory_id": territory,
+                "kind": kind,
+            }  # fmt: skip
+        )
+
+
+def common_ancestors(one: str, other: str, model: dict[str, Any]) -> set[str]:
+    """Return the territories that both are in or below."""
+    paths = ({each, *ancestors_of(model, "territories", each)} for each in (one, other))
+    return set.intersection(*paths)
+
+
+def figures_of(found: Expected, territory: str) -> dict[str, list[Any]]:
+    """Return the figures of a territory in every period, as far as they do not ask who its members are."""
+    return {
+        period: [row[name] for name in OF_DEALS]
+        for (org, place, period, user), row in found.attainments.items()
+        if (org, place, user) == (ORG, territory, None)
+    }

@@ -19,7 +19,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from territory.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, Topic
 from territory_control.model_topic import ModelTopic, model_topic
-from territory_control.topic_reading import existing_partitions, partitions_of, started
+from territory_control.topic_reading import (
+    committed_offsets,
+    existing_partitions,
+    partitions_of,
+    started,
+    when_coordinated,
+)
 from territory_runtime import kafka
 from territory_runtime.model_watcher import NOTHING_ACTIVATED
 from territory_runtime.settings import Settings
@@ -125,8 +131,7 @@ class Pipeline:
 
     async def behind(self, goal: Goal) -> list[Behind]:
         """Return where a goal is not reached yet."""
-        found = await self._admin.list_consumer_group_offsets(goal.stage.name, partitions=list(goal.ends))
-        return goal.behind({where: (place.offset, place.metadata or "") for where, place in found.items()})
+        return goal.behind(await committed_offsets(self._admin, goal.stage.name, list(goal.ends)))
 
     async def all_behind(self) -> list[Behind]:
         """Return where any stage is behind now."""
@@ -134,13 +139,11 @@ class Pipeline:
 
     async def absent(self, stages: Sequence[str]) -> tuple[str, ...]:
         """Return those stages whose consumer group has no member."""
-        found: list[str] = []
-        for stage in stages:
-            for response in await self._admin.describe_consumer_groups([stage]):
-                for _, group, _, _, _, members, *_ in response.groups:
-                    if not members:
-                        found.append(group)
-        return tuple(found)
+        if not stages:
+            return ()
+        responses = await when_coordinated(lambda: self._admin.describe_consumer_groups(list(stages)))
+        present = {group for response in responses for _, group, _, _, _, members, *_ in response.groups if members}
+        return tuple(stage for stage in stages if stage not in present)
 
 
 @asynccontextmanager

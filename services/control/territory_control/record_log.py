@@ -15,7 +15,7 @@ from territory.events import Assignment, Record, read_record_change
 from territory.fold import Effects
 from territory.keys import partition_of
 from territory.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS
-from territory_control.topic_reading import partitions_of, read_messages, started
+from territory_control.topic_reading import committed_offsets, partitions_of, read_messages, started
 from territory_runtime import kafka
 from territory_runtime.restoring import incoming_of
 from territory_runtime.settings import Settings
@@ -80,10 +80,9 @@ async def _pending_changes(
     """Return from where to where crm.records.v1 has changes that the assigner did not take yet."""
     places = partitions_of(RECORDS, partitions)
     async with started(kafka.group_admin(settings)) as admin, started(kafka.reader(settings)) as reader:
-        committed = await admin.list_consumer_group_offsets(INTAKE_GROUP, partitions=places)
+        committed = await committed_offsets(admin, INTAKE_GROUP, places)
         ends = await reader.end_offsets(places)
-    starts = {where: max(0, committed[where].offset) if where in committed else 0 for where in places}
-    return starts, ends
+    return {where: committed.get(where, (0, ""))[0] for where in places}, ends
 
 
 async def was_overtaken(settings: Settings, found: FoundRecord, offset: int) -> bool:

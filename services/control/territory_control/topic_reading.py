@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 from aiokafka.structs import ConsumerRecord
 
 from territory.topics import TOPICS, Topic
@@ -17,6 +24,11 @@ from territory_runtime.provision import provision
 from territory_runtime.settings import Settings
 
 FETCHED_RECORDS_MAX = 5_000
+COORDINATOR_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.1
+NOT_COORDINATED = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError)
+
+Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
@@ -76,6 +88,29 @@ def _provision(settings: Settings) -> int:
 def partitions_of(topic: Topic, partitions: int) -> list[TopicPartition]:
     """Return all partitions of a topic, given how many the partitioned ones have."""
     return [TopicPartition(topic.name, number) for number in range(topic.partitions or partitions)]
+
+
+async def committed_offsets(
+    admin: AIOKafkaAdminClient, group: str, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """Return the offsets that a group has committed, with what stands beside them. Raises: KafkaError."""
+    found = await when_coordinated(lambda: admin.list_consumer_group_offsets(group, partitions=list(places)))
+    return {where: (place.offset, place.metadata or "") for where, place in found.items() if place.offset >= 0}
+
+
+async def when_coordinated(asking: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Return an answer about a consumer group; on a new cluster the first one has to be waited for.
+
+    Raises: KafkaError, also when there is no coordinator for long.
+    """
+    deadline = time.monotonic() + COORDINATOR_SECONDS_MAX
+    while True:
+        try:
+            return await asking()
+        except NOT_COORDINATED:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def read_messages(

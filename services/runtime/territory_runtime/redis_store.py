@@ -44,10 +44,16 @@ class ProgressBook:
         return frozenset(org for org, there in zip(wanted, answers, strict=True) if not there)
 
     def add(self, pipeline: Pipeline, progress: Progress, touched: frozenset[str]) -> None:
-        """Queue a partition's progress for the organisations whose data or revision changed."""
+        """Queue a partition's progress for the organisations whose data or revision changed.
+
+        The revision says that all of the partition is there, so it is written once for each: a
+        Redis that was emptied under a running worker lacks it, and the next restore tells.
+        """
         for org, revision in progress.revisions.items():
-            if org in touched or self._is_new(progress, org, revision):
+            is_new = self._is_new(progress, org, revision)
+            if org in touched or is_new:
                 pipeline.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
+            if is_new:
                 pipeline.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
 
     async def settle(self, progress: list[Progress], partitions: int) -> None:

@@ -176,6 +176,7 @@ class Indexing:
 
     def _say_again(self, key: str, entry: _Entry, due: Viewers, effects: Effects) -> None:
         """Say everything of a record, whatever the sets may hold of it."""
+        self._revoke(key, entry, due, effects)  # again: it may have come under a still newer model since
         entry.viewers = NOBODY
         self._revise(key, entry, due, effects)
         effects.changes.append(_stands(key, entry))

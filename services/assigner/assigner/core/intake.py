@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from territory import topics
+from territory.codec import encode
 from territory.events import LinkKind, Record, RecordChange, Released
 from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import family_key
@@ -25,6 +26,9 @@ INTAKE_PARTITION = "territory-intake-partition"
 """Header of a tombstone to a family: the partition that a release goes back to."""
 
 
+# Merged patches grow, and a number may take more room written out than it came in. What a topic
+# refuses would stop the partition.
+RECORD_BYTES_MAX = 1_000_000
 PLAUSIBLE_DELAY_MS = 60 * 60 * 1000
 
 
@@ -82,6 +86,12 @@ class Intake:
         after = self._after(change, before, _since_ms(change, message.timestamp_ms))
         if change.key in self._refused:
             after = replace(after, refused=tuple(self._refused[change.key]))
+        size = len(encode(after))
+        if size > RECORD_BYTES_MAX:
+            effects.refused.append(
+                (message, "too_large", f"with it {change.key} has {size} bytes, expected at most {RECORD_BYTES_MAX}")
+            )
+            return
         self._records[change.key] = after
         if before is not None and before.version and not before.deleted and before.family != after.family:
             effects.messages.append(_tombstone(before, MOVED))
