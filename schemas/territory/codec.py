@@ -30,10 +30,13 @@ MESSAGE_LEVELS_MAX = 128
 FLOAT_DIGITS_MAX = 15
 WRITABLE_INTEGERS = range(-(2**63), 2**64)
 
-# A run of 16 digits is looked for in two C calls (0.6 µs), before the regular expression that
-# tells a number from a text of digits (6 µs for 400 bytes).
-_DIGITS_TO_NINES = bytes(ord("9") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
-_LONG_RUN = b"9" * (FLOAT_DIGITS_MAX + 1)
+# A number of 16 digits is looked for in two C calls (1 µs), before the regular expression that
+# tells it from a text of digits (45 µs for 600 bytes). Ids of digits stand in quotes and pass.
+_SHAPES = bytes(
+    ord("9") if chr(byte) in "0123456789." else ord(" ") if chr(byte) in ":,[- \t\r\n" else ord("x")
+    for byte in range(256)
+)
+_LONG_RUN = b" " + b"9" * (FLOAT_DIGITS_MAX + 1)
 _LONG_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9.]{16}")
 
 
@@ -45,7 +48,7 @@ def decode(raw: bytes, bytes_max: int | None = None) -> Any:
     if bytes_max is not None and len(raw) > bytes_max:
         raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {bytes_max}")
     try:
-        if _LONG_RUN in raw.translate(_DIGITS_TO_NINES) and _LONG_NUMBER.search(raw):
+        if _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw):
             orjson.loads(raw)  # stricter than the standard library about UTF-8, control characters and infinity
             value = loads_exactly(raw)
         else:

@@ -30,6 +30,8 @@ class Leaf:
     operand: object
     test: Test
     negated: bool
+    text: str
+    """How it is shown; made once, since every assignment says why (A10)."""
 
     def holds(self, fields: Fields) -> bool:
         """Whether it holds for a record's typed values (C1, C2)."""
@@ -38,14 +40,14 @@ class Leaf:
 
     def held(self, fields: Fields) -> list[str]:
         """Return the leaves that made it hold; ask only where it does (A10)."""
-        return [str(self)]
+        return [self.text]
 
     def failure(self, fields: Fields) -> Failure:
         """Return the first leaf that made it fail; ask only where it does (A10)."""
-        return Failure(str(self), fields.get(self.field))
+        return Failure(self.text, fields.get(self.field))
 
     def __str__(self) -> str:
-        return f"{self.field} {self.operator} {_shown(self.operand)}"
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,13 @@ class Not:
 
 
 Criterion = Leaf | All | AnyOf | Not
+
+
+def holds_one_way(criterion: Criterion) -> bool:
+    """Whether the same leaves are what made it hold whenever it does: no `any` has a choice."""
+    if isinstance(criterion, All):
+        return all(holds_one_way(part) for part in criterion.parts)
+    return not isinstance(criterion, AnyOf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +272,8 @@ def _parse_leaf(
     if problem:
         faults.append(Fault(f"{path}.{word}", problem))
         return None
-    return Leaf(name, word, operand, operator.build(wanted), operator.negated)
+    text = f"{name} {word} {_shown(operand)}"
+    return Leaf(name, word, operand, operator.build(wanted), operator.negated, text)
 
 
 def _operand(shape: str, kind: FieldType, operand: object) -> tuple[Any, str | None]:

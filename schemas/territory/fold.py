@@ -28,6 +28,8 @@ class Incoming:
     headers: Mapping[str, str]
     timestamp_ms: int = 0
     """When the broker, or the sender, says that it was sent."""
+    size: int = 0
+    """Bytes of its value; 0: not known."""
     offset: int = -1
     """Its place in its partition of the topic; -1: not known."""
 

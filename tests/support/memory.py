@@ -51,7 +51,7 @@ Place = tuple[StageName, int]
 TURNS_MAX = 20_000
 """After how many turns without a pause something goes round in circles."""
 NOTHING_ACTIVATED = -1
-SWEEP_RECORDS_MAX = 3
+SWEEP_RECORDS_MAX = 2
 BATCH_RECORDS_MAX = 6
 FIRST_MS = 1_500_000_000_000
 

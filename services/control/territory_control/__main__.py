@@ -266,8 +266,8 @@ def play_demo(
             played = _run(demo.play(reached, output.note, bar))
         output.result(played.result, *demo.shown(played, output.columns))
         if keep:
-            output.note(*rendering.addresses(stack.addresses), "running; Ctrl-C stops it")
             try:
+                output.note(*rendering.addresses(stack.addresses), "running; Ctrl-C stops it")
                 watch(stack)
             except KeyboardInterrupt:
                 output.note("stopping")
@@ -325,17 +325,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (aiokafka.errors.KafkaError, kafka.errors.KafkaError) as fault:
         _end(
             EXIT_REFUSED,
-            f"Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS does not do it: {type(fault).__name__}: {fault}; "
+            f"Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS does not do it: {_said(fault)}; "
             "see that the broker is running and the address and credentials are right",
         )
     except redis.exceptions.RedisError as fault:
         _end(
             EXIT_REFUSED,
-            f"Redis at TERRITORY_REDIS_URL does not do it: {type(fault).__name__}: {fault}; "
+            f"Redis at TERRITORY_REDIS_URL does not do it: {_said(fault)}; "
             "see that it is running and the address and password are right",
         )
     except KeyboardInterrupt:
         _end(EXIT_INTERRUPTED, "interrupted")
+
+
+def _said(fault: Exception) -> str:
+    """Return an error of a library with its kind, which some say themselves."""
+    kind = type(fault).__name__
+    return str(fault) if kind in str(fault) else f"{kind}: {fault}"
 
 
 def _end(code: int, why: str) -> None:

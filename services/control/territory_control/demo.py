@@ -179,5 +179,8 @@ def _seen(user: SeenBy) -> Text:
     if user.reads is None:
         return who.append("sees and edits everything, as an administrator")
     edits = user.edits or {}
-    parts = [f"{count:,} {kind}s, of which {edits.get(kind, 0):,} to edit" for kind, count in user.reads.items()]
+    parts = [
+        f"{rendering.counted(count, kind)}, of which {edits.get(kind, 0):,} to edit"
+        for kind, count in user.reads.items()
+    ]
     return who.append("sees " + ("; ".join(parts) or "nothing"))

@@ -16,6 +16,7 @@ from territory_control.model_topic import active_model
 from territory_control.record_log import find_record, was_overtaken
 from territory_control.topic_reading import existing_partitions, started
 from territory_runtime import kafka
+from territory_runtime.sending import cloud_event
 from territory_runtime.settings import Settings
 
 ATTEMPTS_MAX = 5
@@ -73,9 +74,14 @@ async def _send(settings: Settings, record: Record, territory_id: str, kind: Lin
         "territory_id": territory_id,
         "kind": kind,
     }
+    key, value = record.key.encode(), encode(change)
     async with started(kafka.producer(settings)) as producer:
         sent = await producer.send_and_wait(
-            RECORDS.name, encode(change), key=record.key.encode(), partition=record.intake_partition
+            RECORDS.name,
+            value,
+            key=key,
+            partition=record.intake_partition,
+            headers=cloud_event(RECORDS.name, key, value),
         )
     offset: int = sent.offset
     return offset

@@ -25,6 +25,7 @@ from territory_runtime.settings import Settings
 
 CHUNK_LINES = 5_000
 LISTED_REFUSALS_MAX = 1_000
+KEY_CHARACTERS_MAX = 400
 # Beside the line itself, a message has a key, headers and an envelope.
 LINE_BYTES_MAX = kafka.REQUEST_BYTES_MAX - 4_000
 
@@ -89,7 +90,7 @@ def _key_as_is(line: bytes) -> str | None:
         return None
     parts = [document.get(name) for name in ("org_id", "object", "id")] if isinstance(document, dict) else []
     texts = [part for part in parts if isinstance(part, str)]
-    return record_key(*texts) if len(texts) == 3 else None
+    return record_key(*texts) if len(texts) == 3 and sum(map(len, texts)) <= KEY_CHARACTERS_MAX else None
 
 
 async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, report: Report) -> Published:

@@ -134,5 +134,5 @@ async def family_of(settings: Settings, partitions: int, family_key: str) -> Fam
     for value in members.values():
         record = _read_record(value)
         if record.family == family_key:
-            family.put(record)
+            family.put(record.key, record)
     return family

@@ -37,6 +37,11 @@ def named(ids: Sequence[str], most: int = NAMED_MAX) -> str:
     return ", ".join(ids[:most]) + (f", … {more} more" if more > 0 else "")
 
 
+def counted(count: int, kind: str) -> str:
+    """Return how many there are of a kind."""
+    return f"{count:,} {kind}{'' if count == 1 else 's'}"
+
+
 def faults(found: Iterable[Fault]) -> list[RenderableType]:
     """Return a line for every fault of a model."""
     return [Text(f"{fault.path}: {fault.message}") for fault in found]
@@ -109,7 +114,7 @@ def shown(record: ShownRecord) -> list[RenderableType]:
         Text.assemble((record.record, "bold"), f"  version {record.version}, owned by {record.owner_id or 'nobody'}"),
         *(_link(link) for link in record.links),
         *_beside(record),
-        Text(f"{record.viewers} users see it"),
+        Text(f"seen by {counted(record.viewers, 'user')}"),
     ]
     if record.index_is_behind:
         lines.append(Text("the index has yet to take what was decided last (territory wait)", style="yellow"))
@@ -183,14 +188,16 @@ def visible(found: VisibleRecords) -> list[RenderableType]:
     may = "may edit" if found.level == "edit" else "sees"
     lines: list[RenderableType] = []
     for kind, ids in found.records.items():
-        lines.append(Text.assemble((found.user_id, "bold"), f" {may} ", (f"{len(ids)} {kind}s", "bold")))
+        lines.append(Text.assemble((found.user_id, "bold"), f" {may} ", (counted(len(ids), kind), "bold")))
         lines += [Text(f"    {kind}/{record_id}") for record_id in ids]
     return lines
 
 
 def viewers(found: RecordViewers) -> list[RenderableType]:
     """Return who sees a record, as a table."""
-    table = Table(box=None, padding=(0, 2), title=f"{found.record}: {len(found.viewers)} users", title_justify="left")
+    table = Table(
+        box=None, padding=(0, 2), title=f"{found.record}: {counted(len(found.viewers), 'user')}", title_justify="left"
+    )
     for heading in ("user", "name", "level"):
         table.add_column(heading)
     for viewer in found.viewers:

@@ -23,9 +23,11 @@ def incoming_of(message: ConsumerRecord, read: Reader) -> Incoming:
     key = (message.key or b"").decode(errors="replace")
     if key.count("/") < 2:
         raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
-    headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers}
+    headers = (
+        {name: (value or b"").decode(errors="replace") for name, value in message.headers} if message.headers else {}
+    )
     event = None if message.value is None else read(message.value)
-    return Incoming(message.topic, key, event, headers, message.timestamp)
+    return Incoming(message.topic, key, event, headers, message.timestamp, len(message.value or b""))
 
 
 async def read_state(

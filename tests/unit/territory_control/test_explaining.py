@@ -53,7 +53,7 @@ def record(kind: Any, record_id: str, **values: Any) -> Record:
 def explainer(*records: Record, model: Model | None = None) -> Explainer:
     family = Family()
     for one in records:
-        family.put(one)
+        family.put(one.key, one)
     return Explainer(model or compile_model(MODEL, 3), family)
 
 

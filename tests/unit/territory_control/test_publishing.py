@@ -60,6 +60,7 @@ def test_a_line_as_it_is_has_its_own_key_where_it_names_one() -> None:
     """So a change that is refused for its content is refused for that, and not for its key."""
     assert message_as_is(line(version=0), 7, "demo", 8).key == "acme/deal/D-1"
     assert message_as_is(b"[1]", 7, "demo", 8).key == "demo/line/7"
+    assert message_as_is(line(id="x" * 1000), 7, "demo", 8).key == "demo/line/7"
     assert message_as_is(line(id=5), 7, "demo", 8).key == "demo/line/7"
 
 

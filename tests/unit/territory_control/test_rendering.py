@@ -68,7 +68,7 @@ def test_a_record_is_shown_with_all_that_its_assignment_names() -> None:
         "    assigned by hand",
         "cut, because a record has only so many territories: east",
         "assigned by hand to territories that are not in the model: moon",
-        "7 users see it",
+        "seen by 7 users",
         "the index has yet to take what was decided last (territory wait)",
     ]
 

@@ -61,9 +61,9 @@ class Indexing:
         """Take it that the sets hold what the active models say.
 
         Of an unknown organisation they hold no more than that, once `strays` are taken out;
-        the next sweep says all of it again.
+        the next sweep says all of it again. So does the first one where no model is known yet.
         """
-        self._unsaid = unknown
+        self._unsaid = unknown | (self._records.keys() - models.keys())
         for org_id, records in self._records.items():
             if org_id in models:
                 access = self._access_of(models[org_id])
@@ -96,6 +96,7 @@ class Indexing:
             self._take(entry, assignment)
         model = models.get(org_id)
         if model is None:
+            self._unsaid |= {org_id}  # the assigner has heard of a model first
             effects.outcomes["no_model"] += 1
             return
         viewers = self._access_of(model).viewers_of(entry.owner_id, entry.territories)

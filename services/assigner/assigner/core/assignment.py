@@ -41,7 +41,7 @@ class Assigning:
         if message.event is None:
             self._let_go(message.key)
         else:
-            self._put(message.event)
+            self._put(message.key, message.event)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Take it that what the active models decide has been said, but for unknown organisations."""
@@ -50,6 +50,7 @@ class Assigning:
                 linker = self._linker(models[org_id])
                 for family in families.values():
                     family.linker = linker
+                    family.is_open = True
 
     def flush(self, models: Models, effects: Effects) -> None:
         """Nothing is put off."""
@@ -65,12 +66,12 @@ class Assigning:
             self._remove(message, linker, effects)
             return
         record: Record = message.event
-        before = self._member(record.key)
+        before = self._member(message.key)
         if before is not None and record.order < before.record.order:
             effects.outcomes["stale"] += 1
             return
-        family, links_before = self._bring_up(record, linker, effects)
-        member = self._put(record)
+        family, links_before = self._bring_up(message.key, record, linker, effects)
+        member = self._put(message.key, record)
         if linker is None:
             effects.outcomes["no_model"] += 1
             return
@@ -106,12 +107,18 @@ class Assigning:
         family = self._family(key)
         return None if family is None else family.member(key)
 
-    def _put(self, record: Record) -> Member:
-        key = record.key
+    def _put(self, key: str, record: Record) -> Member:
         if self._family_of.get(key, record.family) != record.family:
             self._let_go(key)
         self._family_of[key] = record.family
-        return self._families.setdefault(record.org_id, {}).setdefault(record.family, Family()).put(record)
+        return self._family_at(record).put(key, record)
+
+    def _family_at(self, record: Record) -> Family:
+        families = self._families.setdefault(record.org_id, {})
+        family = families.get(record.family)
+        if family is None:
+            family = families[record.family] = Family()
+        return family
 
     def _let_go(self, key: str) -> Record | None:
         family_key = self._family_of.pop(key, None)
@@ -139,14 +146,14 @@ class Assigning:
     # --- decisions ---------------------------------------------------------------------------
 
     def _bring_up(
-        self, record: Record, linker: Linker | None, effects: Effects
+        self, key: str, record: Record, linker: Linker | None, effects: Effects
     ) -> tuple[Family, tuple[str, ...] | None]:
         """Return the record's family under the present model, and the record's links there so far."""
-        family = self._families.setdefault(record.org_id, {}).setdefault(record.family, Family())
+        family = self._family_at(record)
         if linker is None:
             return family, None
         self._bring(family, linker, effects)
-        member = family.member(record.key)
+        member = family.member(key)
         return family, _territories(member.standing) if member is not None else None
 
     def _bring(self, family: Family, linker: Linker, effects: Effects) -> None:
@@ -169,9 +176,12 @@ class Assigning:
     def _settle(self, family: Family) -> None:
         """Work out the standings that a restore left open, under the model that they were said with."""
         linker = family.linker
-        for member in family if linker is not None else ():
-            if member.standing is None and linker is not None:
+        if linker is None or not family.is_open:
+            return
+        for member in family:
+            if member.standing is None:
                 member.standing = self._share(family.decide(member.record, linker))
+        family.is_open = False
 
     def _follow(self, family: Family, head: Record, linker: Linker, origin: Origin, effects: Effects) -> None:
         """Decide those that follow a record whose links have changed (A5, A6, A8)."""
@@ -226,7 +236,8 @@ def _said(record: Record, standing: Standing, model: Model, origin: Origin) -> M
         event_id=event_id,
         since_ms=since_ms,
     )
-    return Message(topics.ASSIGNMENTS.name, record.key, assignment, record.key)
+    key = record.key
+    return Message(topics.ASSIGNMENTS.name, key, assignment, key)
 
 
 def _facts(fields: dict[str, Any]) -> DealFacts:

@@ -21,11 +21,13 @@ class Member:
 class Family:
     """An account with its contacts and deals, or a record that has no account."""
 
-    __slots__ = ("_contacts", "_others", "linker")
+    __slots__ = ("_contacts", "_others", "is_open", "linker")
 
     def __init__(self) -> None:
         self.linker: Linker | None = None
         """What the members' standings were decided with; None: nothing was said of them."""
+        self.is_open = False
+        """Whether members were restored whose standings are not worked out yet."""
         self._contacts: dict[str, Member] = {}
         self._others: dict[str, Member] = {}
 
@@ -42,12 +44,12 @@ class Family:
         """Return a member by its record's key."""
         return self._others.get(key) or self._contacts.get(key)
 
-    def put(self, record: Record) -> Member:
-        """Take in a record, or its new state."""
+    def put(self, key: str, record: Record) -> Member:
+        """Take in a record by its key, or its new state."""
         members = self._contacts if record.object == "contact" else self._others
-        member = members.get(record.key)
+        member = members.get(key)
         if member is None:
-            member = members[record.key] = Member(record)
+            member = members[key] = Member(record)
         else:
             member.record = record
         return member

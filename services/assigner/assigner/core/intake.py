@@ -29,6 +29,8 @@ INTAKE_PARTITION = "territory-intake-partition"
 # Merged patches grow, and a number may take more room written out than it came in. What a topic
 # refuses would stop the partition.
 RECORD_BYTES_MAX = 1_000_000
+GROWTH_MAX = 10
+"""More than a change grows on the way to a record: `1e15` becomes 18 characters, links are few."""
 PLAUSIBLE_DELAY_MS = 60 * 60 * 1000
 
 
@@ -86,11 +88,9 @@ class Intake:
         after = self._after(change, before, _since_ms(change, message.timestamp_ms))
         if change.key in self._refused:
             after = replace(after, refused=tuple(self._refused[change.key]))
-        size = len(encode(after))
-        if size > RECORD_BYTES_MAX:
-            effects.refused.append(
-                (message, "too_large", f"with it {change.key} has {size} bytes, expected at most {RECORD_BYTES_MAX}")
-            )
+        too_large = _too_large(after, change, message)
+        if too_large is not None:
+            effects.refused.append((message, "too_large", too_large))
             return
         self._records[change.key] = after
         if before is not None and before.version and not before.deleted and before.family != after.family:
@@ -183,6 +183,16 @@ def _misaddressed(message: Incoming) -> tuple[str, str] | None:
         # Keyed otherwise, changes of one record would be on several partitions, in no order.
         return "wrong_key", f"found key {message.key[:100]!r}, expected {message.event.key!r}"
     return None
+
+
+def _too_large(after: Record, change: RecordChange, message: Incoming) -> str | None:
+    """Return why a record can't be written; a whole one is written out only when it might not fit."""
+    if change.op == "upsert" and 0 < message.size * GROWTH_MAX < RECORD_BYTES_MAX:
+        return None
+    size = len(encode(after))
+    if size <= RECORD_BYTES_MAX:
+        return None
+    return f"with it {change.key} has {size} bytes, expected at most {RECORD_BYTES_MAX}"
 
 
 def _since_ms(change: RecordChange, broker_ms: int) -> int:

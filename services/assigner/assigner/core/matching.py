@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from territory.criteria import Criterion, Failure, Fields
+from territory.criteria import Criterion, Failure, Fields, holds_one_way
 from territory.documents import RuledObject
 from territory.model import Model
 from territory.values import read_fields
@@ -20,6 +20,7 @@ class Matcher:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._branches = {kind: _branches(model, kind) for kind in ("account", "lead")}
+        self._one_way: dict[tuple[str, RuledObject], tuple[str, ...] | None] = {}
 
     def fields_of(self, object_type: str, fields: Mapping[str, object]) -> tuple[Fields, int]:
         """Return the typed values of a record's fields, and how many were of the wrong type (C6)."""
@@ -34,6 +35,16 @@ class Matcher:
 
     def why(self, territory_id: str, object_type: RuledObject, fields: Fields) -> tuple[str, ...]:
         """Return the leaves that held for a matching territory, from the root down (A10)."""
+        key = (territory_id, object_type)
+        if key not in self._one_way:
+            path = self._model.tree.path_of(territory_id)
+            rules = [self._model.territories[above].rules.get(object_type) for above in path]
+            is_fixed = all(rule is None or holds_one_way(rule) for rule in rules)
+            self._one_way[key] = self._why(territory_id, object_type, fields) if is_fixed else None
+        fixed = self._one_way[key]
+        return self._why(territory_id, object_type, fields) if fixed is None else fixed
+
+    def _why(self, territory_id: str, object_type: RuledObject, fields: Fields) -> tuple[str, ...]:
         territories = self._model.territories
         return tuple(
             f"{above}: {leaf}"

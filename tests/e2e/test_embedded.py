@@ -1,0 +1,328 @@
+"""The command line on the embedded broker: what a newcomer types, from outside, process by process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from territory_control.child_process import until
+
+pytestmark = pytest.mark.embedded
+
+COMMAND = (sys.executable, "-m", "territory_control")
+UP_SECONDS = 120.0
+DOWN_SECONDS = 60.0
+ORG = "acme"
+
+MODEL: dict[str, Any] = {
+    "org": ORG,
+    "fields": {"account": {"country": "text"}, "deal": {"product": "text"}},
+    "stages": {"Won": {"category": "won"}},
+    "roles": [{"id": "ceo"}, {"id": "rep", "parent": "ceo"}],
+    "users": [
+        {"id": "ann", "name": "Ann", "role": "ceo"},
+        {"id": "bob", "name": "Bob", "role": "rep"},
+        {"id": "cleo", "name": "Cleo", "role": "rep"},
+        {"id": "root", "name": "Root", "role": "ceo", "admin": True},
+    ],
+    "territories": [
+        {"id": "world", "name": "World", "manager": "ann"},
+        {"id": "west", "parent": "world", "users": ["bob"], "rules": {"account": {"field": "country", "eq": "US"}}},
+        {"id": "east", "parent": "world", "users": ["cleo"], "rules": {"account": {"field": "country", "eq": "DE"}}},
+    ],
+    "targets": [{"territory": "west", "period": "2017-Q1", "amount": "200"}],
+}
+
+
+@dataclass
+class Up:
+    """A running `territory up`."""
+
+    process: subprocess.Popen[bytes]
+    addresses: dict[str, Any]
+    said: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What another terminal sets to use it."""
+        return {
+            "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": self.addresses["kafka"],
+            "TERRITORY_REDIS_URL": self.addresses["redis"],
+            "TERRITORY_ORG_ID": ORG,
+        }
+
+    def run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run one command against it."""
+        return run(*arguments, given=given, **self.environment)
+
+    def answer(self, *arguments: str, given: bytes = b"", code: int = 0) -> Any:
+        """Return the data that a command prints."""
+        done = self.run(*arguments, "--json", given=given)
+        assert done.returncode == code, done.stderr.decode()
+        return json.loads(done.stdout)
+
+
+def environment_with(**settings: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("TERRITORY_")} | settings
+
+
+def run(*arguments: str, given: bytes = b"", **settings: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        (*COMMAND, *arguments),
+        input=given,
+        capture_output=True,
+        timeout=UP_SECONDS,
+        check=False,
+        env=environment_with(**settings),
+    )
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[Up]:
+    """Run `territory up` in the block; its addresses are its one line on stdout."""
+    folder.mkdir(exist_ok=True)
+    result, said = folder / "stdout", folder / "stderr"
+    with result.open("wb") as out, said.open("wb") as err:
+        process = subprocess.Popen(
+            (*COMMAND, "up", "--json", *arguments),
+            stdout=out,
+            stderr=err,
+            env=environment_with(),
+            start_new_session=True,
+        )
+    try:
+        assert until(lambda: result.read_bytes().endswith(b"\n") or process.poll() is not None, UP_SECONDS)
+        assert process.poll() is None, said.read_text()
+        yield Up(process, json.loads(result.read_bytes()), said)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(DOWN_SECONDS)
+
+
+def listens(address: str) -> bool:
+    host, port = address.removeprefix("http://").removeprefix("redis://").split("/", 1)[0].rsplit(":", 1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def everything_listening(up: Up) -> list[str]:
+    return [address for address in (up.addresses["kafka"], up.addresses["redis"], *up.addresses["metrics"].values())
+            if listens(address)]  # fmt: skip
+
+
+def line(kind: str, record_id: str, version: int, **more: Any) -> bytes:
+    change = {
+        "event_id": f"{kind}-{record_id}-{version}", "org_id": ORG, "object": kind, "id": record_id, "version": version,
+        "op": "upsert", "occurred_at": "2017-01-01T00:00:00Z", **more,
+    }  # fmt: skip
+    return json.dumps(change).encode() + b"\n"
+
+
+def test_the_demo_tells_what_the_data_says(tmp_path: Path) -> None:
+    """`territory demo --json` prints the figures of the real pipeline, and leaves nothing behind.
+
+    They are counted from the CSV files by tests/unit/examples and by hand (examples' README).
+    """
+    done = run("demo", "--json", TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr.decode()
+    result = json.loads(done.stdout)
+    assert {name: result[name] for name in ("records", "deals_won", "won_total", "deals_unassigned")} == {
+        "records": 8885,
+        "deals_won": 4238,
+        "won_total": 10005534,
+        "deals_unassigned": 1425,
+    }
+    assert result["accounts_assigned"] == 85
+    assert result["left_out"] == {"no_close_date": 163, "unassigned": 1425}
+    assert result["seconds"] > 0
+    admin, manager, agent = result["users"]
+    assert admin["reads"] is None
+    assert (manager["reads"]["account"], agent["reads"]["account"]) == (76, 9)
+    assert [link["territory_id"] for link in result["assignment"]["links"]] == [
+        "key-accounts-technology",
+        "us-technology",
+    ]
+    assert result["not_assigned"]["asked"]["outcome"] == "rule_failed"
+    assert result["access"]["level"] == "edit"
+    assert not result["access"]["index_is_behind"]
+    assert list(tmp_path.iterdir()) == []
+
+
+WON = {"amount": "150.5", "stage": "Won", "close_date": "2017-02-01"}
+RECORDS_OF_A_DAY = (
+    line("account", "A", 1, owner_id="bob", fields={"country": "US"})
+    + line("account", "B", 1, owner_id="cleo", fields={"country": "BR"})
+    + line("deal", "D", 1, owner_id="bob", account_id="A", fields=WON)
+    + b"{nonsense\n"
+    + line("deal", "E", 1, owner_id="bob", account_id="B", fields=WON)
+)
+
+
+def test_a_day_on_the_command_line(tmp_path: Path) -> None:
+    """Every command does what the table says, on data with --json and in words without (contracts: command line)."""
+    with running(tmp_path / "up") as up:
+        nothing_is_there_yet(up)
+        a_model_is_applied(up)
+        records_are_published(up)
+        a_record_is_shown_and_explained(up)
+        access_is_explained_and_listed(up)
+        territories_stand(up)
+        links_are_made_by_hand(up)
+        a_territory_is_removed(up)
+        trouble_is_one_line(up)
+        people_are_told_in_words(up)
+
+
+def nothing_is_there_yet(up: Up) -> None:
+    assert up.run("wait").returncode == 0
+    assert up.run("show", "account/A").returncode == 1
+
+
+def a_model_is_applied(up: Up) -> None:
+    whole = json.dumps(MODEL).encode()
+    applied = up.answer("apply", "-", given=whole)
+    assert (applied["revision"], applied["activated"], applied["in_effect"]) == (1, True, True)
+    assert up.answer("apply", "-", given=whole)["activated"] is False
+
+
+def records_are_published(up: Up) -> None:
+    published = up.answer("publish", "-", given=RECORDS_OF_A_DAY, code=1)
+    assert (published["published"], published["refused"]) == (4, 1)
+    assert [(refused["line"], refused["code"]) for refused in published["refusals"]] == [(4, "not_json")]
+    assert up.answer("wait")["done"] is True
+
+
+def a_record_is_shown_and_explained(up: Up) -> None:
+    shown = up.answer("show", "account/A")
+    assert (shown["owner_id"], shown["territories"], shown["viewers"]) == ("bob", ["west"], 3)
+    assert shown["links"][0]["why"] == ["west: country eq US"]
+    assert not shown["index_is_behind"]
+    assert up.answer("show", "deal/E")["unassigned"] == "its account B is in no territory"
+    asked = up.answer("explain", "assignment", "deal/D", "--territory", "east")["asked"]
+    assert (asked["outcome"], asked["why"][1]) == (
+        "not_candidate",
+        "account A: its own rule does not hold: country eq DE: the record's value is us",
+    )
+
+
+def access_is_explained_and_listed(up: Up) -> None:
+    access = up.answer("explain", "access", "ann", "account/A")
+    assert (access["level"], len(access["paths"]), access["index"]["editable"]) == ("edit", 2, True)
+    nobody = up.answer("explain", "access", "cleo", "account/A")
+    assert (nobody["sees"], nobody["paths"], nobody["index"]["visible"]) == (False, [], False)
+    assert up.answer("visible", "bob")["records"] == {"account": ["A"], "contact": [], "lead": [], "deal": ["D", "E"]}
+    assert up.answer("visible", "bob", "--object", "deal", "--level", "edit")["records"] == {"deal": ["D", "E"]}
+    assert up.answer("visible", "root")["admin"] is True
+    viewers = up.answer("viewers", "account/A")["viewers"]
+    assert {viewer["user_id"]: viewer["level"] for viewer in viewers} == dict.fromkeys(("ann", "bob", "root"), "edit")
+
+
+def territories_stand(up: Up) -> None:
+    rows = up.answer("attainment", "--territory", "west", "--users")
+    assert [(row["user_id"], row["won"], row["attainment_pct"]) for row in rows] == [
+        (None, "150.5", "75.25"),
+        ("bob", "150.5", None),
+    ]
+    assert up.answer("attainment", "--period", "2017-Q1", "--territory", "world")[0]["won"] == "150.5"
+    assert up.answer("attainment", "--period", "2017-Q3") == []
+
+
+def links_are_made_by_hand(up: Up) -> None:
+    up.answer("link", "account/B", "east", "--assign")
+    up.answer("link", "account/A", "west", "--exclude")
+    up.answer("wait")
+    assert up.answer("show", "account/B")["links"][0]["causes"] == ["manual"]
+    assert up.answer("show", "deal/E")["territories"] == ["east"]
+    assert up.answer("show", "account/A")["territories"] == []
+    assert up.answer("explain", "assignment", "account/A", "--territory", "west")["asked"]["outcome"] == "excluded"
+
+
+def a_territory_is_removed(up: Up) -> None:
+    smaller = {**MODEL, "territories": [node for node in MODEL["territories"] if node["id"] != "east"]}
+    gone = up.answer("apply", "-", given=json.dumps(smaller).encode())
+    assert (gone["revision"], gone["removed_territories"], gone["in_effect"]) == (2, ["east"], True)
+    assert up.answer("show", "account/B")["dropped"] == ["east"]
+
+
+def trouble_is_one_line(up: Up) -> None:
+    for command in (
+        ("visible", "nobody"),
+        ("explain", "access", "ann", "account/Z"),
+        ("explain", "access", "nobody", "account/A"),
+        ("explain", "assignment", "account/A", "--territory", "nowhere"),
+        ("link", "account/Z", "west", "--assign"),
+        ("attainment", "--territory", "nowhere"),
+    ):
+        done = up.run(*command, "--json")
+        assert (done.returncode, done.stdout) == (1, b""), command
+        assert done.stderr.count(b"\n") == 1, done.stderr.decode()
+    assert up.run("publish", "-", "--as-is", given=b"{nonsense").returncode == 0
+    assert up.answer("wait")["done"] is True  # a dead letter does not stop the stream
+
+
+def people_are_told_in_words(up: Up) -> None:
+    assert "is in no territory" in up.run("show", "account/A").stdout.decode()
+    assert "is in no territory" in up.run("explain", "assignment", "deal/D").stdout.decode()
+    assert "owner (edit)" in up.run("explain", "access", "bob", "account/A").stdout.decode()
+    assert "bob sees 1 account\n    account/A\n" in up.run("visible", "bob").stdout.decode()
+    assert "Root" in up.run("viewers", "account/A").stdout.decode()
+    assert "World" in up.run("attainment", "--users").stdout.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_ends_with_all_that_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal ends services and servers, in order and with exit 0; what was there is there at the next start."""
+    kept = ("--data-dir", str(tmp_path / "kept"))
+    with running(tmp_path / "first", *kept) as up:
+        assert len(everything_listening(up)) == 5
+        up.answer("apply", "-", given=json.dumps(MODEL).encode())
+        up.answer("publish", "-", given=line("account", "A", 1, owner_id="bob", fields={"country": "US"}))
+        up.answer("wait")
+        up.process.send_signal(number)
+        assert up.process.wait(DOWN_SECONDS) == 0
+        assert everything_listening(up) == []
+        assert "Traceback" not in up.said.read_text()
+    with running(tmp_path / "second", *kept) as up:
+        assert up.answer("show", "account/A")["territories"] == ["west"]
+        up.answer("publish", "-", given=line("account", "B", 1, fields={"country": "DE"}))
+        up.answer("wait")
+        assert up.answer("show", "account/B")["territories"] == ["east"]
+
+
+def test_a_service_that_dies_ends_the_stack(tmp_path: Path) -> None:
+    """Nothing goes on half: the stack says which service ended, quotes its log, and ends with an error."""
+    with running(tmp_path / "up") as up:
+        os.kill(process_of(up, "access_indexer"), signal.SIGKILL)
+        assert up.process.wait(DOWN_SECONDS) == 1
+        assert "territory: access-indexer ended unexpectedly:" in up.said.read_text()
+        assert everything_listening(up) == []
+
+
+def process_of(up: Up, module: str) -> int:
+    """Return the process id of one of the services."""
+    deadline = time.monotonic() + DOWN_SECONDS
+    while time.monotonic() < deadline:
+        listed = subprocess.run(
+            ("ps", "-o", "pid=,args=", "--ppid", str(up.process.pid)), capture_output=True, text=True, check=True
+        )
+        for each in listed.stdout.splitlines():
+            number, command = each.split(maxsplit=1)
+            if command.endswith(f"-m {module}"):
+                return int(number)
+    raise AssertionError(f"{module} does not run")

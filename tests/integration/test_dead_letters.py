@@ -1,0 +1,101 @@
+"""Refused messages, on a real broker: their bytes as they came, with the reason in headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from territory.topics import DEAD_LETTERS, RECORDS
+from territory_runtime.dead_letters import MESSAGE_CHARACTERS_MAX, PREFIX, bury
+from territory_runtime.settings import Settings
+from tests.integration.examples import messages_of, producer, provisioned, settings_for
+from tests.support.servers import Kafka
+
+pytestmark = pytest.mark.kafka
+
+NOT_JSON = b'\xff\x00 {"half": '
+
+
+@pytest.fixture
+def settings(kafka: Kafka) -> Settings:
+    """Give the settings of a worker on the Kafka of this test run."""
+    return settings_for(kafka.bootstrap_servers)
+
+
+def buried(
+    settings: Settings,
+    org_id: str,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]] = (),
+    reason: str = "found half of it",
+) -> tuple[ConsumerRecord, ConsumerRecord]:
+    """Return a message as a worker read it from the upstream's topic, and as it stands on the dead letters."""
+    partitions, key = provisioned(settings), f"{org_id}/account/é:{{/".encode()
+
+    async def publish() -> None:
+        async with producer(settings) as client:
+            await client.send_and_wait(RECORDS.name, value, key=key, partition=partitions - 1, headers=list(headers))
+
+    async def bury_it(message: ConsumerRecord) -> None:
+        async with producer(settings) as client:
+            await bury(client, message, stage="assigner-intake", code="not_json", reason=reason)
+
+    asyncio.run(publish())
+    [message] = messages_of(settings, RECORDS, partitions, org_id)
+    asyncio.run(bury_it(message))
+    [letter] = messages_of(settings, DEAD_LETTERS, partitions, org_id)
+    return message, letter
+
+
+@pytest.fixture
+def org_id(unique: str) -> str:
+    """Give an organisation of the test's own."""
+    return unique[-90:].strip("-")
+
+
+def test_as_it_came(settings: Settings, org_id: str) -> None:
+    """Bytes, key and partition are those of the refused message, readable or not (contracts: dead letters)."""
+    message, letter = buried(settings, org_id, NOT_JSON)
+    assert (letter.value, letter.key, letter.partition) == (NOT_JSON, message.key, message.partition)
+
+
+def test_reason_is_in_headers(settings: Settings, org_id: str) -> None:
+    """Topic, partition, offset, stage, code and message, as text, behind the original's own (contracts: dead letters)."""
+    own = [("ce_id", b"9f"), ("ce_id", b"twice"), ("bytes", b"\xff\x00")]
+    message, letter = buried(settings, org_id, NOT_JSON, own)
+    assert list(letter.headers) == [
+        *own,
+        (f"{PREFIX}topic", RECORDS.name.encode()),
+        (f"{PREFIX}partition", str(message.partition).encode()),
+        (f"{PREFIX}offset", str(message.offset).encode()),
+        (f"{PREFIX}stage", b"assigner-intake"),
+        (f"{PREFIX}code", b"not_json"),
+        (f"{PREFIX}message", b"found half of it"),
+    ]
+
+
+def test_letter_that_is_refused_again(settings: Settings, org_id: str) -> None:
+    """The reasons of the first time are replaced: each is there once (contracts: dead letters)."""
+    _, letter = buried(settings, org_id, NOT_JSON, [(f"{PREFIX}code", b"no_record"), (f"{PREFIX}more", b"1")])
+    assert [value for name, value in letter.headers if name == f"{PREFIX}code"] == [b"not_json"]
+    assert f"{PREFIX}more" not in dict(letter.headers)
+
+
+def test_null_stays_null(settings: Settings, org_id: str) -> None:
+    """A refused tombstone has no bytes (contracts: dead letters)."""
+    assert buried(settings, org_id, None)[1].value is None
+
+
+def test_long_reason_is_cut(settings: Settings, org_id: str) -> None:
+    """A reason quotes what it found: no header grows by that (contracts: dead letters)."""
+    _, letter = buried(settings, org_id, NOT_JSON, reason="é" * 2 * MESSAGE_CHARACTERS_MAX)
+    assert dict(letter.headers)[f"{PREFIX}message"] == ("é" * MESSAGE_CHARACTERS_MAX).encode()
+
+
+def test_largest_message_that_is_refused_for_its_size(settings: Settings, org_id: str) -> None:
+    """What is over 900 KB has a dead letter, too, whole (contracts: Refused)."""
+    value = b"x" * 1_000_000
+    assert buried(settings, org_id, value)[1].value == value

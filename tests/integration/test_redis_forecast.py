@@ -1,0 +1,181 @@
+"""The forecast in a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from forecast_aggregator.core.contribution import LeftOut
+from forecast_aggregator.core.summing import DealLeftOut, Summing
+from forecast_aggregator.core.totalling import AttainmentStands, Totalling
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
+from territory.events import SUMS, Assignment, Attainment, Partial
+from territory.fold import Incoming, Models
+from territory.keys import attainment_hash_key, attainment_key, index_key, left_out_key, partial_key, partition_of
+from territory.model import compile_model
+from territory.topics import ASSIGNMENTS, PARTIALS
+from territory_runtime.stage import Progress
+from tests.integration.examples import redis_client
+
+SUMMING, TOTALLING = "forecast-aggregator", "forecast-totals"
+Q1 = "2017-Q1"
+NOTHING: frozenset[str] = frozenset()
+NO_AMOUNT = LeftOut("no_amount", "its amount 'é' is not a number")
+
+
+@pytest.fixture
+def org(unique: str) -> str:
+    """Give an organisation of the test's own."""
+    return unique[-90:].strip("-")
+
+
+def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
+    """Let a test act on Redis."""
+
+    async def acted() -> None:
+        async with redis_client(redis_url) as client:
+            await acts(client)
+
+    asyncio.run(acted())
+
+
+def models_of(*orgs: str) -> Models:
+    return {org: compile_model({"org": org, "territories": [{"id": "west"}]}, 1) for org in orgs}
+
+
+# --- deals in no sum --------------------------------------------------------------------------
+
+
+def test_list_of_deals_in_no_sum(redis_url: str, org: str) -> None:
+    """By deal its reason and detail; the last change counts, a repeat is harmless (F2, F10)."""
+    changes = [
+        DealLeftOut(org, "D-1", LeftOut("unassigned", "it names no account")),
+        DealLeftOut(org, "D-1", NO_AMOUNT),
+        DealLeftOut(org, "D-2", NO_AMOUNT),
+        DealLeftOut(org, "D-2", None),
+        DealLeftOut(org, "D-3", None),
+    ]
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store = RedisLeftOut(client, SUMMING, 1)
+        for _ in range(2):
+            await store.apply(changes, [Progress(SUMMING, 0, 5, {org: 3})])
+            assert await client.hgetall(left_out_key(org)) == {
+                "D-1": """{"reason":"no_amount","detail":"its amount 'é' is not a number"}"""
+            }
+        assert await client.hgetall(index_key(org)) == {f"{SUMMING}:0:offset": "5", f"{SUMMING}:0:model_revision": "3"}
+        await store.apply([DealLeftOut(org, "D-1", None)], [])
+        assert not await client.exists(left_out_key(org))
+
+    play(redis_url, acts)
+
+
+def test_strays_of_the_list(redis_url: str, org: str) -> None:
+    """Deals of this partition that do not belong there are taken off where it is unknown what it holds (F2)."""
+    kept = next(f"D-{number}" for number in range(99) if partition_of(f"{org}/deal/D-{number}", 2) == 0)
+    stray = next(f"S-{number}" for number in range(99) if partition_of(f"{org}/deal/S-{number}", 2) == 0)
+    other = next(f"O-{number}" for number in range(99) if partition_of(f"{org}/deal/O-{number}", 2) == 1)
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store, fold = RedisLeftOut(client, SUMMING, 2), Summing(0, 2)
+        deal = Assignment(org, "deal", kept, 1, 1, None, (), unassigned="it names no account")
+        fold.restore(Incoming(ASSIGNMENTS.name, deal.key, deal, {}))
+        fold.restored(models_of(org), NOTHING)
+        listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, stray, other)]
+        await store.apply([*listed], [Progress(SUMMING, 0, 5, {org: 1})])
+        assert await store.reconcile(0, fold, models_of(org), NOTHING) == NOTHING
+        assert await client.hlen(left_out_key(org)) == 3
+        assert await store.reconcile(0, fold, models_of(org), frozenset({org})) == {org}
+        assert set(await client.hkeys(left_out_key(org))) == {kept, other}
+        await client.delete(index_key(org))
+        assert await store.reconcile(0, fold, models_of(org), NOTHING) == {org}
+
+    play(redis_url, acts)
+
+
+# --- attainments ------------------------------------------------------------------------------
+
+
+def attainment(org: str, user_id: str | None = None, **figures: Any) -> AttainmentStands:
+    """Return how `west`, or a user in it, stands; without a target unless given."""
+    said: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
+        "deals_won": 0, "target": None, "attainment_pct": None, "gap": None, "shortage": None,
+    }  # fmt: skip
+    return AttainmentStands((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(said | figures)))
+
+
+def test_attainment_of_a_territory(redis_url: str, org: str) -> None:
+    """All figures as texts, the empty one where there is no target (F6, contracts: Redis)."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store, key = RedisAttainments(client, TOTALLING, 1), attainment_hash_key(org, "west", Q1, None)
+        await store.apply([attainment(org, won="0.1", deals_won=2)], [])
+        assert await client.hgetall(key) == {
+            "target": "", "won": "0.1", "pipeline": "0", "best_case": "0", "committed": "0", "weighted": "0",
+            "won_by_others": "0", "deals_won": "2", "attainment_pct": "", "gap": "", "shortage": "",
+            "model_revision": "4",
+        }  # fmt: skip
+        await store.apply([attainment(org, target="100", attainment_pct="0.00", gap="100", shortage="99.5")], [])
+        found = await client.hmget(key, ["target", "won", "attainment_pct", "gap", "shortage"])
+        assert found == ["100", "0", "0.00", "100", "99.5"]
+
+    play(redis_url, acts)
+
+
+def test_attainment_of_a_person(redis_url: str, org: str) -> None:
+    """Only what is a person's own (F4, contracts: Redis)."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        await RedisAttainments(client, TOTALLING, 1).apply([attainment(org, "ann", won="7", deals_won=1)], [])
+        assert await client.hgetall(attainment_hash_key(org, "west", Q1, "ann")) == {
+            "target": "", "won": "7", "deals_won": "1", "attainment_pct": "",
+        }  # fmt: skip
+
+    play(redis_url, acts)
+
+
+def test_attainment_that_is_gone(redis_url: str, org: str) -> None:
+    """The last of several changes counts; repeats are harmless, and progress is noted (A9)."""
+    gone = AttainmentStands((org, "west", Q1, None), None)
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store = RedisAttainments(client, TOTALLING, 1)
+        for changes, there in (
+            ([gone, attainment(org)], 1),
+            ([attainment(org), gone], 0),
+            ([gone], 0),
+        ):
+            await store.apply(changes, [Progress(TOTALLING, 0, 5, {org: 3})])
+            assert await client.exists(attainment_hash_key(org, "west", Q1, None)) == there
+        assert await client.hget(index_key(org), f"{TOTALLING}:0:model_revision") == "3"
+        assert await client.hget(index_key(org), "model_revision") is None  # that is the access index's
+
+    play(redis_url, acts)
+
+
+def test_stray_attainments(redis_url: str, org: str) -> None:
+    """What this partition does not have is taken away; others' and other organisations' stay (F1)."""
+    ours = partition_of(attainment_key(org, "west", Q1, None), 2)
+    alike = f"{org}-2"
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store, fold = RedisAttainments(client, TOTALLING, 2), Totalling()
+        partial = Partial(org, "west", Q1, None, 0, 1, None, dict.fromkeys(SUMS, Decimal(1)), 1, 1)
+        fold.restore(Incoming(PARTIALS.name, partial_key(org, "west", Q1, None, 0), partial, {}))
+        users = [f"u:{number}" for number in range(20)]
+        strays = [attainment(org, user) for user in users]
+        await store.apply([attainment(org), attainment(alike), *strays], [Progress(TOTALLING, ours, 5, {org: 1})])
+        assert await store.reconcile(ours, fold, models_of(org, alike), NOTHING) == {alike}
+        assert not await client.exists(attainment_hash_key(alike, "west", Q1, None))
+        assert await store.reconcile(ours, fold, models_of(org), frozenset({org})) == {org}
+        left = {user for user in users if await client.exists(attainment_hash_key(org, "west", Q1, user))}
+        assert left == {user for user in users if partition_of(attainment_key(org, "west", Q1, user), 2) != ours}
+        assert 0 < len(left) < len(users)
+        assert await client.exists(attainment_hash_key(org, "west", Q1, None))
+
+    play(redis_url, acts)

@@ -1,0 +1,84 @@
+"""Which territories a record qualifies for, along the tree, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from assigner.core.matching import Matcher
+from territory.criteria import Failure
+from territory.documents import RuledObject
+from tests.unit.assigner.core.examples import SAN_FRANCISCO, model_of
+
+
+def found(kind: RuledObject = "account", **fields: Any) -> list[str]:
+    """Return the territories that take a record by rule."""
+    matcher = Matcher(model_of())
+    return matcher.matching(kind, matcher.fields_of(kind, fields)[0])
+
+
+def test_child_qualifies_with_its_parent_only() -> None:
+    """A rule that holds is nothing under a parent's that does not (A1)."""
+    assert found(country="FR", city="San Francisco") == []
+
+
+def test_territory_without_a_rule_passes_the_answer_on() -> None:
+    """`coast` stands between `west` and `bay`, lets pass, and never takes a record itself (A1)."""
+    assert found(**SAN_FRANCISCO) == ["bay"]
+    assert found(country="US", city="Reno") == ["west"]
+
+
+def test_deepest_of_each_branch() -> None:
+    """A parent takes nothing that a child takes; siblings can both match (A2)."""
+    assert found(**SAN_FRANCISCO, revenue=2_000_000) == ["bay", "large"]
+    assert found(country="CA", revenue=2_000_000) == ["west", "large"]
+
+
+def test_every_object_has_rules_of_its_own() -> None:
+    """A lead is asked the lead rules alone (A7)."""
+    assert found("lead", country="US", city="San Francisco", revenue=2_000_000) == ["west"]
+
+
+def test_root_with_a_rule_decides_for_all_below() -> None:
+    """The root's parent is true, the root itself may fail (A1)."""
+    american = {"account": {"field": "country", "eq": "US"}}
+    model = model_of(
+        {"id": "root", "rules": american},
+        {"id": "leaf", "parent": "root", "rules": {"account": {"field": "revenue", "is_not_empty": True}}},
+        {"id": "other-root", "rules": american},
+    )
+    matcher = Matcher(model)
+    assert matcher.matching("account", {"country": "us"}) == ["root", "other-root"]
+    assert matcher.matching("account", {"revenue": 5}) == []
+
+
+def test_wrong_types_are_missing_and_counted() -> None:
+    """A revenue that is no number is a missing field (C6)."""
+    fields, wrong = Matcher(model_of()).fields_of("account", {"country": "US", "revenue": "much", "other": []})
+    assert (dict(fields), wrong) == ({"country": "us"}, 1)
+
+
+def test_why_names_the_leaves_that_held() -> None:
+    """From the root down, ancestors' leaves included (A10)."""
+    matcher = Matcher(model_of())
+    fields, _ = matcher.fields_of("account", SAN_FRANCISCO)
+    assert matcher.why("bay", "account", fields) == (
+        "west: country in [US, CA]",
+        "bay: city eq San Francisco",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure"),
+    [
+        ({"country": "FR", "city": "Nice"}, ("west", Failure("country in [US, CA]", "fr"))),
+        ({"country": "US"}, ("bay", Failure("city eq San Francisco", None))),
+        (SAN_FRANCISCO, None),
+    ],
+    ids=["an ancestor's rule", "its own rule", "none"],
+)
+def test_failure_is_the_first_from_the_root(fields: dict[str, Any], failure: tuple[str, Failure] | None) -> None:
+    """For a territory that is not linked, the first leaf that failed and what the record has (A10)."""
+    matcher = Matcher(model_of())
+    assert matcher.failure("bay", "account", matcher.fields_of("account", fields)[0]) == failure

@@ -1,0 +1,126 @@
+"""Partials of all partitions become attainments."""
+
+from __future__ import annotations
+
+from forecast_aggregator.core.totalling import AttainmentStands, Place, Totalling
+from territory.events import Attainment, Partial, SourceSwept
+from territory.fold import Effects, Incoming
+from territory.keys import partial_key, swept_key
+from territory.topics import ATTAINMENTS, PARTIALS
+from tests.unit.forecast_aggregator.core.examples import Q1, model_of, partial
+
+WEST: Place = ("acme", "west", Q1, None)
+
+
+def incoming(said: Partial | SourceSwept | None, source: int = 0) -> Incoming:
+    """Return what a source says of `west`, as it arrives; None: it adds nothing any more."""
+    if isinstance(said, SourceSwept):
+        return Incoming(PARTIALS.name, swept_key(said.org_id, said.source), said, {})
+    if said is None:
+        return Incoming(PARTIALS.name, partial_key("acme", "west", Q1, None, source), None, {})
+    key = partial_key(said.org_id, said.territory_id, said.period, said.user_id, said.source)
+    return Incoming(PARTIALS.name, key, said, {})
+
+
+def told(fold: Totalling, *said: Incoming | Partial | SourceSwept) -> Effects:
+    """Return what follows in one turn."""
+    effects = Effects()
+    for each in said:
+        fold.apply(each if isinstance(each, Incoming) else incoming(each), {}, effects)
+    fold.flush({}, effects)
+    return effects
+
+
+def won(effects: Effects) -> dict[str, str | None]:
+    """Return what was said to be won, by key; None for a tombstone. The store hears the same."""
+    said: dict[str, str | None] = {}
+    for message, change in zip(effects.messages, effects.changes, strict=True):
+        assert isinstance(change, AttainmentStands)
+        assert message.value is change.attainment
+        assert (message.topic, message.route) == (ATTAINMENTS.name, message.key)
+        said[message.key] = change.attainment.won if isinstance(change.attainment, Attainment) else None
+    return said
+
+
+def test_parts_of_all_sources_are_one_attainment() -> None:
+    """Said once a turn, and again when one of them changes (F1)."""
+    fold = Totalling()
+    assert won(told(fold, partial(0, won="1"), partial(1, won="2"))) == {f"acme/west/{Q1}": "3"}
+    effects = told(fold, partial(1, won="5"))
+    assert won(effects) == {f"acme/west/{Q1}": "6"}
+    assert effects.outcomes == {"added": 1}
+    assert told(fold).messages == []
+
+
+def test_places_are_apart() -> None:
+    """A person's part is an attainment of its own (F4)."""
+    effects = told(Totalling(), partial(0, won="1"), partial(0, user_id="bob", won="2"), partial(0, "bay", won="4"))
+    assert won(effects) == {f"acme/west/{Q1}": "1", f"acme/west/{Q1}/bob": "2", f"acme/bay/{Q1}": "4"}
+
+
+def test_target_comes_from_one_source() -> None:
+    """The others leave it alone; with its home's word it changes or goes (F6)."""
+    fold = Totalling()
+    for said, target in (
+        (partial(0, target="10"), "10"),
+        (partial(1, won="5"), "10"),
+        (partial(0, target="20"), "20"),
+        (partial(0, won="1"), None),
+    ):
+        [change] = told(fold, said).changes
+        assert change.attainment.target == target
+
+
+def test_tombstone_when_nothing_is_left() -> None:
+    """With the last part the attainment is gone, from the topic and from Redis (F1)."""
+    fold = Totalling()
+    told(fold, partial(0, won="1"), partial(1, won="2"))
+    assert won(told(fold, incoming(None, 0))) == {f"acme/west/{Q1}": "2"}
+    effects = told(fold, incoming(None, 1))
+    assert effects.changes == [AttainmentStands(WEST, None)]
+    assert won(effects) == {f"acme/west/{Q1}": None}
+    assert len(fold) == 0
+    assert fold.is_stray(WEST)
+
+
+def test_what_is_not_said_again_is_gone() -> None:
+    """After a source has said all it has under a model, what it said under older ones is void (F9)."""
+    fold = Totalling()
+    told(fold, partial(0, won="1"), partial(1, won="2"), partial(0, "bay", won="4"))
+    effects = told(fold, partial(0, won="3", revision=2), SourceSwept("acme", 0, 2))
+    assert won(effects) == {f"acme/west/{Q1}": "5", f"acme/bay/{Q1}": None}
+    assert told(fold, SourceSwept("acme", 0, 2)).messages == []
+
+
+def test_void_is_of_one_organisation() -> None:
+    """Another one's sweep is none of its business (F1)."""
+    fold = Totalling()
+    told(fold, partial(0, won="1"))
+    assert told(fold, SourceSwept("other", 0, 9)).messages == []
+    assert not fold.is_stray(WEST)
+
+
+def test_known_organisation_says_nothing_again() -> None:
+    """After a restart the parts are there, and said (A9)."""
+    fold = Totalling()
+    fold.restore(incoming(partial(0, won="1")))
+    fold.restore(incoming(partial(1, won="9", revision=1)))
+    fold.restore(incoming(SourceSwept("acme", 1, 2)))
+    fold.restored({}, frozenset())
+    assert told(fold).messages == []
+    assert [effects.messages for effects in fold.sweep(model_of(), 10)] == []
+    assert won(told(fold, partial(2, won="2"))) == {f"acme/west/{Q1}": "3"}
+
+
+def test_unknown_organisation_is_said_again_by_slices() -> None:
+    """Once, at most so many attainments a slice (F1)."""
+    fold = Totalling()
+    for territory_id in ("a", "b", "c"):
+        fold.restore(incoming(partial(0, territory_id, won="1")))
+    fold.restored({}, frozenset({"acme"}))
+    slices = []
+    for effects in fold.sweep(model_of(), 2):
+        fold.flush({}, effects)
+        slices.append(list(won(effects)))
+    assert slices == [[f"acme/a/{Q1}", f"acme/b/{Q1}"], [f"acme/c/{Q1}"]]
+    assert list(fold.sweep(model_of(), 2)) == []
