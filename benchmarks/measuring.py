@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,29 +25,43 @@ PUBLISH_SECONDS_MAX = 300.0
 COMMIT_SECONDS_MAX = 1_800.0
 
 
-def seconds_taken(stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], held: Worker | None) -> float:
-    """Return how long workers take to commit all that follows from a load; they are running and ready.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What it took until everything was committed."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of the workers together. Little depends on what else runs on the machine, unlike the time of the clock."""
+
+
+def measure(
+    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], workers: Sequence[Worker], way: Way
+) -> Taken:
+    """Return what workers take to commit all that follows from a load; they are running and ready.
 
     Args:
         stack: What they run on.
         load: A file of prepared messages.
         topic: Where it is published to.
         stages: The consumer groups that a message goes through, in this order.
-        held: The worker to hold until all is published; none to measure live.
+        workers: The workers that do it.
+        way: Whether they begin at once, or when everything is published.
     """
-    return asyncio.run(_seconds_taken(stack, load, topic, stages, held))
+    return asyncio.run(_measure(stack, load, topic, stages, workers, way))
 
 
-async def _seconds_taken(
-    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], held: Worker | None
-) -> float:
+async def _measure(
+    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], workers: Sequence[Worker], way: Way
+) -> Taken:
     publisher = await asyncio.to_thread(stack.start_module, "benchmarks.publisher", str(load), topic)
     async with pipeline(stack.settings) as places, asyncio.timeout(COMMIT_SECONDS_MAX):
-        began = time.monotonic()
-        if held is None:
+        began, used = time.monotonic(), sum(worker.cpu_seconds for worker in workers)
+        if way == "live":
             await _publish(publisher)
         else:
-            with held.held():
+            with ExitStack() as holding:
+                for worker in workers:
+                    holding.enter_context(worker.held())
                 await _publish(publisher)
                 began = time.monotonic()
         for stage in stages:
@@ -55,7 +71,7 @@ async def _seconds_taken(
             for stage in stages:
                 if await _reach(places, await places.goal(stage)):
                     ended = time.monotonic()
-        return ended - began
+        return Taken(ended - began, sum(worker.cpu_seconds for worker in workers) - used)
 
 
 async def _publish(publisher: Worker) -> None:

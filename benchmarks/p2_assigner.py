@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from benchmarks.answers import Answers, links_each
 from benchmarks.corpus import USERS, model_document, record_changes
-from benchmarks.measuring import Way, seconds_taken
+from benchmarks.measuring import Taken, Way, measure
 from benchmarks.passthrough import INPUT, OUTPUT, STAGE
 from benchmarks.publisher import prepare
 from benchmarks.results import Report, figure, say
@@ -41,6 +41,10 @@ class Load:
     bytes_each: int
     document: dict[str, Any]
     answers: Answers
+
+    def cost_each(self, taken: Taken) -> float:
+        """Return how many microseconds of a processor each change took."""
+        return taken.cpu_seconds / self.records * 1e6
 
 
 def make_load(folder: Path, records: int, territories: int, seed: int) -> Load:
@@ -71,16 +75,17 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
     faults: list[str] = []
     checked = 0
     speeds: dict[Way, list[tuple[float, float]]] = {"live": [], "backlog": []}
+    costs: list[tuple[float, float]] = []
     surroundings: dict[str, str] = {}
     for number in range(runs):
         for way, found in speeds.items():
             with running_stack(embedded=embedded) as stack:
                 surroundings = {"broker": stack.broker}
                 stack.provision(load.document, [INPUT, OUTPUT])
-                baseline = pass_on(stack, load, way)
-                value = _assign(stack, load, way)
-                found.append((value, baseline))
-                say(f"run {number + 1}, {way}: assigner {value:,.0f}/s, pass-through {baseline:,.0f}/s")
+                baseline, value = pass_on(stack, load, way), _assign(stack, load, way)
+                found.append((load.records / value.seconds, load.records / baseline.seconds))
+                costs.append((load.cost_each(value), load.cost_each(baseline)))
+                say(f"run {number + 1}, {way}: assigner {found[-1][0]:,.0f}/s, pass-through {found[-1][1]:,.0f}/s")
                 wrong, count = asyncio.run(check(stack.settings, load.answers, seed))
                 faults += wrong
                 checked += count
@@ -92,26 +97,27 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         figures=(
             figure("assigner, published meanwhile", "records/s", speeds["live"], ratio_min=RATIO_MIN),
             figure("assigner, published before", "records/s", speeds["backlog"]),
+            figure("assigner, processor time", "µs a record", costs),
         ),
         faults=tuple(faults[:SHOWN_FAULTS_MAX]),
         checked={"assignments": checked},
     )
 
 
-def pass_on(stack: Stack, load: Load, way: Way) -> float:
-    """Return how many messages a second the baseline passes on, after a first time to warm the broker up."""
+def pass_on(stack: Stack, load: Load, way: Way) -> Taken:
+    """Return what the baseline takes, after a first time that warms the broker up."""
     worker = stack.start_module("benchmarks.passthrough")
-    seconds_taken(stack, load.path, INPUT.name, [STAGE], held=None)
-    seconds = seconds_taken(stack, load.path, INPUT.name, [STAGE], held=None if way == "live" else worker)
+    measure(stack, load.path, INPUT.name, [STAGE], [worker], "live")
+    taken = measure(stack, load.path, INPUT.name, [STAGE], [worker], way)
     worker.stop()
-    return load.records / seconds
+    return taken
 
 
-def _assign(stack: Stack, load: Load, way: Way) -> float:
+def _assign(stack: Stack, load: Load, way: Way) -> Taken:
     worker = stack.start_service("assigner")
-    seconds = seconds_taken(stack, load.path, RECORDS.name, STAGES, held=None if way == "live" else worker)
+    taken = measure(stack, load.path, RECORDS.name, STAGES, [worker], way)
     worker.stop()
-    return load.records / seconds
+    return taken
 
 
 async def check(settings: Settings, answers: Answers, seed: int) -> tuple[list[str], int]:

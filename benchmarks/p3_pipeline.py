@@ -12,7 +12,7 @@ import redis
 
 from access_indexer.core.viewers import Access
 from benchmarks.answers import Answers
-from benchmarks.measuring import seconds_taken
+from benchmarks.measuring import measure
 from benchmarks.p2_assigner import SAMPLED_RECORDS, SHOWN_FAULTS_MAX, corpus_of, make_load, pass_on
 from benchmarks.passthrough import INPUT, OUTPUT
 from benchmarks.results import Report, figure, say
@@ -38,6 +38,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
     faults: list[str] = []
     checked: dict[str, int] = {}
     speeds: list[tuple[float, float]] = []
+    costs: list[tuple[float, float]] = []
     surroundings: dict[str, str] = {}
     for number in range(runs):
         with running_stack(embedded=embedded) as stack:
@@ -45,9 +46,10 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
             stack.provision(load.document, [INPUT, OUTPUT])
             baseline = pass_on(stack, load, "live")
             workers = [stack.start_service(service) for service in SERVICES]
-            seconds = seconds_taken(stack, load.path, RECORDS.name, PIPELINE, held=None)
-            speeds.append((records / seconds, baseline))
-            say(f"run {number + 1}: pipeline {speeds[-1][0]:,.0f}/s, pass-through {baseline:,.0f}/s")
+            value = measure(stack, load.path, RECORDS.name, PIPELINE, workers, "live")
+            speeds.append((records / value.seconds, records / baseline.seconds))
+            costs.append((load.cost_each(value), load.cost_each(baseline)))
+            say(f"run {number + 1}: pipeline {speeds[-1][0]:,.0f}/s, pass-through {speeds[-1][1]:,.0f}/s")
             with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
                 found, checked = check(client, model, load.answers, seed)
                 faults += found

@@ -53,6 +53,15 @@ class Worker:
             raise StackFailed(f"{self._process.name} has ended:\n{self._process.tail()}")
         return pid
 
+    @property
+    def cpu_seconds(self) -> float:
+        """How long it has used a processor since it was started; 0 where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it in order; what it used is free for the next."""
         self._process.stop(STOP_SECONDS_MAX)

@@ -63,7 +63,7 @@ def test_as_it_came(settings: Settings, org_id: str) -> None:
 
 
 def test_reason_is_in_headers(settings: Settings, org_id: str) -> None:
-    """Topic, partition, offset, stage, code and message, as text, behind the original's own (contracts: dead letters)."""
+    """Topic, partition, offset, stage, code and message, behind the original's own (contracts: dead letters)."""
     own = [("ce_id", b"9f"), ("ce_id", b"twice"), ("bytes", b"\xff\x00")]
     message, letter = buried(settings, org_id, NOT_JSON, own)
     assert list(letter.headers) == [

@@ -5,7 +5,7 @@ Our topics have fixed names, so these tests have a broker of their own and begin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from tests.support.servers import find_kafka, serving
 pytestmark = pytest.mark.kafka
 
 NAMES = {topic.name for topic in TOPICS}
-GONE_SECONDS = 30.0
+SETTLED_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,22 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         there = list(partition_counts(client))
         if there:
             client.delete_topics(there)
-        assert until(lambda: not partition_counts(client), GONE_SECONDS)
+        wait_for(client, {})
         yield client
 
 
-def create(admin: KafkaAdminClient, topics: Iterable[Topic], partitions: int, **configuration: str) -> None:
-    """Create topics as an operator would."""
+def wait_for(admin: KafkaAdminClient, counts: dict[str, int]) -> None:
+    """Return when these are our topics: a broker acknowledges a change some time before it shows it."""
+    assert until(lambda: partition_counts(admin) == counts, SETTLED_SECONDS), partition_counts(admin)
+
+
+def create(admin: KafkaAdminClient, partitions: dict[Topic, int], **configuration: str) -> dict[str, int]:
+    """Create topics as an operator would; return what there is then."""
     dotted = {name.replace("_", "."): value for name, value in configuration.items()}
-    admin.create_topics([NewTopic(topic.name, partitions, 1, topic_configs=dotted) for topic in topics])
+    admin.create_topics([NewTopic(topic.name, count, 1, topic_configs=dotted) for topic, count in partitions.items()])
+    counts = {topic.name: count for topic, count in partitions.items()}
+    wait_for(admin, counts)
+    return counts
 
 
 def settings_of(admin: KafkaAdminClient, topic: Topic) -> dict[str, str]:
@@ -60,7 +68,7 @@ def settings_of(admin: KafkaAdminClient, topic: Topic) -> dict[str, str]:
 def test_missing_topics_are_created(admin: KafkaAdminClient, settings: Settings) -> None:
     """All of the table, with its partitions and policies; a second time there is nothing to do (contracts: Topics)."""
     assert provision(admin, settings) == Provisioned(5, tuple(topic.name for topic in TOPICS))
-    assert partition_counts(admin) == {topic.name: topic.partitions or 5 for topic in TOPICS}
+    wait_for(admin, {topic.name: topic.partitions or 5 for topic in TOPICS})
     for topic in TOPICS:
         found = settings_of(admin, topic)
         assert found["cleanup.policy"] == topic.cleanup
@@ -74,38 +82,38 @@ def test_missing_topics_are_created(admin: KafkaAdminClient, settings: Settings)
 
 def test_existing_topics_are_never_altered(admin: KafkaAdminClient, settings: Settings) -> None:
     """An operator's own settings stay, and missing topics get as many partitions as there are (contracts: Topics)."""
-    create(admin, [RECORDS], 2, retention_ms="1000", cleanup_policy="compact")
+    create(admin, {RECORDS: 2}, retention_ms="1000", cleanup_policy="compact")
     provisioned = provision(admin, settings)
     assert provisioned.partitions == 2
     assert set(provisioned.created) == NAMES - {RECORDS.name}
-    assert partition_counts(admin) == {topic.name: topic.partitions or 2 for topic in TOPICS}
+    wait_for(admin, {topic.name: topic.partitions or 2 for topic in TOPICS})
     found = settings_of(admin, RECORDS)
     assert (found["retention.ms"], found["cleanup.policy"]) == ("1000", "compact")
 
 
 def test_different_numbers_of_partitions(admin: KafkaAdminClient, settings: Settings) -> None:
     """Refused with each topic and its number, and nothing is created: stages read one partition of several topics."""
-    create(admin, [RECORDS], 2)
-    create(admin, [ASSIGNMENTS], 3)
+    there = create(admin, {RECORDS: 2, ASSIGNMENTS: 3})
     with pytest.raises(TopicsUnfit) as unfit:
         provision(admin, settings)
     assert f"{RECORDS.name} has 2" in str(unfit.value)
     assert f"{ASSIGNMENTS.name} has 3" in str(unfit.value)
     assert "create those anew that differ" in str(unfit.value)
-    assert partition_counts(admin) == {RECORDS.name: 2, ASSIGNMENTS.name: 3}
+    assert partition_counts(admin) == there
 
 
 def test_model_topic_has_one_partition(admin: KafkaAdminClient, settings: Settings) -> None:
     """With two there is no order between pieces and their activation: refused by name (contracts: Topics)."""
-    create(admin, [MODEL], 2)
+    there = create(admin, {MODEL: 2})
     with pytest.raises(TopicsUnfit, match=rf"{MODEL.name} must have 1 partition, found .*2"):
         provision(admin, settings)
-    assert partition_counts(admin) == {MODEL.name: 2}
+    assert partition_counts(admin) == there
 
 
 def test_other_topics_are_none_of_ours(admin: KafkaAdminClient, settings: Settings) -> None:
     """A topic of somebody else's, with whatever partitions, neither hinders nor changes (contracts: Topics)."""
     admin.create_topics([NewTopic("somebody.else", 7, 1)])
     assert provision(admin, settings).partitions == 5
+    wait_for(admin, {topic.name: topic.partitions or 5 for topic in TOPICS})
     [other] = admin.describe_topics(["somebody.else"])
     assert len(other["partitions"]) == 7

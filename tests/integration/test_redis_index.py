@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -30,6 +31,7 @@ from tests.integration.examples import redis_client
 
 STAGE = "access-indexer"
 NOTHING: frozenset[str] = frozenset()
+KINDS: tuple[SetKind, SetKind] = ("visible", "editable")
 
 
 @pytest.fixture
@@ -150,9 +152,6 @@ def test_many_at_once(redis_url: str, org: str) -> None:
     play(redis_url, acts)
 
 
-KINDS: tuple[SetKind, SetKind] = ("visible", "editable")
-
-
 # --- progress ---------------------------------------------------------------------------------
 
 
@@ -164,8 +163,8 @@ def test_revision_is_what_all_partitions_are_under(redis_url: str, org: str) -> 
 
         async def after(partition: int, revision: int) -> str | None:
             await workers[partition].apply([], [progress(org, revision, partition)])
-            found: str | None = await client.hget(index_key(org), "model_revision")
-            return found
+            found: Any = await client.hget(index_key(org), "model_revision")
+            return None if found is None else str(found)
 
         assert [await after(0, 3), await after(1, 3), await after(0, 4), await after(1, 5)] == [None, "3", "3", "4"]
 

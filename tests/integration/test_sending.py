@@ -99,7 +99,7 @@ def incompressible(size: int) -> str:
 
 
 def test_public_topics_bear_cloud_events(place: Place) -> None:
-    """The attributes of CloudEvents 1.0 as headers, beside the message's own; none between our stages (contracts: Topics)."""
+    """CloudEvents 1.0 attributes beside the message's own headers; none between our stages (contracts: Topics)."""
     own = (("territory-reason", "moved"),)
     place.send([Message(topic.name, place.key("A-1"), {"a": 1}, 0, own) for topic in (ASSIGNMENTS, FAMILIES)])
     [public], [internal] = place.found(ASSIGNMENTS), place.found(FAMILIES)
@@ -117,6 +117,6 @@ def test_tombstones(place: Place) -> None:
 
 
 def test_nothing_to_send(place: Place) -> None:
-    """Is sent at once."""
+    """An empty turn sends nothing (runtime: a turn)."""
     place.send([])
     assert place.found(FAMILIES) == []

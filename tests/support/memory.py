@@ -8,7 +8,7 @@ two of these, while others go on, and never come back: that is a crash.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, get_args
@@ -565,11 +565,12 @@ class MemoryHouse:
         """All stages and partitions."""
         return list(self._workers)
 
-    def run(self, random: Dice | None = None) -> None:
-        """Take turns until nothing is left to do."""
+    def run(self, random: Dice | None = None, only: Collection[Place] | None = None) -> None:
+        """Take turns until nothing is left to do; for some workers only, if these are named."""
         random = random or dice(0)
         turns = 0
-        while busy := [worker for worker in self._workers.values() if not worker.is_idle]:
+        workers = [worker for place, worker in self._workers.items() if only is None or place in only]
+        while busy := [worker for worker in workers if not worker.is_idle]:
             for worker in busy:
                 worker.hear()
                 while worker.step(random) is not None:
@@ -577,7 +578,8 @@ class MemoryHouse:
                 turns += 1
             if turns > TURNS_MAX:
                 raise AssertionError(f"still busy after {turns} turns: {[worker.place for worker in busy]}")
-        self._ends_when_quiet = {place: len(log) for place, log in self._logs.items()}
+        if only is None:
+            self._ends_when_quiet = {place: len(log) for place, log in self._logs.items()}
 
     def step(self, random: Dice) -> bool:
         """Let some worker hear of a model, or do the next thing of a turn; return whether there was anything to do."""

@@ -90,6 +90,7 @@ class Intake:
             after = replace(after, refused=tuple(self._refused[change.key]))
         too_large = _too_large(after, change, message)
         if too_large is not None:
+            self._refused.setdefault(change.key, []).append(message.offset)
             effects.refused.append((message, "too_large", too_large))
             return
         self._records[change.key] = after

@@ -65,11 +65,11 @@ class Totalling:
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Say an organisation's totals again where they are unknown; else the parts say what a model changes."""
         if model.org_id in self._unsaid:
-            self._unsaid -= {model.org_id}
             places = list(self._parts.get(model.org_id, ()))
             for start in range(0, len(places), limit):
                 self._changed |= dict.fromkeys(places[start : start + limit])
                 yield Effects()
+            self._unsaid -= {model.org_id}
 
     def is_stray(self, place: Place) -> bool:
         """Whether there is no attainment in a place of this partition."""

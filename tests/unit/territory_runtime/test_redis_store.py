@@ -1,0 +1,109 @@
+"""How far the index is, with a Redis that is a dictionary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from territory.keys import index_key
+from territory_runtime.redis_store import ProgressBook, connect
+from territory_runtime.settings import read_settings
+from territory_runtime.stage import Progress
+
+STAGE = "access-indexer"
+NOTHING: frozenset[str] = frozenset()
+
+
+class Hashes:
+    """As much of a Redis client as a progress book uses; its pipeline does everything at once."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, dict[str, str]] = {}
+        self.writes: list[str] = []
+        self._answers: list[Any] = []
+
+    def pipeline(self, *, transaction: bool) -> Hashes:
+        self._answers = []
+        return self
+
+    def hset(self, key: str, field: str, value: str) -> Hashes:
+        self.hashes.setdefault(key, {})[field] = value
+        self.writes.append(field)
+        return self
+
+    def hexists(self, key: str, field: str) -> Hashes:
+        self._answers.append(field in self.hashes.get(key, {}))
+        return self
+
+    async def execute(self) -> list[Any]:
+        return self._answers
+
+    async def hmget(self, key: str, fields: list[str]) -> list[str | None]:
+        return [self.hashes.get(key, {}).get(field) for field in fields]
+
+    def __await__(self) -> Any:
+        return iter(())
+
+
+def progress(partition: int = 0, offset: int = 5, revisions: Mapping[str, int] | None = None) -> Progress:
+    return Progress(STAGE, partition, offset, {"acme": 3} if revisions is None else revisions)
+
+
+def written(book: ProgressBook, store: Hashes, one: Progress, touched: frozenset[str] = NOTHING) -> list[str]:
+    """Return the fields that are written of one progress."""
+    store.writes.clear()
+    pipeline: Any = store.pipeline(transaction=False)
+    book.add(pipeline, one, touched)
+    book.note([one])
+    return list(store.writes)
+
+
+def book_on(store: Any) -> ProgressBook:
+    return ProgressBook(store)
+
+
+def test_revision_is_written_once() -> None:
+    """It says that all of the partition is there: written again it would hide that Redis was emptied (V8)."""
+    store = Hashes()
+    book = book_on(store)
+    both = [f"{STAGE}:0:offset", f"{STAGE}:0:model_revision"]
+    assert written(book, store, progress()) == both
+    assert written(book, store, progress(offset=6)) == []
+    assert written(book, store, progress(offset=7), frozenset({"acme"})) == both[:1]
+    assert written(book, store, progress(offset=8, revisions={"acme": 4})) == both
+    assert store.hashes == {index_key("acme"): {both[0]: "8", both[1]: "4"}}
+
+
+def test_unheard_of_is_what_redis_has_no_revision_of() -> None:
+    """An offset alone is no word of it; each partition and stage is asked for itself (V8)."""
+    store = Hashes()
+    book = book_on(store)
+    store.hset(index_key("other"), f"{STAGE}:0:offset", "5")
+    written(book, store, progress())
+    assert asyncio.run(book.unheard_of(STAGE, 0, ["acme", "other"])) == {"other"}
+    assert asyncio.run(book.unheard_of(STAGE, 1, ["acme"])) == {"acme"}
+    assert asyncio.run(book.unheard_of("forecast-totals", 0, ["acme"])) == {"acme"}
+    assert asyncio.run(book.unheard_of(STAGE, 0, [])) == NOTHING
+
+
+@pytest.mark.parametrize(("known", "revision"), [({0: 3}, None), ({0: 3, 1: 5}, "3"), ({0: 10, 1: 9}, "9")])
+def test_revision_of_the_whole_index(known: dict[int, int], revision: str | None) -> None:
+    """The least of all partitions', compared as numbers; none before all have spoken (contracts: Redis)."""
+    store = Hashes()
+    book = book_on(store)
+    for partition, number in known.items():
+        one = progress(partition, revisions={"acme": number})
+        pipeline: Any = store.pipeline(transaction=False)
+        book.add(pipeline, one, NOTHING)
+        asyncio.run(book.settle([one], 2))
+    assert store.hashes[index_key("acme")].get("model_revision") == revision
+
+
+def test_client_takes_and_gives_text() -> None:
+    """And does not connect before it is used (contracts: Settings)."""
+    options = connect(read_settings({"TERRITORY_REDIS_URL": "rediss://:s3cret@127.0.0.1:1/2"})).get_connection_kwargs()
+    assert options["decode_responses"] is True
+    assert (options["host"], options["port"], options["db"], options["password"]) == ("127.0.0.1", 1, 2, "s3cret")
