@@ -35,7 +35,7 @@ class Taken:
 
 
 def measure(
-    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], workers: Sequence[Worker], way: Way
+    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], *, workers: Sequence[Worker], way: Way
 ) -> Taken:
     """Return what workers take to commit all that follows from a load; they are running and ready.
 
@@ -47,11 +47,11 @@ def measure(
         workers: The workers that do it.
         way: Whether they begin at once, or when everything is published.
     """
-    return asyncio.run(_measure(stack, load, topic, stages, workers, way))
+    return asyncio.run(_measure(stack, load, topic, stages, workers=workers, way=way))
 
 
 async def _measure(
-    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], workers: Sequence[Worker], way: Way
+    stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], *, workers: Sequence[Worker], way: Way
 ) -> Taken:
     publisher = await asyncio.to_thread(stack.start_module, "benchmarks.publisher", str(load), topic)
     async with pipeline(stack.settings) as places, asyncio.timeout(COMMIT_SECONDS_MAX):

@@ -107,15 +107,15 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 def pass_on(stack: Stack, load: Load, way: Way) -> Taken:
     """Return what the baseline takes, after a first time that warms the broker up."""
     worker = stack.start_module("benchmarks.passthrough")
-    measure(stack, load.path, INPUT.name, [STAGE], [worker], "live")
-    taken = measure(stack, load.path, INPUT.name, [STAGE], [worker], way)
+    measure(stack, load.path, INPUT.name, [STAGE], workers=[worker], way="live")
+    taken = measure(stack, load.path, INPUT.name, [STAGE], workers=[worker], way=way)
     worker.stop()
     return taken
 
 
 def _assign(stack: Stack, load: Load, way: Way) -> Taken:
     worker = stack.start_service("assigner")
-    taken = measure(stack, load.path, RECORDS.name, STAGES, [worker], way)
+    taken = measure(stack, load.path, RECORDS.name, STAGES, workers=[worker], way=way)
     worker.stop()
     return taken
 

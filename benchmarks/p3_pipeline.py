@@ -46,7 +46,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
             stack.provision(load.document, [INPUT, OUTPUT])
             baseline = pass_on(stack, load, "live")
             workers = [stack.start_service(service) for service in SERVICES]
-            value = measure(stack, load.path, RECORDS.name, PIPELINE, workers, "live")
+            value = measure(stack, load.path, RECORDS.name, PIPELINE, workers=workers, way="live")
             speeds.append((records / value.seconds, records / baseline.seconds))
             costs.append((load.cost_each(value), load.cost_each(baseline)))
             say(f"run {number + 1}: pipeline {speeds[-1][0]:,.0f}/s, pass-through {speeds[-1][1]:,.0f}/s")
@@ -60,7 +60,10 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         title="whole pipeline, record to Redis, one worker of each service",
         parameters=corpus_of(load),
         surroundings=surroundings,
-        figures=(figure("pipeline, record to Redis", "records/s", speeds, value_min=RECORDS_A_SECOND_MIN),),
+        figures=(
+            figure("pipeline, record to Redis", "records/s", speeds, value_min=RECORDS_A_SECOND_MIN),
+            figure("pipeline, processor time", "µs a record", costs),
+        ),
         faults=tuple(faults[:SHOWN_FAULTS_MAX]),
         checked=checked,
     )

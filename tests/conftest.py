@@ -9,5 +9,6 @@ SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.la
 
 settings.register_profile("default", max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW_IS_FINE)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None, print_blob=True)
+settings.register_profile("quick", settings.get_profile("default"), max_examples=EXAMPLES // 10)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=10 * EXAMPLES)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -93,6 +94,40 @@ def test_long_reason_is_cut(settings: Settings, org_id: str) -> None:
     """A reason quotes what it found: no header grows by that (contracts: dead letters)."""
     _, letter = buried(settings, org_id, NOT_JSON, reason="é" * 2 * MESSAGE_CHARACTERS_MAX)
     assert dict(letter.headers)[f"{PREFIX}message"] == ("é" * MESSAGE_CHARACTERS_MAX).encode()
+
+
+def test_message_that_outgrows_its_letter(settings: Settings, org_id: str) -> None:
+    """A message that our topics take, refused with a long reason; the stream goes on (contracts: Refused)."""
+    value = b"x" * 1_023_000
+    assert buried(settings, org_id, value, reason="r" * MESSAGE_CHARACTERS_MAX)[1].value == value
+
+
+def test_message_that_no_letter_can_hold(settings: Settings, org_id: str) -> None:
+    """What is larger than a letter may be is cut, and the letter says so; the stream goes on (contracts: Refused)."""
+    message, _ = buried(settings, org_id, NOT_JSON)
+    value = b"x" * 5_000_000
+    partitions = provisioned(settings)
+
+    async def play() -> None:
+        async with producer(settings) as client:
+            await bury(client, replace(message, value=value), stage="s", code="too_large", reason="found a lot")
+
+    asyncio.run(play())
+    letter = messages_of(settings, DEAD_LETTERS, partitions, org_id)[-1]
+    assert value.startswith(letter.value)
+    assert dict(letter.headers)[f"{PREFIX}cut_from"] == b"5000000"
+
+
+def test_message_without_key_and_value(settings: Settings, org_id: str) -> None:
+    """A broker takes it, so an upstream may send it: wrong_key, and the stream goes on (contracts: Refused)."""
+    message, _ = buried(settings, org_id, NOT_JSON)
+
+    async def play() -> None:
+        async with producer(settings) as client:
+            nothing = replace(message, key=None, value=None)
+            await bury(client, nothing, stage="assigner-intake", code="wrong_key", reason="found nothing")
+
+    asyncio.run(play())
 
 
 def test_largest_message_that_is_refused_for_its_size(settings: Settings, org_id: str) -> None:

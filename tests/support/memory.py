@@ -466,7 +466,7 @@ def _incoming_of(topic: str, offset: int, stored: Stored, read: Reader) -> Incom
         raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
     headers = {name: value.decode(errors="replace") for name, value in stored.headers}
     event = None if stored.value is None else read(stored.value)
-    return Incoming(topic, key, event, headers, stored.timestamp_ms, offset)
+    return Incoming(topic, key, event, headers, stored.timestamp_ms, len(stored.value or b""), offset)
 
 
 # --- the house --------------------------------------------------------------------------------
@@ -591,6 +591,19 @@ class MemoryHouse:
             worker.hear(1)
         else:
             worker.step(random)
+        return True
+
+    def advance(self, place: Place, steps: int, random: Dice) -> bool:
+        """Let one worker go on by so many things that turns do; return whether it had so much to do.
+
+        It hears of new models only in the middle of its first turn.
+        """
+        worker = self._workers[place]
+        for _ in range(steps):
+            if worker.is_idle:
+                return False
+            worker.step(random)
+            worker.hear()
         return True
 
     def restart(self, stage: StageName, partition: int) -> None:

@@ -16,6 +16,8 @@ from territory_runtime.settings import Settings
 CLIENT_ID = "territory"
 # A record of 900 000 bytes, with its links, its envelope and its headers around it.
 REQUEST_BYTES_MAX = MESSAGE_BYTES_MAX + 124_000
+# A dead letter is the refused message, which may be as large as its topic lets it be, and the reason.
+LETTER_BYTES_MAX = 2 * 1024 * 1024
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
@@ -83,7 +85,7 @@ def producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         compression_type="lz4",
-        max_request_size=REQUEST_BYTES_MAX,
+        max_request_size=LETTER_BYTES_MAX,
         max_batch_size=256 * 1024,
         linger_ms=0,
         **options,

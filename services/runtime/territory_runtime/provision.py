@@ -8,8 +8,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
-from territory.topics import DAY_MS, TOPICS, Topic
-from territory_runtime.kafka import REQUEST_BYTES_MAX
+from territory.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
+from territory_runtime.kafka import LETTER_BYTES_MAX, REQUEST_BYTES_MAX
 from territory_runtime.settings import Settings
 
 # A restore reads a compacted topic up to the committed offset: what a later message replaces must
@@ -73,7 +73,8 @@ def _common(counts: dict[str, int], settings: Settings) -> int:
 
 
 def _new(topic: Topic, partitions: int, settings: Settings) -> NewTopic:
-    configuration = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(REQUEST_BYTES_MAX)}
+    bytes_max = LETTER_BYTES_MAX if topic is DEAD_LETTERS else REQUEST_BYTES_MAX
+    configuration = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(bytes_max)}
     if topic.retention_days is not None:
         configuration["retention.ms"] = str(topic.retention_days * DAY_MS)
     if topic.cleanup == "compact":

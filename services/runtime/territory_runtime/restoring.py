@@ -27,7 +27,8 @@ def incoming_of(message: ConsumerRecord, read: Reader) -> Incoming:
         {name: (value or b"").decode(errors="replace") for name, value in message.headers} if message.headers else {}
     )
     event = None if message.value is None else read(message.value)
-    return Incoming(message.topic, key, event, headers, message.timestamp, len(message.value or b""))
+    size = len(message.value or b"")
+    return Incoming(message.topic, key, event, headers, message.timestamp, size, message.offset)
 
 
 async def read_state(

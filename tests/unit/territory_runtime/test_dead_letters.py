@@ -68,7 +68,7 @@ def test_long_reason_is_cut() -> None:
 
 
 def test_letter_that_cannot_be_written() -> None:
-    """The error goes to the loop, which waits, and nothing is counted: nothing is lost (runtime: while something is away)."""
+    """The error goes to the loop, which waits; nothing is counted (runtime: while something is away)."""
     before = counted()
     with pytest.raises(KafkaTimeoutError):
         buried(Written(KafkaTimeoutError()))

@@ -104,6 +104,7 @@ def test_revision_of_the_whole_index(known: dict[int, int], revision: str | None
 
 def test_client_takes_and_gives_text() -> None:
     """And does not connect before it is used (contracts: Settings)."""
-    options = connect(read_settings({"TERRITORY_REDIS_URL": "rediss://:s3cret@127.0.0.1:1/2"})).get_connection_kwargs()
+    client: Any = connect(read_settings({"TERRITORY_REDIS_URL": "rediss://:s3cret@127.0.0.1:1/2"}))
+    options = client.get_connection_kwargs()
     assert options["decode_responses"] is True
     assert (options["host"], options["port"], options["db"], options["password"]) == ("127.0.0.1", 1, 2, "s3cret")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,11 +27,17 @@ def consumed(value: bytes | None, key: bytes | None = KEY.encode(), **other: Any
 
 
 def test_message_is_decoded() -> None:
-    """Topic, key, event, headers as text, time and offset (conventions: events, topics, keys)."""
+    """Topic, key, event, headers as text, time and size (conventions: events, topics, keys)."""
     headers = (("why", "é".encode()), ("none", None), ("bytes", b"\xff"))
-    assert incoming_of(consumed(b'{"a": 1}', headers=headers), decode) == Incoming(
-        "t", KEY, {"a": 1}, {"why": "é", "none": "", "bytes": "\ufffd"}, 7_000, 40
+    incoming = incoming_of(consumed(b'{"a": 1}', headers=headers), decode)
+    assert replace(incoming, offset=-1) == Incoming(
+        "t", KEY, {"a": 1}, {"why": "é", "none": "", "bytes": "\ufffd"}, timestamp_ms=7_000, size=8
     )
+
+
+def test_message_has_its_offset() -> None:
+    """What was refused before its record came is known by its place when the turn is repeated (A9)."""
+    assert incoming_of(consumed(None), decode).offset == 40
 
 
 def test_no_value_is_no_event() -> None:

@@ -188,7 +188,7 @@ def _misaddressed(message: Incoming) -> tuple[str, str] | None:
 
 def _too_large(after: Record, change: RecordChange, message: Incoming) -> str | None:
     """Return why a record can't be written; a whole one is written out only when it might not fit."""
-    if change.op == "upsert" and 0 < message.size * GROWTH_MAX < RECORD_BYTES_MAX:
+    if change.op == "upsert" and not after.links and 0 < message.size * GROWTH_MAX < RECORD_BYTES_MAX:
         return None
     size = len(encode(after))
     if size <= RECORD_BYTES_MAX:

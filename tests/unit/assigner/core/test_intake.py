@@ -16,7 +16,7 @@ from assigner.core.intake import (
     Intake,
 )
 from territory.codec import encode
-from territory.events import Record, RecordChange, Released
+from territory.events import LinkKind, Record, RecordChange, Released
 from territory.fold import Effects, Incoming, Message
 from territory.topics import FAMILIES, RECORD_STATES, RECORDS
 from tests.unit.assigner.core.examples import change, codes, key_of, model_of, record, taken
@@ -245,6 +245,18 @@ def test_refused_too_large() -> None:
     assert codes(effects) == ["too_large"]
     assert (effects.messages, effects.state) == ([], [])
     assert state_of(taken(intake, change("patch", "lead/L-1", 3, fields={"a": None, "b": 1}))).fields == {"b": 1}
+
+
+def test_refused_too_large_with_its_links() -> None:
+    """Links are part of the record: an upsert that fits alone may be too large beside them (contracts: Refused)."""
+    intake = Intake(0)
+    links: dict[str, LinkKind] = {f"{number:0200}": "assign" for number in range(4_600)}
+    before = record("lead/L-1", links=links)
+    assert len(encode(before)) < RECORD_BYTES_MAX
+    intake.restore(Incoming(RECORD_STATES.name, before.key, before, {}))
+    upsert, effects = change("upsert", "lead/L-1", 2, fields={"a": "x" * 60_000}), Effects()
+    intake.apply(Incoming(RECORDS.name, upsert.key, upsert, {}, size=len(upsert.model_dump_json())), {}, effects)
+    assert codes(effects) == ["too_large"]
 
 
 # --- moves and releases -----------------------------------------------------------------------

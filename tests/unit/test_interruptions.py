@@ -1,0 +1,157 @@
+"""One worker stops at each thing that its turn does, while all others go on; then it goes on, or is lost.
+
+Each history is one that went wrong once, or could.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from territory.keys import partition_of
+from tests.support.memory import STAGES, MemoryHouse, Place, dice
+from tests.support.oracle import expected
+from tests.support.strategies import Change, Document
+from tests.unit.support.oracle_examples import TREE, delete, link, model, patch, upsert
+from tests.unit.test_against_oracle import assert_agrees, assert_redis_agrees
+
+PARTITIONS = 2
+STEPS_MAX = 20
+PLACES: list[Place] = [(stage.name, partition) for stage in STAGES for partition in range(PARTITIONS)]
+
+
+def accounts_apart() -> tuple[str, str]:
+    """Return two accounts whose families are in different partitions."""
+    one, *others = [f"A-{number}" for number in range(20)]
+    return one, next(
+        other
+        for other in others
+        if partition_of(f"acme/account/{other}", PARTITIONS) != partition_of(f"acme/account/{one}", PARTITIONS)
+    )
+
+
+HERE, THERE = accounts_apart()
+IN_US = {"country": "US"}
+IN_CA = {"country": "US", "state": "CA"}
+WON = {"amount": "999999999999999999999999999999", "stage": "Won", "close_date": "2017-03-01"}
+TARGETS = [
+    {"territory": territory, "period": period, "amount": "250"}
+    for territory in ("world", "us", "us-west")
+    for period in ("2017-Q1", "2017-Q2")
+]
+PLAIN = model()
+WITH_TARGETS = model(targets=TARGETS)
+WITHOUT_WEST = model([node for node in TREE if node["id"] not in ("us-west", "bay")], targets=TARGETS[:4])
+RULED_ANEW = model([{**node, "rules": {}} if node["id"] == "us-west" else node for node in TREE])
+FAMILY = [
+    upsert("account", HERE, owner_id="rita", fields=IN_CA),
+    upsert("account", THERE, owner_id="emma", fields=IN_US),
+    upsert("contact", "C", owner_id="rita", account_id=HERE),
+    upsert("deal", "D", owner_id="rita", account_id=HERE, contact_id="C", fields=WON),
+]
+
+Story = tuple[Document | None, list[Change], Document | None, list[Change]]
+"""A model and changes that are worked off; then another model and changes, amid which a worker stops."""
+
+STORIES: dict[str, Story] = {
+    "a contact moves to another account": (PLAIN, FAMILY, None, [patch("contact", "C", 2, account_id=THERE)]),
+    "a contact moves while the rules change": (
+        PLAIN,
+        FAMILY,
+        RULED_ANEW,
+        [patch("contact", "C", 2, account_id=THERE)],
+    ),
+    "a contact moves away and back": (
+        PLAIN,
+        FAMILY,
+        None,
+        [patch("contact", "C", 2, account_id=THERE), patch("contact", "C", 3, account_id=HERE)],
+    ),
+    "a contact is deleted and comes again elsewhere": (
+        PLAIN,
+        FAMILY,
+        None,
+        [delete("contact", "C", 2), upsert("contact", "C", 3, owner_id="rita", account_id=THERE)],
+    ),
+    "a contact is born, deleted and born elsewhere at once": (
+        PLAIN,
+        FAMILY[:2],
+        None,
+        [FAMILY[2], delete("contact", "C", 2), upsert("contact", "C", 3, owner_id="rita", account_id=THERE)],
+    ),
+    "a contact moves and is deleted": (
+        PLAIN,
+        FAMILY,
+        RULED_ANEW,
+        [patch("contact", "C", 2, account_id=THERE), delete("contact", "C", 3)],
+    ),
+    "a deal moves with the rules": (PLAIN, FAMILY, RULED_ANEW, [patch("deal", "D", 2, account_id=THERE)]),
+    "an account is deleted under its contact and deal": (PLAIN, FAMILY, None, [delete("account", HERE, 2)]),
+    "a patch comes too early": (
+        PLAIN,
+        [],
+        None,
+        [patch("account", HERE, 2, fields=IN_CA), upsert("account", HERE, owner_id="rita", fields=IN_US)],
+    ),
+    "a link comes between a death and a birth": (
+        PLAIN,
+        FAMILY,
+        None,
+        [
+            delete("account", HERE, 2),
+            link("account", HERE, "bay"),
+            upsert("account", HERE, 3, owner_id="rita", fields=IN_US),
+        ],
+    ),
+    "a model takes territories and their targets away": (WITH_TARGETS, FAMILY, WITHOUT_WEST, []),
+    "a model comes first, its targets with it": (None, FAMILY, WITH_TARGETS, []),
+    "a model comes amid the records": (None, FAMILY[:2], PLAIN, FAMILY[2:]),
+    "an owner is deactivated while he gets a record": (
+        PLAIN,
+        FAMILY,
+        model(users=[{"id": "cleo", "role": "ceo"}, {"id": "rita", "role": "rep-west", "active": False}]),
+        [patch("account", THERE, 2, owner_id="rita")],
+    ),
+}
+
+each_story = pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["goes on", "is lost"])
+@each_story
+def test_interruption_is_of_no_account(story: Story, is_lost: bool) -> None:
+    """Whoever stops, wherever, for however long: the end state is the same (A8, A9, V5, F1)."""
+    before, history, after, changes = story
+    wanted = expected({"acme": after or before or {}}, [*history, *changes])
+    for place in PLACES:
+        for steps in range(STEPS_MAX):
+            house, random = MemoryHouse(PARTITIONS), dice(steps)
+            happen(house, before, history)
+            house.run(random)
+            house.compact()
+            happen(house, after, changes)
+            house.run(random, only=earlier_than(place))
+            if not house.advance(place, steps, random):
+                break
+            house.run(random, only=[other for other in PLACES if other != place])
+            if is_lost:
+                house.restart(*place)
+            house.run(random)
+            assert_agrees(house.found(), wanted)
+            assert_redis_agrees(house)
+
+
+def earlier_than(place: Place) -> list[Place]:
+    """Return the workers of the stages before one."""
+    stages = [stage.name for stage in STAGES]
+    return [other for other in PLACES if stages.index(other[0]) < stages.index(place[0])]
+
+
+def happen(house: MemoryHouse, document: Document | None, changes: list[Change]) -> None:
+    """Apply a model, then publish changes."""
+    if document is not None:
+        house.apply_model(document)
+    for number, change in enumerate(changes):
+        whole: dict[str, Any] = {"event_id": f"e{number}", "occurred_at": "2017-01-02T08:00:00Z", **change}
+        house.publish(whole)
