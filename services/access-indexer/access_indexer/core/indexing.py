@@ -193,14 +193,15 @@ class Indexing:
             ("editable", held.editors, due.editors),
             ("visible", held.readers, due.readers),
         )
+        changes = effects.changes
         for kind, had, has in kinds:
-            for user_id in had - has:
-                effects.changes.append(SetChange(org_id, kind, user_id, object_type, record_id, False, since_ms))
-                effects.outcomes["revoked"] += 1
+            if taken := had - has:
+                changes += [SetChange(org_id, kind, user, object_type, record_id, False, since_ms) for user in taken]
+                effects.outcomes["revoked"] += len(taken)
         for kind, had, has in reversed(kinds):
-            for user_id in has - had:
-                effects.changes.append(SetChange(org_id, kind, user_id, object_type, record_id, True))
-                effects.outcomes["granted"] += 1
+            if given := has - had:
+                changes += [SetChange(org_id, kind, user, object_type, record_id, True) for user in given]
+                effects.outcomes["granted"] += len(given)
 
 
 def _stands(key: str, entry: _Entry, since_ms: int = 0) -> RecordStands:
