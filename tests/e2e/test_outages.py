@@ -89,7 +89,7 @@ def test_redis_away_is_waited_for(kafka_house: House, redis: Redis) -> None:
     redis.stop()
     kafka_house.publish(history[1_000:])
     _until(lambda: kafka_house.page("access_indexer", "ready")[0] == 503)
-    assert "redis" in kafka_house.page("access_indexer", "ready")[1]
+    assert "Redis is away" in kafka_house.page("access_indexer", "ready")[1]
     assert kafka_house.page("access_indexer", "live")[0] == 200
     redis.start()  # it keeps nothing
     _until(lambda: kafka_house.page("access_indexer", "ready")[0] == 200)

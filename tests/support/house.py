@@ -76,7 +76,7 @@ class House:
     # --- workers -----------------------------------------------------------------------------
 
     def start(self, service: str, worker: int = 1) -> None:
-        """Start a worker of a service and return when it is ready, or has joined and has nothing to do."""
+        """Start a worker of a service and return when it is ready."""
         name = f"{service}-{worker}"
         [port] = free_ports(1)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TERRITORY_")}
@@ -84,7 +84,7 @@ class House:
         process = ChildProcess(name, (sys.executable, "-m", service), self._folder / f"{name}.log", environment)
         self._workers[name] = process
         self._ports[name] = port
-        process.start(lambda: self._has_joined(port), START_SECONDS)
+        process.start(lambda: self._is_ready(port), START_SECONDS)
 
     def start_all(self, worker: int = 1) -> None:
         """Start one worker of every service, side by side: most of a start is imports."""
@@ -121,15 +121,12 @@ class House:
             return getattr(fault, "code", 0), fault.read().decode() if hasattr(fault, "read") else str(fault)
 
     @staticmethod
-    def _has_joined(port: int) -> bool:
+    def _is_ready(port: int) -> bool:
         try:
             with urlopen(f"http://127.0.0.1:{port}/ready", timeout=2):
                 return True
-        except OSError as fault:
-            if not hasattr(fault, "read"):
-                return False
-            because = json.loads(fault.read())["because"]
-            return bool(because) and set(because.values()) == {"has no partition"}
+        except OSError:
+            return False
 
     # --- what goes in ------------------------------------------------------------------------
 

@@ -30,6 +30,6 @@ SWEEP_REMAINING = Gauge(
 INDEX_DRIFT = Counter("territory_index_drift", "Entries of the index that a rebuild found wrong and removed.")
 MODEL_REVISION = Gauge("territory_model_revision", "The highest revision of an active model.")
 MODELS_REFUSED = Counter("territory_models_refused", "Activations whose pieces do not make a model.")
-WAITING = Counter("territory_waiting", "Attempts that failed because something outside was away.", ["part"])
+WAITING = Counter("territory_waiting", "Attempts that failed because something outside was away.", ["part", "away"])
 
 __all__ = ["REGISTRY"]

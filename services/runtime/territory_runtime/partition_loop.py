@@ -88,6 +88,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._held: dict[int, _Held] = {}
         self._turn_lock = asyncio.Lock()
         self._assigned: frozenset[int] = frozenset()
+        self._rebalancing = True
         self._taken_over = False
         self._consumer: AIOKafkaConsumer
         self._producer: AIOKafkaProducer
@@ -126,11 +127,13 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         """Let the turn that is under way end and commit before partitions go."""
         async with self._turn_lock:
             self._assigned = frozenset()
+            self._rebalancing = True
             self._taken_over = False
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Note what this worker has from now on; the loop restores it before the next turn."""
         self._assigned = frozenset(partition.partition for partition in assigned)
+        self._rebalancing = False
         self._taken_over = False
 
     async def _round(self) -> None:
@@ -174,7 +177,10 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         for number in self._held.keys() - self._assigned:
             del self._held[number]
         if not self._assigned:
-            self._health.hinder(self._stage.name, "has no partition")
+            if self._rebalancing:
+                self._health.hinder(self._stage.name, "waiting for its partitions")
+            else:  # others have them all: ready to take over
+                self._health.clear(self._stage.name)
             return
         committed = await until_done(self._stage.name, self._health, KAFKA_AWAY, self._committed)
         for number in sorted(assigned):
@@ -186,7 +192,9 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 position = int(metadata) if metadata.isdigit() else NOTHING_ACTIVATED
                 restore = partial(self._restore, number, offsets, position)
                 away = (*KAFKA_AWAY, *REDIS_AWAY)
-                self._held[number] = await until_done(self._stage.name, self._health, away, restore)
+                self._held[number] = await until_done(
+                    self._stage.name, self._health, away, restore, what="Kafka or Redis"
+                )
         self._taken_over = assigned is self._assigned  # a rebalance may have come meanwhile
         self._health.clear(self._stage.name)
         metrics.RECORDS.labels(stage=self._stage.name).set(sum(len(part.fold) for part in self._held.values()))
@@ -325,8 +333,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 for number in sorted(touched)
             ]
             await until_done(
-                f"{self._stage.name} redis", self._health, REDIS_AWAY,
-                lambda: store.apply(effects.changes, progress), stopping,
+                self._stage.name, self._health, REDIS_AWAY,
+                lambda: store.apply(effects.changes, progress), stopping, what="Redis",
             )  # fmt: skip
 
     async def _commit(self, held: dict[int, _Held], touched: set[int], offsets: dict[TopicPartition, int]) -> None:

@@ -53,6 +53,8 @@ async def until_done(
     away: tuple[type[BaseException], ...],
     action: Callable[[], Awaitable[Result]],
     stopping: Callable[[], bool] = lambda: False,
+    *,
+    what: str = "Kafka",
 ) -> Result:
     """Return what an action gives, trying again for as long as something outside is away.
 
@@ -65,11 +67,11 @@ async def until_done(
         try:
             result = await action()
         except away as fault:
-            metrics.WAITING.labels(part=part).inc()
-            health.hinder(part, f"{type(fault).__name__}: {fault}")
+            metrics.WAITING.labels(part=part, away=what).inc()
+            health.hinder(part, f"{what} is away: {type(fault).__name__}: {fault}")
             health.beat(part)
             if not hindered:
-                log.warning("waiting", part=part, fault=f"{type(fault).__name__}: {fault}")
+                log.warning("waiting", part=part, away=what, fault=f"{type(fault).__name__}: {fault}")
                 hindered = True
             if stopping():
                 raise

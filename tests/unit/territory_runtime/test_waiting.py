@@ -31,6 +31,7 @@ def test_tries_again_until_it_is_back() -> None:
     action = _Away([ConnectionError("gone"), TimeoutError()], health)
     assert asyncio.run(until_done("x", health, (ConnectionError, TimeoutError), action)) == "done"
     assert action.hindered == [False, True, True]
+    assert health.stuck() == []
     assert health.hindrances == {}
 
 
