@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetKind
@@ -21,8 +22,8 @@ from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from forecast_aggregator.core.totalling import Place as AttainmentPlace
 from territory import topics
-from territory.codec import encode, reader_of
-from territory.documents import PieceKey
+from territory.codec import decode, encode, reader_of
+from territory.documents import PieceKey, document_of
 from territory.errors import BadMessage
 from territory.events import (
     ACTIVATION,
@@ -37,7 +38,7 @@ from territory.events import (
 )
 from territory.fold import Effects, Fold, Incoming, Message, Models, collapse
 from territory.keys import attainment_key, model_key, org_of, parse_record_key, partition_of
-from territory.model import Model, assemble, digest_of, pieces_of_model
+from territory.model import Model, compile_model, digest_of, pieces_of_model
 from tests.support.expectations import Standing, State
 from tests.support.oracle import Expected
 
@@ -277,6 +278,9 @@ class Worker:
         self.partition = partition
         self._heard = 0
         """How many activations have reached this worker."""
+        self._newest = NOTHING_ACTIVATED
+        self._models: dict[str, Model] = {}
+        self._activated_at: dict[str, int] = {}
         self._turn: Iterator[Phase] | None = None
         self.restore()
 
@@ -288,20 +292,16 @@ class Worker:
 
     def hear(self, count: int | None = None) -> None:
         """Hear of the next activations; None: of all."""
-        known = len(self._house.activations)
-        self._heard = known if count is None else min(known, self._heard + count)
+        stop = None if count is None else self._heard + count
+        for offset, model in self._house.activations[self._heard : stop]:
+            self._heard += 1
+            self._newest = offset
+            self._models = {**self._models, model.org_id: model}  # turns under way keep theirs
+            self._activated_at = {**self._activated_at, model.org_id: offset}
 
     @property
     def hears_all(self) -> bool:
         return self._heard == len(self._house.activations)
-
-    @property
-    def _models(self) -> dict[str, Model]:
-        return {model.org_id: model for _, model in self._house.activations[: self._heard]}
-
-    @property
-    def _activated_at(self) -> dict[str, int]:
-        return {model.org_id: offset for offset, model in self._house.activations[: self._heard]}
 
     # --- taking over ---
 
@@ -328,7 +328,7 @@ class Worker:
         if self.stage.has_store:
             unknown = self._house.redis.reconcile(self.place, self._fold, models, unknown)
         self._fold.restored(models, unknown)
-        self._seen = max(activated_at.values(), default=NOTHING_ACTIVATED)
+        self._seen = self._newest
         self._revisions = {org: model.revision for org, model in models.items()}
         self._sweeps = {org: self._fold.sweep(models[org], SWEEP_RECORDS_MAX) for org in sorted(unknown)}
         self._swept = NOTHING_ACTIVATED if self._sweeps else self._seen
@@ -339,9 +339,9 @@ class Worker:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
-        unread = any(offset < len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
-        behind = not (self.hears_all and self._seen == self._newest)
-        return self._turn is None and not unread and not self._sweeps and not behind
+        if self._turn is not None or self._sweeps or not self.hears_all or self._seen != self._newest:
+            return False
+        return all(offset == len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
 
     def step(self, random: Dice) -> Phase | None:
         """Go on to the next thing that a turn does to the outside; None: the turn is over."""
@@ -351,10 +351,6 @@ class Worker:
         if phase is None:
             self._turn = None
         return phase
-
-    @property
-    def _newest(self) -> int:
-        return max(self._activated_at.values(), default=NOTHING_ACTIVATED)
 
     def _take_turn(self, random: Dice) -> Iterator[Phase]:
         """Take a batch and a slice of a sweep, and do what follows; stop before everything that others can see."""
@@ -528,7 +524,7 @@ class MemoryHouse:
 
         Raises: ModelRefused, and nothing is published.
         """
-        pieces = pieces_of_model(dict(document))
+        pieces = _pieces_of(encode(document))
         org = str(document["org"])
         before = self._pieces.setdefault(org, {})
         revision = 1 + max((model.revision for _, model in self.activations if model.org_id == org), default=0)
@@ -552,7 +548,8 @@ class MemoryHouse:
                 activation = reader_of(ModelActivated)(stored.value)
                 if digest_of(self._pieces[org]) != activation.digest:
                     raise AssertionError("the pieces of the model topic are not those that were published")
-                self.activations.append(Activation(offset, assemble(org, activation.revision, self._pieces[org])))
+                document = encode(document_of(org, self._pieces[org]))
+                self.activations.append(Activation(offset, _model_of(document, activation.revision)))
             elif stored.value is None:
                 self._pieces[org].pop((kind, name), None)
             else:
@@ -700,6 +697,16 @@ class MemoryHouse:
             left_out={deal: reason for (of, deal), reason in found.left_out.items() if of == org},
             dead_letters=codes,
         )
+
+
+@lru_cache(maxsize=50)
+def _pieces_of(document: bytes) -> dict[PieceKey, Any]:
+    return pieces_of_model(decode(document))
+
+
+@lru_cache(maxsize=50)
+def _model_of(document: bytes, revision: int) -> Model:
+    return compile_model(decode(document), revision)
 
 
 def _row_of(assignment: Assignment) -> dict[str, Any]:
