@@ -219,6 +219,44 @@ class Assignment:
         return tuple(link.territory_id for link in self.links)
 
 
+def read_assignment(raw: bytes) -> Assignment:
+    """Return the assignment that some bytes carry.
+
+    Built by hand: every record passes here twice, and validation by model cost three times as much.
+    What is checked is what the readers rely on.
+
+    Raises: BadMessage (not_json, wrong_type).
+    """
+    document = decode(raw)
+    try:
+        links = tuple(
+            Link(link["territory_id"], tuple(link["causes"]), tuple(link["why"])) for link in document["links"]
+        )
+        deal = document.get("deal")
+        assignment = Assignment(
+            org_id=document["org_id"],
+            object=document["object"],
+            id=document["id"],
+            version=document["version"],
+            model_revision=document["model_revision"],
+            owner_id=document["owner_id"],
+            links=links,
+            cut=tuple(document.get("cut", ())),
+            runners_up=tuple(document.get("runners_up", ())),
+            dropped=tuple(document.get("dropped", ())),
+            unassigned=document.get("unassigned"),
+            deal=None if deal is None else DealFacts(**deal),
+            family=document.get("family", ""),
+            event_id=document.get("event_id", ""),
+            since_ms=document.get("since_ms", 0),
+        )
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise BadMessage("wrong_type", f"no assignment: {type(fault).__name__}: {fault}") from fault
+    if type(assignment.version) is not int or type(assignment.since_ms) is not int:
+        raise BadMessage("wrong_type", "no assignment: version and since_ms are integers")
+    return assignment
+
+
 SUMS = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
 
 

@@ -339,9 +339,14 @@ class Worker:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
-        if self._turn is not None or self._sweeps or not self.hears_all or self._seen != self._newest:
-            return False
-        return all(offset == len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
+        return self.hears_all and not self.has_work
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to do, as far as it has heard."""
+        if self._turn is not None or self._sweeps or self._seen != self._newest:
+            return True
+        return any(offset != len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
 
     def step(self, random: Dice) -> Phase | None:
         """Go on to the next thing that a turn does to the outside; None: the turn is over."""
@@ -591,17 +596,17 @@ class MemoryHouse:
         return True
 
     def advance(self, place: Place, steps: int, random: Dice) -> bool:
-        """Let one worker go on by so many things that turns do; return whether it had so much to do.
-
-        It hears of new models only in the middle of its first turn.
-        """
+        """Let one worker, deaf to new models, do so many things; return whether it had so much to do."""
         worker = self._workers[place]
         for _ in range(steps):
-            if worker.is_idle:
+            if not worker.has_work:
                 return False
             worker.step(random)
-            worker.hear()
         return True
+
+    def hear(self, place: Place) -> None:
+        """Let one worker hear of all models."""
+        self._workers[place].hear()
 
     def restart(self, stage: StageName, partition: int) -> None:
         """Drop a worker's memory, in the middle of a turn if it is in one, and restore it from the logs."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_index import RedisIndex
 from territory import topics
-from territory.codec import reader_of
-from territory.events import Assignment
+from territory.events import read_assignment
 from territory_runtime.host import Host
 from territory_runtime.provision import Provisioned
 from territory_runtime.redis_store import connect
@@ -19,12 +18,11 @@ STAGE = "access-indexer"
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the access indexer, ready to run."""
     host = Host(STAGE, settings, provisioned)
-    read = reader_of(Assignment)
     host.add_stage(
         Stage(
             name=STAGE,
-            inputs={topics.ASSIGNMENTS: read},
-            state=(topics.ASSIGNMENTS, read),
+            inputs={topics.ASSIGNMENTS: read_assignment},
+            state=(topics.ASSIGNMENTS, read_assignment),
             make=Indexing,
             store=RedisIndex(connect(settings), STAGE, provisioned.partitions),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import redis.asyncio
 
@@ -66,7 +65,7 @@ class RedisIndex:
             if stands.version is None:
                 pipeline.delete(key)
             else:
-                pipeline.hset(key, mapping=_record_hash(stands))
+                pipeline.execute_command("HSET", key, *_record_hash(stands))
             if len(pipeline) >= CHUNK_COMMANDS:
                 await pipeline.execute()
         touched = frozenset(org for org, _, _ in records)
@@ -127,13 +126,12 @@ def _last_of_each(changes: Iterable[IndexChange]) -> dict[tuple[str, str], bool]
     return last
 
 
-def _record_hash(stands: RecordStands) -> dict[Any, Any]:
-    return {
-        "version": stands.version,
-        "owner_id": stands.owner_id or "",
-        "territories": encode(list(stands.territories)).decode(),
-        "model_revision": stands.model_revision,
-    }
+def _record_hash(stands: RecordStands) -> tuple[str | int, ...]:
+    territories = encode(list(stands.territories)).decode()
+    return (
+        "version", stands.version or 0, "owner_id", stands.owner_id or "",
+        "territories", territories, "model_revision", stands.model_revision,
+    )  # fmt: skip
 
 
 def _observe(changes: Iterable[IndexChange]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from forecast_aggregator.core.summing import Summing
+from forecast_aggregator.core.summing import Summing, is_deal
 from forecast_aggregator.core.totalling import Totalling
 from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
 from territory import topics
-from territory.codec import reader_of
-from territory.events import Assignment, read_partial
+from territory.events import read_assignment, read_partial
 from territory_runtime.host import Host
 from territory_runtime.provision import Provisioned
 from territory_runtime.redis_store import connect
@@ -17,8 +16,6 @@ from territory_runtime.stage import Stage
 SUMMING = "forecast-aggregator"
 TOTALLING = "forecast-totals"
 
-_read_assignment = reader_of(Assignment)
-
 
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the forecast aggregator, ready to run."""
@@ -26,9 +23,10 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
     host.add_stage(
         Stage(
             name=SUMMING,
-            inputs={topics.ASSIGNMENTS: _read_assignment},
-            state=(topics.ASSIGNMENTS, _read_assignment),
+            inputs={topics.ASSIGNMENTS: read_assignment},
+            state=(topics.ASSIGNMENTS, read_assignment),
             make=Summing,
+            wants=is_deal,
             store=RedisLeftOut(connect(settings), SUMMING, provisioned.partitions),
             interval_seconds=settings.partials_interval_seconds,
         )
@@ -40,6 +38,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             state=(topics.PARTIALS, read_partial),
             make=lambda *_: Totalling(),
             store=RedisAttainments(connect(settings), TOTALLING, provisioned.partitions),
+            interval_seconds=settings.partials_interval_seconds,
         )
     )
     return host

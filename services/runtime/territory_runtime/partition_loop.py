@@ -260,7 +260,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         for where, messages in found.items():
             part = held[where.partition]
             for message in messages:
-                if message.offset >= part.next_offsets.get(where.topic, 0):
+                if message.offset >= part.next_offsets.get(where.topic, 0) and self._is_wanted(message):
                     await self._take(part.fold, message, effects)
             if messages:
                 offsets[where] = messages[-1].offset + 1
@@ -277,6 +277,10 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         await self._commit(held, touched, offsets)
         self._count(effects, found, held)
         metrics.TURN.labels(stage=self._stage.name).observe(time.monotonic() - started)
+
+    def _is_wanted(self, message: ConsumerRecord) -> bool:
+        key = (message.key or b"").decode(errors="replace")
+        return key.count("/") < 2 or self._stage.wants(key)
 
     async def _take(self, fold: Fold, message: ConsumerRecord, effects: Effects) -> None:
         try:

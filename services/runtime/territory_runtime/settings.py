@@ -43,11 +43,11 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="Of /metrics, /live and /ready.")] = 9464
     metrics_host: str = "127.0.0.1"
 
-    batch_records_max: Annotated[int, Field(ge=1, le=100_000, description="Messages in one turn.")] = 2_000
+    batch_records_max: Annotated[int, Field(ge=1, le=100_000, description="Messages in one turn.")] = 5_000
     sweep_records_max: Annotated[int, Field(ge=1, le=100_000, description="Records in one slice of a sweep.")] = 1_000
     partials_interval_seconds: Annotated[
-        float, Field(ge=0, le=60, description="Least time between two turns of the forecast's first step.")
-    ] = 0.25
+        float, Field(ge=0, le=60, description="Least time between two turns of the forecast's steps.")
+    ] = 0.5
     data_dir: Annotated[str | None, Field(description="Where Faust keeps its files; none: a temporary folder.")] = None
 
 

@@ -25,6 +25,10 @@ class Progress:
     """By organisation, the model's revision that all of its records here are under."""
 
 
+def _every(_: str) -> bool:
+    return True
+
+
 class Store(Protocol):
     """Where a stage's changes go besides Kafka."""
 
@@ -50,6 +54,7 @@ class Stage:
         make: Makes the fold of a partition; its arguments are the partition and their number.
         interval_seconds: The least time between two turns, for a stage that says more the oftener
             it is asked.
+        wants: Whether a message of a key matters; others are passed over unread.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Stage:
     make: Callable[[int, int], Fold]
     store: Store | None = None
     interval_seconds: float = 0.0
+    wants: Callable[[str], bool] = _every
 
     @property
     def restores_from_input(self) -> bool:

@@ -24,8 +24,7 @@ class SetChange(NamedTuple):
     """When what it follows from happened, in milliseconds of the epoch; 0: not measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordStands:
+class RecordStands(NamedTuple):
     """Where a record stands; no version: it is gone."""
 
     org_id: str

@@ -63,7 +63,7 @@ class Summing:
 
     def restore(self, message: Incoming) -> None:
         """Take an assignment as it was said; only deals matter here."""
-        if not _is_deal(message.key):
+        if not is_deal(message.key):
             return
         deals = self._of(org_of(message.key)).deals
         if message.event is None:
@@ -87,7 +87,7 @@ class Summing:
 
     def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
         """Take one assignment of a deal, or the word that the deal is gone."""
-        if not _is_deal(message.key):
+        if not is_deal(message.key):
             return
         org_id = org_of(message.key)
         books = self._of(org_id)
@@ -220,7 +220,8 @@ class Summing:
         )
 
 
-def _is_deal(key: str) -> bool:
+def is_deal(key: str) -> bool:
+    """Whether a message is about a deal; only these matter here."""
     return parse_record_key(key)[1] == "deal"
 
 
