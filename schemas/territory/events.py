@@ -282,14 +282,14 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class SourceSwept:
-    """A source has said all it has under a model; what it said under older ones is void.
+    """A source begins to say all it has, or has done so; what it said before and not since is then void.
 
     Topic: territory.internal.partials.v1, sent to every partition.
     """
 
     org_id: str
     source: int
-    model_revision: int
+    ended: bool
 
 
 _partial_of = TypeAdapter(Partial).validate_python

@@ -55,9 +55,12 @@ def partial_key(org_id: str, territory_id: str, period: str, user_id: str | None
     return f"{attainment_key(org_id, territory_id, period, user_id)}#{source}"
 
 
-def swept_key(org_id: str, source: int) -> str:
-    """Return the key of a partition's word that it has said all of its partials; no period is empty."""
-    return f"{org_id}/swept/#{source}"
+def swept_key(org_id: str, source: int, *, ended: bool) -> str:
+    """Return the key of a partition's word that it begins to say all of its partials, or has; no period is empty.
+
+    Compaction must leave both.
+    """
+    return f"{org_id}/{'swept' if ended else 'sweeping'}/#{source}"
 
 
 def parse_partial_key(key: str) -> tuple[str, str, str, str | None, int] | None:

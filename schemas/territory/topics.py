@@ -87,7 +87,8 @@ RELEASES = Topic(
 PARTIALS = Topic(
     "territory.internal.partials.v1", "compact", None, None, False,
     "Sums by source partition; null when a partition adds nothing any more.",
-    key=f"{ATTAINMENT_KEY}#<source>, in that attainment's partition; or <org>/swept/#<source>, in every one",
+    key=f"{ATTAINMENT_KEY}#<source>, in that attainment's partition; or <org>/sweeping/#<source> or "
+    "<org>/swept/#<source>, in every one",
     written_by="forecast-aggregator",
     read_by="forecast-aggregator",
 )  # fmt: skip

@@ -238,7 +238,7 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         model_revision=st.integers(1, 9), target=st.none() | long_decimals,
         sums=st.fixed_dictionaries(dict.fromkeys(SUMS, long_decimals)), deals=_counts, deals_won=_counts,
     ),
-    SourceSwept: st.builds(SourceSwept, org_id=_ids, source=st.integers(0, 99), model_revision=st.integers(1, 9)),
+    SourceSwept: st.builds(SourceSwept, org_id=_ids, source=st.integers(0, 99), ended=st.booleans()),
     Attainment: st.builds(
         Attainment,
         org_id=_ids, territory_id=_ids, period=_ids, user_id=_optional, model_revision=st.integers(1, 9),

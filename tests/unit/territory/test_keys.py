@@ -71,7 +71,8 @@ def test_record_keys(thing: tuple[str, str, str]) -> None:
 def test_partial_keys(thing: tuple[str, str, str, str | None, int]) -> None:
     """Parsing a partial's key is the inverse of building it, and it is no key of a sweep's end."""
     assert keys.parse_partial_key(keys.partial_key(*thing)) == thing
-    assert keys.parse_partial_key(keys.swept_key(thing[0], thing[-1])) is None
+    for ended in (False, True):
+        assert keys.parse_partial_key(keys.swept_key(thing[0], thing[-1], ended=ended)) is None
 
 
 @given(st.sampled_from([keys.visible_key, keys.editable_key]), THINGS[keys.visible_key])

@@ -151,12 +151,9 @@ class Summing:
         if model.org_id in self._unsaid:
             books.cells.dirty |= books.cells.cells.keys() | targets.keys()
             self._unsaid -= {model.org_id}
+            effects.messages += self._to_all(SourceSwept(model.org_id, self._partition, ended=False))
             self.flush({model.org_id: model}, effects)
-            swept = SourceSwept(model.org_id, self._partition, model.revision)
-            effects.messages += [
-                Message(topics.PARTIALS.name, swept_key(model.org_id, self._partition), swept, partition)
-                for partition in range(self._partitions)
-            ]
+            effects.messages += self._to_all(SourceSwept(model.org_id, self._partition, ended=True))
             for deal in books.deals.values():
                 if isinstance(deal.counted, LeftOut):
                     effects.changes.append(DealLeftOut(model.org_id, deal.assignment.id, deal.counted))
@@ -201,6 +198,10 @@ class Summing:
             for key, amount in model.targets.items()
             if partition_of(attainment_key(model.org_id, *key), self._partitions) == self._partition
         }
+
+    def _to_all(self, swept: SourceSwept) -> list[Message]:
+        key = swept_key(swept.org_id, swept.source, ended=swept.ended)
+        return [Message(topics.PARTIALS.name, key, swept, partition) for partition in range(self._partitions)]
 
     def _partial(self, org_id: str, key: CellKey, books: _Books) -> Message:
         cell = books.cells.cells.get(key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from forecast_aggregator.core.totals import Parts, total_of, with_part, without_void
+from forecast_aggregator.core.totals import Parts, total_of, with_part
 from territory import topics
 from territory.events import Attainment, Partial, SourceSwept
 from territory.fold import Effects, Incoming, Message, Models
@@ -33,6 +33,8 @@ class Totalling:
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[Place, Parts]] = {}
+        self._doubted: dict[tuple[str, int], dict[Place, None]] = {}
+        """By organisation and source, what it has not said again yet while it says all it has."""
         self._changed: dict[Place, None] = {}
         self._unsaid: frozenset[str] = frozenset()
 
@@ -79,24 +81,26 @@ class Totalling:
         place = parse_partial_key(message.key)
         if place is None:
             if isinstance(message.event, SourceSwept):
-                self._void(message.event)
+                self._hear_of(message.event)
             return
         org_id, territory_id, period, user_id, source = place
         partial: Partial | None = message.event
         self._put((org_id, territory_id, period, user_id), source, partial)
 
+    def _hear_of(self, swept: SourceSwept) -> None:
+        """Doubt all that a source has said when it begins to say it again; drop what it has not when it has ended."""
+        which = (swept.org_id, swept.source)
+        if swept.ended:
+            for place in self._doubted.pop(which, ()):
+                self._put(place, swept.source, None)
+        else:
+            places = self._parts.get(swept.org_id, {})
+            self._doubted[which] = {place: None for place, parts in places.items() if swept.source in parts}
+
     def _put(self, place: Place, source: int, partial: Partial | None) -> None:
         places = self._parts.setdefault(place[0], {})
-        self._keep(place, with_part(places.get(place, {}), source, partial))
-
-    def _void(self, swept: SourceSwept) -> None:
-        for place, parts in list(self._parts.get(swept.org_id, {}).items()):
-            kept = without_void(parts, swept)
-            if len(kept) != len(parts):
-                self._keep(place, kept)
-
-    def _keep(self, place: Place, parts: Parts) -> None:
-        places = self._parts[place[0]]
+        parts = with_part(places.get(place, {}), source, partial)
+        self._doubted.get((place[0], source), {}).pop(place, None)
         if parts:
             places[place] = parts
         else:

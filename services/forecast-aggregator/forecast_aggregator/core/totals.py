@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from territory.events import SUMS, Attainment, Partial, SourceSwept
+from territory.events import SUMS, Attainment, Partial
 from territory.money import ZERO, add, percent_of, text_of
 
 Parts = Mapping[int, Partial]
@@ -18,15 +18,6 @@ def with_part(parts: Parts, source: int, partial: Partial | None) -> dict[int, P
     if partial is not None:
         after[source] = partial
     return after
-
-
-def without_void(parts: Parts, swept: SourceSwept) -> dict[int, Partial]:
-    """Return the parts less what a source said under models before the one it has said all under."""
-    return {
-        source: part
-        for source, part in parts.items()
-        if source != swept.source or part.model_revision >= swept.model_revision
-    }
 
 
 def total_of(parts: Parts) -> Attainment | None:

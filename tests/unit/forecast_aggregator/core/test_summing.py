@@ -240,18 +240,20 @@ def test_known_organisation_says_nothing_again() -> None:
 
 
 def test_unknown_organisation_is_said_again() -> None:
-    """All partials, targets without deals and the whole list; then, to every partition, that this was all (F2)."""
+    """All partials, targets without deals and the whole list; before and after it, to every partition, so (F2)."""
     fold, model = Summing(1, 2), model_of(7, targets=targets("5"))
     for each in (deal("west", owner_id=None), deal(None, "D-2")):
         fold.restore(incoming(each))
     fold.restored({"acme": model}, frozenset({"acme"}))
     effects = swept(fold, model)
-    partials, ends = effects.messages[:-2], effects.messages[-2:]
+    begins, partials, ends = effects.messages[:2], effects.messages[2:-2], effects.messages[-2:]
     said = {message.key for message in partials}
     assert {f"acme/west/{Q1}#1", f"acme/world/{Q1}#1"} <= said
     assert (f"acme/bay/{Q1}#1" in said) == (partition_of(f"acme/bay/{Q1}", 2) == 1)
-    assert [(end.key, end.value, end.route) for end in ends] == [
-        (swept_key("acme", 1), SourceSwept("acme", 1, 7), partition) for partition in range(2)
-    ]
+    for words, ended in ((begins, False), (ends, True)):
+        assert [(word.key, word.value, word.route) for word in words] == [
+            (swept_key("acme", 1, ended=ended), SourceSwept("acme", 1, ended=ended), partition)
+            for partition in range(2)
+        ]
     assert effects.changes == [DealLeftOut("acme", "D-2", LISTED.why)]
     assert swept(fold, model) == Effects()

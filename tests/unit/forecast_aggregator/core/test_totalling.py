@@ -12,10 +12,13 @@ from tests.unit.forecast_aggregator.core.examples import Q1, model_of, partial
 WEST: Place = ("acme", "west", Q1, None)
 
 
+BEGUN, ENDED = SourceSwept("acme", 0, ended=False), SourceSwept("acme", 0, ended=True)
+
+
 def incoming(said: Partial | SourceSwept | None, source: int = 0) -> Incoming:
     """Return what a source says of `west`, as it arrives; None: it adds nothing any more."""
     if isinstance(said, SourceSwept):
-        return Incoming(PARTIALS.name, swept_key(said.org_id, said.source), said, {})
+        return Incoming(PARTIALS.name, swept_key(said.org_id, said.source, ended=said.ended), said, {})
     if said is None:
         return Incoming(PARTIALS.name, partial_key("acme", "west", Q1, None, source), None, {})
     key = partial_key(said.org_id, said.territory_id, said.period, said.user_id, said.source)
@@ -84,19 +87,29 @@ def test_tombstone_when_nothing_is_left() -> None:
 
 
 def test_what_is_not_said_again_is_gone() -> None:
-    """After a source has said all it has under a model, what it said under older ones is void (F9)."""
+    """After a source has said all it has, what it said before it began is void, of that source alone (F9)."""
     fold = Totalling()
     told(fold, partial(0, won="1"), partial(1, won="2"), partial(0, "bay", won="4"))
-    effects = told(fold, partial(0, won="3", revision=2), SourceSwept("acme", 0, 2))
+    assert told(fold, BEGUN).messages == []
+    effects = told(fold, partial(0, won="3"), ENDED)
     assert won(effects) == {f"acme/west/{Q1}": "5", f"acme/bay/{Q1}": None}
-    assert told(fold, SourceSwept("acme", 0, 2)).messages == []
+    assert told(fold, ENDED).messages == []
+
+
+def test_what_is_said_again_after_a_death_is_kept() -> None:
+    """A source that died while it said all it has begins anew, and its totals too may be restored amid that (F9)."""
+    fold = Totalling()
+    for said in (partial(0, won="1"), partial(0, "bay", won="4"), BEGUN, partial(0, "bay", won="4"), BEGUN):
+        fold.restore(incoming(said))
+    fold.restored({}, frozenset())
+    assert won(told(fold, partial(0, won="3"), ENDED)) == {f"acme/west/{Q1}": "3", f"acme/bay/{Q1}": None}
 
 
 def test_void_is_of_one_organisation() -> None:
     """Another one's sweep is none of its business (F1)."""
     fold = Totalling()
     told(fold, partial(0, won="1"))
-    assert told(fold, SourceSwept("other", 0, 9)).messages == []
+    assert told(fold, SourceSwept("other", 0, ended=False), SourceSwept("other", 0, ended=True)).messages == []
     assert not fold.is_stray(WEST)
 
 
@@ -105,7 +118,8 @@ def test_known_organisation_says_nothing_again() -> None:
     fold = Totalling()
     fold.restore(incoming(partial(0, won="1")))
     fold.restore(incoming(partial(1, won="9", revision=1)))
-    fold.restore(incoming(SourceSwept("acme", 1, 2)))
+    fold.restore(incoming(SourceSwept("acme", 1, ended=False)))
+    fold.restore(incoming(SourceSwept("acme", 1, ended=True)))
     fold.restored({}, frozenset())
     assert told(fold).messages == []
     assert [effects.messages for effects in fold.sweep(model_of(), 10)] == []

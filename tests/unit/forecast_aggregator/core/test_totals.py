@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forecast_aggregator.core.totals import total_of, with_part, without_void
-from territory.events import Attainment, Partial, SourceSwept
+from forecast_aggregator.core.totals import total_of, with_part
+from territory.events import Attainment, Partial
 from tests.unit.forecast_aggregator.core.examples import Q1, partial
 
 
@@ -82,11 +82,3 @@ def test_last_word_of_a_source_counts() -> None:
     assert with_part(parts, 1, partial(1, won="2")) == {0: partial(0, won="1"), 1: partial(1, won="2")}
     assert with_part(parts, 0, None) == {}
     assert with_part(parts, 1, None) == parts == {0: partial(0, won="1")}
-
-
-def test_void_is_what_a_source_said_under_older_models() -> None:
-    """Of that source alone; what is under the model or a later one stays (F9)."""
-    parts = {source: partial(source, revision=revision) for source, revision in ((0, 1), (1, 2), (2, 1))}
-    assert set(without_void(parts, SourceSwept("acme", 0, 2))) == {1, 2}
-    assert set(without_void(parts, SourceSwept("acme", 1, 2))) == {0, 1, 2}
-    assert set(without_void(parts, SourceSwept("acme", 1, 1))) == {0, 1, 2}
