@@ -12,9 +12,9 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from territory.topics import ASSIGNMENTS, DAY_MS, MODEL, RECORDS, TOPICS, Topic
+from territory.topics import ASSIGNMENTS, DAY_MS, DEAD_LETTERS, MODEL, RECORDS, TOPICS, Topic
 from territory_control.child_process import until
-from territory_runtime.kafka import REQUEST_BYTES_MAX
+from territory_runtime.kafka import LETTER_BYTES_MAX, REQUEST_BYTES_MAX
 from territory_runtime.provision import COMPACTION_LAG_MS, Provisioned, TopicsUnfit, partition_counts, provision
 from territory_runtime.settings import Settings
 from tests.integration.examples import settings_for, topic_admin
@@ -72,7 +72,7 @@ def test_missing_topics_are_created(admin: KafkaAdminClient, settings: Settings)
     for topic in TOPICS:
         found = settings_of(admin, topic)
         assert found["cleanup.policy"] == topic.cleanup
-        assert found["max.message.bytes"] == str(REQUEST_BYTES_MAX)
+        assert found["max.message.bytes"] == str(LETTER_BYTES_MAX if topic is DEAD_LETTERS else REQUEST_BYTES_MAX)
         if topic.retention_days is not None:
             assert found["retention.ms"] == str(topic.retention_days * DAY_MS)
         if topic.cleanup == "compact":

@@ -18,7 +18,7 @@ from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetK
 from access_indexer.core.indexing import Indexing
 from assigner.core.assignment import Assigning
 from assigner.core.intake import Intake
-from forecast_aggregator.core.summing import DealLeftOut, Summing
+from forecast_aggregator.core.summing import DealLeftOut, Summing, is_deal
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from forecast_aggregator.core.totalling import Place as AttainmentPlace
 from territory import topics
@@ -33,6 +33,7 @@ from territory.events import (
     ModelPiece,
     Record,
     Released,
+    read_assignment,
     read_partial,
     read_record_change,
 )
@@ -210,13 +211,14 @@ class Stage:
     state: tuple[str, Reader]
     make: Callable[[int, int], Fold]
     has_store: bool = False
+    wants: Callable[[str], bool] = lambda key: True
 
     @property
     def restores_from_input(self) -> bool:
         return self.state[0] in self.inputs
 
 
-_RECORD, _ASSIGNMENT = reader_of(Record), reader_of(Assignment)
+_RECORD = reader_of(Record)
 
 STAGES = (
     Stage(
@@ -233,17 +235,18 @@ STAGES = (
     ),
     Stage(
         "indexing",
-        {topics.ASSIGNMENTS.name: _ASSIGNMENT},
-        (topics.ASSIGNMENTS.name, _ASSIGNMENT),
+        {topics.ASSIGNMENTS.name: read_assignment},
+        (topics.ASSIGNMENTS.name, read_assignment),
         Indexing,
         has_store=True,
     ),
     Stage(
         "summing",
-        {topics.ASSIGNMENTS.name: _ASSIGNMENT},
-        (topics.ASSIGNMENTS.name, _ASSIGNMENT),
+        {topics.ASSIGNMENTS.name: read_assignment},
+        (topics.ASSIGNMENTS.name, read_assignment),
         Summing,
         has_store=True,
+        wants=is_deal,
     ),
     Stage(
         "totals",
@@ -421,6 +424,8 @@ class Worker:
             start = self._next[topic]
             stop = min(len(log), start + random.randint(1, BATCH_RECORDS_MAX))
             for offset, stored in log.between(start, stop):
+                if stored.key.count(b"/") >= 2 and not self.stage.wants(stored.key.decode(errors="replace")):
+                    continue
                 try:
                     incoming = _incoming_of(topic, offset, stored, read)
                 except BadMessage as bad:
@@ -664,7 +669,7 @@ class MemoryHouse:
 
     def assignments(self) -> dict[str, Assignment]:
         """Return where every record stands."""
-        return {key: _ASSIGNMENT(value) for key, value in self.last_values(topics.ASSIGNMENTS.name).items()}
+        return {key: read_assignment(value) for key, value in self.last_values(topics.ASSIGNMENTS.name).items()}
 
     def attainments(self) -> dict[str, Attainment]:
         """Return how every territory and user stands, by `<org>/<territory>/<period>[/<user>]`."""

@@ -64,6 +64,26 @@ def test_worker_that_was_away_for_days(tale: Tale, seed: int) -> None:
 
 @tried(1)
 @given(tales())
+def test_no_reader_is_sent_back(tale: Tale) -> None:
+    """Where nobody deletes and nothing breaks, a record stays there, and never at an older version (V8)."""
+    house = MemoryHouse()
+    versions: dict[str, int] = {}
+    for happening in tale.happenings:
+        if isinstance(happening, Publish) and happening.change["op"] == "delete":
+            continue
+        if not isinstance(happening, Work):
+            do(happening, house)
+            continue
+        random = dice(happening.seed)
+        for _ in range(STEPS_MAX):
+            house.step(random)
+            now = {key: record.version or 0 for key, record in house.redis.records.items()}
+            assert all(now.get(key, 0) >= version for key, version in versions.items())
+            versions = now
+
+
+@tried(1)
+@given(tales())
 def test_sums_add_up(tale: Tale) -> None:
     """A territory's sum is that of its own deals and of its children; no deal is in two, none is lost (F1, F2, F4)."""
     found = play(tale).found()

@@ -137,4 +137,7 @@ def test_unknown_organisation_is_said_again_by_slices() -> None:
         fold.flush({}, effects)
         slices.append(list(won(effects)))
     assert slices == [[f"acme/a/{Q1}", f"acme/b/{Q1}"], [f"acme/c/{Q1}"]]
+    fold.restored({}, frozenset({"acme"}))
+    next(fold.sweep(model_of(), 2))  # given up for a newer model's
+    assert len(list(fold.sweep(model_of(2), 2))) == 2
     assert list(fold.sweep(model_of(), 2)) == []
