@@ -51,7 +51,7 @@ def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]])
 
 
 def put(org: str, record_id: str, present: bool = True, kind: SetKind = "visible", user_id: str = "ann") -> SetChange:
-    return SetChange(org, kind, user_id, "account", record_id, present)
+    return SetChange(org, kind, frozenset({user_id}), "account", record_id, present)
 
 
 def progress(org: str, revision: int, partition: int = 0, offset: int = 10) -> Progress:

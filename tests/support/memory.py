@@ -141,15 +141,19 @@ class MemoryRedis:
     attainments: dict[AttainmentPlace, Attainment] = field(default_factory=dict)
     progress: dict[Place, dict[str, int]] = field(default_factory=dict)
 
-    def make(self, change: object) -> None:
-        """Make one change. Harmless to repeat."""
-        if isinstance(change, SetChange):
-            sets = self.visible if change.kind == "visible" else self.editable
-            key = (change.org_id, change.user_id, change.object)
+    def _change_sets(self, change: SetChange) -> None:
+        sets = self.visible if change.kind == "visible" else self.editable
+        for user_id in change.user_ids:
+            key = (change.org_id, user_id, change.object)
             ids = sets.setdefault(key, set())
             ids.add(change.record_id) if change.present else ids.discard(change.record_id)
             if not ids:
                 del sets[key]
+
+    def make(self, change: object) -> None:
+        """Make one change. Harmless to repeat."""
+        if isinstance(change, SetChange):
+            self._change_sets(change)
         elif isinstance(change, RecordStands):
             key_of_record = f"{change.org_id}/{change.object}/{change.record_id}"
             if change.version is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 
 import redis.asyncio
@@ -19,6 +20,7 @@ from territory.keys import (
     visible_key,
 )
 from territory_runtime import metrics
+from territory_runtime.redis_pipe import Pipe
 from territory_runtime.redis_store import CHUNK_COMMANDS, CHUNK_MEMBERS, ProgressBook
 from territory_runtime.stage import Progress
 
@@ -34,6 +36,7 @@ class RedisIndex:
         self._stage = stage
         self._partitions = partitions
         self._book = ProgressBook(client)
+        self._keys: dict[tuple[str, str, str], _KeysOf] = {}
 
     async def apply(self, changes: list[IndexChange], progress: list[Progress]) -> None:
         """Make changes: administrators, then revocations, then grants and records, then the progress (V8).
@@ -41,20 +44,17 @@ class RedisIndex:
         Of several changes of one entry the last counts. Each command is small, so that no reader
         waits for a large one.
         """
-        removals: dict[str, list[str]] = {}
-        additions: dict[str, list[str]] = {}
-        for (key, record_id), present in _last_of_each(changes).items():
-            (additions if present else removals).setdefault(key, []).append(record_id)
         for change in changes:
             if isinstance(change, AdminsAre):
                 await self._write_admins(change)
-        pipeline = self._redis.pipeline(transaction=False)
-        for kind, sets in (("srem", removals), ("sadd", additions)):
+        pipe = Pipe(self._redis)
+        removals, additions = self._members(changes)
+        for make, sets in ((pipe.srem, removals), (pipe.sadd, additions)):
             for key, ids in sets.items():
                 for start in range(0, len(ids), CHUNK_MEMBERS):
-                    pipeline.execute_command(kind, key, *ids[start : start + CHUNK_MEMBERS])
-                    if len(pipeline) >= CHUNK_COMMANDS:
-                        await pipeline.execute()
+                    make(key, *ids[start : start + CHUNK_MEMBERS])
+                    if len(pipe) >= CHUNK_COMMANDS:
+                        await pipe.execute()
         records = {
             (change.org_id, change.object, change.record_id): change
             for change in changes
@@ -63,17 +63,40 @@ class RedisIndex:
         for stands in records.values():
             key = record_hash_key(stands.org_id, stands.object, stands.record_id)
             if stands.version is None:
-                pipeline.delete(key)
+                pipe.delete(key)
             else:
-                pipeline.execute_command("HSET", key, *_record_hash(stands))
-            if len(pipeline) >= CHUNK_COMMANDS:
-                await pipeline.execute()
+                pipe.hset(key, *_record_hash(stands, stands.version))
+            if len(pipe) >= CHUNK_COMMANDS:
+                await pipe.execute()
         touched = frozenset(org for org, _, _ in records)
         for one in progress:
-            self._book.add(pipeline, one, touched)
-        await pipeline.execute()
+            self._book.add(pipe, one, touched)
+        await pipe.execute()
         await self._book.settle(progress, self._partitions)
         _observe(changes)
+
+    def _members(self, changes: Iterable[IndexChange]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Return which ids go out of which sets and which go in; of several changes of one entry the last counts."""
+        by_record: dict[tuple[str, str, str, str], list[SetChange]] = {}
+        for change in changes:
+            if isinstance(change, SetChange):
+                place = (change.kind, change.org_id, change.object, change.record_id)
+                by_record.setdefault(place, []).append(change)
+        removals: dict[str, list[str]] = defaultdict(list)
+        additions: dict[str, list[str]] = defaultdict(list)
+        for (kind, org_id, object_type, record_id), parts in by_record.items():
+            keys = self._keys.get((kind, org_id, object_type))
+            if keys is None:
+                keys = self._keys[kind, org_id, object_type] = _KeysOf(kind, org_id, object_type)
+            if len(parts) == 1:
+                into = additions if parts[0].present else removals
+                for user_id in parts[0].user_ids:
+                    into[keys[user_id]].append(record_id)
+            else:
+                last = {user_id: part.present for part in parts for user_id in part.user_ids}
+                for user_id, present in last.items():
+                    (additions if present else removals)[keys[user_id]].append(record_id)
+        return removals, additions
 
     async def reconcile(
         self, partition: int, fold: Indexing, models: Models, unknown: frozenset[str]
@@ -117,20 +140,25 @@ class RedisIndex:
         await pipeline.execute()
 
 
-def _last_of_each(changes: Iterable[IndexChange]) -> dict[tuple[str, str], bool]:
-    last: dict[tuple[str, str], bool] = {}
-    for change in changes:
-        if isinstance(change, SetChange):
-            key = SET_KEYS[change.kind](change.org_id, change.user_id, change.object)
-            last[key, change.record_id] = change.present
-    return last
+class _KeysOf(dict[str, str]):
+    """The keys of one kind of set, by user."""
+
+    def __init__(self, kind: str, org_id: str, object_type: str) -> None:
+        super().__init__()
+        self._place = (kind, org_id, object_type)
+
+    def __missing__(self, user_id: str) -> str:
+        kind, org_id, object_type = self._place
+        key = self[user_id] = SET_KEYS[kind](org_id, user_id, object_type)
+        return key
 
 
-def _record_hash(stands: RecordStands) -> tuple[str | int, ...]:
-    territories = encode(list(stands.territories)).decode()
+def _record_hash(stands: RecordStands, version: int) -> tuple[str | int, ...]:
     return (
-        "version", stands.version or 0, "owner_id", stands.owner_id or "",
-        "territories", territories, "model_revision", stands.model_revision,
+        "version", version,
+        "owner_id", stands.owner_id or "",
+        "territories", encode(stands.territories).decode(),
+        "model_revision", stands.model_revision,
     )  # fmt: skip
 
 

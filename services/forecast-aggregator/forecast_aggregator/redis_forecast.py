@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import redis.asyncio
 
 from forecast_aggregator.core.summing import DealLeftOut, Summing
@@ -19,6 +16,7 @@ from territory.keys import (
     parse_attainment_hash_key,
     partition_of,
 )
+from territory_runtime.redis_pipe import Pipe
 from territory_runtime.redis_store import CHUNK_COMMANDS, ProgressBook
 from territory_runtime.stage import Progress
 
@@ -50,17 +48,19 @@ class RedisLeftOut:
 
     async def apply(self, changes: list[DealLeftOut], progress: list[Progress]) -> None:
         """Put deals on the list or take them off, then note the progress."""
-        pipeline = self._redis.pipeline(transaction=False)
+        pipe = Pipe(self._redis)
         for change in {(change.org_id, change.deal_id): change for change in changes}.values():
             key = left_out_key(change.org_id)
             if change.why is None:
-                pipeline.hdel(key, change.deal_id)
+                pipe.hdel(key, change.deal_id)
             else:
-                pipeline.hset(key, change.deal_id, encode(asdict(change.why)).decode())
+                pipe.hset(key, change.deal_id, encode(change.why).decode())
+            if len(pipe) >= CHUNK_COMMANDS:
+                await pipe.execute()
         touched = frozenset(change.org_id for change in changes)
         for one in progress:
-            self._book.add(pipeline, one, touched)
-        await pipeline.execute()
+            self._book.add(pipe, one, touched)
+        await pipe.execute()
         self._book.note(progress)
 
     async def reconcile(self, partition: int, fold: Summing, models: Models, unknown: frozenset[str]) -> frozenset[str]:
@@ -89,18 +89,19 @@ class RedisAttainments:
 
     async def apply(self, changes: list[AttainmentStands], progress: list[Progress]) -> None:
         """Write attainments whole, each at once for its readers, then note the progress."""
-        pipeline = self._redis.pipeline(transaction=True)
+        pipe = Pipe(self._redis)
         for change in {change.place: change for change in changes}.values():
             key = attainment_hash_key(*change.place)
-            pipeline.delete(key)
-            if change.attainment is not None:
-                pipeline.hset(key, mapping=_hash(change.attainment))
-            if len(pipeline) >= CHUNK_COMMANDS:
-                await pipeline.execute()
+            if change.attainment is None:
+                pipe.delete(key)
+            else:
+                pipe.hset(key, *_hash(change.attainment))  # always all fields: one command replaces the whole
+            if len(pipe) >= CHUNK_COMMANDS:
+                await pipe.execute()
         touched = frozenset(change.place[0] for change in changes)
         for one in progress:
-            self._book.add(pipeline, one, touched)
-        await pipeline.execute()
+            self._book.add(pipe, one, touched)
+        await pipe.execute()
         self._book.note(progress)
 
     async def reconcile(
@@ -116,8 +117,8 @@ class RedisAttainments:
         return unknown | unheard
 
 
-def _hash(attainment: Attainment) -> dict[Any, Any]:
-    """Return the fields of the hash; an empty text where there is no target."""
-    fields = OF_TERRITORY if attainment.user_id is None else OF_USER
-    values = {name: getattr(attainment, name) for name in fields}
-    return {name: "" if value is None else value for name, value in values.items()}
+def _hash(attainment: Attainment) -> list[str | int]:
+    """Return the names and values of the hash; an empty text where there is no target."""
+    names = OF_TERRITORY if attainment.user_id is None else OF_USER
+    values = [(name, getattr(attainment, name)) for name in names]
+    return [part for name, value in values for part in (name, "" if value is None else value)]

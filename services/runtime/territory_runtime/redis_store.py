@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import redis.asyncio
-from redis.asyncio.client import Pipeline
 
 from territory.keys import index_key
+from territory_runtime.redis_pipe import Pipe
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress
 
@@ -43,7 +43,7 @@ class ProgressBook:
         answers = await pipeline.execute() if wanted else []
         return frozenset(org for org, there in zip(wanted, answers, strict=True) if not there)
 
-    def add(self, pipeline: Pipeline, progress: Progress, touched: frozenset[str]) -> None:
+    def add(self, pipe: Pipe, progress: Progress, touched: frozenset[str]) -> None:
         """Queue a partition's progress for the organisations whose data or revision changed.
 
         The revision says that all of the partition is there, so it is written once for each: a
@@ -52,9 +52,9 @@ class ProgressBook:
         for org, revision in progress.revisions.items():
             is_new = self._is_new(progress, org, revision)
             if org in touched or is_new:
-                pipeline.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
+                pipe.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
             if is_new:
-                pipeline.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
+                pipe.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
 
     async def settle(self, progress: list[Progress], partitions: int) -> None:
         """After a write: `model_revision` is the revision that all partitions of the stage are under."""

@@ -9,14 +9,11 @@ SetKind = Literal["visible", "editable"]
 
 
 class SetChange(NamedTuple):
-    """One record id goes into, or out of, one user's set.
-
-    A tuple: a record has a dozen of these, and a frozen dataclass costs four times as much to make.
-    """
+    """One record id goes into, or out of, the sets of some users."""
 
     org_id: str
     kind: SetKind
-    user_id: str
+    user_ids: frozenset[str]
     object: str
     record_id: str
     present: bool

@@ -139,7 +139,7 @@ class Indexing:
             if entry is not None and model is not None:
                 viewers = self._access_of(model).viewers_of(entry.owner_id, entry.territories)
             if user_id not in (viewers.readers if kind == "visible" else viewers.editors):
-                found.append(SetChange(org_id, kind, user_id, object_type, record_id, present=False))
+                found.append(SetChange(org_id, kind, frozenset({user_id}), object_type, record_id, present=False))
         return found
 
     def is_stray(self, org_id: str, object_type: str, record_id: str) -> bool:
@@ -196,11 +196,11 @@ class Indexing:
         changes = effects.changes
         for kind, had, has in kinds:
             if taken := had - has:
-                changes += [SetChange(org_id, kind, user, object_type, record_id, False, since_ms) for user in taken]
+                changes.append(SetChange(org_id, kind, taken, object_type, record_id, False, since_ms))
                 effects.outcomes["revoked"] += len(taken)
         for kind, had, has in reversed(kinds):
             if given := has - had:
-                changes += [SetChange(org_id, kind, user, object_type, record_id, True) for user in given]
+                changes.append(SetChange(org_id, kind, given, object_type, record_id, True))
                 effects.outcomes["granted"] += len(given)
 
 

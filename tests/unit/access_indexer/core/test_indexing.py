@@ -79,7 +79,7 @@ def test_editors_are_readers_at_every_moment() -> None:
     for version, territories in enumerate([("east",), ("bay",), (), ("east", "bay"), ("west",)], 1):
         for change in told(fold, MODEL, assignment("A-1", *territories, version=version)).changes:
             if isinstance(change, SetChange):
-                (sets[change.kind].add if change.present else sets[change.kind].discard)(change.user_id)
+                (sets[change.kind].update if change.present else sets[change.kind].difference_update)(change.user_ids)
                 assert sets["editable"] <= sets["visible"]
     assert sets == {"visible": {"wes", "mia"}, "editable": {"mia"}}
 

@@ -1,0 +1,78 @@
+"""Many commands at once to a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+import redis.exceptions
+
+from territory_runtime.redis_pipe import Pipe
+from tests.integration.examples import redis_client
+from tests.support.servers import find_redis, serving
+
+
+def test_all_commands_are_done_in_order(redis_url: str, unique: str) -> None:
+    """As many as there are, whatever their texts; an empty pipe says nothing."""
+
+    async def acts() -> None:
+        async with redis_client(redis_url) as client:
+            pipe = Pipe(client)
+            await pipe.execute()
+            for number in range(5_000):
+                pipe.sadd(f"{unique}:set", f"é {number}")
+            pipe.srem(f"{unique}:set", "é 1", "é 2")
+            pipe.hset(f"{unique}:hash", "version", 3, "owner_id", "")
+            pipe.hset(f"{unique}:hash", "gone", "x")
+            pipe.hdel(f"{unique}:hash", "gone")
+            pipe.hset(f"{unique}:other", "a", "b")
+            pipe.delete(f"{unique}:other")
+            assert len(pipe) == 5_006
+            await pipe.execute()
+            assert not len(pipe)
+            assert await client.scard(f"{unique}:set") == 4_998
+            assert await client.hgetall(f"{unique}:hash") == {"version": "3", "owner_id": ""}
+            assert not await client.exists(f"{unique}:other")
+
+    asyncio.run(acts())
+
+
+def test_refused_command_is_an_error(redis_url: str, unique: str) -> None:
+    """The others are done all the same, and the connection goes on."""
+
+    async def acts() -> None:
+        async with redis_client(redis_url) as client:
+            await client.set(unique, "text")
+            pipe = Pipe(client)
+            pipe.sadd(unique, "member")
+            pipe.hset(f"{unique}:hash", "a", "b")
+            with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+                await pipe.execute()
+            pipe.hset(f"{unique}:hash", "c", "d")
+            await pipe.execute()
+            assert await client.hgetall(f"{unique}:hash") == {"a": "b", "c": "d"}
+
+    asyncio.run(acts())
+
+
+def test_redis_that_is_away(tmp_path: Path) -> None:
+    """It is an error that can be waited out, and the same client goes on when Redis is back."""
+
+    async def acts() -> None:
+        with serving("redis", find_redis(), tmp_path) as server:
+            async with redis_client(server.url) as client:
+                pipe = Pipe(client)
+                pipe.hset("hash", "a", "b")
+                await pipe.execute()
+                server.kill()
+                pipe.hset("hash", "a", "c")
+                with pytest.raises(redis.exceptions.ConnectionError):
+                    await pipe.execute()
+                server.start()
+                pipe.hset("hash", "a", "d")
+                await pipe.execute()
+                assert await client.hget("hash", "a") == "d"
+
+    asyncio.run(acts())
