@@ -130,13 +130,6 @@ class Not:
 Criterion = Leaf | All | AnyOf | Not
 
 
-def holds_one_way(criterion: Criterion) -> bool:
-    """Whether the same leaves are what made it hold whenever it does: no `any` has a choice."""
-    if isinstance(criterion, All):
-        return all(holds_one_way(part) for part in criterion.parts)
-    return not isinstance(criterion, AnyOf)
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The first leaf that failed, and the record's value, None where it is missing (A10)."""

@@ -318,11 +318,12 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self, effects: Effects, held: dict[int, _Held], touched: set[int], offsets: dict[TopicPartition, int]
     ) -> None:
         stopping = lambda: self.should_stop  # noqa: E731 -- three lines use it
+        encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
         for messages in (effects.messages, effects.state):
             if messages:
                 await until_done(
                     self._stage.name, self._health, KAFKA_AWAY,
-                    partial(self._sender.send, collapse(messages)), stopping,
+                    partial(self._sender.send, collapse(messages), encoded), stopping,
                 )  # fmt: skip
         store = self._stage.store
         if store is not None:

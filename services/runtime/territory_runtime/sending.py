@@ -43,23 +43,34 @@ class Sender:
         self._producer = producer
         self._partitions = partitions
 
-    async def send(self, messages: Iterable[Message]) -> None:
-        """Send messages and await that all replicas have them. Raises: KafkaError, ConnectionError."""
+    async def send(self, messages: Iterable[Message], encoded: dict[int, bytes] | None = None) -> None:
+        """Send messages and await that all replicas have them.
+
+        Args:
+            messages: What to send.
+            encoded: By `id`, the bytes of values that are sent more than once; whoever gives it keeps
+                the values alive as long as it is used.
+
+        Raises: KafkaError, ConnectionError.
+        """
+        encoded = {} if encoded is None else encoded
         by_partition: dict[tuple[str, int], list[Message]] = {}
         for message in messages:
             route = message.route
             partition = route if isinstance(route, int) else partition_of(route, self._partitions)
             by_partition.setdefault((message.topic, partition), []).append(message)
         await asyncio.gather(
-            *(self._send(topic, partition, group) for (topic, partition), group in by_partition.items())
+            *(self._send(topic, partition, group, encoded) for (topic, partition), group in by_partition.items())
         )
 
-    async def _send(self, topic: str, partition: int, messages: list[Message]) -> None:
+    async def _send(self, topic: str, partition: int, messages: list[Message], encoded: dict[int, bytes]) -> None:
         batch: BatchBuilder = self._producer.create_batch()
         acknowledged = []
         for message in messages:
             key = message.key.encode()
-            value = None if message.value is None else encode(message.value)
+            value = encoded.get(id(message.value))
+            if value is None and message.value is not None:
+                value = encoded[id(message.value)] = encode(message.value)
             headers = [(name, text.encode()) for name, text in message.headers]
             if topic in PUBLIC:
                 headers += cloud_event(topic, key, value)

@@ -18,8 +18,6 @@ from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import org_of, parse_record_key
 from territory.model import Model
 
-SHARED_STANDINGS_MAX = 100_000
-
 Origin = tuple[str, int]
 """The id and the time of the event that a decision follows from; the time is 0 for a change of the model."""
 
@@ -31,7 +29,6 @@ class Assigning:
         self._families: dict[str, dict[str, Family]] = {}
         self._family_of: dict[str, str] = {}
         self._linkers: dict[str, Linker] = {}
-        self._shared: dict[Standing, Standing] = {}
 
     def __len__(self) -> int:
         return len(self._family_of)
@@ -76,7 +73,7 @@ class Assigning:
             effects.outcomes["no_model"] += 1
             return
         origin = (record.event_id, record.since_ms)
-        member.standing = self._share(family.decide(record, linker))
+        member.standing = family.decide(record, linker)
         effects.messages.append(_said(member.record, member.standing, linker.model, origin))
         effects.outcomes["decided"] += 1
         if links_before is None or links_before != _territories(member.standing):
@@ -137,12 +134,6 @@ class Assigning:
             linker = self._linkers[model.org_id] = Linker(model)
         return linker
 
-    def _share(self, standing: Standing) -> Standing:
-        """Return an equal standing that is in memory already: most records share theirs with others."""
-        if len(self._shared) >= SHARED_STANDINGS_MAX:
-            self._shared.clear()
-        return self._shared.setdefault(standing, standing)
-
     # --- decisions ---------------------------------------------------------------------------
 
     def _bring_up(
@@ -168,7 +159,7 @@ class Assigning:
         origin = (f"model/{linker.model.org_id}/{linker.model.revision}", 0)
         for member in family:
             before = member.standing
-            member.standing = self._share(family.decide(member.record, linker))
+            member.standing = family.decide(member.record, linker)
             if not known or member.standing != before:
                 effects.messages.append(_said(member.record, member.standing, linker.model, origin))
                 effects.outcomes["redecided"] += 1
@@ -180,14 +171,14 @@ class Assigning:
             return
         for member in family:
             if member.standing is None:
-                member.standing = self._share(family.decide(member.record, linker))
+                member.standing = family.decide(member.record, linker)
         family.is_open = False
 
     def _follow(self, family: Family, head: Record, linker: Linker, origin: Origin, effects: Effects) -> None:
         """Decide those that follow a record whose links have changed (A5, A6, A8)."""
         for member in family.followers_of(head):
             before = member.standing
-            member.standing = self._share(family.decide(member.record, linker))
+            member.standing = family.decide(member.record, linker)
             if member.standing != before:
                 effects.messages.append(_said(member.record, member.standing, linker.model, origin))
                 effects.outcomes["followed"] += 1

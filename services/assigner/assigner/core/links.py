@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from assigner.core.matching import Matcher
+from territory.criteria import Fields
 from territory.documents import RuledObject
 from territory.events import Cause, Link, Record
 from territory.model import Model
+
+SHARED_STANDINGS_MAX = 100_000
+
+Causes = dict[str, list[tuple[Cause, tuple[str, ...]]]]
+"""By territory, why a record is linked to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +34,36 @@ class Linker:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.matcher = Matcher(model)
+        self._by_rules: dict[tuple[tuple[str, ...], ...], Standing] = {}
+        """By territories and what held in each: standings of records that only rules have a say in."""
+        self._shared: dict[Standing, Standing] = {}
 
     def of_ruled(self, record: Record) -> Standing:
         """Decide for an account or a lead: rules and its own manual links (A2, A3, A4, A7)."""
         fields, _ = self.matcher.fields_of(record.object, record.fields)
         kind: RuledObject = "account" if record.object == "account" else "lead"
-        causes: dict[str, list[tuple[Cause, tuple[str, ...]]]] = {}
-        for territory_id in self.matcher.matching(kind, fields):
-            if record.links.get(territory_id) != "exclude":
-                causes[territory_id] = [("rule", self.matcher.why(territory_id, kind, fields))]
-        return self._limited(record, causes)
+        found = self.matcher.matching(kind, fields)
+        why = [self.matcher.why(territory_id, kind, fields) for territory_id in found]
+        causes: Causes
+        if record.links:
+            causes = {
+                territory_id: [("rule", lines)]
+                for territory_id, lines in zip(found, why, strict=True)
+                if record.links.get(territory_id) != "exclude"
+            }
+            return self._limited(record, causes)
+        place = (tuple(found), *why)
+        standing = self._by_rules.get(place)
+        if standing is None:
+            if len(self._by_rules) >= SHARED_STANDINGS_MAX:
+                self._by_rules.clear()
+            causes = {territory_id: [("rule", lines)] for territory_id, lines in zip(found, why, strict=True)}
+            standing = self._by_rules[place] = self._limited(record, causes)
+        return standing
 
     def of_contact(self, contact: Record, account: Standing | None) -> Standing:
         """Decide for a contact: its account's links and its own manual ones (A5)."""
-        causes: dict[str, list[tuple[Cause, tuple[str, ...]]]] = {}
+        causes: Causes = {}
         for link in account.links if account is not None else ():
             if contact.links.get(link.territory_id) != "exclude":
                 why = (f"inherited from account {contact.account_id}",)
@@ -57,12 +79,11 @@ class Linker:
         source, candidates = "contact", contact.links if contact is not None else ()
         if not candidates:
             source, candidates = "account", account.links if account is not None else ()
-        fields, _ = self.matcher.fields_of("deal", deal.fields)
-        kept = [
-            link.territory_id
-            for link in candidates
-            if deal.links.get(link.territory_id) != "exclude" and self._takes_deal(link.territory_id, fields)
-        ]
+        kept = [link.territory_id for link in candidates if deal.links.get(link.territory_id) != "exclude"]
+        fields: Fields = {}
+        if any("deal" in self.model.territories[territory_id].rules for territory_id in kept):
+            fields, _ = self.matcher.fields_of("deal", deal.fields)
+            kept = [territory_id for territory_id in kept if self._takes_deal(territory_id, fields)]
         if not kept:
             return Standing((), dropped=dropped, unassigned=_unassigned(deal, account, len(candidates), source))
         first, *others = self._ranked(kept)
@@ -71,11 +92,19 @@ class Linker:
         why = [f"inherited from {source} {named}"]
         if rule is not None:
             why += [f"{first}: {leaf}" for leaf in rule.held(fields)]
-        return Standing((Link(first, ("inherited",), tuple(why)),), runners_up=tuple(others), dropped=dropped)
+        return self._share(
+            Standing((Link(first, ("inherited",), tuple(why)),), runners_up=tuple(others), dropped=dropped)
+        )
 
-    def _takes_deal(self, territory_id: str, fields: object) -> bool:
+    def _share(self, standing: Standing) -> Standing:
+        """Return an equal standing that is in memory already: many records share theirs with others."""
+        if len(self._shared) >= SHARED_STANDINGS_MAX:
+            self._shared.clear()
+        return self._shared.setdefault(standing, standing)
+
+    def _takes_deal(self, territory_id: str, fields: Fields) -> bool:
         rule = self.model.territories[territory_id].rules.get("deal")
-        return rule is None or rule.holds(fields)  # type: ignore[arg-type]  # typed fields, from the matcher
+        return rule is None or rule.holds(fields)
 
     def _by_hand(self, record: Record) -> tuple[list[str], tuple[str, ...]]:
         """Return the territories assigned by hand that are in the model, and those that are not (A11)."""
@@ -85,11 +114,11 @@ class Linker:
         there = [territory for territory in assigned if territory in self.model.territories]
         return there, tuple(territory for territory in assigned if territory not in self.model.territories)
 
-    def _limited(self, record: Record, causes: dict[str, list[tuple[Cause, tuple[str, ...]]]]) -> Standing:
+    def _limited(self, record: Record, causes: Causes) -> Standing:
         by_hand, dropped = self._by_hand(record)
         for territory_id in by_hand:
             causes.setdefault(territory_id, []).append(("manual", (_BY_HAND,)))
-        order = self._ranked(causes, first=frozenset(by_hand)) if len(causes) > 1 else list(causes)
+        order = self._ranked(causes, first=frozenset(by_hand))
         limit = self.model.max_territories_per_record
         kept, cut = (order, []) if limit is None else (order[:limit], order[limit:])
         links = tuple(
@@ -100,10 +129,12 @@ class Linker:
             )
             for territory_id in kept
         )
-        return Standing(links, cut=tuple(cut), dropped=dropped)
+        return self._share(Standing(links, cut=tuple(cut), dropped=dropped))
 
-    def _ranked(self, territory_ids: Iterable[str], first: frozenset[str] = frozenset()) -> list[str]:
+    def _ranked(self, territory_ids: Collection[str], first: frozenset[str] = frozenset()) -> list[str]:
         """Order territories as A3 does: `first` ones, then priority, depth and id."""
+        if len(territory_ids) < 2:
+            return list(territory_ids)
         territories = self.model.territories
         return sorted(territory_ids, key=lambda territory: (territory not in first, territories[territory].rank))
 

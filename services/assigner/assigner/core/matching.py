@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from territory.criteria import Criterion, Failure, Fields, holds_one_way
+from territory.criteria import All, AnyOf, Criterion, Failure, Fields
 from territory.documents import RuledObject
 from territory.model import Model
 from territory.values import read_fields
@@ -20,7 +20,7 @@ class Matcher:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._branches = {kind: _branches(model, kind) for kind in ("account", "lead")}
-        self._one_way: dict[tuple[str, RuledObject], tuple[str, ...] | None] = {}
+        self._tellers: dict[tuple[str, RuledObject], _Teller] = {}
 
     def fields_of(self, object_type: str, fields: Mapping[str, object]) -> tuple[Fields, int]:
         """Return the typed values of a record's fields, and how many were of the wrong type (C6)."""
@@ -35,23 +35,13 @@ class Matcher:
 
     def why(self, territory_id: str, object_type: RuledObject, fields: Fields) -> tuple[str, ...]:
         """Return the leaves that held for a matching territory, from the root down (A10)."""
-        key = (territory_id, object_type)
-        if key not in self._one_way:
-            path = self._model.tree.path_of(territory_id)
-            rules = [self._model.territories[above].rules.get(object_type) for above in path]
-            is_fixed = all(rule is None or holds_one_way(rule) for rule in rules)
-            self._one_way[key] = self._why(territory_id, object_type, fields) if is_fixed else None
-        fixed = self._one_way[key]
-        return self._why(territory_id, object_type, fields) if fixed is None else fixed
-
-    def _why(self, territory_id: str, object_type: RuledObject, fields: Fields) -> tuple[str, ...]:
-        territories = self._model.territories
-        return tuple(
-            f"{above}: {leaf}"
-            for above in reversed(self._model.tree.path_of(territory_id))
-            if (rule := territories[above].rules.get(object_type)) is not None
-            for leaf in rule.held(fields)
-        )
+        teller = self._tellers.get((territory_id, object_type))
+        if teller is None:
+            path = reversed(self._model.tree.path_of(territory_id))
+            rules = [(above, self._model.territories[above].rules.get(object_type)) for above in path]
+            teller = _Teller([(above, rule) for above, rule in rules if rule is not None])
+            self._tellers[territory_id, object_type] = teller
+        return teller.lines(fields)
 
     def failure(self, territory_id: str, object_type: RuledObject, fields: Fields) -> tuple[str, Failure] | None:
         """Return the first territory from the root down whose rule fails, and its failing leaf; None if none does."""
@@ -60,6 +50,46 @@ class Matcher:
             if rule is not None and not rule.holds(fields):
                 return above, rule.failure(fields)
         return None
+
+
+class _Teller:
+    """Tells why a territory takes a record (A10). Its lines are made once; records choose among them."""
+
+    __slots__ = ("_always", "_parts")
+
+    def __init__(self, rules: list[tuple[str, Criterion]]) -> None:
+        self._parts = [part for territory_id, rule in rules for part in _parts(f"{territory_id}: ", rule)]
+        fixed = tuple(part for part in self._parts if isinstance(part, str))
+        self._always = fixed if len(fixed) == len(self._parts) else None
+
+    def lines(self, fields: Fields) -> tuple[str, ...]:
+        if self._always is not None:
+            return self._always
+        lines: list[str] = []
+        _tell(self._parts, fields, lines)
+        return tuple(lines)
+
+
+_Part = str | list[tuple[Criterion, "list[_Part]"]]
+"""A line that is told always, or those of an `any` with what each is told for."""
+
+
+def _parts(prefix: str, criterion: Criterion) -> list[_Part]:
+    if isinstance(criterion, All):
+        return [part for inner in criterion.parts for part in _parts(prefix, inner)]
+    if isinstance(criterion, AnyOf):
+        return [[(inner, _parts(prefix, inner)) for inner in criterion.parts]]
+    return [prefix + line for line in criterion.held({})]
+
+
+def _tell(parts: list[_Part], fields: Fields, lines: list[str]) -> None:
+    for part in parts:
+        if isinstance(part, str):
+            lines.append(part)
+        else:
+            for criterion, inner in part:
+                if criterion.holds(fields):
+                    _tell(inner, fields, lines)
 
 
 class _Branch:
