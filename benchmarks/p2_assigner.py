@@ -17,8 +17,7 @@ from benchmarks.passthrough import INPUT, OUTPUT, STAGE
 from benchmarks.publisher import prepare
 from benchmarks.results import Report, figure, say
 from benchmarks.stack import PARTITIONS, Stack, running_stack
-from territory.codec import reader_of
-from territory.events import Assignment
+from territory.events import read_assignment
 from territory.model import compile_model
 from territory.topics import ASSIGNMENTS, RECORDS
 from territory_control.progress import PIPELINE
@@ -135,7 +134,7 @@ async def check(settings: Settings, answers: Answers, seed: int) -> tuple[list[s
     faults: list[str] = []
     if said.keys() != answers.records.keys():
         faults.append(f"found {len(said)} assignments, expected {len(answers.records)}, one for each live record")
-    read = reader_of(Assignment)
+    read = read_assignment
     sample = random.Random(seed).sample(sorted(said.keys() & answers.records.keys()), min(SAMPLED_RECORDS, len(said)))
     for key in sample:
         found, expected = read(said[key]), answers.standing_of(key)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
@@ -63,7 +63,7 @@ async def _pass_on(producer: AIOKafkaProducer, where: TopicPartition, messages: 
     batch: Any = producer.create_batch()
     acknowledged = []
     for message in messages:
-        value = orjson.dumps(orjson.loads(message.value))
+        value = msgspec.json.encode(msgspec.json.decode(message.value))
         if batch.append(timestamp=None, key=message.key, value=value) is None:
             acknowledged.append(await producer.send_batch(batch, OUTPUT.name, partition=where.partition))
             batch = producer.create_batch()

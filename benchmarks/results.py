@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import orjson
+import msgspec
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("territory", "aiokafka", "faust-streaming", "orjson", "pydantic", "redis", "hiredis", "noida-db")
+LIBRARIES = ("territory", "aiokafka", "faust-streaming", "msgspec", "pydantic", "redis", "hiredis", "noida-db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def write(report: Report, command: Sequence[str]) -> Path:
         "versions": versions(),
         **asdict(report),
     }
-    path.write_bytes(orjson.dumps(_rounded(document), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(_rounded(document)), indent=2) + b"\n")
     return path
 
 

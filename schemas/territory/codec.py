@@ -14,11 +14,10 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, TypeVar
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
+import msgspec
+from pydantic import ValidationError
 
 from territory.errors import BadMessage
-from territory.money import text_of
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 
@@ -40,6 +39,10 @@ _LONG_RUN = b" " + b"9" * (FLOAT_DIGITS_MAX + 1)
 _LONG_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9.]{16}")
 
 
+_plain_value = msgspec.json.Decoder().decode
+_write = msgspec.json.Encoder().encode
+
+
 def decode(raw: bytes, bytes_max: int | None = None) -> Any:
     """Return the JSON value of some bytes.
 
@@ -48,16 +51,19 @@ def decode(raw: bytes, bytes_max: int | None = None) -> Any:
     if bytes_max is not None and len(raw) > bytes_max:
         raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {bytes_max}")
     try:
-        if _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw):
-            orjson.loads(raw)  # stricter than the standard library about UTF-8, control characters and infinity
-            value = loads_exactly(raw)
-        else:
-            value = orjson.loads(raw)
+        value = _plain_value(raw)
+        if has_long_number(raw):
+            value = loads_exactly(raw)  # once more: the first look is stricter about UTF-8 and control characters
     except (ValueError, RecursionError) as fault:
         raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
     if raw.count(b"[") + raw.count(b"{") > MESSAGE_LEVELS_MAX and _is_deeper(value, MESSAGE_LEVELS_MAX):
         raise BadMessage("wrong_type", f"found values nested deeper than {MESSAGE_LEVELS_MAX} levels; flatten them")
     return value
+
+
+def has_long_number(raw: bytes) -> bool:
+    """Whether a number of JSON bytes may have more digits than a float holds."""
+    return _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw) is not None
 
 
 def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
@@ -95,16 +101,11 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def encode(event: object) -> bytes:
-    """Return the JSON bytes of an event or a plain value; decimals become their exact text."""
-    return orjson.dumps(event, default=_encode_other)
+    """Return the JSON bytes of an event or a plain value; decimals become their exact text.
 
-
-def _encode_other(value: object) -> object:
-    if isinstance(value, Decimal):
-        return text_of(value)
-    if isinstance(value, frozenset | set):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} can't be written as JSON")
+    Raises: TypeError, ValueError or RecursionError for what has no JSON.
+    """
+    return _write(event)
 
 
 def plain(value: object, values_max: int) -> Any:
@@ -147,13 +148,15 @@ def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
     It raises BadMessage (not_json, wrong_type). How large our own events are is the topic's
     matter: a record of 900 000 bytes has its links and its envelope around it.
     """
-    validate = TypeAdapter(kind).validate_python
+    read_fast: Callable[[bytes], _Event] = msgspec.json.Decoder(kind).decode
 
     def read(raw: bytes) -> _Event:
         try:
-            return validate(decode(raw))
-        except ValidationError as invalid:
-            raise BadMessage("wrong_type", reason_of(invalid)) from invalid
+            return msgspec.convert(decode(raw), kind) if has_long_number(raw) else read_fast(raw)
+        except msgspec.ValidationError as invalid:
+            raise BadMessage("wrong_type", f"no {kind.__name__}: {invalid}") from invalid
+        except (ValueError, RecursionError) as fault:
+            raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
 
     return read
 

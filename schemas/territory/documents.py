@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from territory.codec import JSON, MESSAGE_BYTES_MAX, MESSAGE_LEVELS_MAX, encode, loads_exactly, plain
-from territory.errors import Fault, ModelRefused
+from territory.codec import JSON, MESSAGE_BYTES_MAX, MESSAGE_LEVELS_MAX, decode, encode, loads_exactly, plain
+from territory.errors import BadMessage, Fault, ModelRefused
 from territory.money import amount_of
 from territory.periods import PeriodKind
 from territory.values import FieldType, number_of
@@ -278,14 +278,22 @@ def _check_levels(text: str) -> None:
             level -= 1
 
 
+def _unwritable(raw: JSON) -> str | None:
+    """Return why a value would not come back from the log as it is; None where it would."""
+    try:
+        again = decode(encode(raw))
+    except (TypeError, ValueError, RecursionError, BadMessage) as fault:  # too deep, half of a surrogate pair
+        return str(fault)
+    return None if again == raw else "numbers of more than 64 bits and infinite ones must be in quotes, keys be texts"
+
+
 def read_document(raw: JSON) -> tuple[Document, list[Fault]]:
     """Return the well-formed parts of a model, and every fault of shape by its path."""
     if not isinstance(raw, dict):
         return Document(org=""), [Fault("model", f"found {type(raw).__name__}, expected a mapping with org, roles, …")]
-    try:
-        encode(raw)
-    except TypeError as fault:  # nested too deep, a number too long, half of a surrogate pair
-        return Document(org=""), [Fault("model", f"can't be written as JSON: {fault}")]
+    unwritable = _unwritable(raw)
+    if unwritable is not None:
+        return Document(org=""), [Fault("model", f"can't be written as JSON: {unwritable}")]
     faults = [Fault(str(key), f"unknown key; known are {', '.join(_KEYS)}") for key in raw if key not in _KEYS]
     org = raw.get("org")
     if not is_org_id(org):

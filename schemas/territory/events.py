@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from territory.codec import MESSAGE_BYTES_MAX, decode, reason_of
+from territory.codec import MESSAGE_BYTES_MAX, decode, reader_of, reason_of
 from territory.documents import ORG_PATTERN, Category, ObjectType
 from territory.errors import BadMessage
 from territory.keys import record_key
@@ -133,6 +133,9 @@ class Record:
         return (self.version, self.link_version)
 
 
+read_record = reader_of(Record)
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
     """A family has let go of a record that moved away or was deleted.
@@ -219,43 +222,7 @@ class Assignment:
         return tuple(link.territory_id for link in self.links)
 
 
-def read_assignment(raw: bytes) -> Assignment:
-    """Return the assignment that some bytes carry.
-
-    Built by hand: every record passes here twice, and validation by model cost three times as much.
-    What is checked is what the readers rely on.
-
-    Raises: BadMessage (not_json, wrong_type).
-    """
-    document = decode(raw)
-    try:
-        links = tuple(
-            Link(link["territory_id"], tuple(link["causes"]), tuple(link["why"])) for link in document["links"]
-        )
-        deal = document.get("deal")
-        assignment = Assignment(
-            org_id=document["org_id"],
-            object=document["object"],
-            id=document["id"],
-            version=document["version"],
-            model_revision=document["model_revision"],
-            owner_id=document["owner_id"],
-            links=links,
-            cut=tuple(document.get("cut", ())),
-            runners_up=tuple(document.get("runners_up", ())),
-            dropped=tuple(document.get("dropped", ())),
-            unassigned=document.get("unassigned"),
-            deal=None if deal is None else DealFacts(**deal),
-            family=document.get("family", ""),
-            event_id=document.get("event_id", ""),
-            since_ms=document.get("since_ms", 0),
-        )
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise BadMessage("wrong_type", f"no assignment: {type(fault).__name__}: {fault}") from fault
-    if type(assignment.version) is not int or type(assignment.since_ms) is not int:
-        raise BadMessage("wrong_type", "no assignment: version and since_ms are integers")
-    return assignment
-
+read_assignment = reader_of(Assignment)
 
 SUMS = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
 
@@ -292,20 +259,16 @@ class SourceSwept:
     ended: bool
 
 
-_partial_of = TypeAdapter(Partial).validate_python
-_swept_of = TypeAdapter(SourceSwept).validate_python
+_read_partial, _read_swept = reader_of(Partial), reader_of(SourceSwept)
 
 
 def read_partial(raw: bytes) -> Partial | SourceSwept:
     """Return what a source says on the topic of the partials.
 
-    Raises: BadMessage (not_json, too_large, wrong_type).
+    Raises: BadMessage (not_json, wrong_type).
     """
-    document = decode(raw)
-    try:
-        return _partial_of(document) if isinstance(document, dict) and "sums" in document else _swept_of(document)
-    except ValidationError as invalid:
-        raise BadMessage("wrong_type", reason_of(invalid)) from invalid
+    said: Partial | SourceSwept = _read_partial(raw) if b'"sums"' in raw else _read_swept(raw)
+    return said
 
 
 @dataclass(frozen=True, slots=True)

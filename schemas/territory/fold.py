@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from territory.model import Model
 
@@ -18,8 +18,7 @@ Models = Mapping[str, Model]
 """The active model of each organisation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """One decoded message of one of the stage's topics; no event means a tombstone."""
 
     topic: str
@@ -34,8 +33,7 @@ class Incoming:
     """Its place in its partition of the topic; -1: not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message to send.
 
     Attributes:

@@ -18,8 +18,8 @@ from urllib.request import urlopen
 
 import redis
 
-from territory.codec import decode, reader_of
-from territory.events import Assignment
+from territory.codec import decode
+from territory.events import Assignment, read_assignment
 from territory.fold import Message
 from territory.keys import parse_set_key, partition_of
 from territory.topics import ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
@@ -37,8 +37,6 @@ SERVICES = ("assigner", "access_indexer", "forecast_aggregator")
 START_SECONDS = 60.0
 QUIET_SECONDS = 120.0
 STOP_SECONDS = 20.0
-
-_read_assignment = reader_of(Assignment)
 
 
 @dataclass
@@ -202,7 +200,7 @@ def _take(topic: str, message: Any, found: Found) -> None:
         if message.value is None:
             found.assignments.pop(key, None)
         else:
-            found.assignments[key] = _read_assignment(message.value)
+            found.assignments[key] = read_assignment(message.value)
     else:
         _, territory, period, *user = key.split("/", 3)
         place = (territory, period, user[0] if user else None)

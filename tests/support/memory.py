@@ -31,10 +31,10 @@ from territory.events import (
     Attainment,
     ModelActivated,
     ModelPiece,
-    Record,
     Released,
     read_assignment,
     read_partial,
+    read_record,
     read_record_change,
 )
 from territory.fold import Effects, Fold, Incoming, Message, Models, collapse
@@ -53,8 +53,8 @@ Place = tuple[StageName, int]
 TURNS_MAX = 20_000
 """After how many turns without a pause something goes round in circles."""
 NOTHING_ACTIVATED = -1
-SWEEP_RECORDS_MAX = 2
-BATCH_RECORDS_MAX = 6
+SWEEPread_recordS_MAX = 2
+BATCHread_recordS_MAX = 6
 FIRST_MS = 1_500_000_000_000
 
 SUM_FIGURES = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
@@ -222,19 +222,17 @@ class Stage:
         return self.state[0] in self.inputs
 
 
-_RECORD = reader_of(Record)
-
 STAGES = (
     Stage(
         "intake",
         {topics.RECORDS.name: read_record_change, topics.RELEASES.name: reader_of(Released)},
-        (topics.RECORD_STATES.name, _RECORD),
+        (topics.RECORD_STATES.name, read_record),
         lambda partition, partitions: Intake(partition),
     ),
     Stage(
         "assigning",
-        {topics.FAMILIES.name: _RECORD},
-        (topics.FAMILIES.name, _RECORD),
+        {topics.FAMILIES.name: read_record},
+        (topics.FAMILIES.name, read_record),
         lambda partition, partitions: Assigning(),
     ),
     Stage(
@@ -337,7 +335,7 @@ class Worker:
         self._fold.restored(models, unknown)
         self._seen = self._newest
         self._revisions = {org: model.revision for org, model in models.items()}
-        self._sweeps = {org: self._fold.sweep(models[org], SWEEP_RECORDS_MAX) for org in sorted(unknown)}
+        self._sweeps = {org: self._fold.sweep(models[org], SWEEPread_recordS_MAX) for org in sorted(unknown)}
         self._swept = NOTHING_ACTIVATED if self._sweeps else self._seen
         self._repeats_until = {topic: len(self._house.log(topic, self.partition)) for topic in self.stage.inputs}
 
@@ -414,7 +412,7 @@ class Worker:
         models, activated_at = self._models, self._activated_at
         for org, model in models.items():
             if activated_at[org] > self._seen:
-                self._sweeps[org] = self._fold.sweep(model, SWEEP_RECORDS_MAX)
+                self._sweeps[org] = self._fold.sweep(model, SWEEPread_recordS_MAX)
                 self._revisions[org] = model.revision
         self._seen = newest
         return False
@@ -426,7 +424,7 @@ class Worker:
         for topic, read in inputs:
             log = self._house.log(topic, self.partition)
             start = self._next[topic]
-            stop = min(len(log), start + random.randint(1, BATCH_RECORDS_MAX))
+            stop = min(len(log), start + random.randint(1, BATCHread_recordS_MAX))
             for offset, stored in log.between(start, stop):
                 if stored.key.count(b"/") >= 2 and not self.stage.wants(stored.key.decode(errors="replace")):
                     continue

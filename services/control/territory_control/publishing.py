@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import orjson
+import msgspec
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
@@ -80,7 +80,7 @@ def message_as_is(line: bytes, number: int, org_id: str, partitions: int) -> Mes
 
 
 def _message(key: str, line: bytes, partitions: int) -> Message:
-    return Message(RECORDS.name, key, orjson.Fragment(line), partition_for(key, partitions))
+    return Message(RECORDS.name, key, msgspec.Raw(line), partition_for(key, partitions))
 
 
 def _key_as_is(line: bytes) -> str | None:

@@ -9,9 +9,9 @@ from aiokafka.structs import ConsumerRecord
 
 from assigner.core.families import Family
 from assigner.core.intake import Intake
-from territory.codec import encode, reader_of
+from territory.codec import encode
 from territory.errors import BadMessage
-from territory.events import Assignment, Record, read_record_change
+from territory.events import Assignment, Record, read_assignment, read_record, read_record_change
 from territory.fold import Effects
 from territory.keys import partition_of
 from territory.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS
@@ -21,9 +21,6 @@ from territory_runtime.restoring import incoming_of
 from territory_runtime.settings import Settings
 
 INTAKE_GROUP = "assigner-intake"
-
-_read_record = reader_of(Record)
-_read_assignment = reader_of(Assignment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ async def find_record(settings: Settings, partitions: int, key: str) -> FoundRec
 
     def take_state(message: ConsumerRecord) -> None:
         if message.key == wanted:
-            incoming = incoming_of(message, _read_record)
+            incoming = incoming_of(message, read_record)
             folds[message.partition].restore(incoming)
             last[message.partition] = incoming.event
 
@@ -115,7 +112,7 @@ async def last_assignment(settings: Settings, partitions: int, key: str) -> Assi
             values[0] = message.value
 
     await read_messages(settings, {TopicPartition(ASSIGNMENTS.name, partition_of(key, partitions)): 0}, take)
-    return None if values[0] is None else _read_assignment(values[0])
+    return None if values[0] is None else read_assignment(values[0])
 
 
 async def family_of(settings: Settings, partitions: int, family_key: str) -> Family:
@@ -132,7 +129,7 @@ async def family_of(settings: Settings, partitions: int, family_key: str) -> Fam
     await read_messages(settings, {TopicPartition(FAMILIES.name, partition_of(family_key, partitions)): 0}, take)
     family = Family()
     for value in members.values():
-        record = _read_record(value)
+        record = read_record(value)
         if record.family == family_key:
             family.put(record.key, record)
     return family

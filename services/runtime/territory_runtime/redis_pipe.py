@@ -60,7 +60,7 @@ class Pipe:
         packed, self._packed = self._packed, []
         if not packed:
             return
-        connection: Any = await self._pool.get_connection()
+        connection: Any = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
         try:
             async with asyncio.timeout(EXECUTE_SECONDS_MAX):
                 await connection.send_packed_command([b"".join(packed)])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -107,7 +106,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     assert code in ("read", "not_json", "wrong_type")
     if code == "read":
         assert decode(encode(value)) == value
-        assert orjson.loads(raw) == value or number_of(value) != orjson.loads(raw) or isinstance(value, list | dict)
+        assert json.loads(raw) == value or number_of(value) != json.loads(raw) or isinstance(value, list | dict)
 
 
 def test_size_has_a_bound_where_one_is_given() -> None:
@@ -144,8 +143,8 @@ def test_decimals_are_written_as_their_text(number: Decimal) -> None:
 
 
 def test_writing() -> None:
-    """Sets go out in order, and what has no JSON is a mistake of ours."""
-    assert encode({"a": frozenset({"b", "a"}), "n": None}) == b'{"a":["a","b"],"n":null}'
+    """Texts go out in UTF-8, and what has no JSON is a mistake of ours."""
+    assert encode({"a": ("é", 1), "n": None}) == '{"a":["é",1],"n":null}'.encode()
     with pytest.raises(TypeError):
         encode(object())
 
@@ -169,11 +168,12 @@ def test_a_reader_of_events() -> None:
     assert read(b'{"id": "a", "sums": {}, "colour": "red"}') == _Event("a", {})
     for raw, code, said in (
         (b"{", "not_json", "expected UTF-8 JSON"),
-        (b"[]", "wrong_type", "message: found '[]'"),
-        (b'{"id": 5, "sums": []}', "wrong_type", "id: found '5'"),
-        (b"null", "wrong_type", "found 'None'"),
-        (b"{}", "wrong_type", "sums"),
-        (b'{"id": "a", "sums": {"a": "x", "b": "x", "c": "x", "d": "x", "e": "NaN"}}', "wrong_type", "and 2 more"),
+        (b"[]", "wrong_type", "Expected `object`, got `array`"),
+        (b'{"id": 5, "sums": []}', "wrong_type", "Expected `str`, got `int` - at `$.id`"),
+        (b"null", "wrong_type", "got `null`"),
+        (b"{}", "wrong_type", "missing required field `id`"),
+        (b'{"id": "a", "sums": {"a": "x"}}', "wrong_type", "$.sums"),
+        (b'{"id": 1234567890123456789, "sums": {}}', "wrong_type", "$.id"),
     ):
         with pytest.raises(BadMessage) as refused:
             read(raw)

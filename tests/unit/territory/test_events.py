@@ -11,10 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from territory import events
-from territory.codec import MESSAGE_BYTES_MAX, encode, reader_of
+from territory.codec import MESSAGE_BYTES_MAX, decode, encode, reader_of
 from territory.documents import OBJECTS
 from territory.errors import BadMessage
-from territory.events import FIELDS_MAX, VERSION_MAX, Assignment, Record, read_record_change
+from territory.events import (
+    FIELDS_MAX,
+    VERSION_MAX,
+    Assignment,
+    Record,
+    read_record_change,
+)
 from territory.keys import parse_record_key
 
 from .examples import CHANGE, EVENTS, FEW, dumps, json_values, read_or_code, with_changes
@@ -200,6 +206,29 @@ def test_round_trips(kind: Any, data: st.DataObject) -> None:
     """Every event that we write is read back equal: amounts, long numbers and all of Unicode (F10)."""
     event = data.draw(EVENTS[kind])
     assert reader_of(kind)(encode(event)) == event
+
+
+@pytest.mark.parametrize("kind", [Record, Assignment], ids=lambda kind: kind.__name__)
+@given(st.data())
+@FEW
+def test_messages_of_other_versions(kind: Any, data: st.DataObject) -> None:
+    """A reader passes over what a newer writer added, and refuse what lacks a field or is of another type."""
+    read, document = reader_of(kind), decode(encode(data.draw(EVENTS[kind])))
+    newer = document | {"since_added": 1}
+    if document.get("deal"):
+        newer["deal"] = document["deal"] | {"since_added": 1}
+    assert read(encode(newer)) == read(encode(document))
+    lacking = data.draw(st.sampled_from(["org_id", "object", "id", "version", "owner_id"]))
+    with pytest.raises(BadMessage, match=lacking):
+        read(encode({name: value for name, value in document.items() if name != lacking}))
+    other = {"version": "1", "since_ms": 1.5, "links": 7}
+    name = data.draw(st.sampled_from(sorted(other)))
+    with pytest.raises(BadMessage) as bad:
+        read(encode(document | {name: other[name]}))
+    assert bad.value.code == "wrong_type"
+    for nothing in (b"[]", b"7", b"null", b'"text"'):
+        with pytest.raises(BadMessage):
+            read(nothing)
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)

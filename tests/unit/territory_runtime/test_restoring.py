@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ def test_message_is_decoded() -> None:
     """Topic, key, event, headers as text, time and size (conventions: events, topics, keys)."""
     headers = (("why", "é".encode()), ("none", None), ("bytes", b"\xff"))
     incoming = incoming_of(consumed(b'{"a": 1}', headers=headers), decode)
-    assert replace(incoming, offset=-1) == Incoming(
+    assert incoming._replace(offset=-1) == Incoming(
         "t", KEY, {"a": 1}, {"why": "é", "none": "", "bytes": "\ufffd"}, timestamp_ms=7_000, size=8
     )
 
