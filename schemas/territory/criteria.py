@@ -28,6 +28,9 @@ class Leaf:
     field: str
     operator: str
     operand: object
+    """As it is written in the model."""
+    wanted: Any
+    """The operand as a typed, folded value: one value, a frozenset for a list, a (low, high) tuple for bounds."""
     test: Test
     negated: bool
     text: str
@@ -168,8 +171,8 @@ class Operator:
     negated: bool = False
 
 
-def _member_of(wanted: Sequence[Value]) -> Test:
-    return frozenset(wanted).__contains__
+def _member_of(wanted: frozenset[Value]) -> Test:
+    return wanted.__contains__
 
 
 OPERATORS: dict[str, Operator] = {
@@ -196,98 +199,114 @@ OPERATORS: dict[str, Operator] = {
 # --- parsing ---------------------------------------------------------------------------------
 
 
-def parse(document: object, types: Mapping[str, FieldType], path: str) -> tuple[Criterion | None, list[Fault]]:
+class Lists:
+    """The lists of one model's rules, each kept once: rules that name the same values share one set."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[FieldType, frozenset[Value]], frozenset[Value]] = {}
+
+    def shared(self, kind: FieldType, values: Sequence[Value]) -> frozenset[Value]:
+        """Return the set of these values that is kept already, or keep it."""
+        found = frozenset(values)
+        return self._kept.setdefault((kind, found), found)
+
+
+def parse(
+    document: object, types: Mapping[str, FieldType], path: str, lists: Lists | None = None
+) -> tuple[Criterion | None, list[Fault]]:
     """Return the criteria of a document, or every fault in it by path (C1, C5).
 
     Args:
         document: What YAML or JSON gave.
         types: The declared fields of the object type.
         path: Where the document stands in the model, for the faults.
+        lists: The lists of the model's other rules.
     """
     faults: list[Fault] = []
-    criterion = _parse(document, types, path, faults, depth=1)
+    criterion = _Parser(types, lists or Lists(), faults).parsed(document, path, depth=1)
     return (None, faults) if faults else (criterion, [])
 
 
-def _parse(
-    document: object, types: Mapping[str, FieldType], path: str, faults: list[Fault], *, depth: int
-) -> Criterion | None:
-    if depth > NESTING_MAX:
-        faults.append(Fault(path, f"criteria are nested deeper than {NESTING_MAX}; flatten them"))
-        return None
-    if not isinstance(document, Mapping):
-        faults.append(Fault(path, f"found {_found(document)}, expected a mapping with all, any, not or field"))
-        return None
-    if "field" in document:
-        return _parse_leaf(document, types, path, faults)
-    if len(document) != 1 or next(iter(document)) not in ("all", "any", "not"):
-        keys = ", ".join(sorted(map(str, document))) or "nothing"
-        faults.append(Fault(path, f"found {keys}, expected exactly one of all, any, not, or a field with an operator"))
-        return None
-    (word, body), *_ = document.items()
-    if word == "not":
-        part = _parse(body, types, f"{path}.not", faults, depth=depth + 1)
-        return None if part is None else Not(part)
-    if not isinstance(body, list) or not body:
-        faults.append(Fault(f"{path}.{word}", f"found {_found(body)}, expected a list with at least one criterion"))
-        return None
-    parts = [_parse(item, types, f"{path}.{word}[{index}]", faults, depth=depth + 1) for index, item in enumerate(body)]
-    kept = tuple(part for part in parts if part is not None)
-    return All(kept) if word == "all" else AnyOf(kept)
+class _Parser:
+    """Reads the criteria of one rule, noting the faults."""
 
+    def __init__(self, types: Mapping[str, FieldType], lists: Lists, faults: list[Fault]) -> None:
+        self._types = types
+        self._lists = lists
+        self._faults = faults
 
-def _parse_leaf(
-    document: Mapping[Any, Any], types: Mapping[str, FieldType], path: str, faults: list[Fault]
-) -> Leaf | None:
-    name = document["field"]
-    words = [word for word in document if word != "field"]
-    known = isinstance(name, str) and name in types
-    if not known:
-        declared = ", ".join(sorted(types)) or "none"
-        faults.append(
-            Fault(f"{path}.field", f"unknown field {name!r}; declared are {declared}; declare it under fields")
-        )
-    if len(words) != 1 or words[0] not in OPERATORS:
-        found = ", ".join(map(str, words)) or "none"
-        faults.append(Fault(path, f"found operator {found}, expected exactly one of {', '.join(OPERATORS)}"))
-        return None
-    if not known:
-        return None
-    word, operand = words[0], document[words[0]]
-    operator, kind = OPERATORS[word], types[name]
-    if kind not in operator.types:
-        fitting = ", ".join(word for word, spec in OPERATORS.items() if kind in spec.types)
-        faults.append(
-            Fault(f"{path}.{word}", f"operator {word} does not fit field {name!r} of type {kind}; use {fitting}")
-        )
-        return None
-    wanted, problem = _operand(operator.shape, kind, operand)
-    if problem:
-        faults.append(Fault(f"{path}.{word}", problem))
-        return None
-    text = f"{name} {word} {_shown(operand)}"
-    return Leaf(name, word, operand, operator.build(wanted), operator.negated, text)
+    def _refuse(self, path: str, problem: str) -> None:
+        self._faults.append(Fault(path, problem))
 
+    def parsed(self, document: object, path: str, *, depth: int) -> Criterion | None:
+        if depth > NESTING_MAX:
+            self._refuse(path, f"criteria are nested deeper than {NESTING_MAX}; flatten them")
+            return None
+        if not isinstance(document, Mapping):
+            self._refuse(path, f"found {_found(document)}, expected a mapping with all, any, not or field")
+            return None
+        if "field" in document:
+            return self._leaf(document, path)
+        if len(document) != 1 or next(iter(document)) not in ("all", "any", "not"):
+            keys = ", ".join(sorted(map(str, document))) or "nothing"
+            self._refuse(path, f"found {keys}, expected exactly one of all, any, not, or a field with an operator")
+            return None
+        (word, body), *_ = document.items()
+        if word == "not":
+            part = self.parsed(body, f"{path}.not", depth=depth + 1)
+            return None if part is None else Not(part)
+        if not isinstance(body, list) or not body:
+            self._refuse(f"{path}.{word}", f"found {_found(body)}, expected a list with at least one criterion")
+            return None
+        parts = [self.parsed(item, f"{path}.{word}[{index}]", depth=depth + 1) for index, item in enumerate(body)]
+        kept = tuple(part for part in parts if part is not None)
+        return All(kept) if word == "all" else AnyOf(kept)
 
-def _operand(shape: str, kind: FieldType, operand: object) -> tuple[Any, str | None]:
-    if shape == "flag":
-        return (True, None) if operand is True else (None, f"found {_found(operand)}, expected true")
-    if shape == "one":
-        value = _value(kind, operand)
-        return value, None if value is not None else f"found {_found(operand)}, expected a {kind}"
-    if not isinstance(operand, list) or not operand:
-        return None, f"found {_found(operand)}, expected a list of {kind} values"
-    values = [_value(kind, item) for item in operand]
-    if None in values:
-        odd = operand[values.index(None)]
-        return None, f"found {_found(odd)} in the list, expected {kind} values"
-    if shape == "many":
-        return values, None
-    if len(values) != 2:
-        return None, f"found {len(values)} values, expected two bounds [low, high]"
-    if values[0] > values[1]:
-        return None, f"the low bound {operand[0]} is above the high bound {operand[1]}; exchange them"
-    return tuple(values), None
+    def _leaf(self, document: Mapping[Any, Any], path: str) -> Leaf | None:
+        name = document["field"]
+        words = [word for word in document if word != "field"]
+        known = isinstance(name, str) and name in self._types
+        if not known:
+            declared = ", ".join(sorted(self._types)) or "none"
+            self._refuse(f"{path}.field", f"unknown field {name!r}; declared are {declared}; declare it under fields")
+        if len(words) != 1 or words[0] not in OPERATORS:
+            found = ", ".join(map(str, words)) or "none"
+            self._refuse(path, f"found operator {found}, expected exactly one of {', '.join(OPERATORS)}")
+            return None
+        if not known:
+            return None
+        word, operand = words[0], document[words[0]]
+        operator, kind = OPERATORS[word], self._types[name]
+        if kind not in operator.types:
+            fitting = ", ".join(word for word, spec in OPERATORS.items() if kind in spec.types)
+            self._refuse(f"{path}.{word}", f"operator {word} does not fit field {name!r} of type {kind}; use {fitting}")
+            return None
+        wanted, problem = self._operand(operator.shape, kind, operand)
+        if problem:
+            self._refuse(f"{path}.{word}", problem)
+            return None
+        text = f"{name} {word} {_shown(operand)}"
+        return Leaf(name, word, operand, wanted, operator.build(wanted), operator.negated, text)
+
+    def _operand(self, shape: str, kind: FieldType, operand: object) -> tuple[Any, str | None]:
+        if shape == "flag":
+            return (True, None) if operand is True else (None, f"found {_found(operand)}, expected true")
+        if shape == "one":
+            value = _value(kind, operand)
+            return value, None if value is not None else f"found {_found(operand)}, expected a {kind}"
+        if not isinstance(operand, list) or not operand:
+            return None, f"found {_found(operand)}, expected a list of {kind} values"
+        values = [_value(kind, item) for item in operand]
+        if None in values:
+            odd = operand[values.index(None)]
+            return None, f"found {_found(odd)} in the list, expected {kind} values"
+        if shape == "many":
+            return self._lists.shared(kind, values), None
+        if len(values) != 2:
+            return None, f"found {len(values)} values, expected two bounds [low, high]"
+        if values[0] > values[1]:
+            return None, f"the low bound {operand[0]} is above the high bound {operand[1]}; exchange them"
+        return tuple(values), None
 
 
 def _value(kind: FieldType, operand: object) -> Any:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from territory.codec import JSON, encode
-from territory.criteria import Criterion, parse
+from territory.criteria import Criterion, Lists, parse
 from territory.documents import (
     Document,
     ObjectType,
@@ -245,10 +245,11 @@ def _tree_faults(document: Document) -> Iterable[Fault]:
 
 
 def _rule_faults(document: Document, rules: dict[tuple[str, RuledObject], Criterion]) -> Iterable[Fault]:
+    lists = Lists()
     for territory in document.territories:
         for kind, criteria in territory.rules.items():
             path = f"territories[{territory.id}].rules.{kind}"
-            criterion, faults = parse(criteria, document.fields.get(kind, {}), path)
+            criterion, faults = parse(criteria, document.fields.get(kind, {}), path, lists)
             yield from faults
             if criterion is not None:
                 rules[territory.id, kind] = criterion

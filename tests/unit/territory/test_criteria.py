@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Fields, Leaf, parse
+from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Fields, Leaf, Lists, parse
 from territory.values import FIELD_TYPES, FieldType, read_fields, read_value
 from tests.support.oracle import criteria_holds
 
@@ -208,6 +210,45 @@ def test_a_list_of_fifty_thousand() -> None:
     assert holds({"field": "text", "in": wanted}, {"text": " 000000000000049999"})
     assert not holds({"field": "text", "in": wanted}, {"text": "50000"})
     assert "… 49995 more]" in str(parsed({"field": "text", "in": wanted}))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "wanted"),
+    [
+        ({"field": "text", "eq": " STRASSE"}, "strasse"),
+        ({"field": "text", "not_contains": "Straße"}, "strasse"),
+        ({"field": "text", "starts_with": "Ａ"}, "a"),
+        ({"field": "text", "in": ["US", " us", "CA"]}, frozenset({"us", "ca"})),
+        ({"field": "number", "not_in": ["1e3", 0.5]}, frozenset({1000, Decimal("0.5")})),
+        ({"field": "date", "between": ["2017-01-01", "2017-02-28"]}, (date(2017, 1, 1), date(2017, 2, 28))),
+        ({"field": "boolean", "eq": True}, True),
+        ({"field": "set", "is_empty": True}, True),
+    ],
+)
+def test_what_a_leaf_wants(leaf: Document, wanted: object) -> None:
+    """A leaf says what it compares with as a typed value in the form in which values compare (C3, C4)."""
+    criterion = parsed(leaf)
+    assert isinstance(criterion, Leaf)
+    assert criterion.wanted == wanted
+    assert type(criterion.wanted) is type(wanted)
+    assert criterion.operand == next(leaf[word] for word in leaf if word != "field")
+
+
+def test_equal_lists_of_a_model_are_one() -> None:
+    """Leaves that name the same values share one set; lists of another type are another."""
+    lists = Lists()
+    leaves = [
+        parse({"field": kind, word: wanted}, FIELDS, "rule", lists)[0]  # type: ignore[arg-type]
+        for kind, word, wanted in (
+            ("text", "in", ["US", "CA"]),
+            ("text", "not_in", [" ca", "us", "US"]),
+            ("boolean", "in", [True]),
+            ("number", "in", [1]),
+        )
+    ]
+    first, second, yes, one = (leaf.wanted for leaf in leaves if isinstance(leaf, Leaf))
+    assert first is second
+    assert yes is not one
 
 
 # --- why --------------------------------------------------------------------------------------
