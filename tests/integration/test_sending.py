@@ -85,7 +85,7 @@ def test_message_larger_than_a_batch(place: Place, size: int) -> None:
 def test_message_that_no_topic_takes(place: Place) -> None:
     """It is an error, not a silence: we promise never to say so much (conventions: errors)."""
     with pytest.raises(MessageSizeTooLargeError):
-        place.send([Message(FAMILIES.name, place.key("A-1"), incompressible(1_200_000), 0)])
+        place.send([Message(FAMILIES.name, place.key("A-1"), incompressible(1_600_000), 0)])
     assert place.found(FAMILIES) == []
 
 

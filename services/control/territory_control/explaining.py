@@ -100,10 +100,9 @@ class Explainer:
         """Of an account or a lead: rules decide, along the tree (A1, A2)."""
         record = member.record
         kind: RuledObject = "account" if record.object == "account" else "lead"
-        matcher = self._linker.matcher
-        fields, _ = matcher.fields_of(kind, record.fields)
+        fields = self._linker.fields_of(kind, record.fields)
         excluded = record.links.get(territory_id) == "exclude"
-        failure = matcher.failure(territory_id, kind, fields)
+        failure = self._linker.telling(kind).failure(territory_id, fields)
         if failure is not None:
             above, leaf = failure
             place = "its own rule" if above == territory_id else f"the rule of {above}, which is above it,"
@@ -114,7 +113,9 @@ class Explainer:
         if excluded:
             return ("excluded", "its rule holds, but it is excluded by hand")
         deeper = [
-            found for found in matcher.matching(kind, fields) if territory_id in self._model.tree.ancestors_of(found)
+            found
+            for found in self._linker.matching(kind, fields)
+            if territory_id in self._model.tree.ancestors_of(found)
         ]
         if deeper:
             return (
@@ -164,7 +165,7 @@ class Explainer:
             )
         if record.links.get(territory_id) == "exclude":
             return ("excluded", f"{name} is in it, but the deal is excluded by hand")
-        fields, _ = self._linker.matcher.fields_of("deal", record.fields)
+        fields = self._linker.fields_of("deal", record.fields)
         return ("deal_rule_failed", f"{name} is in it, but {self._failed_deal_rule(territory_id, fields)}")
 
     def _failed_deal_rule(self, territory_id: str, fields: Fields) -> str:

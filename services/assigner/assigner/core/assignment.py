@@ -11,6 +11,7 @@ from typing import Any
 
 from assigner.core.families import Family, Member
 from assigner.core.intake import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
+from assigner.core.linkers import Linkers
 from assigner.core.links import Linker, Standing
 from territory import topics
 from territory.events import Assignment, DealFacts, Record, Released
@@ -25,10 +26,10 @@ Origin = tuple[str, int]
 class Assigning:
     """The families of one partition and where their members stand."""
 
-    def __init__(self) -> None:
+    def __init__(self, linkers: Linkers | None = None) -> None:
         self._families: dict[str, dict[str, Family]] = {}
         self._family_of: dict[str, str] = {}
-        self._linkers: dict[str, Linker] = {}
+        self._linkers = linkers or Linkers()
 
     def __len__(self) -> int:
         return len(self._family_of)
@@ -44,7 +45,7 @@ class Assigning:
         """Take it that what the active models decide has been said, but for unknown organisations."""
         for org_id, families in self._families.items():
             if org_id in models and org_id not in unknown:
-                linker = self._linker(models[org_id])
+                linker = self._linkers.of(models[org_id])
                 for family in families.values():
                     family.linker = linker
                     family.is_open = True
@@ -58,7 +59,7 @@ class Assigning:
         The same record twice is said twice: the second is what a release asks for.
         """
         model = models.get(org_of(message.key))
-        linker = self._linker(model) if model is not None else None
+        linker = self._linkers.of(model) if model is not None else None
         if message.event is None:
             self._remove(message, linker, effects)
             return
@@ -73,15 +74,18 @@ class Assigning:
             effects.outcomes["no_model"] += 1
             return
         origin = (record.event_id, record.since_ms)
+        wrong_before = linker.wrong_values
         member.standing = family.decide(record, linker)
         effects.messages.append(_said(member.record, member.standing, linker.model, origin))
         effects.outcomes["decided"] += 1
+        if linker.wrong_values != wrong_before:
+            effects.outcomes["wrong_type"] += linker.wrong_values - wrong_before
         if links_before is None or links_before != _territories(member.standing):
             self._follow(family, record, linker, origin, effects)
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Decide all families of an organisation anew; say what changed."""
-        linker = self._linker(model)
+        linker = self._linkers.of(model)
         effects, counted = Effects(), 0
         for key in list(self._families.get(model.org_id, ())):
             family = self._families.get(model.org_id, {}).get(key)
@@ -127,12 +131,6 @@ class Assigning:
         if not len(family):
             del families[family_key]
         return record
-
-    def _linker(self, model: Model) -> Linker:
-        linker = self._linkers.get(model.org_id)
-        if linker is None or linker.model is not model:
-            linker = self._linkers[model.org_id] = Linker(model)
-        return linker
 
     # --- decisions ---------------------------------------------------------------------------
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from assigner.core.matching import Matcher
+from assigner.core.matching.engines import EngineName, matcher_of
+from assigner.core.matching.rule_book import rule_book
+from assigner.core.telling import Telling
 from territory.criteria import Fields
 from territory.documents import RuledObject
 from territory.events import Cause, Link, Record
 from territory.model import Model
+from territory.values import read_fields
 
 SHARED_STANDINGS_MAX = 100_000
+RULED_OBJECTS: tuple[RuledObject, ...] = ("account", "lead", "deal")
+TREE_RULED: tuple[RuledObject, ...] = ("account", "lead")
+"""The object types that rules decide along the tree; a deal's rules only choose among what it inherits (A6)."""
 
 Causes = dict[str, list[tuple[Cause, tuple[str, ...]]]]
 """By territory, why a record is linked to it."""
@@ -31,19 +37,41 @@ class Standing:
 class Linker:
     """Decides links under one model. Pure: the same record and relatives give the same answer (A9)."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, engine: EngineName = "index") -> None:
         self.model = model
-        self.matcher = Matcher(model)
+        self.wrong_values = 0
+        """How many values of fields that rules compare were of the wrong type so far (C6)."""
+        books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
+        self._matchers = {kind: matcher_of(engine, books[kind]) for kind in TREE_RULED}
+        self._telling = {kind: Telling(model, kind) for kind in TREE_RULED}
+        self._types = {
+            kind: {name: model.field_types[kind][name] for name in sorted(book.fields)} for kind, book in books.items()
+        }
         self._by_rules: dict[tuple[tuple[str, ...], ...], Standing] = {}
         """By territories and what held in each: standings of records that only rules have a say in."""
         self._shared: dict[Standing, Standing] = {}
 
+    def fields_of(self, kind: RuledObject, fields: Mapping[str, object]) -> Fields:
+        """Return the typed values of the fields that rules compare (C3, C6)."""
+        values, wrong = read_fields(self._types[kind], fields)
+        self.wrong_values += wrong
+        return values
+
+    def matching(self, kind: RuledObject, fields: Fields) -> list[str]:
+        """Return the territories that take an account or a lead by rule (A2)."""
+        return self._matchers[kind].matching(fields)
+
+    def telling(self, kind: RuledObject) -> Telling:
+        """Return who tells why accounts or leads are in territories or not (A10)."""
+        return self._telling[kind]
+
     def of_ruled(self, record: Record) -> Standing:
         """Decide for an account or a lead: rules and its own manual links (A2, A3, A4, A7)."""
-        fields, _ = self.matcher.fields_of(record.object, record.fields)
         kind: RuledObject = "account" if record.object == "account" else "lead"
-        found = self.matcher.matching(kind, fields)
-        why = [self.matcher.why(territory_id, kind, fields) for territory_id in found]
+        fields = self.fields_of(kind, record.fields)
+        found = self.matching(kind, fields)
+        telling = self._telling[kind]
+        why = [telling.why(territory_id, fields) for territory_id in found]
         causes: Causes
         if record.links:
             causes = {
@@ -82,7 +110,7 @@ class Linker:
         kept = [link.territory_id for link in candidates if deal.links.get(link.territory_id) != "exclude"]
         fields: Fields = {}
         if any("deal" in self.model.territories[territory_id].rules for territory_id in kept):
-            fields, _ = self.matcher.fields_of("deal", deal.fields)
+            fields = self.fields_of("deal", deal.fields)
             kept = [territory_id for territory_id in kept if self._takes_deal(territory_id, fields)]
         if not kept:
             return Standing((), dropped=dropped, unassigned=_unassigned(deal, account, len(candidates), source))

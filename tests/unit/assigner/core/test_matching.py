@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assigner.core.matching import Matcher
+from assigner.core.links import Linker
 from territory.criteria import Failure
 from territory.documents import RuledObject
 from tests.unit.assigner.core.examples import SAN_FRANCISCO, model_of
@@ -14,8 +14,8 @@ from tests.unit.assigner.core.examples import SAN_FRANCISCO, model_of
 
 def found(kind: RuledObject = "account", **fields: Any) -> list[str]:
     """Return the territories that take a record by rule."""
-    matcher = Matcher(model_of())
-    return matcher.matching(kind, matcher.fields_of(kind, fields)[0])
+    linker = Linker(model_of())
+    return linker.matching(kind, linker.fields_of(kind, fields))
 
 
 def test_child_qualifies_with_its_parent_only() -> None:
@@ -48,22 +48,23 @@ def test_root_with_a_rule_decides_for_all_below() -> None:
         {"id": "leaf", "parent": "root", "rules": {"account": {"field": "revenue", "is_not_empty": True}}},
         {"id": "other-root", "rules": american},
     )
-    matcher = Matcher(model)
-    assert matcher.matching("account", {"country": "us"}) == ["root", "other-root"]
-    assert matcher.matching("account", {"revenue": 5}) == []
+    linker = Linker(model)
+    assert linker.matching("account", {"country": "us"}) == ["root", "other-root"]
+    assert linker.matching("account", {"revenue": 5}) == []
 
 
 def test_wrong_types_are_missing_and_counted() -> None:
     """A revenue that is no number is a missing field (C6)."""
-    fields, wrong = Matcher(model_of()).fields_of("account", {"country": "US", "revenue": "much", "other": []})
-    assert (dict(fields), wrong) == ({"country": "us"}, 1)
+    linker = Linker(model_of())
+    assert linker.fields_of("account", {"country": "US", "revenue": "much", "other": []}) == {"country": "us"}
+    assert linker.wrong_values == 1
 
 
 def test_why_names_the_leaves_that_held() -> None:
     """From the root down, ancestors' leaves included (A10)."""
-    matcher = Matcher(model_of())
-    fields, _ = matcher.fields_of("account", SAN_FRANCISCO)
-    assert matcher.why("bay", "account", fields) == (
+    linker = Linker(model_of())
+    fields = linker.fields_of("account", SAN_FRANCISCO)
+    assert linker.telling("account").why("bay", fields) == (
         "west: country in [US, CA]",
         "bay: city eq San Francisco",
     )
@@ -80,5 +81,22 @@ def test_why_names_the_leaves_that_held() -> None:
 )
 def test_failure_is_the_first_from_the_root(fields: dict[str, Any], failure: tuple[str, Failure] | None) -> None:
     """For a territory that is not linked, the first leaf that failed and what the record has (A10)."""
-    matcher = Matcher(model_of())
-    assert matcher.failure("bay", "account", matcher.fields_of("account", fields)[0]) == failure
+    linker = Linker(model_of())
+    assert linker.telling("account").failure("bay", linker.fields_of("account", fields)) == failure
+
+
+def test_near_misses_fail_by_one_leaf() -> None:
+    """Deepest first; a parent's failing leaf counts for all below, two failing leaves are too many (A10)."""
+    linker = Linker(model_of())
+    near = linker.telling("account").near_misses(linker.fields_of("account", {"country": "US"}), 9)
+    assert [(miss.territory_id, str(miss.failure)) for miss in near] == [
+        ("bay", "city eq San Francisco: the record's value is missing"),
+        ("large", "revenue ge 1000000: the record's value is missing"),
+    ]
+    assert linker.telling("account").near_misses(linker.fields_of("account", {"country": "US"}), 1) == near[:1]
+    nowhere = linker.telling("account").near_misses(linker.fields_of("account", {"city": "San Francisco"}), 9)
+    assert [(miss.territory_id, miss.failing_territory) for miss in nowhere] == [
+        ("bay", "west"),
+        ("large", "large"),
+        ("west", "west"),
+    ]

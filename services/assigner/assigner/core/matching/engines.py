@@ -1,0 +1,21 @@
+"""The engines by name, as the setting TERRITORY_ASSIGNER_ENGINE has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from assigner.core.matching.indexed import IndexedMatcher
+from assigner.core.matching.plain import PlainMatcher
+from assigner.core.matching.port import Matcher
+from assigner.core.matching.rule_book import RuleBook
+
+EngineName = Literal["index", "plain"]
+ENGINE_NAMES: tuple[EngineName, ...] = get_args(EngineName)
+
+_ENGINES: dict[EngineName, Callable[[RuleBook], Matcher]] = {"index": IndexedMatcher, "plain": PlainMatcher}
+
+
+def matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
+    """Return a matcher for a rule book."""
+    return _ENGINES[engine](book)

@@ -1,0 +1,64 @@
+"""The rules of one object type as a tree of their own: all that a matching engine needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from assigner.core.matching.clauses import leaves_of
+from territory.criteria import Criterion
+from territory.documents import RuledObject
+from territory.model import Model
+
+NO_PARENT = -1
+
+
+class Rule(NamedTuple):
+    """One territory's rule, and where the rule above it is in the book."""
+
+    territory_id: str
+    criterion: Criterion
+    parent: int
+    """Place of the nearest territory above that has a rule; `NO_PARENT`: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """The territories that have a rule, each after the one above it, siblings in the tree's order.
+
+    A territory without a rule passes its parent's answer on and takes nothing (A1): it has no place here.
+    """
+
+    rules: tuple[Rule, ...]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that the rules compare."""
+        return frozenset(leaf.field for rule in self.rules for leaf in leaves_of(rule.criterion))
+
+
+def rule_book(model: Model, kind: RuledObject, only: Collection[str] | None = None) -> RuleBook:
+    """Return a model's rules for an object type.
+
+    Args:
+        model: The model.
+        kind: The object type.
+        only: Leave out all territories but these and those above them; None takes all.
+    """
+    wanted = None if only is None else {above for territory_id in only for above in model.tree.path_of(territory_id)}
+    rules: list[Rule] = []
+    place_below: dict[str, int] = {}
+    """By territory, the place of the rule that a child of it stands under."""
+    for territory_id in model.tree:
+        if wanted is not None and territory_id not in wanted:
+            continue
+        parent = model.tree.parent_of(territory_id)
+        above = NO_PARENT if parent is None else place_below[parent]
+        criterion = model.territories[territory_id].rules.get(kind)
+        if criterion is None:
+            place_below[territory_id] = above
+        else:
+            place_below[territory_id] = len(rules)
+            rules.append(Rule(territory_id, criterion, above))
+    return RuleBook(tuple(rules))
