@@ -19,6 +19,9 @@ from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import org_of, parse_record_key
 from territory.model import Model
 
+PASSED_OVER_SHARE = 0.2
+"""What it costs to see that a record cannot move, compared with deciding it."""
+
 Origin = tuple[str, int]
 """The id and the time of the event that a decision follows from; the time is 0 for a change of the model."""
 
@@ -84,18 +87,25 @@ class Assigning:
             self._follow(family, record, linker, origin, effects)
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
-        """Decide all families of an organisation anew; say what changed."""
+        """Decide the families anew that a change of the model can move; say what changed.
+
+        A slice has at most `limit` records that are decided, and as many as take the same time to
+        pass over.
+        """
         linker = self._linkers.of(model)
-        effects, counted = Effects(), 0
+        effects, counted = Effects(), 0.0
         for key in list(self._families.get(model.org_id, ())):
             family = self._families.get(model.org_id, {}).get(key)
             if family is None or family.linker is linker:
                 continue
-            self._bring(family, linker, effects)
-            counted += len(family)
+            if self._stays(family, linker):
+                counted += len(family) * PASSED_OVER_SHARE
+            else:
+                self._bring(family, linker, effects)
+                counted += len(family)
             if counted >= limit:
                 yield effects
-                effects, counted = Effects(), 0
+                effects, counted = Effects(), 0.0
         yield effects
 
     # --- families ----------------------------------------------------------------------------
@@ -145,13 +155,19 @@ class Assigning:
         member = family.member(key)
         return family, _territories(member.standing) if member is not None else None
 
+    def _stays(self, family: Family, linker: Linker) -> bool:
+        """Whether nobody in a family can stand elsewhere under another model; then the family is brought there."""
+        if family.linker is None or self._linkers.difference(family.linker, linker).may_move(family):
+            return False
+        family.linker = linker
+        return True
+
     def _bring(self, family: Family, linker: Linker, effects: Effects) -> None:
         """Decide a family under a model, unless it is, and say which of its members stand elsewhere now."""
-        if family.linker is linker:
+        if family.linker is linker or self._stays(family, linker):
             self._settle(family)
             return
-        if family.linker is not None:
-            self._settle(family)
+        self._settle(family)
         known = family.linker is not None
         family.linker = linker
         origin = (f"model/{linker.model.org_id}/{linker.model.revision}", 0)

@@ -176,10 +176,22 @@ def test_family_that_is_gone_in_the_middle_of_a_sweep() -> None:
     """A record that is deleted between two slices is not said to be anywhere afterwards (A4, A8)."""
     fold = Assigning()
     decided(fold, record("lead/L-1", fields={"country": "US"}), record("lead/L-2", fields={"country": "US"}))
-    sweep = fold.sweep(WIDER, 1)
+    bare = model_of({"id": "bare"}, revision=2)
+    sweep = fold.sweep(bare, 1)
     next(sweep)
-    let_go(fold, "lead/L-2", models={"acme": WIDER})
+    let_go(fold, "lead/L-2", models={"acme": bare})
     assert [effects.messages for effects in sweep] == [[]]
+
+
+def test_sweep_passes_over_what_cannot_move() -> None:
+    """Records that no changed territory takes are not decided anew: five of them count as one (A8)."""
+    fold = Assigning()
+    decided(fold, *(record(f"lead/L-{number}", fields={"country": "US"}) for number in range(10)), ACCOUNT)
+    slices = [list(effects.outcomes.elements()) for effects in fold.sweep(WIDER, 1)]
+    assert slices == [[], [], ["redecided"], []]
+    assert swept(fold, WIDER).messages == []
+    leads = decided(fold, record("lead/L-1", 2, fields={"country": "CA"}), model=WIDER)
+    assert places(leads) == {"lead/L-1": ("west",)}
 
 
 # --- moves and deletes ------------------------------------------------------------------------

@@ -1,0 +1,110 @@
+"""What a change of the model can move: most changes are of a few territories, most records are in others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from assigner.core.families import Family
+from assigner.core.matching.engines import matcher_of
+from assigner.core.matching.port import Matcher
+from assigner.core.matching.rule_book import rule_book
+from territory.criteria import Criterion, Leaf, Not
+from territory.documents import RuledObject
+from territory.events import Record
+from territory.model import Model
+from territory.values import read_fields
+
+PLAIN_RULES_MAX = 40
+"""So few rules are evaluated sooner than they are indexed."""
+TREE_RULED: tuple[RuledObject, ...] = ("account", "lead")
+
+
+class Difference:
+    """Tells which families may stand elsewhere under a new model than under an old one.
+
+    It errs on the side of moving: a family that it leaves out stands where it stood.
+    """
+
+    def __init__(self, old: Model, new: Model) -> None:
+        self._touches: dict[str, Callable[[Record], bool]] = {}
+        self._everything = (
+            old.max_territories_per_record != new.max_territories_per_record or old.field_types != new.field_types
+        )
+        for kind in TREE_RULED:
+            touched = _touched(old, new, kind)
+            if 2 * len(touched) > len(new.territories):
+                self._everything = True
+            elif touched:
+                self._touches[kind] = _toucher(old, new, kind, touched)
+
+    def may_move(self, family: Family) -> bool:
+        """Whether a member of a family may stand elsewhere.
+
+        What people decided by hand may hide or add anything, so records with links may always
+        move. Contacts and deals follow their account (A5, A6).
+        """
+        return self._everything or any(self._may_move(member.record) for member in family)
+
+    def _may_move(self, record: Record) -> bool:
+        touches = self._touches.get(record.object)
+        return bool(record.links) or (touches is not None and touches(record))
+
+
+def _touched(old: Model, new: Model, kind: RuledObject) -> frozenset[str]:
+    """Return the territories that take other records than before, or other deals, or rank otherwise.
+
+    A territory that is not among them qualifies for the same records as before (A1).
+    """
+    changed = set(old.territories.keys() - new.territories.keys())
+    for territory_id in new.tree:  # parents first
+        parent = new.tree.parent_of(territory_id)
+        before, after = old.territories.get(territory_id), new.territories[territory_id]
+        if (
+            before is None
+            or parent in changed
+            or old.tree.parent_of(territory_id) != parent
+            or not _same(before.rules.get(kind), after.rules.get(kind))
+        ):
+            changed.add(territory_id)
+    for territory_id in old.territories.keys() & new.territories.keys():
+        was, becomes = old.territories[territory_id], new.territories[territory_id]
+        if was.rank != becomes.rank or not _same(was.rules.get("deal"), becomes.rules.get("deal")):
+            changed.add(territory_id)
+    return frozenset(changed)
+
+
+def _toucher(old: Model, new: Model, kind: RuledObject, touched: frozenset[str]) -> Callable[[Record], bool]:
+    """Return whether a record qualifies for a touched territory under one model or the other."""
+    books = [rule_book(model, kind, only=touched & model.territories.keys()) for model in (old, new)]
+    names = sorted(books[0].fields | books[1].fields)
+    types = {name: new.field_types[kind][name] for name in names}
+    matchers: list[Matcher] = [
+        matcher_of("plain" if len(book.rules) <= PLAIN_RULES_MAX else "index", book) for book in books
+    ]
+
+    def touches(record: Record) -> bool:
+        fields, _ = read_fields(types, record.fields)
+        return any(not touched.isdisjoint(matcher.matching(fields)) for matcher in matchers)
+
+    return touches
+
+
+def _same(left: Criterion | None, right: Criterion | None) -> bool:
+    """Whether two rules hold for the same records, as far as their form says."""
+    if left is None or right is None or type(left) is not type(right):
+        return left is right
+    if isinstance(left, Leaf) and isinstance(right, Leaf):
+        return (left.field, left.operator, left.operand, left.wanted) == (
+            right.field, right.operator, right.operand, right.wanted,
+        )  # fmt: skip
+    return _all_same(_parts_of(left), _parts_of(right))
+
+
+def _all_same(left: tuple[Criterion, ...], right: tuple[Criterion, ...]) -> bool:
+    return len(left) == len(right) and all(map(_same, left, right))
+
+
+def _parts_of(criterion: Criterion) -> tuple[Criterion, ...]:
+    if isinstance(criterion, Leaf):
+        return ()
+    return (criterion.part,) if isinstance(criterion, Not) else criterion.parts

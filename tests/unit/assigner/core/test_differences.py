@@ -1,0 +1,144 @@
+"""What a change of the model can move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from assigner.core.differences import Difference
+from assigner.core.families import Family
+from assigner.core.links import Linker, Standing
+from territory.events import Record
+from territory.model import Model
+from tests.unit.assigner.core.examples import TREE, model_of, record
+
+COUNTRIES = ("US", "CA", "FR")
+RULES = (
+    {"account": {"field": "country", "eq": country}, "lead": {"field": "country", "ne": country}}
+    for country in COUNTRIES
+)
+OWN_RULES: tuple[dict[str, Any], ...] = (
+    {},
+    *RULES,
+    {"account": {"field": "revenue", "ge": 5}},
+    {"account": {"field": "country", "in": ["US", "FR"]}, "deal": {"field": "product", "starts_with": "GTX"}},
+    {"deal": {"field": "product", "eq": "MG"}},
+    {"account": {"not": {"any": [{"field": "country", "eq": "US"}, {"field": "revenue", "lt": 5}]}}},
+)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Give a small tree of territories with rules from a few."""
+    names = [f"t{number}" for number in range(draw(st.integers(1, 9)))]
+    return [
+        {
+            "id": name,
+            "parent": draw(st.sampled_from([None, *names[:number]])),
+            "priority": draw(st.sampled_from([0, 0, 0, 5])),
+            "rules": draw(st.sampled_from(OWN_RULES)),
+        }
+        for number, name in enumerate(names)
+    ]
+
+
+@st.composite
+def changed_trees(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give a tree and the same with one or two territories replaced, added or taken away."""
+    before = draw(trees())
+    after = [dict(node) for node in before]
+    for _ in range(draw(st.integers(0, 2))):
+        node = draw(st.sampled_from(after))
+        what = draw(st.sampled_from(["rules", "priority", "remove", "add", "move"]))
+        if what == "rules":
+            node["rules"] = draw(st.sampled_from(OWN_RULES))
+        elif what == "priority":
+            node["priority"] = 3
+        elif what == "add":
+            after.append({"id": f"n{len(after)}", "parent": node["id"], "rules": draw(st.sampled_from(OWN_RULES))})
+        elif what == "move":
+            node["parent"] = None
+        elif not any(other.get("parent") == node["id"] for other in after) and len(after) > 1:
+            after.remove(node)
+    return before, after
+
+
+fields = st.fixed_dictionaries(
+    {}, optional={"country": st.sampled_from([*COUNTRIES, "", 7]), "revenue": st.sampled_from([1, 5, 9, "much"])}
+)
+links = st.dictionaries(st.sampled_from(["t0", "t1", "t3"]), st.sampled_from(["assign", "exclude"]), max_size=1)
+
+
+@st.composite
+def families(draw: st.DrawFn) -> list[Record]:
+    """Give an account with a contact and deals, or a lead."""
+    few_links: st.SearchStrategy[dict[str, str]] = st.one_of(st.just({}), st.just({}), links)
+    if draw(st.booleans()):
+        return [record("lead/L-1", fields=draw(fields), links=draw(few_links))]
+    return [
+        record("account/A-1", fields=draw(fields), links=draw(few_links)),
+        record("contact/C-1", account_id="A-1", links=draw(few_links)),
+        record(
+            "deal/D-1",
+            account_id="A-1",
+            contact_id=draw(st.sampled_from([None, "C-1"])),
+            fields={"product": draw(st.sampled_from(["GTX Pro", "MG"]))},
+        ),
+    ]
+
+
+def family_of(*records: Record) -> Family:
+    """Return a family of records."""
+    family = Family()
+    for one in records:
+        family.put(one.key, one)
+    return family
+
+
+def decided(family: Family, linker: Linker) -> list[Standing]:
+    """Return where the members stand under a model."""
+    for member in family:
+        member.standing = family.decide(member.record, linker)
+    return [member.standing for member in family if member.standing is not None]
+
+
+@given(changed_trees(), families(), st.sampled_from([1, 10]))
+def test_what_is_left_out_stands_where_it_stood(
+    trees: tuple[list[dict[str, Any]], list[dict[str, Any]]], records: list[Record], limit: int
+) -> None:
+    """A family that a change cannot move stands the same under both models (A8, A9)."""
+    old, new = (model_of(*tree, revision=revision, limit=limit) for revision, tree in enumerate(trees, 1))
+    family = family_of(*records)
+    moves = Difference(old, new).may_move(family)
+    event(f"moves: {moves}")
+    if not moves:
+        assert decided(family, Linker(old)) == decided(family, Linker(new))
+
+
+BEFORE = model_of()
+AMERICAN = record("account/A-1", fields={"country": "US"})
+
+
+@pytest.mark.parametrize(
+    ("after", "moving", "staying"),
+    [
+        (model_of(revision=2), [], [AMERICAN]),
+        (
+            model_of(*(n | {"rules": {}} if n["id"] == "large" else n for n in TREE), revision=2),
+            [record("account/A-1", fields={"revenue": 2_000_000}), record("account/A-1", links={"west": "exclude"})],
+            [AMERICAN, record("lead/L-1", fields={"country": "US"})],
+        ),
+        (model_of(*(n | {"priority": 1} if n["id"] == "west" else n for n in TREE), revision=2), [AMERICAN], []),
+        (model_of(*(n for n in TREE if n["id"] != "games"), revision=2), [], [AMERICAN]),
+        (model_of(limit=3, revision=2), [AMERICAN, record("account/A-1")], []),
+    ],
+    ids=["nothing", "a rule", "a priority", "a deal rule of a territory that takes none", "a setting"],
+)
+def test_change_of_one_thing(after: Model, moving: list[Record], staying: list[Record]) -> None:
+    """Of a change of one territory, only records that it takes, or took, may move (A8)."""
+    difference = Difference(BEFORE, after)
+    assert [difference.may_move(family_of(one)) for one in moving] == [True] * len(moving)
+    assert [difference.may_move(family_of(one)) for one in staying] == [False] * len(staying)
