@@ -10,14 +10,16 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from territory import events, topics
 from territory.criteria import OPERATORS
+from territory.criteria.days import DAYS_MAX
 from territory.documents import LIST_SECTIONS, OBJECTS, ORG_PATTERN, Organisation, Piece, Stage
+from territory.periods import RelativePeriod
 from territory.topics import DAY_MS, TOPICS, Topic
 from territory.values import FIELD_TYPES
 
@@ -125,6 +127,13 @@ def _criteria_schema() -> Schema:
         "many": {"type": "array", "minItems": 1, "items": one},
         "pair": {"type": "array", "minItems": 2, "maxItems": 2, "items": one},
         "flag": {"const": True},
+        "texts": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        "codes": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "string"}},
+        "table": {"type": "string", "description": "The name of a list under `tables`."},
+        "days": {"type": "integer", "minimum": 0, "maximum": DAYS_MAX},
+        "period": {"enum": list(get_args(RelativePeriod))},
+        "circle": _circle_schema(),
+        "region": _region_schema(),
     }
     parts = {"type": "array", "minItems": 1, "items": _reference("Criteria")}
     leaf = {
@@ -141,6 +150,38 @@ def _criteria_schema() -> Schema:
     return {
         "description": "A criteria tree: all, any, not over leaves of one field and one operator (C1).",
         "anyOf": [_only("all", parts), _only("any", parts), _only("not", _reference("Criteria")), leaf],
+    }
+
+
+_DEGREES: Schema = {"type": ["number", "string"]}
+
+
+def _circle_schema() -> Schema:
+    return {
+        "description": "All places within so many kilometres of a centre, the rim included.",
+        "type": "object",
+        "required": ["lat", "lon", "km"],
+        "additionalProperties": False,
+        "properties": {"lat": _DEGREES, "lon": _DEGREES, "km": {"type": ["number", "string"]}},
+    }
+
+
+def _region_schema() -> Schema:
+    def several(items: Schema, least: int = 1) -> Schema:
+        return {"type": "array", "minItems": least, "items": items}
+
+    polygon = several(several({**several(_DEGREES, 2), "maxItems": 3}, 4))
+    return {
+        "description": "A GeoJSON polygon or more of them (RFC 7946), holes included.",
+        "oneOf": [
+            {
+                "type": "object",
+                "required": ["type", "coordinates"],
+                "additionalProperties": False,
+                "properties": {"type": {"const": word}, "coordinates": coordinates},
+            }
+            for word, coordinates in (("Polygon", polygon), ("MultiPolygon", several(polygon)))
+        ],
     }
 
 

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from territory.codec import JSON, MESSAGE_BYTES_MAX, MESSAGE_LEVELS_MAX, decode, encode, loads_exactly, plain
 from territory.errors import BadMessage, Fault, ModelRefused
 from territory.money import amount_of
-from territory.periods import PeriodKind
+from territory.periods import PeriodKind, time_zones
 from territory.values import FieldType, number_of
 
 DOCUMENT_CHARACTERS_MAX = 64 * 1024 * 1024
@@ -59,11 +59,18 @@ class Piece(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _time_zone(name: str) -> str:
+    if name not in time_zones():
+        raise ValueError(f"unknown time zone {name!r}, expected a name of the IANA database such as Europe/Berlin")
+    return name
+
+
 class Switches(Piece):
     """The settings that an organisation chooses."""
 
     max_territories_per_record: Annotated[int, Field(ge=1)] | None = 10
     territory_access_rolls_up_roles: bool = False
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
 
 
 class Organisation(Piece):
@@ -316,11 +323,7 @@ def read_document(raw: JSON) -> tuple[Document, list[Fault]]:
         stage = _read(Stage, item, f"stages[{name}]", faults)
         if stage is not None:
             document.stages[name] = stage
-    for name, items in _typed(raw, "tables", dict, faults).items():
-        if isinstance(items, list) and all(_is_text(item) for item in items):
-            document.tables[name] = items
-        else:
-            faults.append(Fault(f"tables[{name}]", "expected a list of texts; put numbers in quotes"))
+    _read_tables(raw, document, faults)
     for index, name in enumerate(_typed(raw, "frozen_periods", list, faults)):
         if _is_text(name):
             document.frozen_periods.append(name)
@@ -342,6 +345,19 @@ def _read_fields(raw: dict[str, JSON], document: Document, faults: list[Fault]) 
                 declaration = _read(FieldDeclaration, {"type": kind}, f"{path}[{field_name}]", faults)
                 if declaration is not None:
                     types[field_name] = declaration.type
+
+
+def _read_tables(raw: dict[str, JSON], document: Document, faults: list[Fault]) -> None:
+    tables = _typed(raw, "tables", dict, faults)
+    document.known_ids["tables"] = set(tables)
+    for name, items in tables.items():
+        if not isinstance(items, list) or not all(_is_text(item) for item in items):
+            faults.append(Fault(f"tables[{name}]", "expected a list of texts; put numbers in quotes"))
+        elif not all(map(str.strip, items)):
+            blank = next(index for index, item in enumerate(items) if not item.strip())
+            faults.append(Fault(f"tables[{name}][{blank}]", f"found {items[blank]!r}, expected a text; remove it"))
+        else:
+            document.tables[name] = items
 
 
 def _is_text(item: object) -> bool:

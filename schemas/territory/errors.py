@@ -25,6 +25,10 @@ class AmountOutOfRange(TerritoryError):
     """Raised when an exact sum would need more digits than are kept; never rounds instead."""
 
 
+class DayNotSet(TerritoryError):
+    """Raised when rules that depend on the day are asked without one: a bug of whoever asks (C7)."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
     """One thing that is wrong with a model: where, and what was found against what was expected."""

@@ -6,12 +6,15 @@ listed by its path.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from territory.codec import JSON, encode
 from territory.criteria import Criterion, Lists, parse
@@ -72,13 +75,16 @@ TargetKey = tuple[str, str, str | None]
 
 
 class Model:
-    """One revision of an organisation's model. Immutable by convention; build with `compile_model`."""
+    """One revision of an organisation's model. Immutable by convention; build with `compile_model`.
+
+    Rules that depend on the day raise DayNotSet until the model is asked as it is `on` a day (C7).
+    """
 
     def __init__(self, document: Document, revision: int, rules: Mapping[tuple[str, RuledObject], Criterion]) -> None:
         self.org_id = document.org
         self.revision = revision
         self.organisation: Organisation = document.organisation
-        self.calendar = FiscalCalendar(document.organisation.period, document.organisation.fiscal_year_start)
+        self.calendar = _calendar_of(document)
         self.field_types: dict[ObjectType, dict[str, FieldType]] = document.fields
         self.stages: dict[str, Stage] = document.stages
         self.rates: dict[tuple[str, str], Decimal] = {(rate.source, rate.period): rate.rate for rate in document.rates}
@@ -89,6 +95,15 @@ class Model:
         self.roles = Tree({role.id: role.parent for role in document.roles})
         self.tree = Tree({territory.id: territory.parent for territory in document.territories})
         self.territories = self._nodes(document, rules)
+        self.today: date | None = None
+        """The day that its rules are meant on; None where it was not set."""
+        self._relative_rules = {
+            node.id: node.rules
+            for node in self.territories.values()
+            if any(rule.is_relative for rule in node.rules.values())
+        }
+        self.relative_territories = frozenset(self._relative_rules)
+        """Those with a rule that depends on the day (C7)."""
         self.targets: dict[TargetKey, Decimal] = {
             (target.territory, target.period, target.user): target.amount for target in document.targets
         }
@@ -138,13 +153,37 @@ class Model:
         }
 
     @property
+    def uses_relative_dates(self) -> bool:
+        """Whether a rule depends on the day (C7)."""
+        return bool(self.relative_territories)
+
+    def on(self, today: date) -> Model:
+        """Return the model as it is meant on a day of the organisation, all else shared; itself where that is so."""
+        if today == self.today or not self.uses_relative_dates:
+            return self
+        model = copy.copy(self)
+        model.today = today
+        model.territories = self.territories | {
+            territory_id: replace(
+                self.territories[territory_id],
+                rules={kind: rule.on(today, self.calendar) for kind, rule in rules.items()},
+            )
+            for territory_id, rules in self._relative_rules.items()
+        }
+        return model
+
+    def day_of(self, instant: datetime) -> date:
+        """Return the day that an instant is in, in the organisation's time zone."""
+        return self.calendar.day_of(instant)
+
+    @property
     def max_territories_per_record(self) -> int | None:
         """The most links of an account, contact or lead; None for no limit (A3)."""
         return self.organisation.settings.max_territories_per_record
 
 
-def compile_model(raw: JSON, revision: int) -> Model:
-    """Return the model that a document describes.
+def compile_model(raw: JSON, revision: int, today: date | None = None) -> Model:
+    """Return the model that a document describes, on a day of the organisation if one is given.
 
     Raises: ModelRefused with every fault, in the order of their paths.
     """
@@ -155,12 +194,13 @@ def compile_model(raw: JSON, revision: int) -> Model:
     faults = faults or list(oversized(raw))  # type: ignore[arg-type]  # without faults it is a mapping
     if faults:
         raise ModelRefused(sorted(faults))
-    return Model(document, revision, rules)
+    model = Model(document, revision, rules)
+    return model if today is None else model.on(today)
 
 
-def assemble(org_id: str, revision: int, pieces: Mapping[PieceKey, JSON]) -> Model:
+def assemble(org_id: str, revision: int, pieces: Mapping[PieceKey, JSON], today: date | None = None) -> Model:
     """Return the model that pieces from the model topic add up to. Raises: ModelRefused."""
-    return compile_model(document_of(org_id, pieces), revision)
+    return compile_model(document_of(org_id, pieces), revision, today)
 
 
 def digest_of(pieces: Mapping[PieceKey, JSON]) -> str:
@@ -175,6 +215,12 @@ def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
     """Return the pieces of a document that is valid. Raises: ModelRefused."""
     compile_model(raw, 1)
     return pieces_of(raw)  # type: ignore[arg-type]  # a valid document is a mapping
+
+
+def _calendar_of(document: Document) -> FiscalCalendar:
+    organisation = document.organisation
+    zone = ZoneInfo(organisation.settings.time_zone)
+    return FiscalCalendar(organisation.period, organisation.fiscal_year_start, zone)
 
 
 # --- what the pieces mean together -----------------------------------------------------------
@@ -245,7 +291,7 @@ def _tree_faults(document: Document) -> Iterable[Fault]:
 
 
 def _rule_faults(document: Document, rules: dict[tuple[str, RuledObject], Criterion]) -> Iterable[Fault]:
-    lists = Lists()
+    lists = Lists({name: document.tables.get(name, []) for name in document.known_ids.get("tables", ())})
     for territory in document.territories:
         for kind, criteria in territory.rules.items():
             path = f"territories[{territory.id}].rules.{kind}"
@@ -254,12 +300,12 @@ def _rule_faults(document: Document, rules: dict[tuple[str, RuledObject], Criter
             if criterion is not None:
                 rules[territory.id, kind] = criterion
     for rule in document.sharing:
-        _, faults = parse(rule.criteria, document.fields.get(rule.object, {}), f"sharing[{rule.id}].criteria")
+        _, faults = parse(rule.criteria, document.fields.get(rule.object, {}), f"sharing[{rule.id}].criteria", lists)
         yield from faults
 
 
 def _forecast_faults(document: Document) -> Iterable[Fault]:
-    calendar = FiscalCalendar(document.organisation.period, document.organisation.fiscal_year_start)
+    calendar = _calendar_of(document)
     users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
 
     def period_faults(path: str, period: str) -> Iterable[Fault]:

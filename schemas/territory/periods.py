@@ -1,23 +1,37 @@
-"""Fiscal months and quarters, by their names (domain: period)."""
+"""Fiscal months and quarters by their names, and the days of an organisation (domain: period)."""
 
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cache
+from importlib.resources import files
 from typing import Literal
 
 PeriodKind = Literal["month", "quarter"]
+RelativePeriod = Literal[
+    "this_month", "this_quarter", "this_year", "previous_month", "previous_quarter", "previous_year"
+]
 
 _NAMES = {
     "month": re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])"),
     "quarter": re.compile(r"([0-9]{4})-Q([1-4])"),
 }
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_MICROSECOND, _DAY = timedelta(microseconds=1), timedelta(days=1)
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of the IANA time zones, the same on every machine."""
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
 @dataclass(frozen=True, slots=True)
 class FiscalCalendar:
-    """Names the period of a day.
+    """Names the period of a day, and says when a day begins and ends.
 
     A fiscal year that does not start in January bears the number of the calendar year in
     which it ends; `2017-01` is then its first month.
@@ -25,6 +39,7 @@ class FiscalCalendar:
 
     kind: PeriodKind = "quarter"
     fiscal_year_start: int = 1
+    zone: tzinfo = UTC
 
     def period_of(self, day: date) -> str:
         """Return the name of the period that a day is in."""
@@ -42,3 +57,32 @@ class FiscalCalendar:
     def example(self) -> str:
         """A well-formed name, for messages."""
         return "2017-03" if self.kind == "month" else "2017-Q1"
+
+    def days_of(self, period: RelativePeriod, today: date) -> tuple[date, date]:
+        """Return the first and the last day of a calendar month, or of a fiscal quarter or year, seen from today.
+
+        Bounds: today is not in year 1.
+        """
+        which, unit = period.split("_")
+        length = _MONTHS[unit]
+        first = 12 * today.year + today.month - 1  # months since the year 0
+        first -= (today.month - self.fiscal_year_start) % length
+        if which == "previous":
+            first -= length
+        year, month = divmod(first + length - 1, 12)
+        return date(first // 12, first % 12 + 1, 1), date(year, month + 1, monthrange(year, month + 1)[1])
+
+    def day_of(self, instant: datetime) -> date:
+        """Return the day that an aware instant is in, in the calendar's zone."""
+        return instant.astimezone(self.zone).date()
+
+    def start_of(self, day: date) -> datetime:
+        """Return the first instant of a day in the calendar's zone, in UTC.
+
+        Where clocks skip midnight, that is the instant at which they do; where they show it twice, the first.
+        """
+        return datetime.combine(day, time.min, self.zone).astimezone(UTC)
+
+    def end_of(self, day: date) -> datetime:
+        """Return the last instant of a day in the calendar's zone, in UTC: a microsecond before the next day's."""
+        return self.start_of(day + _DAY) - _MICROSECOND

@@ -18,6 +18,7 @@ Value = str | int | Decimal | date | datetime | bool | frozenset[str] | tuple[De
 MAGNITUDE_MAX = Decimal(10) ** 30
 DECIMALS_MAX = 12
 TEXT_CHARACTERS_MAX = 64
+LAT_MAX, LON_MAX = 90, 180
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -42,10 +43,37 @@ def number_of(raw: object) -> int | Decimal | None:
 
     A float stands for its shortest decimal text. Bounds: below 10^30 and at most 12 decimals.
     """
+    exact = _written(raw)
+    if exact is None or not -MAGNITUDE_MAX < exact < MAGNITUDE_MAX:
+        return None
+    if isinstance(exact, int):
+        return exact
+    if exact == exact.to_integral_value():
+        return int(exact)
+    # Not by `normalize()`: it rounds to the 28 digits of the default context.
+    decimals = len(format(exact, "f").rstrip("0").partition(".")[2])
+    return exact if decimals <= DECIMALS_MAX else None
+
+
+def measure_of(raw: object, most: int) -> Decimal | None:
+    """Return the degrees or kilometres that a JSON value stands for, else None; `most` bounds both directions.
+
+    They are measured and not agreed, so that digits beyond the 12th decimal are rounded rather than refused: a
+    position in JSON often has 14, and the 12th of a degree is a tenth of a micrometre.
+    """
+    exact = _written(raw)
+    if exact is None or not -most <= exact <= most:
+        return None
+    measure = Decimal(exact)
+    rounded = round(measure, DECIMALS_MAX)
+    return measure if rounded == measure else rounded
+
+
+def _written(raw: object) -> int | Decimal | None:
+    """Return the number that a JSON number or a text says, of any size and with all of its digits."""
     kind = type(raw)
     if kind is int:
-        number: int | Decimal = raw  # type: ignore[assignment]  # narrowed by `type`, which leaves bool out
-        return number if -MAGNITUDE_MAX < number < MAGNITUDE_MAX else None
+        return raw  # type: ignore[return-value]  # narrowed by `type`, which leaves bool out
     if kind is float:
         text = repr(raw)
     elif kind is str:
@@ -54,14 +82,7 @@ def number_of(raw: object) -> int | Decimal | None:
         return None
     if len(text) > TEXT_CHARACTERS_MAX or not _NUMBER.fullmatch(text):
         return None
-    exact = Decimal(text)
-    if not -MAGNITUDE_MAX < exact < MAGNITUDE_MAX:
-        return None
-    if exact == exact.to_integral_value():
-        return int(exact)
-    # Not by `normalize()`: it rounds to the 28 digits of the default context.
-    decimals = len(format(exact, "f").rstrip("0").partition(".")[2])
-    return exact if decimals <= DECIMALS_MAX else None
+    return Decimal(text)
 
 
 def datetime_of(raw: object) -> datetime | None:
@@ -104,10 +125,8 @@ def _set_of(raw: object) -> frozenset[str] | None:
 def _geo_of(raw: object) -> tuple[Decimal, Decimal] | None:
     if not isinstance(raw, Mapping):
         return None
-    lat, lon = number_of(raw.get("lat")), number_of(raw.get("lon"))
-    if lat is None or lon is None or not (-90 <= lat <= 90 and -180 <= lon <= 180):
-        return None
-    return Decimal(lat), Decimal(lon)
+    lat, lon = measure_of(raw.get("lat"), LAT_MAX), measure_of(raw.get("lon"), LON_MAX)
+    return None if lat is None or lon is None else (lat, lon)
 
 
 _READERS = {

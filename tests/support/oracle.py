@@ -1,10 +1,12 @@
 """The oracle: the end state that a history and a model imply, recomputed from nothing.
 
-It is slow and obvious on purpose, follows the numbered rules one by one, uses the standard library
-only and shares no code with the product. Tests compare the product with it.
+It is slow and obvious on purpose, follows the numbered rules one by one, uses the standard library and
+for the shape of the Earth geographiclib, and shares no code with the product. Tests compare the product
+with it.
 
 It takes models that are valid already and knows what the foundation has: no sharing rules (V6), no
-`territory_access_rolls_up_roles` (V4), no frozen periods (F12).
+`territory_access_rolls_up_roles` (V4), no frozen periods (F12). A model whose rules depend on the day (C7)
+has that day, a date, as `today` beside the rest of the document.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from .oracle_assignment import Links, links_of, qualifies, rank, territories_by_rule
-from .oracle_criteria import criteria_holds
+from .oracle_criteria import Setting, criteria_holds
 from .oracle_forecast import PlacedDeal, attainment_pct, attainments, left_out, period_of
 from .oracle_records import Record, key_of, record_after, records_after
 from .oracle_tree import Model
@@ -27,6 +29,7 @@ __all__ = [
     "Model",
     "PlacedDeal",
     "Record",
+    "Setting",
     "admins_of",
     "attainment_pct",
     "attainments",

@@ -1,9 +1,16 @@
-"""The oracle's meaning of a criteria tree, leaf by leaf (C1, C2, C4)."""
+"""The oracle's meaning of a criteria tree, leaf by leaf (C1, C2, C4, C7)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from .oracle_values import read
+from geographiclib.geodesic import Geodesic
+
+from .oracle_values import read, read_geo, read_text
 
 POSITIVE_OF = {
     "ne": "eq",
@@ -11,43 +18,89 @@ POSITIVE_OF = {
     "not_contains": "contains",
     "not_starts_with": "starts_with",
     "not_between": "between",
+    "excludes_any": "includes_any",
+    "excludes_all": "includes_all",
     "is_empty": "is_not_empty",
 }
 """Every negative operator and the positive one that it negates (C2)."""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What leaves mean something by, beside the record: the day, the calendar and the tables."""
+
+    today: date | None = None
+    fiscal_year_start: int = 1
+    time_zone: str = "UTC"
+    tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def setting_of(model: Mapping[str, Any]) -> Setting:
+    """Return the setting of a model document; the oracle's caller may add `today` to it, a date."""
+    return Setting(
+        today=model.get("today"),
+        fiscal_year_start=model.get("fiscal_year_start", 1),
+        time_zone=(model.get("settings") or {}).get("time_zone", "UTC"),
+        tables=model.get("tables") or {},
+    )
+
+
+NOWHERE = Setting()
+
+
 def criteria_holds(
-    criteria: Mapping[str, Any], record_fields: Mapping[str, Any], field_types: Mapping[str, str]
+    criteria: Mapping[str, Any],
+    record_fields: Mapping[str, Any],
+    field_types: Mapping[str, str],
+    setting: Setting = NOWHERE,
 ) -> bool:
     """Return whether a tree of `all`, `any`, `not` and leaves holds for a record's fields (C1)."""
     if "all" in criteria:
-        return all(criteria_holds(part, record_fields, field_types) for part in criteria["all"])
+        return all(criteria_holds(part, record_fields, field_types, setting) for part in criteria["all"])
     if "any" in criteria:
-        return any(criteria_holds(part, record_fields, field_types) for part in criteria["any"])
+        return any(criteria_holds(part, record_fields, field_types, setting) for part in criteria["any"])
     if "not" in criteria:
-        return not criteria_holds(criteria["not"], record_fields, field_types)
-    return _leaf_holds(criteria, record_fields, field_types)
+        return not criteria_holds(criteria["not"], record_fields, field_types, setting)
+    return _leaf_holds(criteria, record_fields, field_types, setting)
 
 
-def _leaf_holds(leaf: Mapping[str, Any], record_fields: Mapping[str, Any], field_types: Mapping[str, str]) -> bool:
+def _leaf_holds(
+    leaf: Mapping[str, Any], record_fields: Mapping[str, Any], field_types: Mapping[str, str], setting: Setting
+) -> bool:
     """Return whether one leaf holds; a negative operator negates its positive one (C2)."""
     ((operator, operand),) = ((key, leaf[key]) for key in leaf if key != "field")
     field_type = field_types[leaf["field"]]
     value = read(field_type, record_fields.get(leaf["field"]))
     if operator in POSITIVE_OF:
-        return not _positive_holds(POSITIVE_OF[operator], value, operand, field_type)
-    return _positive_holds(operator, value, operand, field_type)
+        return not _positive_holds(POSITIVE_OF[operator], value, operand, field_type, setting)
+    return _positive_holds(operator, value, operand, field_type, setting)
 
 
-def _positive_holds(operator: str, value: Any, operand: Any, field_type: str) -> bool:
+def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, setting: Setting) -> bool:
     """Return whether a positive operator holds; for a missing field none does (C2, C4)."""
     if value is None:
         return False
+    if operator in _RELATIVE:
+        return _relative_holds(operator, _day_of(value, setting), operand, setting)
     match operator:
+        case "includes_any":
+            return any(_operand("text", item) in value for item in operand)
+        case "includes_all":
+            return all(_operand("text", item) in value for item in operand)
+        case "in_table":
+            return any(value == read_text(item) for item in setting.tables[operand])
+        case "within_km":
+            return _kilometres(value, read_geo(operand)) <= float(operand["km"])
+        case "in_polygon":
+            polygons = operand["coordinates"] if operand["type"] == "MultiPolygon" else [operand["coordinates"]]
+            return any(_in_polygon(value, rings) for rings in polygons)
         case "is_not_empty":
             return _must_be_true(operand)
         case "in":
             return any(value == _operand(field_type, item) for item in operand)
+        case "postal_between":
+            low, high = (_operand("text", item) for item in operand)
+            return len(value) == len(low) and bool(low <= value <= high)
         case "between":
             low, high = operand
             return bool(_operand(field_type, low) <= value <= _operand(field_type, high))
@@ -91,3 +144,108 @@ def _must_be_true(operand: Any) -> bool:
     if operand is not True:
         raise ValueError(f"operand {operand!r} of is_empty or is_not_empty: expected true")
     return True
+
+
+# --- days (C7) --------------------------------------------------------------------------------
+
+_RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")
+
+
+def _day_of(value: Any, setting: Setting) -> date:
+    """Return the day of a date, or of an instant on the organisation's clocks."""
+    if isinstance(value, datetime):
+        return value.astimezone(ZoneInfo(setting.time_zone)).date()
+    day: date = value
+    return day
+
+
+def _relative_holds(operator: str, day: date, operand: Any, setting: Setting) -> bool:
+    """Return whether a day stands so to today."""
+    if setting.today is None:
+        raise ValueError(f"{operator} depends on the day; the oracle must be told one")
+    days_ago = (setting.today - day).days
+    match operator:
+        case "within_last_days":
+            return bool(0 <= days_ago <= operand)
+        case "within_next_days":
+            return bool(0 <= -days_ago <= operand)
+        case "older_than_days":
+            return bool(days_ago > operand)
+    which, unit = operand.split("_")
+    return _span(day, unit, setting) == _named_span(which, unit, setting.today, setting)
+
+
+def _span(day: date, unit: str, setting: Setting) -> tuple[int, ...]:
+    """Return what tells a day's month, fiscal quarter or fiscal year from all others."""
+    if unit == "month":
+        return (day.year, day.month)
+    year = day.year if day.month >= setting.fiscal_year_start else day.year - 1  # in which the fiscal year began
+    if unit == "year":
+        return (year,)
+    return (year, (day.month - setting.fiscal_year_start) % 12 // 3)
+
+
+def _named_span(which: str, unit: str, today: date, setting: Setting) -> tuple[int, ...]:
+    """Return this or the previous month, quarter or year, by going back day by day."""
+    this = _span(today, unit, setting)
+    day = today
+    while which == "previous" and _span(day, unit, setting) == this:
+        day -= timedelta(days=1)
+    return _span(day, unit, setting)
+
+
+# --- places -----------------------------------------------------------------------------------
+
+
+def _kilometres(place: Any, other: Any) -> float:
+    """Return the length of the shortest way between two places on the WGS 84 ellipsoid."""
+    (lat, lon), (other_lat, other_lon) = place, other
+    way = Geodesic.WGS84.Inverse(float(lat), float(lon), float(other_lat), float(other_lon))
+    return float(way["s12"]) / 1000
+
+
+Point = tuple[Fraction, Fraction]
+"""Longitude and latitude, exactly."""
+
+
+def _in_polygon(place: Any, rings: Sequence[Sequence[Sequence[Any]]]) -> bool:
+    """Return whether a place is in a GeoJSON polygon; its edges belong to it, those of its holes, too."""
+    outer, *holes = [[_point(lat, lon) for lon, lat, *_ in ring] for ring in rings]
+    lon, lat = _point(*place)
+    if abs(lat) == 90:  # a pole is at every longitude
+        return any(corner[1] == lat for corner in outer)
+    longitudes = [lon, -lon] if abs(lon) == 180 else [lon]  # the date line is at two
+    return any(
+        _on_line((each, lat), outer)
+        or (_inside((each, lat), outer) and not any(_deep_in((each, lat), hole) for hole in holes))
+        for each in longitudes
+    )
+
+
+def _point(lat: Any, lon: Any) -> Point:
+    latitude, longitude = _operand("geo", {"lat": lat, "lon": lon})
+    return Fraction(longitude), Fraction(latitude)
+
+
+def _deep_in(point: Point, ring: Sequence[Point]) -> bool:
+    return _inside(point, ring) and not _on_line(point, ring)
+
+
+def _on_line(point: Point, ring: Sequence[Point]) -> bool:
+    """Return whether a point is on one of the straight edges of a ring."""
+    x, y = point
+    for (x1, y1), (x2, y2) in pairwise(ring):
+        in_its_box = min(x1, x2) <= x <= max(x1, x2) and min(y1, y2) <= y <= max(y1, y2)
+        if in_its_box and (x1 == x2 or y == y1 + (y2 - y1) * (x - x1) / (x2 - x1)):
+            return True
+    return False
+
+
+def _inside(point: Point, ring: Sequence[Point]) -> bool:
+    """Return whether the way due north from a point crosses an odd number of edges."""
+    x, y = point
+    crossings = 0
+    for (x1, y1), (x2, y2) in pairwise(ring):
+        if (x1 <= x) != (x2 <= x) and y1 + (y2 - y1) * (x - x1) / (x2 - x1) > y:
+            crossings += 1
+    return crossings % 2 == 1

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 from functools import reduce
@@ -133,13 +133,13 @@ def read_set(raw: Any) -> frozenset[str] | None:
 
 
 def read_geo(raw: Any) -> tuple[Decimal, Decimal] | None:
-    """Return (latitude, longitude) in degrees, both given as JSON numbers."""
-    if not isinstance(raw, dict) or isinstance(raw.get("lat"), str) or isinstance(raw.get("lon"), str):
+    """Return (latitude, longitude) in degrees, rounded to 12 decimals: they are measured (C6)."""
+    if not isinstance(raw, Mapping):
         return None
-    latitude, longitude = read_number(raw.get("lat")), read_number(raw.get("lon"))
+    latitude, longitude = _decimal(raw.get("lat")), _decimal(raw.get("lon"))
     if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         return None
-    return latitude, longitude
+    return round(latitude, 12), round(longitude, 12)
 
 
 _READERS = {

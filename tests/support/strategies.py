@@ -53,16 +53,25 @@ STAGES = {
 }
 CATEGORIES = ("pipeline", "best_case", "committed", "won", "omitted")
 FIELDS = {
-    "account": {"country": "text", "revenue": "money", "since": "date", "vip": "boolean"},
+    "account": {
+        "country": "text",
+        "revenue": "money",
+        "since": "date",
+        "vip": "boolean",
+        "tags": "set",
+        "spot": "geo",
+    },
     "lead": {"country": "text", "score": "number"},
     "deal": {"product": "text", "amount": "money"},
 }
+TABLES = {"core": ["US", " de"], "some": ["FR", "U"], "none": []}
 OPERANDS: dict[str, tuple[Any, ...]] = {
     "text": ("US", "us ", "DE", "U"),
     "money": (0, "100", 1000),
     "number": (0, "100", 1000),
     "date": ("2017-01-01", "2017-06-30"),
     "boolean": (True, False),
+    "set": ("a", " A", "b", "c"),
 }
 VALUES: dict[str, tuple[Any, ...]] = {
     "text": ("US", "US", "DE", " us", "", None, 7),
@@ -70,16 +79,29 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "number": (100, "1000", 99.5, 0, True),
     "date": ("2017-01-01", "2017-03-05", "2017-13-01", None),
     "boolean": (True, False, "true"),
+    "set": (["a"], ["b", "A "], ["a", "b", "c"], [""], [], "a", None),
+    "geo": ({"lat": 0, "lon": 0}, {"lat": 5, "lon": "5"}, {"lat": 1, "lon": 180}, {"lat": 91, "lon": 0}, None),
 }
 _ORDERED = ("lt", "le", "gt", "ge", "between", "not_between")
 _EQUAL = ("eq", "in", "ne", "not_in", "is_empty", "is_not_empty")
+_TEXTUAL = ("contains", "not_contains", "starts_with", "not_starts_with", "ends_with")
 OPERATORS = {
-    "text": (*_EQUAL, "eq", "in", "contains", "not_contains", "starts_with", "not_starts_with", "ends_with"),
+    "text": (*_EQUAL, "eq", "in", "in_table", "postal_between", *_TEXTUAL),
     "money": (*_EQUAL, *_ORDERED),
     "number": (*_EQUAL, *_ORDERED),
     "date": (*_EQUAL, *_ORDERED),
     "boolean": _EQUAL,
+    "set": ("includes_any", "includes_all", "excludes_any", "excludes_all", "is_empty", "is_not_empty"),
+    "geo": ("within_km", "in_polygon", "is_empty", "is_not_empty"),
 }
+PLACES: dict[str, tuple[Document, ...]] = {
+    "within_km": ({"lat": 0, "lon": 1, "km": 112}, {"lat": 0, "lon": -179, "km": 250}),
+    "in_polygon": (
+        {"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]},
+        {"type": "MultiPolygon", "coordinates": [[[[-180, 0], [-170, 0], [-180, 5], [-180, 0]]]]},
+    ),
+}
+"""What operators on places want; dates relative to today need a clock, which these histories do not have."""
 
 
 def one_in(count: int, random: Dice) -> bool:
@@ -98,11 +120,17 @@ def _leaf(kind: str, random: Dice) -> Document:
     """Return one comparison that fits the declared fields."""
     name, field_type = random.choice(list(FIELDS[kind].items()))
     operator = random.choice(OPERATORS[field_type])
-    operands = OPERANDS[field_type]
+    if operator in PLACES:
+        return {"field": name, operator: random.choice(PLACES[operator])}
+    operands = OPERANDS.get(field_type, (True,))
     operand: Any = random.choice(operands)
-    if operator in ("is_empty", "is_not_empty"):
+    if operator == "in_table":
+        operand = random.choice(list(TABLES))
+    elif operator == "postal_between":
+        operand = ["DE", random.choice(("fr", "US"))]
+    elif operator in ("is_empty", "is_not_empty"):
         operand = True
-    elif operator in ("in", "not_in"):
+    elif operator in ("in", "not_in") or field_type == "set":
         operand = random.choices(operands, k=random.randint(1, 3))
     elif operator in ("between", "not_between"):
         low = random.randrange(len(operands))
@@ -188,6 +216,7 @@ def models(draw: st.DrawFn, org: str = ORG) -> Document:
         "fiscal_year_start": random.choice((1, 1, 2, 4, 12)),
         "settings": {"max_territories_per_record": random.choice((1, 2, 3, None))},
         "fields": FIELDS,
+        "tables": TABLES,
         "stages": STAGES,
         "roles": [_role(name, roles[:index], random) for index, name in enumerate(roles)],
         "users": [_user(name, roles, random) for name in USERS],

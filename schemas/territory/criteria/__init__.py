@@ -1,0 +1,27 @@
+"""The rule language: parsed, type-checked against the declared fields, and evaluated plainly (C1 to C7).
+
+A criteria tree is `all`, `any`, `not` over leaves `{field: NAME, OPERATOR: OPERAND}`. The logic
+is two-valued: a negative operator is the negation of its positive one, so it holds for a
+missing field (C2).
+"""
+
+from territory.criteria.lists import Lists
+from territory.criteria.operators import OPERATORS, Operator
+from territory.criteria.parsing import NESTING_MAX, parse
+from territory.criteria.tree import All, AnyOf, Criterion, Failure, Fields, Leaf, Not, Test
+
+__all__ = [
+    "NESTING_MAX",
+    "OPERATORS",
+    "All",
+    "AnyOf",
+    "Criterion",
+    "Failure",
+    "Fields",
+    "Leaf",
+    "Lists",
+    "Not",
+    "Operator",
+    "Test",
+    "parse",
+]

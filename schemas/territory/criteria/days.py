@@ -1,0 +1,54 @@
+"""Days and periods as they are seen from today: what relative operators want (C4, C7).
+
+A day is one of the organisation's time zone. An instant belongs to the day that it is in there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from territory.criteria.tree import Bounds
+from territory.periods import FiscalCalendar, RelativePeriod
+from territory.values import FieldType
+
+DAYS_MAX = 36_525
+"""The most days that a rule may look back or ahead: a hundred years."""
+
+Days = tuple[date | None, date | None]
+"""The first and the last day of a window, None where it has no end."""
+
+Window = Callable[[date, FiscalCalendar], Days]
+
+
+def last_days(count: int) -> Window:
+    """Return the window of today and as many days before it."""
+    return lambda today, _: (_moved(today, -count), today)
+
+
+def next_days(count: int) -> Window:
+    """Return the window of today and as many days after it."""
+    return lambda today, _: (today, _moved(today, count))
+
+
+def before_last_days(count: int) -> Window:
+    """Return the window of all days before those of `last_days`."""
+    return lambda today, _: (None, _moved(today, -count - 1))
+
+
+def period(name: RelativePeriod) -> Window:
+    """Return the window of a calendar month, or of a fiscal quarter or year."""
+    return lambda today, calendar: calendar.days_of(name, today)
+
+
+def bounds_of(kind: FieldType, days: Days, calendar: FiscalCalendar) -> Bounds:
+    """Return a window as values of a date or datetime field, both bounds included."""
+    first, last = days
+    if kind == "date":
+        return first, last
+    return first and calendar.start_of(first), last and calendar.end_of(last)
+
+
+def _moved(day: date, days: int) -> date:
+    """Return a day so many days later; the calendar's first or last where there is none."""
+    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))

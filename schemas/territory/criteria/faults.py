@@ -1,0 +1,24 @@
+"""How a fault of criteria is told: what was found, against what was expected (C5)."""
+
+from __future__ import annotations
+
+from territory.errors import TerritoryError
+
+FOUND_CHARACTERS_MAX = 60
+
+
+class WrongOperand(TerritoryError):
+    """Raised when an operand is not what its operator wants; it becomes a fault of the model.
+
+    `where` is the path of the fault within the operand.
+    """
+
+    def __init__(self, problem: str, where: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.where = where
+
+
+def found(document: object) -> str:
+    """Return what stands in a document, its kind and its beginning."""
+    return "nothing" if document is None else f"{type(document).__name__} {str(document)[:FOUND_CHARACTERS_MAX]!r}"

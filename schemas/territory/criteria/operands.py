@@ -1,0 +1,115 @@
+"""What stands behind an operator: read as typed values, or refused with what was expected (C5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from territory.criteria.days import DAYS_MAX
+from territory.criteria.faults import WrongOperand, found
+from territory.criteria.geojson import latitude, longitude, region_of
+from territory.criteria.lists import Lists
+from territory.criteria.places import KM_MAX, Circle
+from territory.periods import RelativePeriod
+from territory.values import FieldType, Value, measure_of, read_value
+
+
+def read_operand(shape: str, operand: object, kind: FieldType, lists: Lists) -> Any:
+    """Return what an operator of a shape wants of a field of a type. Raises: WrongOperand."""
+    match shape:
+        case "one":
+            return _one(operand, kind)
+        case "many":
+            return lists.shared(kind, _values(operand, kind))
+        case "texts":
+            return lists.shared("text", _values(operand, "text"))
+        case "table":
+            return _table(operand, lists)
+        case "pair":
+            return _pair(operand, kind)
+        case "codes":
+            return _codes(operand)
+        case "days":
+            return _days(operand)
+        case "period":
+            return _period(operand)
+        case "circle":
+            return _circle(operand)
+        case "region":
+            return region_of(operand)
+        case _:
+            return _flag(operand)
+
+
+def _flag(operand: object) -> bool:
+    if operand is not True:
+        raise WrongOperand(f"found {found(operand)}, expected true")
+    return True
+
+
+def _one(operand: object, kind: FieldType) -> Value:
+    value = read_value(kind, operand)
+    if value is None:
+        raise WrongOperand(f"found {found(operand)}, expected a {kind}")
+    return value
+
+
+def _values(operand: object, kind: FieldType) -> list[Any]:
+    if not isinstance(operand, list) or not operand:
+        raise WrongOperand(f"found {found(operand)}, expected a list of {kind} values")
+    values = [read_value(kind, item) for item in operand]
+    if None in values:
+        odd = operand[values.index(None)]
+        raise WrongOperand(f"found {found(odd)} in the list, expected {kind} values")
+    return values
+
+
+def _pair(operand: object, kind: FieldType) -> tuple[Any, Any]:
+    values = _values(operand, kind)
+    if len(values) != 2:
+        raise WrongOperand(f"found {len(values)} values, expected two bounds [low, high]")
+    low, high = values
+    if low > high:
+        raise WrongOperand(f"the low bound {low} is above the high bound {high}; exchange them")
+    return low, high
+
+
+def _codes(operand: object) -> tuple[str, str]:
+    low, high = _pair(operand, "text")
+    if len(low) != len(high):
+        raise WrongOperand(
+            f"found bounds of {len(low)} and {len(high)} characters, expected the same length: "
+            "only codes of that length are compared"
+        )
+    return low, high
+
+
+def _table(operand: object, lists: Lists) -> frozenset[Value]:
+    if not isinstance(operand, str):
+        raise WrongOperand(f"found {found(operand)}, expected the name of a table")
+    if operand not in lists.tables:
+        near = ", ".join(sorted(lists.tables)[:5]) or "none"
+        raise WrongOperand(f"unknown table {operand!r}; add it or correct the name (there are {near}, …)")
+    return lists.table(operand)
+
+
+def _days(operand: object) -> int:
+    if type(operand) is not int or not 0 <= operand <= DAYS_MAX:
+        raise WrongOperand(f"found {found(operand)}, expected a whole number of days from 0 to {DAYS_MAX}")
+    return operand
+
+
+def _period(operand: object) -> RelativePeriod:
+    if operand not in get_args(RelativePeriod):
+        raise WrongOperand(f"found {found(operand)}, expected one of {', '.join(get_args(RelativePeriod))}")
+    return operand  # type: ignore[return-value]  # one of them
+
+
+def _circle(operand: object) -> Circle:
+    if not isinstance(operand, Mapping) or set(operand) != {"lat", "lon", "km"}:
+        raise WrongOperand(f"found {found(operand)}, expected {{lat, lon, km}}")
+    lat, lon = latitude(operand["lat"], ".lat"), longitude(operand["lon"], ".lon")
+    km = measure_of(operand["km"], KM_MAX)
+    if km is None or km <= 0:
+        raise WrongOperand(f"found {found(operand['km'])}, expected kilometres above 0, at most {KM_MAX}", ".km")
+    return Circle(lat, lon, km)

@@ -1,0 +1,121 @@
+"""The operators: what fields they fit, what they want, and how they test (C2, C4, C5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from territory.criteria import days
+from territory.criteria.tree import Bounds, Leaf, RelativeLeaf, Test, unanswerable, within
+from territory.periods import FiscalCalendar
+from territory.values import FieldType, Value
+
+_EQUALITY: tuple[FieldType, ...] = ("text", "number", "money", "date", "datetime", "boolean")
+_ORDER: tuple[FieldType, ...] = ("number", "money", "date", "datetime")
+_DAYS: tuple[FieldType, ...] = ("date", "datetime")
+_TEXT: tuple[FieldType, ...] = ("text",)
+_SET: tuple[FieldType, ...] = ("set",)
+_GEO: tuple[FieldType, ...] = ("geo",)
+_EVERY: tuple[FieldType, ...] = ("text", "number", "money", "date", "datetime", "boolean", "set", "geo")
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What an operator accepts and how it tests; `shape` names the form of its operand (`operands.py`)."""
+
+    types: tuple[FieldType, ...]
+    shape: str
+    build: Callable[[Any], Test]
+    negated: bool = False
+
+    def leaf(self, field: str, kind: FieldType, *, word: str, operand: object, wanted: Any, text: str) -> Leaf:
+        """Return the comparison of a field with an operand that was read."""
+        return Leaf(field, word, operand, wanted, self.build(wanted), self.negated, text)
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeOperator:
+    """An operator that looks from today; it wants a window of days (C7)."""
+
+    shape: str
+    window: Callable[[Any], days.Window]
+    types: tuple[FieldType, ...] = _DAYS
+    negated: bool = False
+
+    def leaf(self, field: str, kind: FieldType, *, word: str, operand: object, wanted: Any, text: str) -> Leaf:
+        """Return the comparison of a field with an operand that was read; it waits for its day."""
+        window = self.window(wanted)
+
+        def bounds(today: date, calendar: FiscalCalendar) -> Bounds:
+            return days.bounds_of(kind, window(today, calendar), calendar)
+
+        return RelativeLeaf(field, word, operand, wanted, unanswerable, self.negated, text, bounds)
+
+
+def _equal(wanted: Value) -> Test:
+    return lambda value: value == wanted
+
+
+def _member_of(wanted: Any) -> Test:
+    return wanted.__contains__  # type: ignore[no-any-return]  # of a set, a circle or a region
+
+
+def _part(wanted: str) -> Test:
+    return lambda value: wanted in value
+
+
+def _beginning(wanted: str) -> Test:
+    return lambda value: value.startswith(wanted)
+
+
+def _between(bounds: Bounds) -> Test:
+    return within(*bounds)
+
+
+def _code_between(bounds: tuple[str, str]) -> Test:
+    low, high = bounds
+    length = len(low)
+    return lambda value: len(value) == length and low <= value <= high
+
+
+def _any_of(wanted: frozenset[str]) -> Test:
+    return lambda value: not wanted.isdisjoint(value)
+
+
+def _all_of(wanted: frozenset[str]) -> Test:
+    return lambda value: wanted <= value
+
+
+OPERATORS: dict[str, Operator | RelativeOperator] = {
+    "eq": Operator(_EQUALITY, "one", _equal),
+    "ne": Operator(_EQUALITY, "one", _equal, negated=True),
+    "in": Operator(_EQUALITY, "many", _member_of),
+    "not_in": Operator(_EQUALITY, "many", _member_of, negated=True),
+    "in_table": Operator(_TEXT, "table", _member_of),
+    "contains": Operator(_TEXT, "one", _part),
+    "not_contains": Operator(_TEXT, "one", _part, negated=True),
+    "starts_with": Operator(_TEXT, "one", _beginning),
+    "not_starts_with": Operator(_TEXT, "one", _beginning, negated=True),
+    "ends_with": Operator(_TEXT, "one", lambda wanted: lambda value: value.endswith(wanted)),
+    "postal_between": Operator(_TEXT, "codes", _code_between),
+    "lt": Operator(_ORDER, "one", lambda bound: lambda value: value < bound),
+    "le": Operator(_ORDER, "one", lambda bound: lambda value: value <= bound),
+    "gt": Operator(_ORDER, "one", lambda bound: lambda value: value > bound),
+    "ge": Operator(_ORDER, "one", lambda bound: lambda value: value >= bound),
+    "between": Operator(_ORDER, "pair", _between),
+    "not_between": Operator(_ORDER, "pair", _between, negated=True),
+    "within_last_days": RelativeOperator("days", days.last_days),
+    "within_next_days": RelativeOperator("days", days.next_days),
+    "older_than_days": RelativeOperator("days", days.before_last_days),
+    "in_period": RelativeOperator("period", days.period),
+    "includes_any": Operator(_SET, "texts", _any_of),
+    "includes_all": Operator(_SET, "texts", _all_of),
+    "excludes_any": Operator(_SET, "texts", _any_of, negated=True),
+    "excludes_all": Operator(_SET, "texts", _all_of, negated=True),
+    "within_km": Operator(_GEO, "circle", _member_of),
+    "in_polygon": Operator(_GEO, "region", _member_of),
+    "is_empty": Operator(_EVERY, "flag", lambda _: lambda value: True, negated=True),
+    "is_not_empty": Operator(_EVERY, "flag", lambda _: lambda value: True),
+}

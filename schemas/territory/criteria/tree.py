@@ -1,0 +1,232 @@
+"""A criteria tree, evaluated plainly, and why it holds or fails (C1, C2, A10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from territory.errors import DayNotSet
+from territory.periods import FiscalCalendar
+from territory.values import Value
+
+SHOWN_VALUES_MAX = 5
+
+Test = Callable[[Any], bool]
+Fields = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One comparison of one field; `test` sees only values that are there (C2)."""
+
+    field: str
+    operator: str
+    operand: object
+    """As it is written in the model."""
+    wanted: Any
+    """The operand as a typed, folded value: one value, a frozenset for a list or a table, a (low, high)
+    tuple for bounds, None for an open end."""
+    test: Test
+    negated: bool
+    text: str
+    """How it is shown; made once, since every assignment says why (A10)."""
+
+    def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
+        value = fields.get(self.field)
+        return (value is not None and self.test(value)) is not self.negated
+
+    def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
+        return [self.text]
+
+    def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        return Failure(self.text, fields.get(self.field))
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it depends on the day, which it has not been told yet (C7)."""
+        return False
+
+    def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
+        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        return self
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Bounds = tuple[Value | None, Value | None]
+"""The lowest and the highest value that is wanted, None where there is no such bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeLeaf(Leaf):
+    """A leaf that depends on the day; it can be asked only as it is `on` one (C7)."""
+
+    bounds: Callable[[date, FiscalCalendar], Bounds]
+
+    def holds(self, fields: Fields) -> bool:
+        """Raise DayNotSet: an answer would be one of no day."""
+        raise DayNotSet(f"{self.text} depends on the day, which was not set; ask the model as it is `on` a day")
+
+    def failure(self, fields: Fields) -> Failure:
+        """Raise DayNotSet: an answer would be one of no day."""
+        raise DayNotSet(f"{self.text} depends on the day, which was not set; ask the model as it is `on` a day")
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it depends on the day (C7): it does."""
+        return True
+
+    def on(self, today: date, calendar: FiscalCalendar) -> Leaf:
+        """Return it as it is meant on a day of the organisation: as bounds, both included (C7)."""
+        bounds = self.bounds(today, calendar)
+        return Leaf(self.field, self.operator, self.operand, bounds, within(*bounds), self.negated, self.text)
+
+
+def within(low: Any, high: Any) -> Test:
+    """Return a test for values between two bounds, both included; None is no bound."""
+    if low is None:
+        return lambda value: value <= high
+    if high is None:
+        return lambda value: value >= low
+    return lambda value: low <= value <= high
+
+
+def unanswerable(value: Value) -> bool:
+    """Raise DayNotSet: the test of a leaf that depends on the day, before it was told one."""
+    raise DayNotSet(f"found {value}, and no day to compare it with; ask the model as it is `on` a day")
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Holds when every part holds."""
+
+    parts: tuple[Criterion, ...]
+
+    def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
+        for part in self.parts:  # a plain loop: `all()` over a generator costs twice as much
+            if not part.holds(fields):
+                return False
+        return True
+
+    def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
+        return [leaf for part in self.parts for leaf in part.held(fields)]
+
+    def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        return next(part for part in self.parts if not part.holds(fields)).failure(fields)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a part of it depends on the day (C7)."""
+        return any(part.is_relative for part in self.parts)
+
+    def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
+        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        return All(tuple(part.on(today, calendar) for part in self.parts)) if self.is_relative else self
+
+    def __str__(self) -> str:
+        return "all(" + ", ".join(map(str, self.parts)) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds when at least one part holds."""
+
+    parts: tuple[Criterion, ...]
+
+    def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
+        for part in self.parts:
+            if part.holds(fields):
+                return True
+        return False
+
+    def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
+        return [leaf for part in self.parts if part.holds(fields) for leaf in part.held(fields)]
+
+    def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        return self.parts[0].failure(fields)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a part of it depends on the day (C7)."""
+        return any(part.is_relative for part in self.parts)
+
+    def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
+        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        return AnyOf(tuple(part.on(today, calendar) for part in self.parts)) if self.is_relative else self
+
+    def __str__(self) -> str:
+        return "any(" + ", ".join(map(str, self.parts)) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds when its part does not."""
+
+    part: Criterion
+
+    def holds(self, fields: Fields) -> bool:
+        """Whether it holds for a record's typed values (C1, C2)."""
+        return not self.part.holds(fields)
+
+    def held(self, fields: Fields) -> list[str]:
+        """Return the leaves that made it hold; ask only where it does (A10)."""
+        return [f"not {self.part}"]
+
+    def failure(self, fields: Fields) -> Failure:
+        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        culprit = self.part
+        while not isinstance(culprit, Leaf):
+            if isinstance(culprit, Not):
+                return culprit.part.failure(fields)  # denied twice
+            culprit = next(part for part in culprit.parts if part.holds(fields))
+        return Failure(f"not {culprit}", fields.get(culprit.field))
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its part depends on the day (C7)."""
+        return self.part.is_relative
+
+    def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
+        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        return Not(self.part.on(today, calendar)) if self.is_relative else self
+
+    def __str__(self) -> str:
+        return f"not {self.part}"
+
+
+Criterion = Leaf | All | AnyOf | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first leaf that failed, and the record's value, None where it is missing (A10)."""
+
+    leaf: str
+    value: Value | None
+
+    def __str__(self) -> str:
+        found = "is missing" if self.value is None else f"is {shown(self.value)}"
+        return f"{self.leaf}: the record's value {found}"
+
+
+def shown(value: object) -> str:
+    """Return an operand or a value as people read it, long lists cut short."""
+    if isinstance(value, frozenset):
+        return shown(sorted(value))
+    if isinstance(value, list | tuple):
+        beginning = ", ".join(map(shown, value[:SHOWN_VALUES_MAX]))
+        more = len(value) - SHOWN_VALUES_MAX
+        return f"[{beginning}, … {more} more]" if more > 0 else f"[{beginning}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

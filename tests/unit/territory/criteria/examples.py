@@ -1,0 +1,212 @@
+"""What the tests of criteria share: random criteria and records, and what holds on a day in a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from territory.criteria import OPERATORS, Criterion, Leaf, Lists, parse
+from territory.periods import FiscalCalendar
+from territory.values import FieldType, read_fields, read_value
+from tests.support.oracle import Setting
+
+from ..examples import FIELDS, Document, days, instants, long_decimals, scalars, texts
+
+NEGATIONS = {
+    "ne": "eq",
+    "not_in": "in",
+    "not_contains": "contains",
+    "not_starts_with": "starts_with",
+    "not_between": "between",
+    "excludes_any": "includes_any",
+    "excludes_all": "includes_all",
+    "is_empty": "is_not_empty",
+}
+TABLES = {"core": ["US", " Straße", "us"], "codes": ["94102", "94103", "8AB"], "none": []}
+
+# --- settings ---------------------------------------------------------------------------------
+
+ZONES = (
+    "UTC",
+    "America/New_York",
+    "America/Sao_Paulo",  # whose clocks skipped midnight
+    "Asia/Kolkata",
+    "Pacific/Auckland",
+    "Pacific/Kiritimati",  # 14 hours ahead
+)
+ENDS = [
+    date(2016, 2, 28), date(2016, 2, 29), date(2016, 3, 1), date(2015, 12, 31), date(2016, 1, 1), date(2016, 3, 31),
+    date(2016, 4, 1), date(2016, 6, 30), date(2016, 7, 1), date(2016, 10, 15), date(2016, 10, 16), date(2016, 10, 17),
+    date(2016, 12, 31), date(2017, 1, 1), date(2017, 2, 28), date(2017, 3, 1),
+]  # fmt: skip
+"""Ends of months, quarters and years, leap days, and days whose midnight some clocks skip."""
+near_days = st.sampled_from(ENDS) | st.dates(date(2015, 1, 1), date(2018, 1, 31))
+_CLOCKS = ("00:00:00", "23:59:59.999999", "02:59:59.999999", "03:00:00", "04:59:59.999999", "05:00:00", "10:00:00",
+           "09:59:59.999999", "11:00:00", "12:59:59.999999", "18:29:59.999999", "18:30:00")  # fmt: skip
+near_instants = st.builds("{}T{}Z".format, near_days, st.sampled_from(_CLOCKS))
+
+settings = st.builds(
+    Setting,
+    today=near_days,
+    fiscal_year_start=st.integers(1, 12),
+    time_zone=st.sampled_from(ZONES),
+    tables=st.just(TABLES),
+)
+SETTING = Setting(today=date(2017, 3, 1), tables=TABLES)
+
+
+def calendar_of(setting: Setting) -> FiscalCalendar:
+    """Return the calendar of a setting."""
+    return FiscalCalendar("quarter", setting.fiscal_year_start, ZoneInfo(setting.time_zone))
+
+
+# --- values and operands ----------------------------------------------------------------------
+
+NUMBERS = (9, "80000", 0.1, "0.10", -0.0, "1e3", "12345678901234567890.123456789012")
+CODES = ("94102", "94103", " 94110", "9411", "8ab", "8AB", "8b", "８ＡＢ", "zzzzz")
+tags = st.sampled_from(["a", " A", "b", "Straße", "STRASSE", "c"])
+_latitudes = st.sampled_from([-90, 90, -89.5]) | st.integers(-6, 6) | st.integers(-12, 12).map(lambda half: half / 2)
+_longitudes = (
+    st.sampled_from([-180, 180, -179.5]) | st.integers(-6, 6) | st.integers(-12, 12).map(lambda half: half / 2)
+)
+places = st.fixed_dictionaries({"lat": _latitudes, "lon": _longitudes}) | st.fixed_dictionaries(
+    {"lat": st.floats(-90, 90), "lon": st.floats(-180, 180)}
+)
+VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
+    "text": st.sampled_from(["US", " us ", "ＵＳ", "USA", "Straße", "STRASSE", "9", "80000", *CODES])
+    | texts.map("x".__add__),
+    "number": st.sampled_from(NUMBERS) | st.integers(-20, 20) | long_decimals.map(str),
+    "money": st.sampled_from(NUMBERS) | st.floats(-1e6, 1e6).map(lambda number: round(number, 6)),
+    "date": st.sampled_from(["2016-02-29", "2017-03-01T01:30:00+02:00"]) | near_days.map(str) | days,
+    "datetime": st.sampled_from(["2016-02-29", "2017-03-01T01:30:00+02:00"]) | near_instants | instants,
+    "boolean": st.booleans(),
+    "set": st.lists(tags, min_size=1, max_size=3),
+    "geo": places,
+}
+"""What fields of a type may be, and operands of most."""
+
+
+def _bounds(kind: FieldType, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Return two operands, the lower first."""
+    return st.lists(values, min_size=2, max_size=2).map(
+        lambda pair: sorted(pair, key=lambda raw: read_value(kind, raw))  # type: ignore[arg-type, return-value]
+    )
+
+
+def _same_length(pair: list[Any]) -> bool:
+    return len({len(str(read_value("text", code))) for code in pair}) == 1
+
+
+rings = (
+    st.lists(st.tuples(st.integers(-6, 6), st.integers(-6, 6)), min_size=3, max_size=8, unique=True)
+    | st.lists(st.tuples(_longitudes, _latitudes), min_size=3, max_size=6, unique=True)
+    | st.lists(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), min_size=40, max_size=60, unique=True)
+).map(lambda ring: [list(position) for position in (*ring, ring[0])])
+"""Closed lines on a grid, so that places are often on them; many of them cross themselves."""
+polygons = st.lists(rings, min_size=1, max_size=3)
+regions = st.one_of(
+    polygons.map(lambda coordinates: {"type": "Polygon", "coordinates": coordinates}),
+    st.lists(polygons, min_size=1, max_size=2).map(
+        lambda coordinates: {"type": "MultiPolygon", "coordinates": coordinates}
+    ),
+)
+circles = st.fixed_dictionaries(
+    {
+        "lat": _latitudes,
+        "lon": _longitudes,
+        "km": st.sampled_from([1, "111.5", 314, 5000, 20_004]) | st.floats(1, 20_000),
+    }
+)
+_PERIODS = ("this_month", "this_quarter", "this_year", "previous_month", "previous_quarter", "previous_year")
+
+
+def operands(shape: str, kind: FieldType) -> st.SearchStrategy[Any]:
+    """Return what may stand behind an operator of a shape, on a field of a type."""
+    values = VALUES[kind]
+    return {
+        "flag": st.just(True),
+        "one": values,
+        "many": st.lists(values, min_size=1, max_size=4),
+        "texts": st.lists(tags, min_size=1, max_size=3),
+        "pair": _bounds(kind, values),
+        "codes": _bounds("text", st.sampled_from(CODES)).filter(_same_length),
+        "table": st.sampled_from(sorted(TABLES)),
+        "days": st.sampled_from([0, 1, 28, 29, 30, 31, 365, 366, 36_525]) | st.integers(0, 800),
+        "period": st.sampled_from(_PERIODS),
+        "circle": circles,
+        "region": regions,
+    }[shape]
+
+
+# --- criteria and records ---------------------------------------------------------------------
+
+
+@st.composite
+def leaves(draw: st.DrawFn, words: Iterable[str] = OPERATORS) -> Document:
+    """Return a leaf with one of the operators, on a field of any type that it fits."""
+    word = draw(st.sampled_from(sorted(words)))
+    kind = draw(st.sampled_from(OPERATORS[word].types))
+    return {"field": kind, word: draw(operands(OPERATORS[word].shape, kind))}
+
+
+def _grown(inner: st.SearchStrategy[Document]) -> st.SearchStrategy[Document]:
+    parts = st.lists(inner, min_size=1, max_size=3)
+    return st.one_of(
+        parts.map(lambda items: {"all": items}),
+        parts.map(lambda items: {"any": items}),
+        inner.map(lambda item: {"not": item}),
+    )
+
+
+trees: st.SearchStrategy[Document] = st.recursive(leaves(), _grown, max_leaves=6)
+
+odd_values = scalars | st.lists(texts, max_size=2)
+records = st.fixed_dictionaries({}, optional={kind: odd_values | values | values for kind, values in VALUES.items()})
+"""The fields of a record: of the right type, of a wrong one, or missing."""
+
+
+def unresolved(document: Any, types: Mapping[str, str] = FIELDS) -> Criterion:
+    """Return criteria that are valid, not yet told the day."""
+    criterion, faults = parse(document, types, "rule", Lists(TABLES))  # type: ignore[arg-type]  # they are field types
+    assert faults == []
+    assert criterion is not None
+    return criterion
+
+
+def parsed(document: Any, types: Mapping[str, str] = FIELDS, setting: Setting = SETTING) -> Criterion:
+    """Return criteria that are valid, as they are meant on a setting's day."""
+    assert setting.today is not None
+    return unresolved(document, types).on(setting.today, calendar_of(setting))
+
+
+def holds(
+    document: Document, fields: Mapping[str, Any], types: Mapping[str, str] = FIELDS, setting: Setting = SETTING
+) -> bool:
+    """Return whether criteria hold for a record as it comes."""
+    values, _ = read_fields(types, fields)  # type: ignore[arg-type]  # the values are field types
+    return parsed(document, types, setting).holds(values)
+
+
+def on(today: str, **others: Any) -> Setting:
+    """Return a setting on a day."""
+    return replace(SETTING, today=date.fromisoformat(today), **others)
+
+
+def faults_in(document: Any) -> dict[str, str]:
+    """Return what is wrong with criteria, by path."""
+    criterion, faults = parse(document, FIELDS, "rule", Lists(TABLES))  # type: ignore[arg-type]  # they are field types
+    assert criterion is None
+    return {fault.path: fault.message for fault in faults}
+
+
+def leaves_of(criterion: Criterion) -> list[Leaf]:
+    """Return all leaves of criteria."""
+    if isinstance(criterion, Leaf):
+        return [criterion]
+    parts = criterion.parts if hasattr(criterion, "parts") else (criterion.part,)
+    return [leaf for part in parts for leaf in leaves_of(part)]

@@ -1,0 +1,318 @@
+"""What the operators mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from territory.criteria import OPERATORS, Leaf
+from territory.values import FieldType
+from tests.support.oracle import Setting, criteria_holds
+
+from ..examples import FIELDS, Document
+from .examples import NEGATIONS, VALUES, holds, leaves, on, parsed, records, settings, trees
+
+
+@given(trees, records, settings)
+def test_criteria_agree_with_the_oracle(document: Document, fields: dict[str, Any], setting: Setting) -> None:
+    """Criteria hold exactly when their plain meaning says so, for any values on any day (C1 to C7)."""
+    assert holds(document, fields, setting=setting) is criteria_holds(document, fields, FIELDS, setting)
+
+
+@pytest.mark.parametrize("word", OPERATORS)
+@given(data=st.data(), setting=settings)
+def test_every_operator_agrees_with_the_oracle(word: str, data: st.DataObject, setting: Setting) -> None:
+    """Every operator holds exactly when its plain meaning says so, for values of the right type (C4, C7)."""
+    leaf = data.draw(leaves([word]))
+    fields = {leaf["field"]: data.draw(VALUES[leaf["field"]])}
+    assert holds(leaf, fields, setting=setting) is criteria_holds(leaf, fields, FIELDS, setting)
+
+
+@given(leaves(NEGATIONS), records)
+def test_a_negative_operator_negates(leaf: Document, fields: dict[str, Any]) -> None:
+    """Every negative operator is exactly the negation of its positive one (C2)."""
+    name, (word, operand) = leaf["field"], next((word, leaf[word]) for word in leaf if word != "field")
+    assert holds(leaf, fields) is not holds({"field": name, NEGATIONS[word]: operand}, fields)
+
+
+@given(trees, records)
+def test_the_logic_has_two_values(document: Document, fields: dict[str, Any]) -> None:
+    """`not` is true where its part is false, also where fields are missing; no third value exists (C2)."""
+    assert holds({"not": document}, fields) is not holds(document, fields)
+    assert holds({"all": [document]}, fields) is holds({"any": [document]}, fields) is holds(document, fields)
+    assert holds({"all": [document, {"not": document}]}, fields) is False
+    assert holds({"any": [document, {"not": document}]}, fields) is True
+
+
+@given(leaves())
+def test_a_missing_field(leaf: Document) -> None:
+    """A missing field satisfies `is_empty` and the negative operators, and nothing else (C2)."""
+    assert holds(leaf, {}) is any(word in leaf for word in NEGATIONS)
+
+
+@given(leaves(), st.sampled_from([None, "", " \t", "\u00a0"]))
+def test_null_and_blank_are_missing(leaf: Document, blank: str | None) -> None:
+    """Null and a blank text are missing, in a field of any type (C2, C3)."""
+    assert holds(leaf, {leaf["field"]: blank}) is holds(leaf, {})
+
+
+def test_every_operator_has_its_example() -> None:
+    """The operators of this version are these, and the negative ones are known as such (C4)."""
+    assert set(OPERATORS) == {
+        *("eq", "ne", "in", "not_in"),
+        *("contains", "not_contains", "starts_with", "not_starts_with", "ends_with"),
+        *("in_table", "postal_between"),
+        *("lt", "le", "gt", "ge", "between", "not_between"),
+        *("within_last_days", "within_next_days", "older_than_days", "in_period"),
+        *("includes_any", "includes_all", "excludes_any", "excludes_all"),
+        *("within_km", "in_polygon"),
+        *("is_empty", "is_not_empty"),
+    }
+    assert {word for word, operator in OPERATORS.items() if operator.negated} == set(NEGATIONS)
+    assert set(get_args(FieldType)) == set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value", "expected"),
+    [
+        ({"field": "text", "ne": "Software"}, None, True),  # like the CRMs' "is not"
+        ({"field": "text", "ne": "Software"}, "software ", False),
+        ({"field": "text", "eq": "CAFÉ"}, "Cafe\u0301", True),
+        ({"field": "text", "eq": "Café"}, "Cafe", False),
+        ({"field": "text", "in": ["us", "CA"]}, " Us", True),
+        ({"field": "text", "contains": "fin"}, "ﬁnance", True),
+        ({"field": "text", "contains": "x p"}, "GTX Pro", True),
+        ({"field": "text", "starts_with": " gtx"}, "GTX Pro", True),
+        ({"field": "text", "ends_with": "PRO"}, "GTX Pro ", True),
+        ({"field": "text", "starts_with": "Pro"}, "GTX Pro", False),
+        ({"field": "text", "eq": "9"}, 9, False),  # a number is no text: missing
+        ({"field": "text", "is_empty": True}, 9, True),
+        ({"field": "text", "eq": "9"}, "9.0", False),  # as texts they differ
+        ({"field": "number", "eq": "9"}, "9.0", True),
+        ({"field": "number", "lt": "80000"}, "9", True),  # as texts "9" would be above
+        ({"field": "number", "gt": 80000}, "9", False),
+        ({"field": "number", "eq": 0.3}, "0.30", True),
+        ({"field": "number", "eq": 12345678901234567}, "12345678901234567.0", True),
+        ({"field": "number", "eq": "0.1"}, 0.1, True),
+        ({"field": "number", "eq": 0}, "-0", True),
+        ({"field": "number", "eq": 1}, True, False),  # a boolean is no number
+        ({"field": "number", "ne": 1}, True, True),
+        ({"field": "number", "le": 5}, "NaN", False),
+        ({"field": "number", "gt": 5}, "1e400", False),  # beyond the bounds: missing, not large
+        ({"field": "number", "ge": 5}, None, False),
+        ({"field": "number", "lt": 5}, None, False),  # neither below nor above
+        ({"field": "number", "between": [5, 9]}, 5, True),
+        ({"field": "number", "between": [5, 9]}, "9.000", True),
+        ({"field": "number", "between": [5, 9]}, "9.001", False),
+        ({"field": "number", "not_between": [5, 9]}, "x", True),
+        ({"field": "boolean", "eq": True}, "true", False),
+        ({"field": "boolean", "ne": True}, "true", True),
+        ({"field": "boolean", "eq": False}, 0, False),
+        ({"field": "date", "eq": "2016-02-29"}, "2016-02-29", True),
+        ({"field": "date", "is_empty": True}, "2017-02-29", True),  # no such day
+        ({"field": "date", "eq": "2017-02-28"}, "2017-03-01T01:30:00+02:00", True),  # in UTC
+        ({"field": "datetime", "lt": "2017-03-01"}, "2017-03-01T01:30:00+02:00", True),
+        ({"field": "set", "is_not_empty": True}, ["a"], True),
+        ({"field": "set", "is_empty": True}, [""], True),
+        ({"field": "geo", "is_not_empty": True}, {"lat": 52.5, "lon": 13.4}, True),
+        ({"field": "geo", "is_empty": True}, {"lat": 95, "lon": 13.4}, True),
+    ],
+)
+def test_what_people_argue_about(leaf: Document, value: object, expected: bool) -> None:
+    """Null under a negative operator, case, accents, text against number, dates in UTC (C2 to C6)."""
+    assert holds(leaf, {leaf["field"]: value}) is expected
+
+
+@pytest.mark.parametrize(
+    ("operand", "value", "held_by"),
+    [
+        (["a"], ["A ", "b"], "includes_any includes_all"),
+        (["a", "b"], ["b", "c"], "includes_any excludes_all"),
+        (["a", "b"], ["c", "b", "a"], "includes_any includes_all"),
+        (["a", "b"], ["c"], "excludes_any excludes_all"),
+        (["a", "A"], ["a"], "includes_any includes_all"),  # one value, written twice
+        (["Cafe"], ["Café"], "excludes_any excludes_all"),
+        (["a"], [], "excludes_any excludes_all"),
+        (["a"], [" "], "excludes_any excludes_all"),
+        (["a"], None, "excludes_any excludes_all"),
+        (["a"], "a", "excludes_any excludes_all"),  # a text is no list: missing
+        (["a"], ["a", 1], "excludes_any excludes_all"),
+    ],
+)
+def test_fields_of_many_values(operand: list[str], value: object, held_by: str) -> None:
+    """`includes_any` needs one of the values, `includes_all` each; the others are their negations (C2, C4)."""
+    words = ("includes_any", "includes_all", "excludes_any", "excludes_all")
+    assert [word for word in words if holds({"field": "set", word: operand}, {"set": value})] == held_by.split()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code", "expected"),
+    [
+        (["94100", "94199"], "94102", True),
+        (["94100", "94199"], " 94199 ", True),
+        (["94100", "94199"], "9415", False),  # shorter: another kind of code
+        (["94100", "94199"], "941021234", False),
+        (["01000", "09999"], "04109", True),
+        (["1000", "9999"], "04109", False),
+        (["sw1a 1aa", "SW1A 2ZZ"], "SW1A 1AB", True),
+        (["SW1A 1AA", "SW1A 2ZZ"], "SW1A1AB", False),  # without its space it is shorter
+        (["94100", "94199"], 94102, False),  # a number is no text: missing
+        (["94100", "94199"], "９４１０２", True),  # full-width digits
+        (["94100", "94100"], "94100", True),
+    ],
+)
+def test_postal_codes(bounds: list[str], code: object, expected: bool) -> None:
+    """Postal codes are texts; those of the same length as the bounds are compared, bounds included (C4)."""
+    assert holds({"field": "text", "postal_between": bounds}, {"text": code}) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "table", "expected"),
+    [
+        ("us ", "core", True),
+        ("STRASSE", "core", True),
+        ("94102", "core", False),
+        ("94102", "codes", True),
+        (94102, "codes", False),
+        ("8ab", "codes", True),
+        ("x", "none", False),
+        ("", "core", False),
+    ],
+)
+def test_tables(value: object, table: str, expected: bool) -> None:
+    """A value is in a table as it would be in the same list (C3, C4)."""
+    assert holds({"field": "text", "in_table": table}, {"text": value}) is expected
+
+
+@pytest.mark.parametrize(
+    ("today", "day", "held_by"),
+    [
+        ("2017-03-01", "2017-03-01", "last 30, next 30, last 0, next 0"),
+        ("2017-03-01", "2017-01-30", "last 30, older 0"),
+        ("2017-03-01", "2017-01-29", "older 30, older 0"),
+        ("2017-03-01", "2017-03-31", "next 30"),
+        ("2017-03-01", "2017-04-01", ""),
+        ("2017-03-01", "2017-02-28", "last 30, older 0"),
+        ("2016-03-01", "2016-02-29", "last 30, older 0"),
+        ("2016-02-29", "2016-03-01", "next 30"),
+        ("2017-01-01", "2016-12-31", "last 30, older 0"),
+        ("2016-12-31", "2017-01-01", "next 30"),
+        ("2017-03-01", None, ""),
+        ("2017-03-01", "2017-02-29", ""),  # no such day: missing, and not old
+    ],
+)
+def test_days_from_today(today: str, day: str | None, held_by: str) -> None:
+    """N days back or ahead are today and the N days beside it; older is what is before them (C7)."""
+    words = {
+        f"{short} {count}": {"field": "date", word: count}
+        for count in (30, 0)
+        for short, word in (("last", "within_last_days"), ("next", "within_next_days"), ("older", "older_than_days"))
+    }
+    found = {name for name, leaf in words.items() if holds(leaf, {"date": day}, setting=on(today))}
+    assert found == set(filter(None, held_by.split(", ")))
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "last", "coming"),
+    [
+        ("UTC", "2017-03-01T00:00:00Z", True, True),
+        ("UTC", "2017-03-01T23:59:59.999999Z", True, True),
+        ("UTC", "2017-02-28T23:59:59.999999Z", True, False),
+        ("UTC", "2017-03-02T00:00:00Z", False, True),
+        ("America/New_York", "2017-03-01T04:59:59Z", True, False),  # still February there
+        ("America/New_York", "2017-03-01T05:00:00Z", True, True),
+        ("America/New_York", "2017-03-02T04:59:59Z", True, True),
+        ("America/New_York", "2017-03-02T05:00:00Z", False, True),
+        ("Pacific/Kiritimati", "2017-02-28T10:00:00Z", True, True),  # March begins 14 hours earlier there
+        ("Pacific/Kiritimati", "2017-03-01T10:00:00Z", False, True),
+    ],
+)
+def test_instants_are_on_days_of_the_organisation(zone: str, instant: str, last: bool, coming: bool) -> None:
+    """An instant belongs to the day that the organisation's clocks show (C7)."""
+    setting = on("2017-03-01", time_zone=zone)
+    fields = {"datetime": instant}
+    assert holds({"field": "datetime", "within_last_days": 1}, fields, setting=setting) is last
+    assert holds({"field": "datetime", "within_next_days": 1}, fields, setting=setting) is coming
+
+
+@pytest.mark.parametrize(
+    ("start", "today", "day", "held_by"),
+    [
+        (1, "2017-03-31", "2017-01-01", "this_quarter this_year"),
+        (1, "2017-03-31", "2017-03-01", "this_month this_quarter this_year"),
+        (1, "2017-03-31", "2017-02-28", "this_quarter this_year previous_month"),
+        (1, "2017-03-31", "2016-12-31", "previous_quarter previous_year"),
+        (1, "2017-01-01", "2016-12-31", "previous_month previous_quarter previous_year"),
+        (1, "2016-02-29", "2016-02-01", "this_month this_quarter this_year"),
+        (1, "2017-03-31", "2018-01-01", ""),
+        (4, "2017-03-31", "2016-04-01", "this_year"),
+        (4, "2017-03-31", "2017-01-01", "this_quarter this_year"),
+        (4, "2017-03-31", "2016-03-31", "previous_year"),
+        (4, "2017-04-01", "2017-03-31", "previous_month previous_quarter previous_year"),
+        (2, "2017-01-31", "2016-11-01", "this_quarter this_year"),
+        (2, "2017-01-31", "2016-10-31", "this_year previous_quarter"),
+        (12, "2016-12-01", "2017-02-28", "this_quarter this_year"),
+        (12, "2016-11-30", "2016-12-01", ""),
+    ],
+)
+def test_fiscal_periods(start: int, today: str, day: str, held_by: str) -> None:
+    """Months are the calendar's; quarters and years are fiscal ones (C4, domain: period)."""
+    setting = on(today, fiscal_year_start=start)
+    periods = ("this_month", "this_quarter", "this_year", "previous_month", "previous_quarter", "previous_year")
+    for field, value in (("date", day), ("datetime", f"{day}T12:00:00Z")):
+        leaves_by_period = {period: {"field": field, "in_period": period} for period in periods}
+        found = [period for period, leaf in leaves_by_period.items() if holds(leaf, {field: value}, setting=setting)]
+        assert found == held_by.split()
+
+
+def test_a_field_may_be_named_like_a_word_of_the_language() -> None:
+    """A leaf is told by its `field`: a field named `all`, `not` or `eq` is a field like others (C1)."""
+    types: dict[str, str] = dict.fromkeys(["all", "not", "eq", "field", "fünf Wörter"], "text")
+    for name in types:
+        assert holds({"field": name, "eq": "x"}, {name: "X"}, types)
+
+
+def test_a_list_of_fifty_thousand() -> None:
+    """An `in` list may have 50 000 values (C4)."""
+    wanted = [f"{number:018d}" for number in range(50_000)]
+    assert holds({"field": "text", "in": wanted}, {"text": " 000000000000049999"})
+    assert not holds({"field": "text", "in": wanted}, {"text": "50000"})
+    assert "… 49995 more]" in str(parsed({"field": "text", "in": wanted}))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "wanted"),
+    [
+        ({"field": "text", "eq": " STRASSE"}, "strasse"),
+        ({"field": "text", "not_contains": "Straße"}, "strasse"),
+        ({"field": "text", "starts_with": "Ａ"}, "a"),
+        ({"field": "text", "in": ["US", " us", "CA"]}, frozenset({"us", "ca"})),
+        ({"field": "number", "not_in": ["1e3", 0.5]}, frozenset({1000, Decimal("0.5")})),
+        ({"field": "date", "between": ["2017-01-01", "2017-02-28"]}, (date(2017, 1, 1), date(2017, 2, 28))),
+        ({"field": "boolean", "eq": True}, True),
+        ({"field": "set", "is_empty": True}, True),
+        ({"field": "set", "excludes_all": ["Straße", "STRASSE", "b"]}, frozenset({"strasse", "b"})),
+        ({"field": "text", "postal_between": ["8AA", "8ＡB"]}, ("8aa", "8ab")),
+        ({"field": "text", "in_table": "core"}, frozenset({"us", "strasse"})),
+        ({"field": "date", "within_last_days": 30}, (date(2017, 1, 30), date(2017, 3, 1))),
+        ({"field": "date", "within_next_days": 1}, (date(2017, 3, 1), date(2017, 3, 2))),
+        ({"field": "date", "older_than_days": 1}, (None, date(2017, 2, 27))),
+        ({"field": "date", "in_period": "previous_month"}, (date(2017, 2, 1), date(2017, 2, 28))),
+        (
+            {"field": "datetime", "within_last_days": 0},
+            (datetime(2017, 3, 1, tzinfo=UTC), datetime(2017, 3, 1, 23, 59, 59, 999999, UTC)),
+        ),
+    ],
+)
+def test_what_a_leaf_wants(leaf: Document, wanted: object) -> None:
+    """A leaf says what it compares with as a typed value in the form in which values compare (C3, C4)."""
+    criterion = parsed(leaf)
+    assert isinstance(criterion, Leaf)
+    assert criterion.wanted == wanted
+    assert type(criterion.wanted) is type(wanted)
+    assert criterion.operand == next(leaf[word] for word in leaf if word != "field")

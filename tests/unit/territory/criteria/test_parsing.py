@@ -1,0 +1,121 @@
+"""Criteria as they are written: read, or refused with every fault by its path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from territory.criteria import NESTING_MAX, OPERATORS, Lists, parse
+from territory.values import FIELD_TYPES, FieldType
+
+from ..examples import FIELDS, Document, json_values, texts
+from .examples import TABLES, faults_in, parsed, trees
+
+
+@given(st.sampled_from(sorted(OPERATORS)), st.sampled_from(FIELD_TYPES), json_values)
+def test_an_operand_fits_or_is_refused(word: str, kind: FieldType, operand: Any) -> None:
+    """Any operator on any field with any operand is either criteria or a fault with its path (C5)."""
+    criterion, faults = parse({"field": kind, word: operand}, FIELDS, "rule", Lists(TABLES))  # type: ignore[arg-type]
+    assert (criterion is None) is bool(faults)
+    assert all(fault.path.startswith(f"rule.{word}") for fault in faults)
+    if kind not in OPERATORS[word].types:
+        assert "does not fit" in faults[0].message
+    if criterion is not None and not criterion.is_relative:
+        assert criterion.holds({}) is OPERATORS[word].negated
+
+
+@given(json_values)
+def test_anything_else_is_refused(document: Any) -> None:
+    """Whatever stands where criteria should is refused with a fault, never with another error (C5)."""
+    criterion, faults = parse(document, FIELDS, "rule")  # type: ignore[arg-type]  # the values are field types
+    assert criterion is None
+    assert faults
+
+
+@given(trees, texts)
+def test_an_unknown_field_is_refused_wherever_it_is(document: Document, name: str) -> None:
+    """A rule that names a field that is not declared is refused, with the fields that are (C5)."""
+    _, faults = parse({"all": [document, {"not": {"field": f"?{name}", "eq": 1}}]}, FIELDS, "rule", Lists(TABLES))  # type: ignore[arg-type]
+    assert [fault.path for fault in faults] == ["rule.all[1].not.field"]
+    assert "boolean, date, datetime" in faults[0].message
+
+
+def test_all_faults_at_once() -> None:
+    """Every fault of a rule is told, by its path, with what was found and what was expected (C5)."""
+    faults = faults_in(
+        {
+            "all": [
+                {"any": []},
+                {"any": {"field": "text", "eq": "x"}},
+                {"not": [{"field": "text", "eq": "x"}]},
+                {"field": "text", "lt": "x"},
+                {"field": "set", "eq": ["a"]},
+                {"field": "number", "eq": "many"},
+                {"field": "number", "eq": True},
+                {"field": "text", "eq": None},
+                {"field": "number", "in": []},
+                {"field": "number", "in": 5},
+                {"field": "number", "in": [1, "two", 3]},
+                {"field": "number", "between": [1]},
+                {"field": "number", "between": [9, 5]},
+                {"field": "text", "is_empty": False},
+                {"field": "text", "is_empty": "yes"},
+                {"field": "text", "like": "x%"},
+                {"field": "text", "eq": "x", "ne": "y"},
+                {"field": "text"},
+                {"field": ["text"], "eq": "x"},
+                {"all": [{"field": "text", "eq": "x"}], "any": []},
+                {},
+                None,
+                "text = x",
+                {"field": "date", "ge": "2017-02-29"},
+                {"field": "no", "such": 1},
+            ]
+        }
+    )
+    expected = {
+        "all[0].any": "at least one",
+        "all[1].any": "expected a list",
+        "all[2].not": "found list",
+        "all[3].lt": "does not fit field 'text' of type text; use eq, ne, in",
+        "all[4].eq": "use includes_any, includes_all, excludes_any, excludes_all, is_empty, is_not_empty",
+        "all[5].eq": "found str 'many', expected a number",
+        "all[6].eq": "found bool 'True', expected a number",
+        "all[7].eq": "found nothing, expected a text",
+        "all[8].in": "expected a list of number values",
+        "all[9].in": "expected a list of number values",
+        "all[10].in": "found str 'two' in the list",
+        "all[11].between": "found 1 values, expected two bounds",
+        "all[12].between": "the low bound 9 is above the high bound 5",
+        "all[13].is_empty": "expected true",
+        "all[14].is_empty": "expected true",
+        "all[15]": "found operator like, expected exactly one of eq, ne",
+        "all[16]": "found operator eq, ne, expected exactly one",
+        "all[17]": "found operator none",
+        "all[18].field": "unknown field ['text']",
+        "all[19]": "found all, any, expected exactly one of",
+        "all[20]": "found nothing",
+        "all[21]": "found nothing, expected a mapping",
+        "all[22]": "found str 'text = x', expected a mapping",
+        "all[23].ge": "expected a date",
+        "all[24].field": "unknown field 'no'",
+        "all[24]": "found operator such",
+    }
+    assert faults.keys() == {f"rule.{path}" for path in expected}
+    for path, words in expected.items():
+        assert words in faults[f"rule.{path}"]
+
+
+@pytest.mark.parametrize("word", ["all", "any", "not"])
+def test_nesting_has_a_bound(word: str) -> None:
+    """Criteria nested deeper than the bound are refused; up to it they are as good as others (C5)."""
+    document: Document = {"field": "text", "eq": "x"}
+    for _ in range(NESTING_MAX - 1):
+        document = {word: document if word == "not" else [document]}
+    assert parsed(document)
+    ((path, message),) = faults_in({"not": document}).items()
+    assert path.startswith("rule.not.")
+    assert f"deeper than {NESTING_MAX}" in message

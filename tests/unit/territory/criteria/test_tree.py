@@ -1,0 +1,113 @@
+"""Criteria as a tree: why they hold or fail, and what they are on a day."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from territory.criteria import Fields, Leaf
+from territory.errors import DayNotSet
+from territory.periods import FiscalCalendar
+from territory.values import read_fields
+
+from ..examples import FIELDS, Document
+from .examples import leaves_of, parsed, records, trees, unresolved
+
+
+@given(trees, records)
+def test_criteria_say_why(document: Document, fields: dict[str, Any]) -> None:
+    """What holds names leaves that held; what does not names one leaf that failed, and its value (A10)."""
+    criterion, (values, _) = parsed(document), read_fields(FIELDS, fields)  # type: ignore[arg-type]
+    if criterion.holds(values):
+        lines = criterion.held(values)
+        assert lines
+        for leaf in leaves_of(criterion):
+            if str(leaf) in lines:
+                assert leaf.holds(values)
+    else:
+        failure = criterion.failure(values)
+        culprits = [leaf for leaf in leaves_of(criterion) if failure.leaf in (str(leaf), f"not {leaf}")]
+        assert culprits
+        for leaf in culprits:
+            assert leaf.holds(values) is (failure.leaf == f"not {leaf}")
+            assert failure.value == values.get(leaf.field)
+
+
+def test_why_in_words() -> None:
+    """Reasons are short texts that an administrator can read (A10)."""
+    rule = parsed({"all": [{"field": "text", "in": list("abcdefg")}, {"not": {"field": "number", "lt": 5}}]})
+    values: Fields = {"text": "a", "number": 7}
+    assert rule.held(values) == ["text in [a, b, c, d, e, … 2 more]", "not number lt 5"]
+    assert str(rule) == "all(text in [a, b, c, d, e, … 2 more], not number lt 5)"
+    assert str(rule.failure({"text": "x"})) == "text in [a, b, c, d, e, … 2 more]: the record's value is x"
+    assert str(rule.failure({})) == "text in [a, b, c, d, e, … 2 more]: the record's value is missing"
+    assert str(rule.failure({"text": "a", "number": 3})) == "not number lt 5: the record's value is 3"
+    some = parsed({"any": [{"field": "boolean", "in": [True]}, {"field": "boolean", "eq": False}]})
+    assert some.held({"boolean": False}) == ["boolean eq false"]
+    assert str(some.failure({})) == "boolean in [true]: the record's value is missing"
+
+
+def test_denied_twice() -> None:
+    """The leaf that a double negation fails by is named with the record's value, not as missing (A10)."""
+    rule = parsed({"not": {"not": {"field": "text", "eq": "US"}}})
+    assert str(rule.failure({"text": "de"})) == "text eq US: the record's value is de"
+
+
+# --- days (C7) --------------------------------------------------------------------------------
+
+RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")
+FISCAL = FiscalCalendar()
+
+
+@given(trees)
+def test_what_does_not_depend_on_the_day_is_itself_on_any(document: Document) -> None:
+    """Criteria are copied for a day exactly where one of their leaves looks from today (C7)."""
+    criterion = unresolved(document)
+    there = criterion.on(date(2017, 3, 1), FISCAL)
+    assert criterion.is_relative is any(leaf.operator in RELATIVE for leaf in leaves_of(criterion))
+    assert (there is criterion) is not criterion.is_relative
+    assert not there.is_relative
+    assert str(there) == str(criterion)
+    for before, after in zip(leaves_of(criterion), leaves_of(there), strict=True):
+        assert (before is after) is (before.operator not in RELATIVE)
+        assert (before.field, before.operator, before.operand) == (after.field, after.operator, after.operand)
+
+
+@pytest.mark.parametrize("fields", [{}, {"date": date(2017, 3, 1)}])
+@pytest.mark.parametrize("word", RELATIVE)
+def test_no_answer_without_a_day(word: str, fields: Fields) -> None:
+    """Criteria that depend on the day are never evaluated without one, not even where the field is missing (C7)."""
+    leaf: Document = {"field": "date", word: "this_month" if word == "in_period" else 30}
+    for document in (leaf, {"not": leaf}, {"all": [leaf]}, {"any": [leaf]}):
+        with pytest.raises(DayNotSet, match="depends on the day"):
+            unresolved(document).holds(fields)
+    criterion = unresolved(leaf)
+    assert isinstance(criterion, Leaf)
+    with pytest.raises(DayNotSet):
+        criterion.failure(fields)
+    with pytest.raises(DayNotSet):
+        criterion.test(date(2017, 3, 1))
+
+
+def test_why_on_a_day() -> None:
+    """A relative leaf is told as it is written, with the record's value (A10, C7)."""
+    rule = parsed({"not": {"field": "date", "within_last_days": 30}})
+    assert str(rule.failure({"date": date(2017, 3, 1)})) == (
+        "not date within_last_days 30: the record's value is 2017-03-01"
+    )
+
+
+def test_why_of_sets_and_places() -> None:
+    """Sets are told in the order of their values, long operands shortly (A10)."""
+    rule = parsed({"field": "set", "includes_all": ["x", "a"]})
+    assert str(rule.failure({"set": frozenset({"c", "b"})})) == "set includes_all [x, a]: the record's value is [b, c]"
+    near = parsed({"field": "geo", "within_km": {"lat": 52.5, "lon": "13.40", "km": 20}})
+    assert str(near) == "geo within_km {lat: 52.5, lon: 13.40, km: 20}"
+    corners = [[0, 0], [9, 0], [9, 9], [0, 0]]
+    area = parsed({"field": "geo", "in_polygon": {"type": "MultiPolygon", "coordinates": [[corners, corners]] * 2}})
+    assert str(area) == "geo in_polygon 2 polygons of 12 corners"
+    table = parsed({"field": "text", "in_table": "core"})
+    assert str(table) == "text in_table core"
