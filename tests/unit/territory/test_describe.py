@@ -20,6 +20,7 @@ from territory.model import compile_model
 from territory.topics import DAY_MS, TOPICS
 from tests.support.strategies import models
 
+from .criteria.examples import leaves
 from .examples import CHANGE, EVENTS, FEW, MODEL, attempted, dumps, json_values, read_or_code
 
 COMMITTED = Path(__file__).parents[3] / "schemas" / "json"
@@ -107,6 +108,13 @@ def test_the_example_model_is_as_described() -> None:
     checker("Model").validate(parse_text(example.read_text(encoding="utf-8")))
 
 
+@given(leaves())
+def test_every_valid_leaf_is_as_described(leaf: dict[str, Any]) -> None:
+    """The schema knows every operator with its operands (C4)."""
+    written = json.loads(dumps(leaf))
+    checker("Model").validate({"org": "acme", "territories": [{"id": "west", "rules": {"account": written}}]})
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -133,6 +141,26 @@ def test_what_an_editor_catches(change: dict[str, Any]) -> None:
     assert not checker("Model").is_valid(document)
     _, faults = attempted(lambda: compile_model(document, 1))
     assert faults
+
+
+@pytest.mark.parametrize(
+    "operand",
+    [
+        {"within_last_days": -1},
+        {"older_than_days": "30"},
+        {"in_period": "next_week"},
+        {"includes_any": []},
+        {"postal_between": ["94100"]},
+        {"in_table": 5},
+        {"within_km": {"lat": 1, "lon": 2}},
+        {"in_polygon": {"type": "Point", "coordinates": [1, 2]}},
+        {"in_polygon": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}},
+    ],
+)
+def test_which_operands_an_editor_catches(operand: dict[str, Any]) -> None:
+    """Operands that fit no field are found by the schema."""
+    rule = {"field": "any", **operand}
+    assert not checker("Model").is_valid({"org": "acme", "territories": [{"id": "west", "rules": {"account": rule}}]})
 
 
 @given(st.dictionaries(st.sampled_from(sorted(MODEL)), json_values, max_size=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from territory.codec import MESSAGE_BYTES_MAX, encode, reader_of
-from territory.criteria import NESTING_MAX
+from territory.criteria import NESTING_MAX, Fields, Leaf
 from territory.documents import parse_text, pieces_of
+from territory.errors import DayNotSet
 from territory.events import ModelPiece
 from territory.model import Model, assemble, compile_model, digest_of, pieces_of_model
 from tests.support.strategies import models
@@ -413,3 +415,99 @@ def test_figures() -> None:
     }
     assert model.rates == {("EUR", "2017-Q1"): Decimal("1.08")}
     assert model.stages["Open"].probability == Decimal("0.1")
+
+
+# --- tables and days --------------------------------------------------------------------------
+
+RULES: dict[str, Any] = {
+    "young": {"account": {"field": "since", "within_last_days": 30}, "deal": {"field": "product", "eq": "x"}},
+    "old": {
+        "lead": {"not": {"all": [{"field": "seen", "in_period": "this_month"}, {"field": "seen", "le": "2099-01-01"}]}}
+    },
+    "zips": {"account": {"field": "zip", "in_table": "bay"}},
+}
+RULED: Document = {
+    "org": "acme",
+    "fiscal_year_start": 4,
+    "settings": {"time_zone": "America/New_York"},
+    "fields": {"account": {"since": "date", "zip": "text"}, "lead": {"seen": "datetime"}, "deal": {"product": "text"}},
+    "tables": {"bay": ["94102", "8AB"]},
+    "territories": [{"id": "world"}, *({"id": name, "parent": "world", "rules": rule} for name, rule in RULES.items())],
+}
+
+
+def test_a_model_on_a_day() -> None:
+    """On a day only the rules that look from today are others; all else is shared, the revision, too (C7)."""
+    model = compile_model(RULED, 7)
+    assert model.uses_relative_dates
+    assert model.relative_territories == {"young", "old"}
+    with pytest.raises(DayNotSet):
+        model.territories["young"].rules["account"].holds({})
+    there = model.on(date(2017, 3, 1))
+    assert (there.today, there.revision) == (date(2017, 3, 1), 7)
+    assert there.relative_territories == {"young", "old"}
+    assert model.today is None
+    assert there.on(date(2017, 3, 1)) is there
+    for name in model.territories:
+        assert (there.territories[name] is model.territories[name]) is (name not in model.relative_territories)
+    assert list(there.territories) == list(model.territories)
+    assert there.territories["young"].rules["deal"] is model.territories["young"].rules["deal"]
+    assert there.tree is model.tree
+    assert meaning_of(there) == meaning_of(model)
+
+
+def test_day_after_day() -> None:
+    """A model that was on one day can be asked on any other; its rules follow (C7)."""
+    born: Fields = {"since": date(2017, 3, 1)}
+    model = compile_model(RULED, 1, today=date(2017, 3, 1))
+    for today, holds in ((1, True), (31, True), (2, True)):
+        model = model.on(date(2017, 3, today))
+        assert model.territories["young"].rules["account"].holds(born) is holds
+    assert not model.on(date(2017, 4, 1)).territories["young"].rules["account"].holds(born)
+    assembled = assemble("acme", 1, pieces_of_model(RULED), today=date(2017, 4, 1))
+    assert assembled.today == date(2017, 4, 1)
+    assert not assembled.territories["young"].rules["account"].holds(born)
+
+
+def test_months_and_days_of_the_organisation() -> None:
+    """Periods and days are those of the organisation's calendar and time zone (C7)."""
+    model = compile_model(RULED, 1, today=date(2017, 3, 1))
+    old = model.territories["old"].rules["lead"]
+    assert old.holds({"seen": datetime(2017, 3, 1, 4, 59, tzinfo=UTC)})  # February in New York
+    assert not old.holds({"seen": datetime(2017, 3, 1, 5, 0, tzinfo=UTC)})
+    assert model.day_of(datetime(2017, 3, 1, 4, 59, tzinfo=UTC)) == date(2017, 2, 28)
+    assert compiled().day_of(datetime(2017, 3, 1, 23, 59, tzinfo=UTC)) == date(2017, 3, 1)
+    assert model.calendar.period_of(date(2017, 4, 1)) == "2018-Q1"
+
+
+def test_a_model_without_relative_dates_is_itself_on_any_day() -> None:
+    """Where no rule looks from today the day is of no matter (C7)."""
+    model = compiled()
+    assert (model.uses_relative_dates, model.relative_territories) == (False, frozenset())
+    assert model.on(date(2017, 3, 1)) is model
+
+
+def test_rules_name_tables() -> None:
+    """A rule finds the values of a table of its model; a thousand rules share one set (C4)."""
+    many: list[Any] = [{"id": f"t{index}", "rules": RULES["zips"]} for index in range(1_000)]
+    model = compile_model({**RULED, "territories": many}, 1)
+    rules = [node.rules["account"] for node in model.territories.values()]
+    assert all(rule.holds({"zip": "8ab"}) and not rule.holds({"zip": "9"}) for rule in rules)
+    assert len({id(rule.wanted) for rule in rules if isinstance(rule, Leaf)}) == 1
+
+
+def test_faults_of_tables_are_told_once() -> None:
+    """An unknown table is a fault of the rule that names it, sharing rules too; a malformed one is its own (C5)."""
+    shared = {"id": "s1", "object": "account", "criteria": RULES["zips"]["account"], "to": {"territory": "world"}}
+    nowhere = faults_of({**RULED, "tables": {}, "sharing": [shared]})
+    assert set(nowhere) == {"territories[zips].rules.account.in_table", "sharing[s1].criteria.in_table"}
+    assert "unknown table 'bay'" in nowhere["sharing[s1].criteria.in_table"]
+    assert list(faults_of({**RULED, "tables": {"bay": [94102]}, "sharing": [shared]})) == ["tables[bay]"]
+    assert compile_model({**RULED, "sharing": [shared]}, 1)
+
+
+def test_sharing_rules_are_checked_like_others() -> None:
+    """A wrong operand in a sharing rule is refused with its path (C5, V6)."""
+    shared = {"id": "s1", "object": "lead", "criteria": {"field": "seen", "older_than_days": -1}, "to": {"role": "x"}}
+    faults = faults_of({**RULED, "roles": [{"id": "x"}], "sharing": [shared]})
+    assert list(faults) == ["sharing[s1].criteria.older_than_days"]

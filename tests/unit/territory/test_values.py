@@ -235,6 +235,19 @@ def test_what_is_an_instant(raw: object, instant: str | None) -> None:
         ("geo", {"lat": 52.5, "lon": -13}, (Decimal("52.5"), Decimal(-13))),
         ("geo", {"lat": "52.520008123456", "lon": "13"}, (Decimal("52.520008123456"), Decimal(13))),
         ("geo", {"lat": 90, "lon": 180, "name": "edge"}, (Decimal(90), Decimal(180))),
+        (
+            "geo",
+            {"lat": -37.774929500000013, "lon": "122.41941550000004"},
+            (Decimal("-37.7749295"), Decimal("122.4194155")),
+        ),
+        (
+            "geo",
+            {"lat": "0.1234567890125", "lon": "0.1234567890135"},
+            (Decimal("0.123456789012"), Decimal("0.123456789014")),
+        ),
+        ("geo", {"lat": "90.00000000000001", "lon": 0}, None),  # beyond the pole before it is rounded
+        ("geo", {"lat": float("nan"), "lon": 0}, None),
+        ("geo", {"lat": True, "lon": 0}, None),
         ("geo", {"lat": 90.1, "lon": 0}, None),
         ("geo", {"lat": 0, "lon": -180.1}, None),
         ("geo", {"lat": 52.5}, None),
@@ -262,6 +275,12 @@ def test_reading_never_fails(kind: FieldType, raw: object) -> None:
 def test_reading_agrees_with_the_oracle(kind: FieldType, raw: object) -> None:
     """A field of any type is read as the rules say (C3, C6)."""
     assert read_value(kind, raw) == read(kind, raw)
+
+
+@given(st.fixed_dictionaries({}, optional={"lat": scalars | st.floats(-90, 90), "lon": scalars | st.floats(-180, 180)}))
+def test_places_agree_with_the_oracle(raw: dict[str, Any]) -> None:
+    """A place is read as the rules say, its degrees rounded to 12 decimals (C6)."""
+    assert read_value("geo", raw) == read("geo", raw)
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), json_values))

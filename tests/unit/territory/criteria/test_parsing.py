@@ -109,6 +109,52 @@ def test_all_faults_at_once() -> None:
         assert words in faults[f"rule.{path}"]
 
 
+@pytest.mark.parametrize(
+    ("leaf", "path", "words"),
+    [
+        ({"field": "set", "includes_any": "a"}, "", "found str 'a', expected a list of text values"),
+        ({"field": "set", "includes_all": []}, "", "expected a list of text values"),
+        ({"field": "set", "excludes_any": ["a", 1]}, "", "found int '1' in the list, expected text values"),
+        ({"field": "set", "excludes_all": ["a", " "]}, "", "found str ' ' in the list"),
+        ({"field": "text", "includes_any": ["a"]}, "", "does not fit field 'text' of type text"),
+        ({"field": "text", "postal_between": ["94100"]}, "", "found 1 values, expected two bounds"),
+        ({"field": "text", "postal_between": [94100, 94199]}, "", "found int '94100' in the list, expected text"),
+        ({"field": "text", "postal_between": ["9410", "94199"]}, "", "found bounds of 4 and 5 characters"),
+        ({"field": "text", "postal_between": ["94199", "94100"]}, "", "the low bound 94199 is above"),
+        ({"field": "number", "postal_between": ["1", "2"]}, "", "does not fit"),
+        ({"field": "text", "in_table": "cors"}, "", "unknown table 'cors'; add it or correct the name (there are"),
+        ({"field": "text", "in_table": ["core"]}, "", "found list \"['core']\", expected the name of a table"),
+        ({"field": "number", "in_table": "core"}, "", "does not fit"),
+        ({"field": "date", "within_last_days": -1}, "", "found int '-1', expected a whole number of days from 0"),
+        ({"field": "date", "within_next_days": 36_526}, "", "to 36525"),
+        ({"field": "date", "older_than_days": 30.5}, "", "found float '30.5'"),
+        ({"field": "date", "within_last_days": "30"}, "", "found str '30'"),
+        ({"field": "date", "within_last_days": True}, "", "found bool 'True'"),
+        ({"field": "text", "within_last_days": 30}, "", "does not fit"),
+        ({"field": "date", "in_period": "next_month"}, "", "expected one of this_month, this_quarter, this_year, prev"),
+        ({"field": "datetime", "in_period": ["this_month"]}, "", "found list"),
+        ({"field": "geo", "within_km": 5}, "", "found int '5', expected {lat, lon, km}"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": 2}}, "", "expected {lat, lon, km}"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": 2, "km": 3, "mi": 2}}, "", "expected {lat, lon, km}"),
+        ({"field": "geo", "within_km": {"lat": 90.1, "lon": 2, "km": 3}}, ".lat", "from -90 to 90"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": -181, "km": 3}}, ".lon", "from -180 to 180"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": "x", "km": 3}}, ".lon", "found str 'x'"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": 2, "km": 0}}, ".km", "above 0"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": 2, "km": -3}}, ".km", "above 0"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": 2, "km": 20_005}}, ".km", "at most 20004"),
+        ({"field": "geo", "within_km": {"lat": 1, "lon": 2, "km": "far"}}, ".km", "found str 'far'"),
+        ({"field": "geo", "eq": {"lat": 1, "lon": 2}}, "", "use within_km, in_polygon, is_empty, is_not_empty"),
+        ({"field": "money", "within_km": {"lat": 1, "lon": 2, "km": 3}}, "", "does not fit"),
+    ],
+)
+def test_operands_that_do_not_fit(leaf: Document, path: str, words: str) -> None:
+    """A wrong operand is refused with its path, what was found and what was expected (C5)."""
+    ((found, message),) = faults_in(leaf).items()
+    word = next(word for word in leaf if word != "field")
+    assert found == f"rule.{word}{path}"
+    assert words in message
+
+
 @pytest.mark.parametrize("word", ["all", "any", "not"])
 def test_nesting_has_a_bound(word: str) -> None:
     """Criteria nested deeper than the bound are refused; up to it they are as good as others (C5)."""
