@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Literal, get_args
 
 FieldType = Literal["text", "number", "money", "date", "datetime", "boolean", "set", "geo"]
@@ -75,11 +76,10 @@ def _written(raw: object) -> int | Decimal | None:
     if kind is int:
         return raw  # type: ignore[return-value]  # narrowed by `type`, which leaves bool out
     if kind is float:
-        text = repr(raw)
-    elif kind is str:
-        text = raw.strip()  # type: ignore[attr-defined]  # narrowed by `type`
-    else:
+        return Decimal(repr(raw)) if isfinite(raw) else None  # type: ignore[arg-type]  # narrowed by `type`
+    if kind is not str:
         return None
+    text: str = raw.strip()  # type: ignore[attr-defined]  # narrowed by `type`
     if len(text) > TEXT_CHARACTERS_MAX or not _NUMBER.fullmatch(text):
         return None
     return Decimal(text)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.oracle import criteria_holds, read
+from tests.support.oracle import Setting, criteria_holds, read
 
 from .oracle_examples import IN_CA, IN_US, MUCH, Document
 
@@ -168,6 +168,126 @@ def test_operators_of_other_types(field_type: str, value: object, leaf: Document
 
 
 @pytest.mark.parametrize(
+    ("value", "held_by"),
+    [
+        (["a"], ["includes_any", "excludes_all"]),
+        (["b ", "A", "c"], ["includes_any", "includes_all"]),
+        (["c"], ["excludes_any", "excludes_all"]),
+        (None, ["excludes_any", "excludes_all"]),
+        ([" "], ["excludes_any", "excludes_all"]),
+        ("a", ["excludes_any", "excludes_all"]),
+    ],
+)
+def test_fields_of_many_values(value: object, held_by: list[str]) -> None:
+    """Of [a, b], any or all are among the values; the negations are the rest (C2, C4)."""
+    words = ("includes_any", "includes_all", "excludes_any", "excludes_all")
+    assert [word for word in words if criteria_holds({"field": "f", word: ["a", "B"]}, {"f": value}, {"f": "set"})] == (
+        held_by
+    )
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value", "holds"),
+    [
+        ({"postal_between": ["94100", "94199"]}, "94103", True),
+        ({"postal_between": ["94100", "94199"]}, " 94199", True),
+        ({"postal_between": ["94100", "94199"]}, "9415", False),
+        ({"postal_between": ["94100", "94199"]}, "941500", False),
+        ({"postal_between": ["1aa", "1ZZ"]}, "1Bc", True),
+        ({"postal_between": ["94100", "94199"]}, None, False),
+        ({"in_table": "zips"}, "94103 ", True),
+        ({"in_table": "zips"}, "1AA", True),
+        ({"in_table": "zips"}, "94104", False),
+        ({"in_table": "zips"}, None, False),
+        ({"in_table": "none"}, "94103", False),
+    ],
+)
+def test_postal_codes_and_tables(leaf: Document, value: object, holds: bool) -> None:
+    """Codes of the bounds' length are compared; a table is a list that the model names (C4)."""
+    setting = Setting(tables={"zips": [" 94103", "1aa"], "none": []})
+    assert criteria_holds({"field": "zip", **leaf}, {"zip": value}, {"zip": "text"}, setting) is holds
+
+
+@pytest.mark.parametrize(
+    ("leaf", "day", "holds"),
+    [
+        ({"within_last_days": 1}, "2016-03-01", True),
+        ({"within_last_days": 1}, "2016-02-29", True),
+        ({"within_last_days": 1}, "2016-02-28", False),
+        ({"within_last_days": 1}, "2016-03-02", False),
+        ({"within_next_days": 1}, "2016-03-02", True),
+        ({"within_next_days": 1}, "2016-03-03", False),
+        ({"within_next_days": 0}, "2016-03-01", True),
+        ({"older_than_days": 1}, "2016-02-28", True),
+        ({"older_than_days": 1}, "2016-02-29", False),
+        ({"older_than_days": 1}, None, False),
+        ({"in_period": "this_month"}, "2016-03-31", True),
+        ({"in_period": "this_month"}, "2017-03-01", False),
+        ({"in_period": "previous_month"}, "2016-02-29", True),
+        ({"in_period": "previous_month"}, "2016-01-31", False),
+        ({"in_period": "this_quarter"}, "2016-02-01", True),
+        ({"in_period": "this_quarter"}, "2016-01-31", False),
+        ({"in_period": "previous_quarter"}, "2015-11-01", True),
+        ({"in_period": "previous_quarter"}, "2015-10-31", False),
+        ({"in_period": "this_year"}, "2017-01-31", True),
+        ({"in_period": "this_year"}, "2016-01-31", False),
+        ({"in_period": "previous_year"}, "2015-02-01", True),
+        ({"in_period": "previous_year"}, "2015-01-31", False),
+    ],
+)
+def test_days(leaf: Document, day: str | None, holds: bool) -> None:
+    """Days are counted from today, which is 1 March 2016; the fiscal year begins in February (C7)."""
+    setting = Setting(today=date(2016, 3, 1), fiscal_year_start=2)
+    assert criteria_holds({"field": "f", **leaf}, {"f": day}, {"f": "date"}, setting) is holds
+    instant = None if day is None else f"{day}T12:00:00Z"
+    assert criteria_holds({"field": "f", **leaf}, {"f": instant}, {"f": "datetime"}, setting) is holds
+
+
+@pytest.mark.parametrize(("instant", "holds"), [("2016-03-01T04:59:59Z", False), ("2016-03-01T05:00:00Z", True)])
+def test_days_of_a_time_zone(instant: str, holds: bool) -> None:
+    """March begins five hours later in New York (C7)."""
+    setting = Setting(today=date(2016, 3, 1), time_zone="America/New_York")
+    assert (
+        criteria_holds({"field": "f", "in_period": "this_month"}, {"f": instant}, {"f": "datetime"}, setting) is holds
+    )
+
+
+def test_no_day() -> None:
+    """The oracle must be told the day (C7)."""
+    with pytest.raises(ValueError, match="depends on the day"):
+        criteria_holds({"field": "f", "within_last_days": 1}, {"f": "2016-03-01"}, {"f": "date"})
+
+
+SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
+HOLE = [[4, 4], [6, 4], [6, 6], [4, 6], [4, 4]]
+EAST = [[-180, 0], [-170, 0], [-180, 5], [-180, 0]]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "lat", "lon", "holds"),
+    [
+        ({"within_km": {"lat": 0, "lon": 0, "km": "111.32"}}, 0, 1, True),
+        ({"within_km": {"lat": 0, "lon": 0, "km": "111.31"}}, 0, 1, False),
+        ({"within_km": {"lat": 0, "lon": 180, "km": 112}}, 0, -179, True),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [SQUARE, HOLE]}}, 2, 3, True),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [SQUARE, HOLE]}}, 5, 5, False),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [SQUARE, HOLE]}}, 4, 5, True),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [SQUARE, HOLE]}}, 10, 0, True),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [SQUARE, HOLE]}}, 4, 11, False),
+        ({"in_polygon": {"type": "MultiPolygon", "coordinates": [[HOLE], [EAST]]}}, 5, 5, True),
+        ({"in_polygon": {"type": "MultiPolygon", "coordinates": [[HOLE], [EAST]]}}, 2, 180, True),
+        ({"in_polygon": {"type": "MultiPolygon", "coordinates": [[HOLE], [EAST]]}}, 2, 179, False),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [[[0, 80], [9, 80], [5, 90], [0, 80]]]}}, 90, -77, True),
+        ({"in_polygon": {"type": "Polygon", "coordinates": [[[0, 80], [9, 80], [5, 89], [0, 80]]]}}, 90, 5, False),
+    ],
+)
+def test_places(leaf: Document, lat: object, lon: object, holds: bool) -> None:
+    """Places within kilometres and polygons: edges belong, the date line is at 180 and -180, poles touch (C4)."""
+    assert criteria_holds({"field": "f", **leaf}, {"f": {"lat": lat, "lon": lon}}, {"f": "geo"}) is holds
+    assert criteria_holds({"field": "f", **leaf}, {}, {"f": "geo"}) is False
+
+
+@pytest.mark.parametrize(
     "leaf",
     [
         {"field": "revenue", "eq": "much"},
@@ -229,6 +349,7 @@ def test_undeclared_field() -> None:
         ("set", "a", None),
         ("set", ["a", 1], None),
         ("geo", {"lat": 52.5}, None),
+        ("geo", {"lat": "52.5", "lon": "-13.40000000000004"}, (Decimal("52.5"), Decimal("-13.4"))),
         ("geo", "52.5,13.4", None),
     ],
 )
