@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assigner.core.assignment import Assigning
 from assigner.core.intake import Intake
+from assigner.core.linkers import Linkers
 from territory import topics
 from territory.codec import reader_of
 from territory.events import Released, read_record, read_record_change
@@ -12,23 +13,25 @@ from territory_runtime.provision import Provisioned
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Stage
 
-INTAKE = Stage(
-    name="assigner-intake",
-    inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
-    state=(topics.RECORD_STATES, read_record),
-    make=lambda partition, _: Intake(partition),
-)
-ASSIGNMENT = Stage(
-    name="assigner-assignment",
-    inputs={topics.FAMILIES: read_record},
-    state=(topics.FAMILIES, read_record),
-    make=lambda *_: Assigning(),
-)
-
 
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the assigner, ready to run."""
+    linkers = Linkers(settings.assigner_engine)
     host = Host("assigner", settings, provisioned)
-    host.add_stage(INTAKE)
-    host.add_stage(ASSIGNMENT)
+    host.add_stage(
+        Stage(
+            name="assigner-intake",
+            inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
+            state=(topics.RECORD_STATES, read_record),
+            make=lambda partition, _: Intake(partition),
+        )
+    )
+    host.add_stage(
+        Stage(
+            name="assigner-assignment",
+            inputs={topics.FAMILIES: read_record},
+            state=(topics.FAMILIES, read_record),
+            make=lambda *_: Assigning(linkers),
+        )
+    )
     return host

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     partials_interval_seconds: Annotated[
         float, Field(ge=0, le=60, description="Least time between two turns of the forecast's steps.")
     ] = 0.5
+    assigner_engine: Annotated[
+        Literal["index", "plain", "durable"], Field(description="What the assigner evaluates rules with.")
+    ] = "index"
     data_dir: Annotated[str | None, Field(description="Where Faust keeps its files; none: a temporary folder.")] = None
 
 
