@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from assigner.core.matching.engines import EngineName, matcher_of
-from assigner.core.matching.rule_book import rule_book
+from assigner.core.matching.port import Matcher, RulesRefused
+from assigner.core.matching.rule_book import RuleBook, rule_book
 from assigner.core.telling import Telling
 from territory.criteria import Fields
 from territory.documents import RuledObject
+from territory.errors import Fault, ModelRefused
 from territory.events import Cause, Link, Record
 from territory.model import Model
 from territory.values import read_fields
@@ -35,14 +37,17 @@ class Standing:
 
 
 class Linker:
-    """Decides links under one model. Pure: the same record and relatives give the same answer (A9)."""
+    """Decides links under one model. Pure: the same record and relatives give the same answer (A9).
+
+    Raises: ModelRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
+    """
 
     def __init__(self, model: Model, engine: EngineName = "index") -> None:
         self.model = model
         self.wrong_values = 0
         """How many values of fields that rules compare were of the wrong type so far (C6)."""
         books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
-        self._matchers = {kind: matcher_of(engine, books[kind]) for kind in TREE_RULED}
+        self._matchers = _matchers(engine, books)
         self._telling = {kind: Telling(model, kind) for kind in TREE_RULED}
         self._types = {
             kind: {name: model.field_types[kind][name] for name in sorted(book.fields)} for kind, book in books.items()
@@ -168,6 +173,20 @@ class Linker:
 
 
 _BY_HAND = "assigned by hand"
+
+
+def _matchers(engine: EngineName, books: Mapping[RuledObject, RuleBook]) -> dict[RuledObject, Matcher]:
+    """Return the matchers of the objects that rules decide along the tree. Raises: ModelRefused."""
+    matchers: dict[RuledObject, Matcher] = {}
+    faults: list[Fault] = []
+    for kind in TREE_RULED:
+        try:
+            matchers[kind] = matcher_of(engine, books[kind])
+        except RulesRefused as refused:
+            faults += [Fault(f"territories[{territory_id}].rules.{kind}", why) for territory_id, why in refused.refused]
+    if faults:
+        raise ModelRefused(sorted(faults))
+    return matchers
 
 
 def _unassigned(deal: Record, account: Standing | None, candidates: int, source: str) -> str:

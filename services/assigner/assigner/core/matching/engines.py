@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
+from assigner.core.matching.durable import DurableMatcher
 from assigner.core.matching.indexed import IndexedMatcher
 from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.port import Matcher
 from assigner.core.matching.rule_book import RuleBook
 
-EngineName = Literal["index", "plain"]
+EngineName = Literal["index", "plain", "durable"]
 ENGINE_NAMES: tuple[EngineName, ...] = get_args(EngineName)
 
-_ENGINES: dict[EngineName, Callable[[RuleBook], Matcher]] = {"index": IndexedMatcher, "plain": PlainMatcher}
+_ENGINES: dict[EngineName, Callable[[RuleBook], Matcher]] = {
+    "index": IndexedMatcher,
+    "plain": PlainMatcher,
+    "durable": DurableMatcher,
+}
 
 
 def matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
-    """Return a matcher for a rule book."""
+    """Return a matcher for a rule book.
+
+    Raises: RulesRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
+    """
     return _ENGINES[engine](book)

@@ -1,0 +1,177 @@
+"""Random rules over every operator, and random records that come close to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from itertools import combinations
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
+from territory.criteria import OPERATORS, Criterion, Fields, Lists, parse
+from territory.periods import FiscalCalendar
+from territory.values import FieldType, read_fields, read_value
+
+Document = dict[str, Any]
+
+TYPES: dict[str, FieldType] = {
+    "country": "text", "zip": "text", "revenue": "number", "price": "money", "founded": "date", "signed": "datetime",
+    "is_partner": "boolean", "tags": "set", "spot": "geo",
+}  # fmt: skip
+TABLES = {"zips": ["94105", "9", " 80000", "AB 1"], "countries": ["us", "ZÜRICH", "ﬁ"], "none": []}
+TODAY = date(2016, 2, 29)
+CALENDAR = FiscalCalendar("quarter", fiscal_year_start=4, zone=ZoneInfo("Europe/Berlin"))
+
+_TEXTS = ("US", "us ", "U", "CA", "Zürich", "zurich", "ZU\u0308RICH", "ﬁ", "fi", "fin", 'a"b\\c', "日本", "\U0001f600")
+_CODES = ("9", "80000", "94105", "94106", "9410", "94-105", "AB 1", "ab 2", "９", "94105-1234")
+_NUMBERS = (-5, 0, 1, 2, 9, 80_000, 1.5, "1.5", "9", 0.1, "0.1", "0.10", "-0.0", 4, 5)
+_AMOUNTS = (*_NUMBERS, "0.100000000001", 10**29, -(10**29), "79999.999999999999")
+_DAYS = (
+    "2016-02-29", "2016-02-28", "2016-03-01", "2016-01-01", "2015-12-31", "2016-03-31", "2016-04-01", "2015-03-31",
+    "2015-04-01", "2017-02-28", "0001-01-01", "9999-12-31", "2016-02-22", "2016-03-07", "2016-01-31", "2016-02-01",
+)  # fmt: skip
+_INSTANTS = (
+    *_DAYS, "2016-02-28T22:59:59.999999Z", "2016-02-28T23:00:00Z", "2016-02-29T22:59:59Z", "2016-02-29T23:00:00Z",
+    "2016-02-29T23:00:00+05:00", "2016-03-31T21:59:59Z", "2016-03-31T22:00:00Z",
+)  # fmt: skip
+_TAGS = ("a", "B ", "b", "c", "ä")
+_PLACES = (
+    {"lat": 0, "lon": 0}, {"lat": 10, "lon": 5}, {"lat": 5, "lon": 5}, {"lat": "5.5", "lon": 180},
+    {"lat": 5.5, "lon": -180}, {"lat": 90, "lon": 0}, {"lat": -33.9, "lon": 151.2}, {"lat": 5, "lon": 10.000000000001},
+)  # fmt: skip
+_CIRCLES = ({"lat": 0, "lon": 0, "km": 1100}, {"lat": 5.5, "lon": 179.9, "km": 50}, {"lat": 90, "lon": 7, "km": 1})
+_SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
+_HOLE = [[4, 4], [6, 4], [6, 6], [4, 6], [4, 4]]
+_REGIONS = (
+    {"type": "Polygon", "coordinates": [_SQUARE]},
+    {"type": "Polygon", "coordinates": [_SQUARE, _HOLE]},
+    {"type": "MultiPolygon", "coordinates": [[[[170, 0], [180, 0], [180, 10], [170, 10], [170, 0]]]]},
+)
+_PERIODS = ("this_month", "this_quarter", "this_year", "previous_month", "previous_quarter", "previous_year")
+
+VALUES: Mapping[str, tuple[Any, ...]] = {
+    "country": _TEXTS,
+    "zip": _CODES,
+    "revenue": _NUMBERS,
+    "price": _AMOUNTS,
+    "founded": _DAYS,
+    "signed": _INSTANTS,
+    "is_partner": (True, False),
+    "tags": _TAGS,
+    "spot": _PLACES,
+}
+"""By field, what rules ask for and records have."""
+ODD: Mapping[str, tuple[Any, ...]] = {
+    "country": ("", "  ", 7, None, True, "x" * 2_000, "springfield"),
+    "zip": ("", None, 94105, "94105" * 400),
+    "revenue": ("1e400", 1e308, float("nan"), float("inf"), "much", True, None, "", 10**31, "0.1000000000001", -80_000),
+    "price": ("1e400", "2 EUR", [], 1e308, "0.0999999999999", 10**29 - 1, "1.25", 8),
+    "founded": ("2015-02-29", "soon", "2016-02-28T23:30:00Z", 20160229, None, "2016-02-29T23:59:59-05:00"),
+    "signed": ("2016-02-29T24:00:00Z", "yesterday", 0, None, "2016-02-28T22:59:60Z"),
+    "is_partner": ("true", 1, None, "yes"),
+    "tags": ("a", ["a", 1], [""], None),
+    "spot": ([0, 0], {"lat": 91, "lon": 0}, {"lat": 1}, {"lat": True, "lon": 1}, None),
+}
+"""By field, what is missing, of the wrong type, or far from every rule (C6)."""
+
+
+# --- rules -----------------------------------------------------------------------------------
+
+
+def dice_of(seed: int | str) -> Random:
+    """Return the dice of a seed."""
+    return Random(seed)  # noqa: S311 -- rules, not secrets
+
+
+def operators_of(field: str) -> list[str]:
+    """Return the operators that fit a field."""
+    return [word for word, operator in OPERATORS.items() if TYPES[field] in operator.types]
+
+
+def operand(field: str, word: str, dice: Random) -> Any:
+    """Return something that an operator may want of a field."""
+    values, kind = VALUES[field], TYPES[field]
+    match OPERATORS[word].shape:
+        case "flag":
+            return True
+        case "one":
+            return dice.choice(values)
+        case "many" | "texts":
+            return dice.choices(values, k=dice.randint(1, 4))
+        case "table":
+            return dice.choice(list(TABLES))
+        case "pair":
+            bounds: list[Any] = dice.choices(values, k=2)
+            return sorted(bounds, key=lambda raw: read_value(kind, raw))  # type: ignore[arg-type, return-value]  # of one type
+        case "codes":
+            return dice.choice([["9", "9"], ["80000", "94105"], ["94105", "94106"], ["AB 1", "ab 2"]])
+        case "days":
+            return dice.choice([0, 1, 7, 366, 36_525])
+        case "period":
+            return dice.choice(_PERIODS)
+        case "circle":
+            return dice.choice(_CIRCLES)
+    return dice.choice(_REGIONS)
+
+
+def leaf(field: str, word: str, dice: Random) -> Document:
+    """Return a comparison of a field by an operator."""
+    return {"field": field, word: operand(field, word, dice)}
+
+
+def document(fields: Sequence[str], dice: Random, leaves: int = 6) -> Document:
+    """Return a tree of at most so many leaves over some fields."""
+    if leaves == 1 or dice.random() < 0.2:
+        field = dice.choice(fields)
+        return leaf(field, dice.choice(operators_of(field)), dice)
+    if dice.random() < 0.2:
+        return {"not": document(fields, dice, leaves)}
+    parts = dice.randint(1, min(leaves, 3))
+    return {dice.choice(("all", "any")): [document(fields, dice, max(1, leaves // parts)) for _ in range(parts)]}
+
+
+def criterion_of(document: Document) -> Criterion:
+    """Return the rule of a document that is right, as it is meant on `TODAY`."""
+    criterion, faults = parse(document, TYPES, "rule", Lists(TABLES))
+    assert criterion is not None, faults
+    return criterion.on(TODAY, CALENDAR)
+
+
+def flat(*rules: Document) -> RuleBook:
+    """Return a book of siblings, t0 and so on."""
+    return RuleBook(tuple(Rule(f"t{n}", criterion_of(rule), NO_PARENT) for n, rule in enumerate(rules)))
+
+
+def book(dice: Random) -> RuleBook:
+    """Return rules in a tree of any shape; half of them ask one field much."""
+    fields = list(TYPES)
+    rules: list[Rule] = []
+    for place in range(dice.randint(0, 12)):
+        asked = fields if dice.random() < 0.5 else [dice.choice(fields)]
+        parent = dice.randint(NO_PARENT, place - 1)
+        rules.append(Rule(f"t{place}", criterion_of(document(asked, dice)), parent))
+    return RuleBook(tuple(rules))
+
+
+# --- records ---------------------------------------------------------------------------------
+
+
+def raw_values(field: str) -> list[Any]:
+    """Return what a record may have in a field: what rules ask for, what comes close, what is missing or odd."""
+    values: list[Any] = [*VALUES[field], *ODD[field]]
+    if field == "tags":
+        values = [list(some) for count in range(4) for some in combinations(_TAGS, count)] + list(ODD[field])
+    return values
+
+
+def record(dice: Random) -> dict[str, Any]:
+    """Return raw fields, a third of them missing."""
+    return {field: dice.choice(raw_values(field)) for field in TYPES if dice.random() < 0.7}
+
+
+def typed(raw: Mapping[str, Any]) -> Fields:
+    """Return the typed values of raw fields, as services read them."""
+    values, _ = read_fields(TYPES, raw)
+    return values
