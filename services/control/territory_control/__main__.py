@@ -17,10 +17,21 @@ import redis.exceptions
 import typer
 from rich.text import Text
 
+from assigner.core.rule_analysis import analysed
 from territory.documents import ObjectType
 from territory.errors import BadMessage, ModelRefused
 from territory.events import LinkKind
-from territory_control import answers, demo, linking, models, progress, publishing, rendering
+from territory_control import (
+    answers,
+    demo,
+    linking,
+    models,
+    progress,
+    publishing,
+    records_at_hand,
+    rendering,
+    rule_tables,
+)
 from territory_control.arguments import OBJECTS, Level, RecordName, record_name
 from territory_control.attainment_tree import tree_of
 from territory_control.errors import CommandFailed, NotFound, NotReached
@@ -33,6 +44,7 @@ EXIT_REFUSED = 1
 EXIT_WRONG_USAGE = 2
 EXIT_INTERRUPTED = 130
 WAIT_SECONDS = 300.0
+NEAR_MISSES = 5
 
 Answer = TypeVar("Answer")
 
@@ -65,14 +77,33 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Default: a fre
 
 
 @app.command()
-def validate(model: ModelFile, as_json: AsJson = False) -> None:
-    """Check a model; list every fault by its path."""
+def validate(
+    model: ModelFile,
+    *,
+    on_records: Annotated[
+        bool, typer.Option("--on-records", help="Also see how the records on the log fall on its territories.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on rules that make no sense.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a model: list every fault by its path, else what its rules cost and which make no sense."""
     output = Output(as_json=as_json)
+    settings = read_settings() if on_records else None
     checked = _checked(model, output)
-    output.result(
-        {"valid": True, "org_id": checked.org_id, "faults": []},
+    analysis = analysed(checked.model)
+    shown = [
         Text(f"valid: {checked.org_id}: {rendering.model_size(checked.model)}"),
-    )
+        *rule_tables.of_rules(analysis),
+    ]
+    fallen = None
+    if settings is not None:
+        with output.bar("reading records") as bar:
+            fallen = _run(records_at_hand.on_records(settings, checked.model, analysis, bar.at))
+        shown += rule_tables.of_records(fallen)
+    data = {"valid": True, "org_id": checked.org_id, "faults": [], "rules": analysis, "on_records": fallen}
+    output.result(data, *shown)
+    if strict and (analysis.impossible or analysis.empty):
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @app.command()
@@ -174,11 +205,12 @@ def show(record: Record, as_json: AsJson = False) -> None:
 def explain_assignment(
     record: Record,
     territory: Annotated[str | None, typer.Option(help="Say why it is, or is not, in this one.")] = None,
+    near: Annotated[int, typer.Option(min=0, help="Name so many that it misses by one condition.")] = NEAR_MISSES,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a record is in its territories, or why not in another."""
+    """Say why a record is in its territories, which it nearly is in, or why not in another."""
     output = Output(as_json=as_json)
-    found = _run(answers.explain_assignment(read_settings(), record, territory))
+    found = _run(answers.explain_assignment(read_settings(), record, territory, near))
     output.result(found, *rendering.explained_assignment(found))
 
 

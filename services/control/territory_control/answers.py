@@ -10,7 +10,7 @@ from territory.events import Assignment, Link
 from territory.model import Model
 from territory_control.arguments import OBJECTS, Level, RecordName, check_territory, check_user
 from territory_control.errors import NotFound, Refused
-from territory_control.explaining import Explainer, Reason, Viewer, viewers_of
+from territory_control.explaining import Explainer, Near, Reason, Viewer, viewers_of
 from territory_control.model_topic import active_model
 from territory_control.reading import AttainmentRow, Index, IndexedRecord, Membership, index
 from territory_control.record_log import family_of, last_assignment
@@ -53,6 +53,8 @@ class ExplainedAssignment:
     dropped: tuple[str, ...]
     unassigned: str | None
     asked: Reason | None
+    near_misses: tuple[Near, ...]
+    """Of an account or a lead, and where no territory was asked for."""
     log_is_behind: bool
     """Whether the last assignment says otherwise: the change has yet to come through."""
 
@@ -122,8 +124,12 @@ def _is_of(stands: IndexedRecord, said: Assignment) -> bool:
     return (stands.version, stands.owner_id, stands.territories) == (said.version, said.owner_id, said.territories)
 
 
-async def explain_assignment(settings: Settings, name: RecordName, territory_id: str | None) -> ExplainedAssignment:
+async def explain_assignment(
+    settings: Settings, name: RecordName, territory_id: str | None, near: int = 0
+) -> ExplainedAssignment:
     """Return why a record is where it is, and why it is, or is not, in a territory (A10).
+
+    Without a territory to ask for, with at most `near` territories that it misses by one condition.
 
     Raises: NotFound for an unknown record or territory; KafkaError.
     """
@@ -156,6 +162,7 @@ async def explain_assignment(settings: Settings, name: RecordName, territory_id:
         dropped=standing.dropped,
         unassigned=standing.unassigned,
         asked=asked,
+        near_misses=tuple(explainer.near_misses(key, near)) if territory_id is None else (),
         log_is_behind=decided != (said.version, said.owner_id, said.links),
     )
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from access_indexer.core.viewers import Access
 from assigner.core.families import Family, Member
-from assigner.core.links import Linker, Standing
+from assigner.core.links import TREE_RULED, Linker, Standing
 from territory.criteria import Fields
 from territory.documents import RuledObject
 from territory.events import Record
@@ -32,6 +32,17 @@ class Reason:
     outcome: Outcome
     why: tuple[str, ...]
     causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A territory that would qualify if one condition held, of its own rule or of one above it."""
+
+    territory_id: str
+    failing_territory: str
+    """The territory whose rule fails."""
+    why: str
+    """The condition, and the record's value."""
 
 
 class Explainer:
@@ -74,6 +85,23 @@ class Explainer:
         by_object = {"contact": self._of_contact, "deal": self._of_deal}
         outcome, *why = by_object.get(member.record.object, self._of_ruled)(member, territory_id)
         return Reason(territory_id, outcome, tuple(why))  # type: ignore[arg-type]  # an Outcome, below
+
+    def near_misses(self, key: str, limit: int) -> list[Near]:
+        """Return the territories that an account or lead misses by one condition, the deepest first (A10).
+
+        None for a contact or deal, which go by others; none of those that it is in by hand.
+        """
+        record = self._member(key).record
+        if record.object not in TREE_RULED or not limit:
+            return []
+        linked = {link.territory_id for link in self.standing(key).links}
+        fields = self._linker.fields_of(record.object, record.fields)
+        found = self._linker.telling(record.object).near_misses(fields, limit + len(linked))
+        return [
+            Near(near.territory_id, near.failing_territory, str(near.failure))
+            for near in found
+            if near.territory_id not in linked
+        ][:limit]
 
     def _member(self, key: str) -> Member:
         member = self._family.member(key)

@@ -13,7 +13,7 @@ from territory.errors import Fault
 from territory.events import Link
 from territory.model import Model
 from territory_control.answers import ExplainedAccess, ExplainedAssignment, RecordViewers, ShownRecord, VisibleRecords
-from territory_control.explaining import Reason
+from territory_control.explaining import Near, Reason
 from territory_control.models import Applied, removed_territories
 from territory_control.progress import Waited
 from territory_control.publishing import Published
@@ -21,6 +21,7 @@ from territory_control.reading import LeftOutDeal
 from territory_control.stack import Addresses
 
 NAMED_MAX = 10
+LINE_CHARACTERS_MAX = 300
 
 _SAYS = {
     "linked": "is in",
@@ -37,9 +38,9 @@ def named(ids: Sequence[str], most: int = NAMED_MAX) -> str:
     return ", ".join(ids[:most]) + (f", … {more} more" if more > 0 else "")
 
 
-def counted(count: int, kind: str) -> str:
-    """Return how many there are of a kind."""
-    return f"{count:,} {kind}{'' if count == 1 else 's'}"
+def counted(count: int, kind: str, many: str | None = None) -> str:
+    """Return how many there are of a kind; `many` where its plural is not by an s."""
+    return f"{count:,} {kind if count == 1 else many or f'{kind}s'}"
 
 
 def faults(found: Iterable[Fault]) -> list[RenderableType]:
@@ -130,6 +131,7 @@ def explained_assignment(explained: ExplainedAssignment) -> list[RenderableType]
     else:
         lines += [_reason(reason) for reason in explained.links]
         lines += _beside(explained)
+        lines += [_near(near) for near in explained.near_misses]
     if explained.log_is_behind:
         lines.append(Text("what was said last differs: the change has yet to come through", style="yellow"))
     return list(lines)
@@ -143,8 +145,21 @@ def _reason(reason: Reason) -> Text:
     by = f" ({' and '.join(reason.causes)})" if reason.causes else ""
     text = Text.assemble(f"{_SAYS.get(reason.outcome, 'is not in')} ", (reason.territory_id, "cyan"), by)
     for line in reason.why:
-        text.append(f"\n    {line}")
+        text.append(f"\n    {clipped(line)}")
     return text
+
+
+def _near(near: Near) -> Text:
+    text = Text.assemble("nearly in ", (near.territory_id, "cyan"), ": one condition fails")
+    return text.append(f"\n    {clipped(f'{near.failing_territory}: {near.why}')}")
+
+
+def clipped(line: str) -> str:
+    """Return a line as people can read it: of a very long one, such as with a text of the record, both ends."""
+    if len(line) <= LINE_CHARACTERS_MAX:
+        return line
+    half = LINE_CHARACTERS_MAX // 2
+    return f"{line[:half]} … {line[-half:]}"
 
 
 def _beside(record: ShownRecord | ExplainedAssignment) -> list[Text]:

@@ -1,0 +1,101 @@
+"""How the records on the log fall on the territories of a model that may not be applied yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aiokafka.structs import ConsumerRecord
+
+from assigner.core.coverage import Coverage, RecordCoverage
+from assigner.core.rule_analysis import RuleAnalysis
+from territory.criteria import Criterion, Fields
+from territory.documents import RuledObject
+from territory.errors import BadMessage
+from territory.events import read_record
+from territory.model import Model
+from territory.topics import FAMILIES
+from territory_control.topic_reading import existing_partitions, partitions_of, read_messages, started
+from territory_runtime import kafka
+from territory_runtime.settings import Settings
+
+MEASURED_EVALUATIONS = 2_000
+REPORT_EVERY = 1_000
+
+Report = Callable[[float, float], None]
+"""Called with how many messages were read, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRule:
+    """How long one evaluation of a rule took on records at hand, in µs; the least of some rounds."""
+
+    object: RuledObject
+    territory_id: str
+    microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecords:
+    """What the records at hand say of a model's rules."""
+
+    coverage: RecordCoverage
+    measured: tuple[MeasuredRule, ...]
+    """Of the costliest rules by structure, those of whose object there are records; the slowest first."""
+
+
+async def on_records(settings: Settings, model: Model, analysis: RuleAnalysis, report: Report) -> OnRecords:
+    """Return how the records of a model's organisation, as the assigner has them now, fall on its territories.
+
+    Memory: the keys of the records of one partition at a time. Raises: NotFound, KafkaError.
+    """
+    places = partitions_of(FAMILIES, await existing_partitions(settings))
+    async with started(kafka.reader(settings)) as reader:
+        ends = await reader.end_offsets(places)
+    coverage, ours = Coverage(model), f"{model.org_id}/".encode()
+    total, read = sum(ends.values()), 0
+
+    def take(message: ConsumerRecord) -> None:
+        nonlocal read
+        read += 1
+        if read % REPORT_EVERY == 0:
+            report(read, total)
+        if message.key is None or not message.key.startswith(ours):
+            return
+        try:
+            coverage.take(message.key, None if message.value is None else read_record(message.value))
+        except BadMessage:
+            return  # the services pass it over as well
+
+    for where in places:
+        await read_messages(settings, {where: 0}, take, {where: ends[where]})
+        coverage.end_partition()
+    report(total, total)
+    return OnRecords(coverage.result(), _measured(model, analysis, coverage))
+
+
+def _measured(model: Model, analysis: RuleAnalysis, coverage: Coverage) -> tuple[MeasuredRule, ...]:
+    measured = [
+        MeasuredRule(
+            rule.object,
+            rule.territory_id,
+            microseconds_of(model.territories[rule.territory_id].rules[rule.object], coverage.sample[rule.object]),
+        )
+        for rule in analysis.costliest
+        if coverage.sample[rule.object]
+    ]
+    return tuple(sorted(measured, key=lambda rule: -rule.microseconds))
+
+
+def microseconds_of(criterion: Criterion, sample: Sequence[Fields]) -> float:
+    """Return how long one evaluation takes on some records, in µs: the mean over them in the fastest of some rounds."""
+    rounds = max(1, MEASURED_EVALUATIONS // len(sample))
+    fastest: float | None = None
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for fields in sample:
+            criterion.holds(fields)
+        took = time.perf_counter() - began
+        fastest = took if fastest is None else min(fastest, took)
+    return round((fastest or 0.0) / len(sample) * 1e6, 2)
