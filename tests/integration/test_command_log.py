@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from territory.codec import decode
+from assigner.core.rule_analysis import analysed
+from territory.codec import decode, encode
 from territory.events import Record
-from territory.keys import record_key
-from territory.topics import MODEL, RECORDS
+from territory.keys import family_key, record_key
+from territory.topics import FAMILIES, MODEL, RECORDS
 from territory_control.arguments import RecordName
 from territory_control.embedded import EmbeddedMissing, EmbeddedServer
 from territory_control.errors import NotFound, Refused
@@ -24,6 +25,7 @@ from territory_control.models import Applied, apply, check_model, messages_of
 from territory_control.progress import PIPELINE, absent_stages, wait
 from territory_control.publishing import Published, publish
 from territory_control.record_log import find_record
+from territory_control.records_at_hand import OnRecords, on_records
 from territory_control.topic_reading import (
     existing_partitions,
     partitions_of,
@@ -284,6 +286,54 @@ def test_a_link_goes_to_where_the_records_changes_are(settings: Settings) -> Non
         return places
 
     assert sorted(run(play())) == [(0, "B0"), (1, "B1"), (2, "A"), (2, "B2")]
+
+
+def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings) -> None:
+    """The last state of every record counts, of this organisation alone; the costliest rules are measured on them."""
+    org = settings.org_id
+    document = {
+        "org": org,
+        "fields": {"account": {"city": "text"}},
+        "territories": [
+            {"id": name, "rules": {"account": {"field": "city", "contains": name}}} for name in ("a", "b", "c")
+        ],
+    }
+    checked = check_model(json.dumps(document))
+
+    def whole(org_id: str, record_id: str, version: int, city: str) -> bytes:
+        family = family_key(org_id, "account", record_id, None, None)
+        return encode(
+            Record(
+                org_id, "account", record_id, version, 0, False, None, None, None, {"city": city}, {}, family, 0, "e", 0
+            )
+        )
+
+    async def play() -> tuple[OnRecords, list[tuple[float, float]]]:
+        reports: list[tuple[float, float]] = []
+        await provisioned_partitions(settings)
+        async with started(clients.producer(settings)) as producer:
+            for org_id, record_id, version, city in (
+                (org, "A", 1, "c"), (org, "A", 2, "ab"), (org, "B", 1, "ab"), (org, "C", 1, "b"),
+                (f"{org}-2", "D", 1, "c"),
+            ):  # fmt: skip
+                key = record_key(org_id, "account", record_id).encode()
+                value = whole(org_id, record_id, version, city)
+                await producer.send_and_wait(FAMILIES.name, value, key=key, partition=ord(record_id) % PARTITIONS)
+            gone = record_key(org, "account", "C").encode()
+            await producer.send_and_wait(FAMILIES.name, None, key=gone, partition=ord("C") % PARTITIONS)
+            await producer.send_and_wait(FAMILIES.name, b"{}", key=gone + b"2", partition=0)
+        found = await on_records(
+            settings, checked.model, analysed(checked.model), lambda read, total: reports.append((read, total))
+        )
+        return found, reports
+
+    found, reports = run(play())
+    assert found.coverage.records == {"account": 2, "lead": 0, "deal": 0}
+    assert [(overlap.siblings, overlap.records) for overlap in found.coverage.overlaps] == [(("a", "b"), 2)]
+    assert [one.territory_id for one in found.coverage.unreached] == ["c"]
+    assert {rule.territory_id for rule in found.measured} == {"a", "b", "c"}
+    assert all(rule.microseconds > 0 for rule in found.measured)
+    assert reports[-1][0] == reports[-1][1] >= 7
 
 
 def test_waiting_in_vain_says_for_whom(settings: Settings) -> None:

@@ -51,7 +51,7 @@ def of_rules(analysis: RuleAnalysis) -> list[RenderableType]:
         )
     if analysis.unfinished:
         parts.append(
-            Text(f"{counted(analysis.unfinished, 'rule')} ask too much to be looked at whole: some may never hold, too")
+            Text(f"rules that ask too much to be looked at whole: {analysis.unfinished:,}; they may make no sense, too")
         )
     return parts
 

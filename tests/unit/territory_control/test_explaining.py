@@ -12,7 +12,7 @@ from assigner.core.families import Family
 from territory.events import LinkKind, Record
 from territory.keys import family_key
 from territory.model import Model, compile_model
-from territory_control.explaining import Explainer, Reason, viewers_of
+from territory_control.explaining import Explainer, Near, Reason, viewers_of
 from tests.support.strategies import FIELDS, LINK_KINDS, MOON, STRANGER, TERRITORIES, USERS, VALUES, models
 
 MODEL: dict[str, Any] = {
@@ -116,6 +116,25 @@ def test_decisions_by_hand_are_explained() -> None:
     assert reason("account/A", "emea", excluded_in_vain).why[-1] == "it is excluded by hand as well"
 
 
+def test_near_misses_are_named_with_the_one_condition_that_fails() -> None:
+    """What would take the record if one condition held, of it or of one above it; the deepest first (A10)."""
+    french = record("account", "A", fields={"country": "FR", "size": 5000}, links={"small": "assign"})
+    near = explainer(french).near_misses("acme/account/A", 9)
+    assert near == [Near("dach", "dach", "country eq DE: the record's value is fr")]  # small: it is in it by hand
+    brazilian = explainer(record("account", "A", fields={"country": "BR", "size": 5}))
+    found = brazilian.near_misses("acme/account/A", 9)
+    assert [(one.territory_id, one.failing_territory) for one in found] == [("emea", "emea"), ("large", "large")]
+    assert brazilian.near_misses("acme/account/A", 1) == found[:1]
+    assert brazilian.near_misses("acme/account/A", 0) == []
+
+
+def test_what_goes_by_others_has_no_near_misses() -> None:
+    """A contact takes its account's territories, a deal one of them: no rule of theirs nearly holds (A5, A6)."""
+    contact, deal = record("contact", "C", account="A"), record("deal", "D", account="A")
+    explaining = explainer(german(), contact, deal)
+    assert explaining.near_misses("acme/contact/C", 9) == explaining.near_misses("acme/deal/D", 9) == []
+
+
 # --- contacts and deals -----------------------------------------------------------------------
 
 
@@ -206,6 +225,19 @@ def test_every_territory_has_a_reason_and_it_is_that_of_the_links(
             assert (found.outcome == "linked") == (territory_id in linked)
             assert (found.outcome == "cut") == (territory_id in standing.cut)
             assert (found.outcome == "runner_up") == (territory_id in standing.runners_up)
+
+
+@given(models(), families())
+def test_a_near_miss_is_not_linked_and_one_condition_away(document: dict[str, Any], family: list[Record]) -> None:
+    """Of accounts and leads: it fails where `reason` says it fails, and the record is not in it (A10)."""
+    model = compile_model(document, 1)
+    explaining = explainer(*family, model=model)
+    for one in family:
+        for near in explaining.near_misses(one.key, 99):
+            reason = explaining.reason(one.key, near.territory_id)
+            assert reason.outcome == "rule_failed"
+            place = "its own rule" if near.failing_territory == near.territory_id else near.failing_territory
+            assert place in reason.why[0]
 
 
 @given(models(), st.sampled_from([*USERS, STRANGER, None]), st.sets(st.sampled_from(TERRITORIES), max_size=3))

@@ -29,7 +29,51 @@ def test_a_valid_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("validate", str(model)) == 0
     assert capsys.readouterr().out == "valid: acme: 1 territories with 0 rules, 0 users, 0 roles, 0 targets\n"
     assert run("validate", str(model), "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"valid": True, "org_id": "acme", "faults": []}
+    result = json.loads(capsys.readouterr().out)
+    assert (result["valid"], result["org_id"], result["faults"], result["on_records"]) == (True, "acme", [], None)
+    assert result["rules"]["rules"] == {"account": 0, "lead": 0, "deal": 0}
+
+
+def test_a_valid_model_with_rules_that_make_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning leaves the model valid and the exit code 0; with `--strict` it is 1."""
+    path = tmp_path / "model.yaml"
+    path.write_text(
+        "org: acme\nfields: {account: {country: text}}\nterritories:\n"
+        "  - {id: us, rules: {account: {field: country, eq: US}}}\n"
+        "  - {id: paris, parent: us, rules: {account: {field: country, eq: FR}}}\n"
+    )
+    assert run("validate", str(path)) == 0
+    assert "country eq US (of us) and country eq FR can't both hold" in capsys.readouterr().out
+    assert run("validate", str(path), "--strict", "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["valid"] is True
+    assert [rule["territory_id"] for rule in result["rules"]["impossible"]] == ["paris"]
+    path.write_text(
+        "org: acme\nfields: {account: {country: text}}\n"
+        "territories: [{id: us, rules: {account: {not: {all: [{field: country, eq: X}, {field: country, eq: Y}]}}}}]\n"
+    )
+    assert run("validate", str(path), "--strict") == 1
+    assert "warning: 1 rule asks nothing" in capsys.readouterr().out
+
+
+def test_strict_finds_nothing_in_a_sound_model(model: Path) -> None:
+    """A model without warnings passes `--strict`."""
+    assert run("validate", str(model), "--strict") == 0
+
+
+def test_records_at_hand_need_a_broker(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only `--on-records` asks for one; one that is away is a line, exit 1, and no half of a result."""
+    with socket.socket() as unused:  # bound, and nobody listens
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("TERRITORY_KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{unused.getsockname()[1]}")
+        assert run("validate", str(model)) == 0
+        capsys.readouterr()
+        assert run("validate", str(model), "--on-records", "--json") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("territory: Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS does not do it")
 
 
 @pytest.mark.parametrize("command", ["validate", "apply"])

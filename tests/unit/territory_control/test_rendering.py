@@ -7,7 +7,8 @@ from rich.console import Console, RenderableType
 
 from territory.events import Link
 from territory_control import rendering
-from territory_control.answers import ShownRecord
+from territory_control.answers import ExplainedAssignment, ShownRecord
+from territory_control.explaining import Near
 from territory_control.models import Applied, PieceChanges
 from territory_control.progress import Behind, Waited
 from territory_control.publishing import Published, RefusedLine
@@ -71,6 +72,19 @@ def test_a_record_is_shown_with_all_that_its_assignment_names() -> None:
         "seen by 7 users",
         "the index has yet to take what was decided last (territory wait)",
     ]
+
+
+def test_near_misses_follow_the_links() -> None:
+    """Each with the territory whose condition fails; a very long text of the record shows both ends (A10)."""
+    explained = ExplainedAssignment(
+        record="account/A", org_id="acme", version=4, model_revision=2, owner_id=None, links=(), cut=(),
+        runners_up=(), dropped=(), unassigned=None, asked=None, log_is_behind=False,
+        near_misses=(Near("bay", "west", f"notes contains gold: the record's value is {'x' * 5000} end"),),
+    )  # fmt: skip
+    said = text(rendering.explained_assignment(explained)).replace("\n", "")
+    assert "nearly in bay: one condition fails    west: notes contains gold" in said
+    assert said.endswith("x end")
+    assert len(said) < 500
 
 
 def test_deals_are_counted_by_reason() -> None:
