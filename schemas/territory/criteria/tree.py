@@ -27,7 +27,8 @@ class Leaf:
     """As it is written in the model."""
     wanted: Any
     """The operand as a typed, folded value: one value, a frozenset for a list or a table, a (low, high)
-    tuple for bounds, None for an open end."""
+    tuple for bounds, None for an open end, a Circle or Region for places. Before a relative leaf is told the
+    day: its number of days, or its period."""
     test: Test
     negated: bool
     text: str

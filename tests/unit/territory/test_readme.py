@@ -15,7 +15,7 @@ from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Lists, parse
 from territory.errors import Fault
 from territory.periods import FiscalCalendar
 from territory.topics import TOPICS
-from territory.values import FieldType, read_fields
+from territory.values import FieldType, read_fields, read_value
 
 README = (Path(__file__).parents[3] / "schemas" / "README.md").read_text(encoding="utf-8")
 
@@ -98,6 +98,29 @@ def test_case_and_accents(word: str) -> None:
         for text in ("café", "CAFÉ", "cafe")
     )
     assert row[4:] == ["ignored" if upper is same else "counts", "count" if plain is not same else "ignored"]
+
+
+@pytest.mark.parametrize(("kind", "raw", "meaning"), [row[:3] for row in rows_of("Values that people argue about")])
+def test_values_that_people_argue_about(kind: str, raw: str, meaning: str) -> None:
+    """Every value that the README reads is read so (C3, C6)."""
+    field_type: FieldType = kind.strip("`")  # type: ignore[assignment]  # one of them
+    value = read_value(field_type, json.loads(raw.strip("`")))
+    if meaning.startswith("missing"):
+        assert value is None
+    else:
+        assert value == read_value(field_type, json.loads(meaning.split("`")[1]))
+        assert value is not None
+
+
+@pytest.mark.parametrize(("place", "polygon", "answer"), [row[:3] for row in rows_of("| a place | in polygon |")])
+def test_places_that_people_argue_about(place: str, polygon: str, answer: str) -> None:
+    """Every place is or is not in the polygon of the README as it says (C4)."""
+    rule = f"{{field: place, in_polygon: {{type: Polygon, coordinates: {polygon.strip('`')}}}}}"
+    criterion, faults = read(rule)
+    assert faults == []
+    assert criterion is not None
+    values, _ = read_fields(TYPES, {"place": yaml.safe_load(place.strip("`"))})
+    assert criterion.holds(values) is answer.startswith("yes")
 
 
 def test_the_table_of_topics() -> None:
