@@ -132,6 +132,17 @@ def document(fields: Sequence[str], dice: Random, leaves: int = 6) -> Document:
     return {dice.choice(("all", "any")): [document(fields, dice, max(1, leaves // parts)) for _ in range(parts)]}
 
 
+def wide_document(fields: Sequence[str], dice: Random) -> Document:
+    """Return a rule over some fields that multiplies out to 81 conjunctions, or has 40 of them at once."""
+
+    def some(word: str, count: int) -> Document:
+        return {word: [document(fields, dice, 1) for _ in range(count)]}
+
+    outer, inner = dice.choice((("all", "any"), ("any", "all")))
+    wide = {outer: [some(inner, 3) for _ in range(4)]} if dice.random() < 0.5 else some(outer, 40)
+    return {"not": wide} if dice.random() < 0.3 else wide
+
+
 def criterion_of(document: Document) -> Criterion:
     """Return the rule of a document that is right, as it is meant on `TODAY`."""
     criterion, faults = parse(document, TYPES, "rule", Lists(TABLES))

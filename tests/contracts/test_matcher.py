@@ -22,12 +22,14 @@ from tests.contracts.rules import (
     book,
     criterion_of,
     dice_of,
+    document,
     flat,
     leaf,
     operators_of,
     raw_values,
     record,
     typed,
+    wide_document,
 )
 
 NOT_CARRIED = {
@@ -115,6 +117,20 @@ def test_all_that_is_asked_of_a_field(engine: EngineName, field: str) -> None:
     plain = PlainMatcher(part)
     for values in ({}, *(typed({field: raw}) for raw in raw_values(field))):
         assert several.matching(values) == plain.matching(values), values
+
+
+@others
+def test_rules_of_many_clauses(engine: EngineName) -> None:
+    """Rules that an engine may look up in part only, among others (C1)."""
+    dice = dice_of("wide")
+    for _ in range(60 if engine == "index" else 15):
+        fields = dice.sample(sorted(TYPES), 2)
+        rules = [wide_document(fields, dice), document(fields, dice), wide_document(fields, dice)]
+        matcher, part = carried(engine, flat(*rules, {"all": rules[:2]}, {"any": rules[1:]}))
+        plain = PlainMatcher(part)
+        for _ in range(15):
+            values = typed({field: dice.choice(raw_values(field)) for field in fields})
+            assert matcher.matching(values) == plain.matching(values), (rules, values)
 
 
 def test_all_operators_are_tried() -> None:
@@ -284,6 +300,14 @@ def test_long_lists(engine: EngineName) -> None:
         if engine != "durable":  # which multiplies the lists
             rules.append({"all": [{"field": "zip", "in": lists[0]}, {"field": "zip", "in": lists[1]}]})
         check(engine, flat(*rules), [{}, *({"zip": f"{n:05}"} for n in range(0, 200, 7)), {"zip": "00005"}])
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINE_NAMES if name != "durable"])
+def test_long_list_of_a_set(engine: EngineName) -> None:
+    """A field of many values that is asked for any of many (C4)."""
+    matcher = matcher_of(engine, flat({"field": "tags", "includes_any": [f"{n:05}" for n in range(LONG_LIST)]}))
+    assert matcher.matching(typed({"tags": ["x", "00063"]})) == ["t0"]
+    assert matcher.matching(typed({"tags": ["x", "00064"]})) == []
 
 
 @pytest.mark.parametrize("engine", [name for name in ENGINE_NAMES if name != "durable"])

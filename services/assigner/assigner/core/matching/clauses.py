@@ -94,7 +94,7 @@ class Column(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The values from low to high; None is an open end."""
+    """The values from low to high; None is an open end, and whether that is included is of no matter."""
 
     low: Any
     low_included: bool
@@ -255,7 +255,7 @@ def _span(leaf: Leaf) -> Span:
     low, high = wanted
     if leaf.operator == "postal_between":
         low, high = postal_key(low), postal_key(high)
-    return Span(low, low is not None, high, high is not None)
+    return Span(low, True, high, True)
 
 
 def postal_key(code: str) -> tuple[int, str]:
