@@ -71,5 +71,13 @@ chaos: setup ## What happens when processes are killed, join and leave, on Apach
 	$(BIN)/pytest -m chaos tests/e2e
 
 .PHONY: bench
-bench: setup ## Measure what is promised, beside a baseline; writes benchmarks/results
+bench: bench-peers ## Measure what is promised, beside a baseline; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
+
+.PHONY: bench-match
+bench-match: bench-peers ## Measure matching alone, our engines and others in turns
+	$(BIN)/python -m benchmarks.run p1
+
+.PHONY: bench-peers
+bench-peers: setup
+	@$(BIN)/uv sync --quiet --frozen --inexact --group bench || echo "going on without other engines: they can't be installed"

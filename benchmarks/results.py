@@ -16,7 +16,10 @@ from typing import Any
 import msgspec
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("territory", "aiokafka", "faust-streaming", "msgspec", "pydantic", "redis", "hiredis", "noida-db")
+LIBRARIES = (
+    "territory", "aiokafka", "faust-streaming", "msgspec", "pydantic", "redis", "hiredis", "noida-db",
+    "durable-rules", "rule-engine", "zen-engine",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +46,47 @@ class Figure:
 def figure(
     what: str,
     unit: str,
-    runs: Sequence[tuple[float, float]],
+    runs: Sequence[tuple[float, float | None]],
     *,
     ratio_min: float | None = None,
+    ratio_max: float | None = None,
     value_min: float | None = None,
+    value_max: float | None = None,
 ) -> Figure:
     """Return the median of some runs, each with its value and its baseline, against what is promised.
 
     Args:
         what: What was measured.
         unit: Of value and baseline.
-        runs: Value and baseline of each run.
+        runs: Value and baseline of each run; a baseline that is None in one is so in all.
         ratio_min: The least ratio that is promised.
+        ratio_max: The ratio that is promised to stay below.
         value_min: The least value that is promised.
+        value_max: The value that is promised to stay below.
     """
-    value, baseline = median(one for one, _ in runs), median(other for _, other in runs)
-    ratio = median(one / other for one, other in runs)
+    beside = [(one, other) for one, other in runs if other is not None]
+    value = median(one for one, _ in runs)
+    baseline = median(other for _, other in beside) if beside else None
+    ratio = median(one / other for one, other in beside) if beside else None
     promise = reached = None
-    if ratio_min is not None:
+    if ratio_min is not None and ratio is not None:
         promise, reached = f"≥ {ratio_min:g} × baseline", ratio >= ratio_min
+    if ratio_max is not None and ratio is not None:
+        promise, reached = f"< {ratio_max:g} × baseline", ratio < ratio_max
     if value_min is not None:
         promise, reached = f"≥ {value_min:,.0f} {unit}", value >= value_min
+    if value_max is not None:
+        promise, reached = f"< {value_max:,.0f} {unit}", value < value_max
     return Figure(what, unit, value, baseline, ratio, promise, reached, tuple(runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """More than figures beside a baseline; its rows are in the columns' order."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +95,7 @@ class Report:
 
     Attributes:
         parameters: What it was told, and what its corpus is like.
-        surroundings: The servers it ran on.
+        surroundings: The servers it ran on; what took no part, and why.
         faults: Answers that were wrong, at most some of them; a figure of wrong answers is none.
     """
 
@@ -85,6 +107,7 @@ class Report:
     faults: tuple[str, ...] = ()
     checked: dict[str, int] = field(default_factory=dict)
     """How many answers were compared with the right ones, by kind."""
+    tables: tuple[Table, ...] = ()
 
 
 def write(report: Report, command: Sequence[str]) -> Path:
@@ -144,23 +167,33 @@ COLUMNS = ("", "value", "baseline", "ratio", "promise", "reached")
 
 
 def table(reports: Sequence[Report]) -> str:
-    """Return the figures as lines of a table, each value beside its baseline."""
-    rows = [COLUMNS, *(_row(report.name, one) for report in reports for one in report.figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    """Return the figures as lines of a table, each value beside its baseline; below it the reports' own tables."""
+    figures = _lines(COLUMNS, [_row(report.name, one) for report in reports for one in report.figures])
+    tables = [_lines(one.columns, one.rows) for report in reports for one in report.tables]
+    return "\n\n".join([figures, *tables])
+
+
+def _lines(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (columns, *rows)
     )
 
 
 def _row(name: str, one: Figure) -> tuple[str, ...]:
     return (
         f"{name} {one.what}",
-        f"{one.value:,.0f} {one.unit}",
-        "" if one.baseline is None else f"{one.baseline:,.0f}",
+        f"{_shown(one.value)} {one.unit}",
+        "" if one.baseline is None else _shown(one.baseline),
         "" if one.ratio is None else f"{one.ratio:.3f}",
         one.promise or "",
         "" if one.reached is None else "yes" if one.reached else "no",
     )
+
+
+def _shown(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def say(text: str) -> None:

@@ -8,12 +8,29 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks import p2_assigner, p3_pipeline
+from benchmarks import p1_matching, p2_assigner, p3_pipeline, p6_sweep
 from benchmarks.results import Report, say, table, write
 
-BENCHMARKS = {"p2": p2_assigner.run, "p3": p3_pipeline.run}
+
+class Benchmark(NamedTuple):
+    """One of them, and what it takes unless told otherwise."""
+
+    run: Callable[..., Report]
+    records: int
+    territories: int
+    runs: int
+
+
+BENCHMARKS = {
+    "p1": Benchmark(p1_matching.run, records=20_000, territories=100_000, runs=7),
+    "p2": Benchmark(p2_assigner.run, records=100_000, territories=1_000, runs=3),
+    "p3": Benchmark(p3_pipeline.run, records=100_000, territories=1_000, runs=3),
+    "p6": Benchmark(p6_sweep.run, records=1_000_000, territories=1_000, runs=1),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -21,19 +38,23 @@ def main(arguments: list[str]) -> int:
     given = _read(arguments)
     reports: list[Report] = []
     for name in given.names or list(BENCHMARKS):
-        say(f"{name}: making {given.records:,} changes of records and a model of {given.territories:,} territories")
+        benchmark = BENCHMARKS[name]
+        records, territories = given.records or benchmark.records, given.territories or benchmark.territories
+        say(f"{name}: {records:,} changes of records, {territories:,} territories")
         with tempfile.TemporaryDirectory(prefix="territory-bench-") as folder:
-            report = BENCHMARKS[name](
+            report = benchmark.run(
                 Path(folder),
-                records=given.records,
-                territories=given.territories,
-                runs=given.runs,
+                records=records,
+                territories=territories,
+                runs=given.runs or benchmark.runs,
                 embedded=given.embedded,
             )
         reports.append(report)
         write(report, ["python", "-m", "benchmarks.run", *arguments])
     print(table(reports))
     for report in reports:
+        for name, reason in report.surroundings.items():
+            say(f"{report.name}: {name}: {reason}")
         for fault in report.faults:
             say(f"{report.name}: wrong: {fault}")
     return 1 if any(report.faults for report in reports) else 0
@@ -42,15 +63,19 @@ def main(arguments: list[str]) -> int:
 def _read(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.run", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)}; all unless named")
-    parser.add_argument("--records", type=int, default=100_000, help="changes of records (default %(default)s)")
-    parser.add_argument("--territories", type=int, default=1_000, help="territories (default %(default)s)")
-    parser.add_argument("--runs", type=int, default=3, help="times, of which the median counts (default %(default)s)")
+    parser.add_argument("--records", type=int, help=f"changes of records ({_defaults('records')})")
+    parser.add_argument("--territories", type=int, help=f"territories ({_defaults('territories')})")
+    parser.add_argument("--runs", type=int, help=f"times, of which the median counts ({_defaults('runs')})")
     parser.add_argument("--embedded", action="store_true", help="on the embedded broker, not on Apache Kafka")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     return given
+
+
+def _defaults(option: str) -> str:
+    return ", ".join(f"{name}: {getattr(benchmark, option):,}" for name, benchmark in BENCHMARKS.items())
 
 
 if __name__ == "__main__":

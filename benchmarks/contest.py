@@ -1,0 +1,227 @@
+"""Engines in turns: each in a process of its own that is forked when model and records are there.
+
+The turns alternate, so that what else runs on the machine slows all of them; only what was measured
+in the same turn is compared.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import multiprocessing
+import os
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median, quantiles
+from types import TracebackType
+from typing import Any
+
+from assigner.core.matching.rule_book import RuleBook
+from benchmarks.entrants.entrant import Entrant
+from territory.criteria import Fields
+
+STOP_SECONDS = 10.0
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+LATENCIES_MAX = 20_000
+P99_OF_MIN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """An engine that can be measured.
+
+    Attributes:
+        name: What it is called in the results.
+        module: Where it is; only the process that measures it imports it.
+        build: The name of what makes it from a rule book, there.
+        arguments: What `build` is called with before the rule book.
+        is_native: Whether its memory is not Python's: then the growth of its process tells, else what is traced.
+        territories_max: More than these are not sensible: it would take minutes to build or to answer.
+    """
+
+    name: str
+    module: str
+    build: str
+    arguments: tuple[str, ...] = ()
+    is_native: bool = False
+    territories_max: int | None = None
+
+    def built(self, book: RuleBook) -> Entrant:
+        """Return the engine for a rule book."""
+        build: Callable[..., Entrant] = getattr(importlib.import_module(self.module), self.build)
+        return build(*self.arguments, book)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What it took to build an engine.
+
+    Attributes:
+        seconds: The median of the times that it was built.
+        memory_bytes: What it holds: as `tracemalloc` has it, or by how much the process grew.
+        carried: How many of the book's rules it carries.
+        off_index: How many of those it evaluates though it has an index.
+    """
+
+    seconds: float
+    memory_bytes: int
+    carried: int
+    off_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an engine did in one turn."""
+
+    records: int
+    seconds: float
+
+    @property
+    def records_per_second(self) -> float:
+        """How fast it was."""
+        return self.records / self.seconds
+
+
+class EngineProcess:
+    """One engine in its process; building it is over when this is made."""
+
+    def __init__(self, contender: Contender, book: RuleBook, records: Sequence[Fields], builds: int) -> None:
+        fork = multiprocessing.get_context("fork")  # what is measured with need not be copied
+        self.contender = contender
+        self._pipe, inner = fork.Pipe()
+        self._process = fork.Process(target=_serve, args=(inner, contender, book, records, builds), daemon=True)
+        self._process.start()
+        inner.close()
+        self.built: Built = self._pipe.recv()
+
+    def __enter__(self) -> EngineProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the process. It is told to: those forked later hold its pipe open, too."""
+        self._pipe.send(None)
+        self._pipe.close()
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def turn(self, seconds: float) -> Turn:
+        """Match records for about so long, at least one, going on where the last turn ended."""
+        return Turn(*self._ask("turn", seconds))
+
+    def latencies(self, seconds: float) -> tuple[float, float | None]:
+        """Return the seconds that a record took, half of them at most and 99 in 100 at most; None: too few to say."""
+        taken: list[float] = self._ask("latencies", seconds)
+        return median(taken), quantiles(taken, n=100, method="inclusive")[98] if len(taken) >= P99_OF_MIN else None
+
+    def answers(self, count: int, seconds: float) -> list[list[str]]:
+        """Return the territories of the first records, of fewer where they take longer than this."""
+        found: list[list[str]] = self._ask("answers", count, seconds)
+        return found
+
+    def _ask(self, *question: object) -> Any:
+        self._pipe.send(question)
+        return self._pipe.recv()
+
+
+def _serve(
+    pipe: Connection, contender: Contender, book: RuleBook, records: Sequence[Fields], builds: int
+) -> None:  # pragma: no cover -- in a process of its own
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # as the services have it
+    engine, built = _build(contender, book, builds)
+    prepared = [engine.prepared(fields) for fields in records]
+    gc.collect()
+    gc.freeze()
+    pipe.send(built)
+    measuring = _Measuring(engine, prepared)
+    while (question := pipe.recv()) is not None:
+        what, *arguments = question
+        pipe.send(getattr(measuring, what)(*arguments))
+
+
+def _build(contender: Contender, book: RuleBook, builds: int) -> tuple[Entrant, Built]:
+    importlib.import_module(contender.module)
+    memory = 0 if contender.is_native else _traced_bytes(contender, book)
+    resident = _resident_bytes()
+    taken: list[float] = []
+    for _ in range(builds):
+        began = time.perf_counter()
+        engine = contender.built(book)
+        taken.append(time.perf_counter() - began)
+        memory = memory or _resident_bytes() - resident
+    return engine, Built(median(taken), memory, engine.carried, getattr(engine, "off_index", 0))
+
+
+def _traced_bytes(contender: Contender, book: RuleBook) -> int:
+    tracemalloc.start()
+    engine = contender.built(book)
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del engine
+    return held
+
+
+def _resident_bytes() -> int:
+    """Return how much memory this process has, its share of what it was forked with included."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+    except OSError:
+        return 0
+
+
+class _Measuring:
+    """What a process answers."""
+
+    def __init__(self, engine: Entrant, prepared: Sequence[Any]) -> None:
+        self._matching = engine.matching
+        self._prepared = prepared
+        self._next = 0
+
+    def turn(self, seconds: float) -> tuple[int, float]:
+        """Match records, sixteen between two looks at the clock unless one takes long."""
+        matching, prepared, at = self._matching, self._prepared, self._next
+        done, step = 0, 1
+        began = now = time.perf_counter()
+        while now < began + seconds:
+            for fields in prepared[at : at + step]:
+                matching(fields)
+            done += len(prepared[at : at + step])
+            at = at + step if at + step < len(prepared) else 0
+            now = time.perf_counter()
+            step = 16 if now - began < seconds / 10 else step
+        self._next = at
+        return done, now - began
+
+    def latencies(self, seconds: float) -> list[float]:
+        """Match records one by one, at least one."""
+        matching, taken = self._matching, list[float]()
+        until = time.perf_counter() + seconds
+        for fields in self._prepared[:LATENCIES_MAX]:
+            began = time.perf_counter()
+            matching(fields)
+            ended = time.perf_counter()
+            taken.append(ended - began)
+            if ended > until:
+                break
+        return taken
+
+    def answers(self, count: int, seconds: float) -> list[list[str]]:
+        """Match the first records."""
+        found: list[list[str]] = []
+        until = time.perf_counter() + seconds
+        for fields in self._prepared[:count]:
+            found.append(self._matching(fields))
+            if time.perf_counter() > until:
+                break
+        return found

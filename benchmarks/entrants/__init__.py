@@ -1,0 +1,1 @@
+"""The matching engines that P1 lets run beside each other, ours and others'."""

@@ -1,0 +1,22 @@
+"""Our own engines, by the names that the setting has for them."""
+
+from __future__ import annotations
+
+from assigner.core.matching.engines import EngineName, matcher_of
+from assigner.core.matching.indexed import IndexedMatcher
+from assigner.core.matching.rule_book import RuleBook
+from territory.criteria import Fields
+
+
+class OwnEngine:
+    """An engine of the assigner, as it is."""
+
+    def __init__(self, engine: EngineName, book: RuleBook) -> None:
+        self.carried = len(book.rules)
+        matcher = matcher_of(engine, book)
+        self.matching = matcher.matching
+        self.off_index = len(matcher.off_index) if isinstance(matcher, IndexedMatcher) else 0
+
+    def prepared(self, fields: Fields) -> Fields:
+        """Return the fields: they are in our own form."""
+        return fields

@@ -1,0 +1,128 @@
+"""zen-engine's decision table: a row for each rule, a column for each field, all rows that match are collected.
+
+What one row asks of a field by equality, list or range is in the field's own column, where the
+engine has an index of its own; the rest of the rule is one expression in the last column.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import zen
+
+from assigner.core.matching.rule_book import RuleBook
+from benchmarks.entrants.entrant import Tree, unwritable, written
+from territory.criteria import All, Criterion, Fields, Leaf
+
+REST, PLACE = "rest", "place"
+
+
+class ZenTable:
+    """Evaluates one decision table, then asks the tree."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self.carried = len(book.rules)
+        self._tree = Tree(book)
+        self._decision = zen.ZenEngine().create_decision(zen.ZenDecisionContent(json.dumps(_graph(book))))
+        self._decision.evaluate({})  # what it makes ready at the first call belongs to the building
+
+    def prepared(self, fields: Fields) -> dict[str, Any]:
+        """Return the values as JSON has them."""
+        return {name: _plain(value) for name, value in fields.items()}
+
+    def matching(self, prepared: dict[str, Any]) -> list[str]:
+        """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
+        return self._tree.deepest(row[PLACE] for row in self._decision.evaluate(prepared)["result"])
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):
+        return value.toordinal()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+class _Zen:
+    """Its expression language. Dates are compared as the numbers of their days."""
+
+    def test(self, leaf: Leaf) -> str:
+        name, wanted = leaf.field, leaf.wanted
+        match leaf.operator:
+            case "eq" | "ne":
+                return f"{name} == {_literal(wanted)}"
+            case "in" | "not_in":
+                return f"{name} in [{_list(wanted)}]"
+            case "between" | "not_between":
+                return f"{name} >= {_literal(wanted[0])} and {name} <= {_literal(wanted[1])}"
+            case "lt" | "le" | "gt" | "ge":
+                return f"{name} {_ORDER[leaf.operator]} {_literal(wanted)}"
+            case "starts_with" | "not_starts_with":
+                return f"startsWith({name}, {_literal(wanted)})"
+            case "contains" | "not_contains":
+                return f"contains({name}, {_literal(wanted)})"
+            case "is_empty" | "is_not_empty":
+                return "true"
+        raise unwritable(leaf)
+
+
+_ORDER = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(_plain(value))
+
+
+def _list(values: frozenset[Any]) -> str:
+    return ", ".join(_literal(value) for value in sorted(values))
+
+
+def _cell(leaf: Leaf) -> str | None:
+    """Return a leaf as what a field's own column can hold; None where it can't."""
+    match leaf.operator:
+        case "eq":
+            return _literal(leaf.wanted)
+        case "in":
+            return _list(leaf.wanted)
+        case "between":
+            return f"[{_literal(leaf.wanted[0])}..{_literal(leaf.wanted[1])}]"
+        case "lt" | "le" | "gt" | "ge":
+            return f"{_ORDER[leaf.operator]} {_literal(leaf.wanted)}"
+    return None
+
+
+def _row(place: int, criterion: Criterion) -> dict[str, str]:
+    row = {"_id": str(place), PLACE: str(place)}
+    rest: list[Criterion] = []
+    for part in criterion.parts if isinstance(criterion, All) else (criterion,):
+        cell = _cell(part) if isinstance(part, Leaf) else None
+        if cell is None or not isinstance(part, Leaf) or part.field in row:
+            rest.append(part)
+        else:
+            row[part.field] = cell
+    if rest:
+        row[REST] = written(All(tuple(rest)), _Zen())
+    return row
+
+
+def _graph(book: RuleBook) -> dict[str, Any]:
+    columns = [{"id": name, "name": name, "type": "expression", "field": name} for name in sorted(book.fields)]
+    table = {
+        "hitPolicy": "collect",
+        "inputs": [*columns, {"id": REST, "name": REST, "type": "expression"}],
+        "outputs": [{"id": PLACE, "name": PLACE, "type": "expression", "field": PLACE}],
+        "rules": [_row(place, rule.criterion) for place, rule in enumerate(book.rules)],
+    }
+    kinds: dict[str, dict[str, Any]] = {"inputNode": {}, "decisionTableNode": table, "outputNode": {}}
+    nodes = [
+        {"id": kind, "name": kind, "type": kind, "position": {"x": 0, "y": 0}, "content": content}
+        for kind, content in kinds.items()
+    ]
+    edges = [
+        {"id": f"from-{source}", "sourceId": source, "targetId": target, "type": "edge"}
+        for source, target in (("inputNode", "decisionTableNode"), ("decisionTableNode", "outputNode"))
+    ]
+    return {"nodes": nodes, "edges": edges}
