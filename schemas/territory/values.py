@@ -109,7 +109,11 @@ def date_of(raw: object) -> date | None:
 
 
 def _text_of(raw: object) -> str | None:
-    return folded(raw) or None if isinstance(raw, str) else None
+    if not isinstance(raw, str):
+        return None
+    if raw.isascii():  # as `folded` has it: most texts are, and a model may list a million of them
+        return raw.lower().strip() or None
+    return folded(raw) or None
 
 
 def _boolean_of(raw: object) -> bool | None:
