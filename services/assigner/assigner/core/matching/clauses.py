@@ -207,7 +207,7 @@ def _present(asked: list[Literal]) -> tuple[Predicate | None, bool]:
             return Values(shortest), True
         if len(shortest) > FILTERED_VALUES_MAX:
             return Values(shortest), False
-        return Values(frozenset(value for value in shortest if all(one.accepts(value) for one in asked))), True
+        return Values(frozenset(value for value in shortest if all(one.accepts(value) for one in others))), True
     ordered = [literal for literal in asked if literal.leaf.operator in _ORDER]
     if any(not literal.negated for literal in ordered):
         return _spans(ordered), len(ordered) == len(asked)

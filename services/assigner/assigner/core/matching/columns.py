@@ -72,7 +72,12 @@ class ColumnIndex:
         self._prefixes = sorted(prefixes.items())
         self._lines = SpanTable(spans) if spans else None
         is_table = not (self._are_sets or self._long or self._prefixes or self._lines)
-        self.bits: Lookup = self._table.get if is_table else self._bits
+        is_lines = not (self._are_sets or self._long or self._prefixes or self._is_postal or len(self._table) > 1)
+        self.bits: Lookup = self._table.get if is_table else self._line_bits if is_lines else self._bits
+
+    def _line_bits(self, value: Value | None, there: int) -> int:
+        """Do as `_bits` where only ranges are asked for: the most frequent of what no table holds."""
+        return self._table[None] if value is None else there | self._lines.bits(value)  # type: ignore[union-attr]
 
     def _bits(self, value: Value | None, there: int) -> int:
         if value is None:
