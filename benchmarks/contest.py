@@ -20,6 +20,7 @@ from statistics import median, quantiles
 from types import TracebackType
 from typing import Any
 
+from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.rule_book import RuleBook
 from benchmarks.entrants.entrant import Entrant
 from territory.criteria import Fields
@@ -128,6 +129,11 @@ class EngineProcess:
         found: list[list[str]] = self._ask("answers", count, seconds)
         return found
 
+    def right_answers(self, count: int) -> list[list[str]]:
+        """Return what the plain engine answers with the rules that this one carries, where those are not all."""
+        found: list[list[str]] = self._ask("right_answers", count)
+        return found
+
     def _ask(self, *question: object) -> Any:
         self._pipe.send(question)
         return self._pipe.recv()
@@ -143,7 +149,7 @@ def _serve(
     gc.collect()
     gc.freeze()
     pipe.send(built)
-    measuring = _Measuring(engine, prepared)
+    measuring = _Measuring(engine, prepared, records)
     while (question := pipe.recv()) is not None:
         what, *arguments = question
         pipe.send(getattr(measuring, what)(*arguments))
@@ -183,7 +189,9 @@ def _resident_bytes() -> int:
 class _Measuring:
     """What a process answers."""
 
-    def __init__(self, engine: Entrant, prepared: Sequence[Any]) -> None:
+    def __init__(self, engine: Entrant, prepared: Sequence[Any], records: Sequence[Fields]) -> None:
+        self._engine = engine
+        self._records = records
         self._matching = engine.matching
         self._prepared = prepared
         self._next = 0
@@ -225,3 +233,9 @@ class _Measuring:
             if time.perf_counter() > until:
                 break
         return found
+
+    def right_answers(self, count: int) -> list[list[str]]:
+        """Match the first records with the plain engine, under the engine's own part of the book."""
+        book: RuleBook = self._engine.book  # type: ignore[attr-defined]  # asked only of one that has a part
+        plain = PlainMatcher(book)
+        return [plain.matching(fields) for fields in self._records[:count]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import isfinite
@@ -153,6 +153,12 @@ def is_blank(raw: object) -> bool:
 def read_value(kind: FieldType, raw: object) -> Value | None:
     """Return the typed value of one field, None where it is missing or of the wrong type (C6)."""
     return _READERS[kind](raw)
+
+
+def read_values(kind: FieldType, raws: Iterable[object]) -> list[Value | None]:
+    """Return the typed values of many of one type, as `read_value` has them."""
+    read = _READERS[kind]
+    return [read(raw) for raw in raws]
 
 
 def read_fields(types: Mapping[str, FieldType], fields: Mapping[str, object]) -> tuple[dict[str, Value], int]:

@@ -11,7 +11,7 @@ from territory.criteria.geojson import latitude, longitude, region_of
 from territory.criteria.lists import Lists
 from territory.criteria.places import KM_MAX, Circle
 from territory.periods import RelativePeriod
-from territory.values import FieldType, Value, measure_of, read_value
+from territory.values import FieldType, Value, measure_of, read_value, read_values
 
 
 def read_operand(shape: str, operand: object, kind: FieldType, lists: Lists) -> Any:
@@ -57,7 +57,7 @@ def _one(operand: object, kind: FieldType) -> Value:
 def _values(operand: object, kind: FieldType) -> list[Any]:
     if not isinstance(operand, list) or not operand:
         raise WrongOperand(f"found {found(operand)}, expected a list of {kind} values")
-    values = [read_value(kind, item) for item in operand]
+    values = read_values(kind, operand)
     if None in values:
         odd = operand[values.index(None)]
         raise WrongOperand(f"found {found(odd)} in the list, expected {kind} values")
