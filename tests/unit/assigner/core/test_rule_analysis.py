@@ -211,3 +211,17 @@ def test_too_much_is_left_out_and_said() -> None:
     assert (found.impossible, found.unfinished) == ((), 1)
     clash = analysed(model_of(node("a", {"all": [wide, *NEVER[0][0]["all"]]})))
     assert [rule.territory_id for rule in clash.impossible] == ["a"]
+
+
+def test_a_choice_is_looked_at_with_what_is_above() -> None:
+    """None of its alternatives is possible below a rule that asks for something else (A1)."""
+    choice = {"any": [{"field": "country", "eq": "US"}, {"field": "country", "eq": "CA"}]}
+    found = analysed(model_of(node("fr", {"field": "country", "eq": "FR"}), node("west", choice, "fr")))
+    assert [rule.territory_id for rule in found.impossible] == ["west"]
+
+
+def test_a_rule_of_which_one_part_asks_something_is_not_empty() -> None:
+    """All of its parts must be implied by what is above it (A1)."""
+    part = {"all": [{"field": "country", "in": ["US", "CA"]}, {"field": "city", "eq": "x"}]}
+    found = analysed(model_of(node("us", {"field": "country", "eq": "US"}), node("x", part, "us")))
+    assert (found.empty, found.impossible) == ((), ())
