@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from access_indexer.core.viewers import Path, paths_of
 from territory.documents import ObjectType
@@ -139,7 +140,7 @@ async def explain_assignment(
     said = await last_assignment(settings, partitions, key)
     if said is None:
         raise NotFound(f"{name} of organisation {settings.org_id!r} has no assignment: {_WHY_NOT_THERE}")
-    explainer = Explainer(model, await family_of(settings, partitions, said.family))
+    explainer = Explainer(model.on(model.day_of(datetime.now(UTC))), await family_of(settings, partitions, said.family))
     record = explainer.record(key)
     if record is None:
         raise NotFound(f"{name} is on its way to another account; ask again after `territory wait`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiokafka.structs import ConsumerRecord
 
@@ -48,11 +49,14 @@ class OnRecords:
 async def on_records(settings: Settings, model: Model, analysis: RuleAnalysis, report: Report) -> OnRecords:
     """Return how the records of a model's organisation, as the assigner has them now, fall on its territories.
 
-    Memory: the keys of the records of one partition at a time. Raises: NotFound, KafkaError.
+    Relative dates are meant on today (C7). Memory: the keys of one partition's records at a time.
+
+    Raises: NotFound, KafkaError.
     """
     places = partitions_of(FAMILIES, await existing_partitions(settings))
     async with started(kafka.reader(settings)) as reader:
         ends = await reader.end_offsets(places)
+    model = model.on(model.day_of(datetime.now(UTC)))
     coverage, ours = Coverage(model), f"{model.org_id}/".encode()
     total, read = sum(ends.values()), 0
 
