@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from assigner.core.matching.engines import EngineName, matcher_of
+from assigner.core.matching.engines import matcher_of
 from assigner.core.matching.port import Matcher
 from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import Fields
@@ -28,7 +26,7 @@ def _carried(book: RuleBook) -> tuple[RuleBook, Matcher]:
     """Return what is left when refused rules are left out, and its matcher."""
     while True:
         try:
-            return book, matcher_of(cast(EngineName, "durable"), book)
+            return book, matcher_of("durable", book)
         except TerritoryError as refusal:
             named: list[tuple[str, str]] | None = getattr(refusal, "refused", None)
             if not named:
