@@ -2,7 +2,8 @@
 
 Topics are lists of encoded messages, Redis is a few dictionaries, and a worker takes its turns as the
 partition loop does: messages before state before store before commit. A turn can stop between any
-two of these, while others go on, and never come back: that is a crash.
+two of these, while others go on, and never come back: that is a crash. Days pass when a test says so;
+each worker hears of that, as of a model, in its own time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
@@ -40,6 +42,8 @@ from territory.events import (
 from territory.fold import Effects, Fold, Incoming, Message, Models, collapse
 from territory.keys import attainment_key, model_key, org_of, parse_record_key, partition_of
 from territory.model import Model, compile_model, digest_of, pieces_of_model
+from territory_runtime.held import Held
+from territory_runtime.in_effect import InEffect, Moment, Note, unknown_under
 from tests.support.expectations import Standing, State
 from tests.support.oracle import Expected
 
@@ -52,10 +56,10 @@ Place = tuple[StageName, int]
 
 TURNS_MAX = 20_000
 """After how many turns without a pause something goes round in circles."""
-NOTHING_ACTIVATED = -1
-SWEEPread_recordS_MAX = 2
-BATCHread_recordS_MAX = 6
+SWEEP_RECORDS_MAX = 2
+BATCH_RECORDS_MAX = 6
 FIRST_MS = 1_500_000_000_000
+FIRST_DAY = date(2017, 7, 14)
 
 SUM_FIGURES = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
 USER_FIGURES = ("target", "won", "deals_won", "attainment_pct")
@@ -216,6 +220,7 @@ class Stage:
     make: Callable[[int, int], Fold]
     has_store: bool = False
     wants: Callable[[str], bool] = lambda key: True
+    follows_days: bool = False
 
     @property
     def restores_from_input(self) -> bool:
@@ -234,6 +239,7 @@ STAGES = (
         {topics.FAMILIES.name: read_record},
         (topics.FAMILIES.name, read_record),
         lambda partition, partitions: Assigning(),
+        follows_days=True,
     ),
     Stage(
         "indexing",
@@ -268,14 +274,14 @@ class Activation(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """What a group keeps of one partition: the next offset by topic, and the swept model position."""
+    """What a group keeps of one partition: the next offset by topic, and the note beside it."""
 
     offsets: Mapping[str, int]
-    swept_position: int
+    note: str
 
 
 class Worker:
-    """One stage's hold on one partition: its memory, how far it is, and the models that it has heard of."""
+    """One stage's hold on one partition: what it holds, and the models and the day that it has heard of."""
 
     def __init__(self, house: MemoryHouse, stage: Stage, partition: int) -> None:
         self._house = house
@@ -283,10 +289,10 @@ class Worker:
         self.partition = partition
         self._heard = 0
         """How many activations have reached this worker."""
-        self._newest = NOTHING_ACTIVATED
-        self._models: dict[str, Model] = {}
-        self._activated_at: dict[str, int] = {}
+        self._instant = house.instant
+        """What its clock says."""
         self._turn: Iterator[Phase] | None = None
+        self._held: Held
         self.restore()
 
     @property
@@ -296,48 +302,51 @@ class Worker:
     # --- models ---
 
     def hear(self, count: int | None = None) -> None:
-        """Hear of the next activations; None: of all."""
-        stop = None if count is None else self._heard + count
-        for offset, model in self._house.activations[self._heard : stop]:
-            self._heard += 1
-            self._newest = offset
-            self._models = {**self._models, model.org_id: model}  # turns under way keep theirs
-            self._activated_at = {**self._activated_at, model.org_id: offset}
+        """Hear of the next activations and then of the day; None: of all."""
+        unheard = len(self._house.activations) - self._heard
+        if count is None or count > unheard:
+            self._instant = self._house.instant
+        self._heard += unheard if count is None else min(count, unheard)
 
     @property
     def hears_all(self) -> bool:
-        return self._heard == len(self._house.activations)
+        return self._heard == len(self._house.activations) and self._instant == self._house.instant
+
+    def _in_effect(self, instant: int | None = None) -> InEffect:
+        """Return the models that it has heard of, of the days at an instant: its own unless given."""
+        if not self.stage.follows_days:
+            return self._house.in_effect(self._heard, None)
+        return self._house.in_effect(self._heard, self._instant if instant is None else instant)
 
     # --- taking over ---
 
     def restore(self) -> None:
         """Drop everything and take over as a worker that is new here."""
         self._turn = None
-        committed = self._house.committed.get(self.place, Committed({}, NOTHING_ACTIVATED))
-        position = committed.swept_position
-        while not self.hears_all and self._house.activations[self._heard].offset <= position:
+        committed = self._house.committed.get(self.place, Committed({}, ""))
+        note = Note.read(committed.note)
+        while self._in_effect().moment.position < note.towards.position:
             self.hear(1)  # a worker that knows less than what was swept would undo it
-        self._fold = self.stage.make(self.partition, self._house.partitions)
-        self._next = {topic: committed.offsets.get(topic, 0) for topic in self.stage.inputs}
+        held = Held(
+            self.stage.make(self.partition, self._house.partitions),
+            {topic: committed.offsets.get(topic, 0) for topic in self.stage.inputs},
+        )
         topic, read = self.stage.state
         log = self._house.log(topic, self.partition)
-        stop = self._next[topic] if self.stage.restores_from_input else len(log)
+        stop = held.next_offsets[topic] if self.stage.restores_from_input else len(log)
         for offset, stored in log.between(0, stop):
             try:
-                self._fold.restore(_incoming_of(topic, offset, stored, read))
+                held.fold.restore(_incoming_of(topic, offset, stored, read))
             except BadMessage:
                 continue  # it went to the dead letters in its time
-        models, activated_at = self._models, self._activated_at
         is_gapless = not (self.stage.restores_from_input and log.lacks_before(stop))
-        unknown = frozenset(org for org in models if not is_gapless or activated_at[org] > position)
+        swept, towards = self._in_effect(note.swept.instant), self._in_effect(note.towards.instant)
+        unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self.stage.has_store:
-            unknown = self._house.redis.reconcile(self.place, self._fold, models, unknown)
-        self._fold.restored(models, unknown)
-        self._seen = self._newest
-        self._revisions = {org: model.revision for org, model in models.items()}
-        self._sweeps = {org: self._fold.sweep(models[org], SWEEPread_recordS_MAX) for org in sorted(unknown)}
-        self._swept = NOTHING_ACTIVATED if self._sweeps else self._seen
-        self._repeats_until = {topic: len(self._house.log(topic, self.partition)) for topic in self.stage.inputs}
+            unknown = self._house.redis.reconcile(self.place, held.fold, towards.models, unknown)
+        held.resume(note, swept, towards, unknown, limit=SWEEP_RECORDS_MAX)
+        held.repeats_until = {topic: len(self._house.log(topic, self.partition)) for topic in self.stage.inputs}
+        self._held = held
 
     # --- turns ---
 
@@ -349,9 +358,10 @@ class Worker:
     @property
     def has_work(self) -> bool:
         """Whether there is something to do, as far as it has heard."""
-        if self._turn is not None or self._sweeps or self._seen != self._newest:
+        held = self._held
+        if self._turn is not None or held.sweeps or held.now.moment != self._in_effect().moment:
             return True
-        return any(offset != len(self._house.log(topic, self.partition)) for topic, offset in self._next.items())
+        return any(offset != len(self._house.log(topic, self.partition)) for topic, offset in held.next_offsets.items())
 
     def step(self, random: Dice) -> Phase | None:
         """Go on to the next thing that a turn does to the outside; None: the turn is over."""
@@ -364,20 +374,21 @@ class Worker:
 
     def _take_turn(self, random: Dice) -> Iterator[Phase]:
         """Take a batch and a slice of a sweep, and do what follows; stop before everything that others can see."""
-        if self._start_sweeps():
-            return
+        held, newest = self._held, self._in_effect()
+        if held.may_pass_to(newest) and not self._is_repeating:
+            held.pass_to(newest)
+        if held.is_untold:
+            yield "commit"
+            self._commit()
         yield "begun"  # messages are fetched: a model may come meanwhile
-        if self._is_repeating and self._seen != self._newest:
-            self.restore()
-            return
-        models = self._models
+        models = held.now.models
         effects = Effects()
         offsets = self._take_batch(models, effects, random)
-        if not offsets and not self._sweeps:
+        if not offsets and not held.sweeps:
             return
-        if self._sweeps:
-            self._sweep_slice(effects)
-        self._fold.flush(models, effects)
+        if held.sweeps:
+            held.sweep_on(effects)
+        held.fold.flush(models, effects)
         yield from self._send("messages", effects.messages, random)
         yield from self._send("state", effects.state, random)
         if self.stage.has_store:
@@ -386,36 +397,20 @@ class Worker:
                 yield "store"
                 for change in changes:
                     self._house.redis.make(change)
-            known = {org: revision for org, revision in self._revisions.items() if org not in self._sweeps}
-            self._house.redis.progress.setdefault(self.place, {}).update(known)
+            self._house.redis.progress.setdefault(self.place, {}).update(held.revisions)
         yield "commit"
-        self._next |= offsets
-        self._house.committed[self.place] = Committed(dict(self._next), self._swept)
+        held.next_offsets |= offsets
+        self._commit()
+
+    def _commit(self) -> None:
+        note = self._held.note
+        self._house.committed[self.place] = Committed(dict(self._held.next_offsets), str(note))
+        self._held.committed = note
 
     @property
     def _is_repeating(self) -> bool:
-        """Whether what comes next may have been done already by the one who had the partition before.
-
-        He did it under the models that this worker was restored with, or under later ones: then
-        a repeat under yet others would not cover it.
-        """
-        return any(self._next[topic] < stop for topic, stop in self._repeats_until.items())
-
-    def _start_sweeps(self) -> bool:
-        """Begin to bring the partition under new models; whether it had to be restored instead."""
-        newest = self._newest
-        if self._seen == newest:
-            return False
-        if self._is_repeating:
-            self.restore()
-            return True
-        models, activated_at = self._models, self._activated_at
-        for org, model in models.items():
-            if activated_at[org] > self._seen:
-                self._sweeps[org] = self._fold.sweep(model, SWEEPread_recordS_MAX)
-                self._revisions[org] = model.revision
-        self._seen = newest
-        return False
+        """Whether what comes next may have been done already by the one who had the partition before."""
+        return any(self._held.next_offsets[topic] < stop for topic, stop in self._held.repeats_until.items())
 
     def _take_batch(self, models: Models, effects: Effects, random: Dice) -> dict[str, int]:
         offsets: dict[str, int] = {}
@@ -423,8 +418,8 @@ class Worker:
         random.shuffle(inputs)
         for topic, read in inputs:
             log = self._house.log(topic, self.partition)
-            start = self._next[topic]
-            stop = min(len(log), start + random.randint(1, BATCHread_recordS_MAX))
+            start = self._held.next_offsets[topic]
+            stop = min(len(log), start + random.randint(1, BATCH_RECORDS_MAX))
             for offset, stored in log.between(start, stop):
                 if stored.key.count(b"/") >= 2 and not self.stage.wants(stored.key.decode(errors="replace")):
                     continue
@@ -433,23 +428,13 @@ class Worker:
                 except BadMessage as bad:
                     self._house.dead_letters[topic, self.partition, offset] = bad.code
                     continue
-                self._fold.apply(incoming, models, effects)
+                self._held.fold.apply(incoming, models, effects)
                 while effects.refused:
                     _, code, _ = effects.refused.pop()
                     self._house.dead_letters[topic, self.partition, offset] = code
             if stop > start:
                 offsets[topic] = stop
         return offsets
-
-    def _sweep_slice(self, effects: Effects) -> None:
-        org = next(iter(self._sweeps))
-        sweep = self._sweeps.pop(org)
-        slice_of = next(sweep, None)
-        if slice_of is not None:
-            effects.add(slice_of)
-            self._sweeps[org] = sweep  # at the end: others go first
-        if not self._sweeps:
-            self._swept = self._seen
 
     def _send(self, phase: Phase, messages: list[Message], random: Dice) -> Iterator[Phase]:
         """Send to every partition in its order, the partitions in any; a send may get through in parts."""
@@ -495,7 +480,10 @@ class MemoryHouse:
             for topic in topics.TOPICS
             for partition in range(topic.partitions or partitions)
         }
+        self.day = FIRST_DAY
+        """What the clocks say, everywhere; workers look at them now and then."""
         self._pieces: dict[str, dict[PieceKey, Any]] = {}
+        self._resolved: dict[tuple[int, date], Model] = {}
         self._now_ms = FIRST_MS
         self._workers = {
             (stage.name, partition): Worker(self, stage, partition)
@@ -567,7 +555,30 @@ class MemoryHouse:
             else:
                 self._pieces[org][kind, name] = reader_of(ModelPiece)(stored.value).value
 
+    def in_effect(self, activations: int, instant: int | None) -> InEffect:
+        """Return the models of the first so many activations, of the days at an instant if one is given."""
+        models: dict[str, Model] = {}
+        activated_at: dict[str, int] = {}
+        for offset, model in self.activations[:activations]:
+            models[model.org_id] = model if instant is None else self._as_of(offset, model, instant)
+            activated_at[model.org_id] = offset
+        return InEffect(models, activated_at, Moment(max(activated_at.values(), default=-1), instant))
+
+    def _as_of(self, offset: int, model: Model, instant: int) -> Model:
+        if not model.uses_relative_dates:
+            return model
+        day = model.day_of(datetime.fromtimestamp(instant, UTC))
+        resolved = self._resolved.get((offset, day))
+        if resolved is None:
+            resolved = self._resolved[offset, day] = model.on(day)
+        return resolved
+
     # --- what time does ---
+
+    @property
+    def instant(self) -> int:
+        """Noon of the day, in seconds."""
+        return int(datetime.combine(self.day, time(12), UTC).timestamp())
 
     @property
     def places(self) -> list[Place]:

@@ -194,6 +194,7 @@ class Host:
 
     def add_stage(self, stage: Stage) -> None:
         """Have a stage run on this service's partitions."""
+        self.models.prepare_with(stage.prepare, follows_days=stage.follows_days)
         self.add_service(PartitionLoop(stage, self.settings, self.models, self.health, self.partitions))
 
     def add_service(self, service: Service) -> None:

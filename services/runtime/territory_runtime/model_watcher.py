@@ -1,9 +1,17 @@
-"""Following the model topic: pieces are gathered, and become the model when their activation comes."""
+"""Following the model topic: pieces are gathered, and become the model when their activation comes.
+
+Models whose rules use dates relative to today are resolved for their organisation's present day, and
+anew when it passes (C7). Whatever takes long is done aside, in a thread, before a model is put in
+effect: live records go on under the one before.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from weakref import WeakValueDictionary
 
 import structlog
 from aiokafka import TopicPartition
@@ -17,12 +25,14 @@ from territory.model import Model, assemble, digest_of
 from territory.topics import MODEL
 from territory_runtime import kafka, metrics
 from territory_runtime.health import Health
+from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment
 from territory_runtime.settings import Settings
 from territory_runtime.waiting import KAFKA_AWAY, until_done
 
 log = structlog.get_logger("territory")
 
-NOTHING_ACTIVATED = -1
+Prepare = Callable[[Model], None]
+"""Makes what a stage derives from a model. Raises ModelRefused when it can't."""
 
 
 class Pieces:
@@ -63,18 +73,42 @@ def activated_model(activation: ModelActivated, pieces: Mapping[PieceKey, JSON])
 class ModelWatcher(Service):
     """Keeps the active model of every organisation; all at once, on activation only."""
 
-    def __init__(self, settings: Settings, health: Health) -> None:
+    def __init__(self, settings: Settings, health: Health, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
         self._settings = settings
         self._health = health
+        self._clock = clock
         self._pieces = Pieces()
+        self._prepares: list[tuple[Prepare, bool]] = []
         self._caught_up = asyncio.Event()
         self._moved = asyncio.Condition()
-        self.models: dict[str, Model] = {}
-        self.activated_at: dict[str, int] = {}
-        """By organisation, the offset of the activation of its present model."""
-        self.position = NOTHING_ACTIVATED
-        """The offset of the newest activation that is in effect or was refused."""
+        self._making = asyncio.Lock()
+        self._resolved: WeakValueDictionary[tuple[str, int, date], Model] = WeakValueDictionary()
+        """Models of a day, by organisation, activation and day, while anyone uses them."""
+        self._looked_at = int(clock())
+        self.activated = NOTHING_IN_EFFECT
+        """The models as they were activated: for stages that do not ask for the day."""
+        self.today = InEffect({}, {}, Moment(instant=self._looked_at))
+        """The models of each organisation's present day."""
+
+    def prepare_with(self, prepare: Prepare, *, follows_days: bool) -> None:
+        """Have something made of every model before it is in effect; of every day's, too, where days are followed."""
+        self._prepares.append((prepare, follows_days))
+
+    def in_effect(self, *, follows_days: bool) -> InEffect:
+        """Return the newest models, of the present day if that matters."""
+        return self.today if follows_days else self.activated
+
+    async def as_of(self, instant: int | None, *, follows_days: bool) -> InEffect:
+        """Return the newest models, of the days at an instant if that matters and one is given.
+
+        A worker that takes over resumes what was begun on that day.
+        """
+        async with self._making:
+            newest = self.in_effect(follows_days=follows_days)
+            if instant is None or not follows_days:
+                return newest
+            return await self._resolve(self.activated, instant)
 
     async def caught_up(self) -> None:
         """Wait until everything that was on the topic at the start is in effect."""
@@ -87,7 +121,7 @@ class ModelWatcher(Service):
         the older one it would take that back.
         """
         async with self._moved:
-            await self._moved.wait_for(lambda: self.position >= position)
+            await self._moved.wait_for(lambda: self.activated.moment.position >= position)
 
     @Service.task
     async def _follow(self) -> None:
@@ -103,14 +137,23 @@ class ModelWatcher(Service):
                     "model", self._health, KAFKA_AWAY, lambda: consumer.getmany(partition, timeout_ms=200)
                 )
                 for message in found.get(partition, ()):
-                    await self._take(message.offset, message.key, message.value)
+                    await self.take(message.offset, message.key, message.value)
                 self._health.beat("model")
                 if not self._caught_up.is_set() and await consumer.position(partition) >= end:
                     self._caught_up.set()
         finally:
             await consumer.stop()
 
-    async def _take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+    @Service.task
+    async def _follow_days(self) -> None:
+        while not self.should_stop:
+            await self.sleep(self._settings.day_check_seconds)
+            await self.look_at_the_clock()
+
+    # --- activations -------------------------------------------------------------------------
+
+    async def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+        """Take one message of the model topic; an activation puts its model in effect, or is refused."""
         try:
             activation = self._pieces.take((key or b"").decode(errors="replace"), value)
         except BadMessage as bad:
@@ -119,23 +162,82 @@ class ModelWatcher(Service):
             return
         if activation is None:
             return
-        try:
-            # In a thread: thousands of rules take seconds to read, and live records go on.
-            model = await asyncio.to_thread(activated_model, activation, self._pieces.of(activation.org_id))
-        except ModelRefused as refused:
-            # `territory apply` checks before it sends and sends in one transaction: this is
-            # another writer's doing. The model before stays in effect.
-            metrics.MODELS_REFUSED.inc()
-            faults = [str(fault) for fault in refused.faults[:20]]
-            log.error("model refused", offset=offset, faults=faults)  # noqa: TRY400 -- no traceback
-        else:
-            self.models[activation.org_id] = model
-            self.activated_at[activation.org_id] = offset
-            metrics.MODEL_REVISION.set(max(model.revision for model in self.models.values()))
-            metrics.RULES.labels(engine="plain").set(
-                sum(len(node.rules) for model in self.models.values() for node in model.territories.values())
-            )
-            log.info("model activated", org_id=activation.org_id, revision=activation.revision)
+        async with self._making:
+            try:
+                await self._activate(offset, activation)
+            except ModelRefused as refused:
+                # `territory apply` checks before it sends and sends in one transaction: this is
+                # another writer's doing. The model before stays in effect.
+                metrics.MODELS_REFUSED.inc()
+                faults = [str(fault) for fault in refused.faults[:20]]
+                log.error("model refused", offset=offset, faults=faults)  # noqa: TRY400 -- no traceback
+                self.activated = _moved_to(offset, self.activated)
+                self.today = _moved_to(offset, self.today)
         async with self._moved:
-            self.position = offset
             self._moved.notify_all()
+
+    async def _activate(self, offset: int, activation: ModelActivated) -> None:
+        """Put a model in effect once all is made that follows from it. Raises: ModelRefused."""
+        org_id, pieces = activation.org_id, self._pieces.of(activation.org_id)
+        model = await asyncio.to_thread(self._make, activation, pieces)
+        activated_at = {**self.activated.activated_at, org_id: offset}
+        activated = InEffect({**self.activated.models, org_id: model}, activated_at, Moment(offset))
+        self.today = await self._resolve(activated, self._looked_at)
+        self.activated = activated
+        metrics.MODEL_REVISION.set(max(model.revision for model in activated.models.values()))
+        metrics.RULES.labels(engine="plain").set(
+            sum(len(node.rules) for model in activated.models.values() for node in model.territories.values())
+        )
+        log.info("model activated", org_id=org_id, revision=activation.revision)
+
+    def _make(self, activation: ModelActivated, pieces: Mapping[PieceKey, JSON]) -> Model:
+        # In a thread: thousands of rules take seconds to read and to index.
+        model = activated_model(activation, pieces)
+        for prepare, follows_days in self._prepares:
+            if not (follows_days and model.uses_relative_dates):
+                prepare(model)
+        return model
+
+    # --- days (C7) ---------------------------------------------------------------------------
+
+    async def look_at_the_clock(self) -> None:
+        """Put the models of the present day in effect where it has passed since the last look, or was set back."""
+        async with self._making:
+            now = int(self._clock())
+            try:
+                today = await self._resolve(self.activated, now)
+            except ModelRefused as refused:
+                metrics.MODELS_REFUSED.inc()
+                faults = [str(fault) for fault in refused.faults[:20]]
+                log.error("the day's models refused", faults=faults)  # noqa: TRY400 -- no traceback
+                return
+            self._looked_at = now
+            passed = [org for org, model in today.models.items() if model is not self.today.models[org]]
+            if passed:
+                self.today = today
+                log.info("a day has passed", org_ids=passed[:10], organisations=len(passed))
+
+    async def _resolve(self, activated: InEffect, instant: int) -> InEffect:
+        """Return models resolved for the days at an instant. Raises: ModelRefused."""
+        when = datetime.fromtimestamp(instant, UTC)
+        models = dict(activated.models)
+        for org_id, model in activated.models.items():
+            if model.uses_relative_dates:
+                day = model.day_of(when)
+                place = (org_id, activated.activated_at[org_id], day)
+                resolved = self._resolved.get(place)
+                if resolved is None:
+                    resolved = self._resolved[place] = await asyncio.to_thread(self._make_for, model, day)
+                models[org_id] = resolved
+        return InEffect(models, activated.activated_at, Moment(activated.moment.position, instant))
+
+    def _make_for(self, model: Model, day: date) -> Model:
+        resolved = model.on(day)
+        for prepare, follows_days in self._prepares:
+            if follows_days:
+                prepare(resolved)
+        return resolved
+
+
+def _moved_to(position: int, before: InEffect) -> InEffect:
+    return InEffect(before.models, before.activated_at, Moment(position, before.moment.instant))

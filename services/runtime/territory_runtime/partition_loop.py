@@ -5,16 +5,14 @@
 A worker that is given a partition restores the fold's memory from the compacted topic, then
 takes turns: a batch of messages of all its partitions and one slice of every sweep that is
 due. What a turn wants done is done in order, and only then are the offsets committed. A
-crash in between repeats the turn. Beside each offset stands the position on the model topic
-up to which everything in that partition was swept, so a successor knows what is still to
-be said (decision of 2026-11-21 in the README).
+crash in between repeats the turn. Beside each offset stands a note of the models that all in
+that partition was said under, so a successor knows what is still to be said (`held.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import structlog
@@ -32,12 +30,14 @@ from aiokafka.structs import ConsumerRecord
 from mode import Service
 
 from territory.errors import BadMessage
-from territory.fold import Effects, Fold, collapse
+from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
 from territory_runtime.dead_letters import bury
 from territory_runtime.health import Health
-from territory_runtime.model_watcher import NOTHING_ACTIVATED, ModelWatcher
+from territory_runtime.held import Held
+from territory_runtime.in_effect import InEffect, Note, unknown_under
+from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.restoring import incoming_of, read_state
 from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings
@@ -56,23 +56,6 @@ LOST_PARTITION = (
 )
 
 
-class _Held:
-    """One partition that this worker has: its memory and how far it is."""
-
-    def __init__(self, fold: Fold) -> None:
-        self.fold = fold
-        self.next_offsets: dict[str, int] = {}
-        """By input topic, the next message to take."""
-        self.sweeps: dict[str, Iterator[Effects]] = {}
-        """By organisation, what is left of bringing its records under the active model."""
-        self.seen_position = NOTHING_ACTIVATED
-        """The position on the model topic whose activations are swept, or are in `sweeps`."""
-        self.swept_position = NOTHING_ACTIVATED
-        """The position up to which everything is swept; committed beside the offsets."""
-        self.swept_records = 0
-        self.revisions: dict[str, int] = {}
-
-
 class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Runs one stage on the partitions that its consumer group gives to this worker."""
 
@@ -85,7 +68,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._partitions = partitions
         self._topics: dict[str, Topic] = {topic.name: topic for topic in stage.inputs}
         self._readers = {topic.name: read for topic, read in stage.inputs.items()}
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, Held] = {}
         self._turn_lock = asyncio.Lock()
         self._assigned: frozenset[int] = frozenset()
         self._rebalancing = True
@@ -143,7 +126,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 if not self._taken_over:
                     await self._take_over()
                 held = {number: self._held[number] for number in self._assigned}
-                self._start_sweeps(held)
+                await self._follow_models(held)
                 sweeping = any(part.sweeps for part in held.values())
                 waiting = [TopicPartition(topic, number) for number in held for topic in self._topics]
             found = (
@@ -185,16 +168,18 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         committed = await until_done(self._stage.name, self._health, KAFKA_AWAY, self._committed)
         for number in sorted(assigned):
             offsets = {topic: committed.get(TopicPartition(topic, number), (0, ""))[0] for topic in self._topics}
+            note = Note.read(committed.get(TopicPartition(next(iter(self._topics)), number), (0, ""))[1])
             kept = self._held.get(number)
-            if kept is None or any(kept.next_offsets.get(topic, 0) != offset for topic, offset in offsets.items()):
+            if kept is None or kept.next_offsets != offsets or kept.committed != note:
                 self._health.hinder(self._stage.name, f"restoring partition {number}")
-                metadata = committed.get(TopicPartition(next(iter(self._topics)), number), (0, ""))[1]
-                position = int(metadata) if metadata.isdigit() else NOTHING_ACTIVATED
-                restore = partial(self._restore, number, offsets, position)
+                restore = partial(self._restore, number, offsets, note)
                 away = (*KAFKA_AWAY, *REDIS_AWAY)
-                self._held[number] = await until_done(
+                kept = self._held[number] = await until_done(
                     self._stage.name, self._health, away, restore, what="Kafka or Redis"
                 )
+            kept.repeats_until = await until_done(
+                self._stage.name, self._health, KAFKA_AWAY, partial(self._ends, number)
+            )
         self._taken_over = assigned is self._assigned  # a rebalance may have come meanwhile
         self._health.clear(self._stage.name)
         metrics.RECORDS.labels(stage=self._stage.name).set(sum(len(part.fold) for part in self._held.values()))
@@ -204,56 +189,70 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         found = await self._admin.list_consumer_group_offsets(self._stage.name, partitions=wanted)
         return {part: (max(0, where.offset), where.metadata) for part, where in found.items()}
 
-    async def _restore(self, number: int, offsets: dict[str, int], position: int) -> _Held:
+    async def _ends(self, number: int) -> dict[str, int]:
+        ends = await self._consumer.end_offsets([TopicPartition(topic, number) for topic in self._topics])
+        return {where.topic: end for where, end in ends.items()}
+
+    async def _restore(self, number: int, offsets: dict[str, int], note: Note) -> Held:
         """Return a partition with its memory as it was when the offsets were committed."""
         started = time.monotonic()
-        await self._models.reached(position)
-        held = _Held(self._stage.make(number, self._partitions))
-        held.next_offsets = offsets
+        await self._models.reached(note.towards.position)
+        held = Held(self._stage.make(number, self._partitions), offsets)
         topic, read = self._stage.state
         up_to = offsets[topic.name] if self._stage.restores_from_input else None
         where = TopicPartition(topic.name, number)
         beat = partial(self._health.beat, self._stage.name)
         is_gapless = await read_state(self._settings, held.fold, where, read, up_to=up_to, beat=beat)
-        models = dict(self._models.models)
-        activated_at = dict(self._models.activated_at)
-        unknown = frozenset(org for org in models if not is_gapless or activated_at[org] > position)
+        swept, towards = await self._models_of(note)
+        unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self._stage.store is not None:
-            unknown = await self._stage.store.reconcile(number, held.fold, models, unknown)
-        held.fold.restored(models, unknown)
-        held.seen_position = max(activated_at.values(), default=NOTHING_ACTIVATED)
-        held.revisions = {org: model.revision for org, model in models.items()}
-        held.sweeps = {
-            org: held.fold.sweep(models[org], self._settings.sweep_records_max) for org in unknown if org in models
-        }
-        if not held.sweeps:
-            held.swept_position = held.seen_position
+            unknown = await self._stage.store.reconcile(number, held.fold, towards.models, unknown)
+        held.resume(
+            note, swept, towards, unknown & towards.models.keys(),
+            limit=self._settings.sweep_records_max, passes=self._stage.sweep_passes,
+        )  # fmt: skip
         log.info(
             "partition restored", stage=self._stage.name, partition=number, records=len(held.fold),
-            to_sweep=sorted(unknown)[:10], seconds=round(time.monotonic() - started, 3),
+            to_sweep=sorted(held.sweeps)[:10], seconds=round(time.monotonic() - started, 3),
         )  # fmt: skip
         return held
 
+    async def _models_of(self, note: Note) -> tuple[InEffect, InEffect]:
+        """Return the models that a partition was swept for, and those that it was being swept for."""
+        while True:
+            swept, towards = [
+                await self._models.as_of(moment.instant, follows_days=self._stage.follows_days)
+                for moment in (note.swept, note.towards)
+            ]
+            if swept.moment.position == towards.moment.position:  # else one was activated in between
+                return swept, towards
+
+    # --- models ------------------------------------------------------------------------------
+
+    async def _follow_models(self, held: dict[int, Held]) -> None:
+        """Begin to bring partitions under the newest models; write that down before a word is said of it."""
+        newest = self._models.in_effect(follows_days=self._stage.follows_days)
+        for number, part in held.items():
+            if part.may_pass_to(newest) and not await self._is_repeating(number, part):
+                part.pass_to(newest)
+        untold = {number for number, part in held.items() if part.is_untold}
+        if untold:
+            await self._commit(held, untold, {})
+
+    async def _is_repeating(self, number: int, part: Held) -> bool:
+        """Whether what comes next may have been said already by the one who had the partition before."""
+        for topic, end in part.repeats_until.items():
+            # Not by the message taken last: after it may come nothing but a transaction's end.
+            if await self._consumer.position(TopicPartition(topic, number)) < end:
+                return True
+        part.repeats_until = {}
+        return False
+
     # --- turns -------------------------------------------------------------------------------
 
-    def _start_sweeps(self, held: dict[int, _Held]) -> None:
-        """Begin to bring partitions under models that were activated since they were last looked at."""
-        newest = self._models.position
-        for part in held.values():
-            if part.seen_position == newest:
-                continue
-            for org, model in self._models.models.items():
-                if self._models.activated_at[org] > part.seen_position:
-                    part.sweeps[org] = part.fold.sweep(model, self._settings.sweep_records_max)
-                    part.revisions[org] = model.revision
-            part.seen_position = newest
-            if not part.sweeps:
-                part.swept_position = newest
-
-    async def _turn(self, held: dict[int, _Held], found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+    async def _turn(self, held: dict[int, Held], found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         """Take one batch and one slice of every sweep, do what follows from them, and commit."""
         started = time.monotonic()
-        models = self._models.models
         effects = Effects()
         offsets: dict[TopicPartition, int] = {}
         touched: set[int] = set()
@@ -261,16 +260,16 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             part = held[where.partition]
             for message in messages:
                 if message.offset >= part.next_offsets.get(where.topic, 0) and self._is_wanted(message):
-                    await self._take(part.fold, message, effects)
+                    await self._take(part, message, effects)
             if messages:
                 offsets[where] = messages[-1].offset + 1
                 touched.add(where.partition)
         for number, part in held.items():
             if part.sweeps:
                 touched.add(number)
-                self._sweep_slice(part, effects)
+                part.sweep_on(effects)
             if number in touched:
-                part.fold.flush(models, effects)
+                part.fold.flush(part.now.models, effects)
         if not touched:
             return
         await self._perform(effects, held, touched, offsets)
@@ -282,13 +281,13 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         key = (message.key or b"").decode(errors="replace")
         return key.count("/") < 2 or self._stage.wants(key)
 
-    async def _take(self, fold: Fold, message: ConsumerRecord, effects: Effects) -> None:
+    async def _take(self, part: Held, message: ConsumerRecord, effects: Effects) -> None:
         try:
             incoming = incoming_of(message, self._readers[message.topic])
         except BadMessage as bad:
             await self._bury(message, bad.code, str(bad))
             return
-        fold.apply(incoming, self._models.models, effects)
+        part.fold.apply(incoming, part.now.models, effects)
         while effects.refused:
             _, code, reason = effects.refused.pop()
             await self._bury(message, code, reason)
@@ -301,21 +300,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             lambda: self.should_stop,
         )  # fmt: skip
 
-    def _sweep_slice(self, part: _Held, effects: Effects) -> None:
-        """Add the next slice of one organisation's sweep; organisations take turns."""
-        org = next(iter(part.sweeps))
-        sweep = part.sweeps.pop(org)
-        slice_of = next(sweep, None)
-        part.swept_records += self._settings.sweep_records_max
-        if slice_of is not None:
-            effects.add(slice_of)
-            part.sweeps[org] = sweep  # at the end: others go first
-        if not part.sweeps:
-            part.swept_position = part.seen_position
-            part.swept_records = 0
-
     async def _perform(
-        self, effects: Effects, held: dict[int, _Held], touched: set[int], offsets: dict[TopicPartition, int]
+        self, effects: Effects, held: dict[int, Held], touched: set[int], offsets: dict[TopicPartition, int]
     ) -> None:
         stopping = lambda: self.should_stop  # noqa: E731 -- three lines use it
         encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
@@ -333,7 +319,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                     self._stage.name,
                     number,
                     offsets.get(TopicPartition(first, number), held[number].next_offsets.get(first, 0)),
-                    {org: rev for org, rev in held[number].revisions.items() if org not in held[number].sweeps},
+                    held[number].revisions,
                 )
                 for number in sorted(touched)
             ]
@@ -342,23 +328,26 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 lambda: store.apply(effects.changes, progress), stopping, what="Redis",
             )  # fmt: skip
 
-    async def _commit(self, held: dict[int, _Held], touched: set[int], offsets: dict[TopicPartition, int]) -> None:
-        """Commit what was done, with the swept model position beside every offset."""
+    async def _commit(self, held: dict[int, Held], touched: set[int], offsets: dict[TopicPartition, int]) -> None:
+        """Commit what was done, with a note of the models that it was said under beside every offset."""
         for where, offset in offsets.items():
             held[where.partition].next_offsets[where.topic] = offset
+        notes = {number: held[number].note for number in touched}
         commit = {
-            TopicPartition(topic, number): (held[number].next_offsets.get(topic, 0), str(held[number].swept_position))
-            for number in touched
+            TopicPartition(topic, number): (held[number].next_offsets.get(topic, 0), str(note))
+            for number, note in notes.items()
             for topic in self._topics
         }
         await until_done(
             self._stage.name, self._health, KAFKA_AWAY, lambda: self._consumer.commit(commit), lambda: self.should_stop
         )
+        for number, note in notes.items():
+            held[number].committed = note
 
     # --- what is counted ---------------------------------------------------------------------
 
     def _count(
-        self, effects: Effects, found: dict[TopicPartition, list[ConsumerRecord]], held: dict[int, _Held]
+        self, effects: Effects, found: dict[TopicPartition, list[ConsumerRecord]], held: dict[int, Held]
     ) -> None:
         lag: dict[str, int] = dict.fromkeys(self._topics, 0)
         oldest: dict[str, float] = dict.fromkeys(self._topics, 0.0)
@@ -377,5 +366,4 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         for outcome, count in effects.outcomes.items():
             metrics.OUTCOMES.labels(stage=self._stage.name, outcome=outcome).inc(count)
         metrics.RECORDS.labels(stage=self._stage.name).set(sum(len(part.fold) for part in held.values()))
-        remaining = sum(max(0, len(part.fold) - part.swept_records) for part in held.values() if part.sweeps)
-        metrics.SWEEP_REMAINING.labels(stage=self._stage.name).set(remaining)
+        metrics.SWEEP_REMAINING.labels(stage=self._stage.name).set(sum(part.to_sweep for part in held.values()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from territory.fold import Effects, Fold, Models
+from territory.model import Model
 from territory.topics import Topic
 
 Reader = Callable[[bytes], Any]
@@ -27,6 +28,10 @@ class Progress:
 
 def _every(_: str) -> bool:
     return True
+
+
+def _nothing(_: Model) -> None:
+    pass
 
 
 class Store(Protocol):
@@ -55,6 +60,12 @@ class Stage:
         interval_seconds: The least time between two turns, for a stage that says more the oftener
             it is asked.
         wants: Whether a message of a key matters; others are passed over unread.
+        prepare: Makes, and keeps by the model, what its folds derive from a model. It is called in a
+            thread, before the model is in effect, so that no turn has to wait for it. Raises
+            ModelRefused when it can't: the model before stays in effect.
+        follows_days: Whether its decisions depend on the day (C7). Then its models are those of
+            their organisation's present day, and a sweep follows when that passes.
+        sweep_passes: How often a sweep goes through the records, to tell how far it is.
     """
 
     name: str
@@ -64,6 +75,9 @@ class Stage:
     store: Store | None = None
     interval_seconds: float = 0.0
     wants: Callable[[str], bool] = _every
+    prepare: Callable[[Model], None] = _nothing
+    follows_days: bool = False
+    sweep_passes: int = 1
 
     @property
     def restores_from_input(self) -> bool:

@@ -1,0 +1,146 @@
+"""What a worker knows of one partition that it has, and how it passes from one model to the next.
+
+Pure: the partition loop does the reading and writing, and tests do it in memory.
+
+What was said of a partition is known as long as this holds: every record's last word follows from
+the models that the partition was swept under last, or from those that it is being brought under.
+Both are in the note beside the committed offset, and in it *before* the first word under the
+latter is said. So whoever takes over resumes that sweep exactly, whatever the clock says by then,
+and passes to the models of the day afterwards. Organisations that were activated since the last
+sweep are the exception: the model before is gone, so all of theirs is said again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from territory.fold import Effects, Fold
+from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
+
+
+class Held:
+    """One partition that this worker has: its memory, how far it is, and the models that it is under."""
+
+    def __init__(self, fold: Fold, next_offsets: Mapping[str, int]) -> None:
+        self.fold = fold
+        self.next_offsets = dict(next_offsets)
+        """By input topic, the next message to take."""
+        self.repeats_until: Mapping[str, int] = {}
+        """By input topic, up to where the one who had the partition before may have come without a commit."""
+        self.now: InEffect = NOTHING_IN_EFFECT
+        """The models that turns are taken under."""
+        self.swept = Moment()
+        """The moment that everything is swept for; committed beside the offsets."""
+        self.sweeps: dict[str, Iterator[Effects]] = {}
+        """By organisation, what is left of bringing its records under its model of now."""
+        self.committed: Note | None = None
+        """The note of the last commit; None: not known."""
+        self._limit = 1
+        self._passes = 1
+        self._swept_records = 0
+
+    # --- taking over -------------------------------------------------------------------------
+
+    def resume(
+        self, note: Note, swept: InEffect, towards: InEffect, unknown: frozenset[str], *, limit: int, passes: int = 1
+    ) -> None:
+        """Go on where the one who had the partition before stopped, once the fold's memory is restored.
+
+        Args:
+            note: What stands beside the committed offsets.
+            swept: The models of today's activations at the instant that the note says was swept.
+            towards: The same at the instant that it says was being swept for.
+            unknown: Organisations of which everything has to be said again.
+            limit: Records in a slice of a sweep.
+            passes: How often a sweep of this stage goes through the records.
+        """
+        self._limit, self._passes = limit, passes
+        self.committed = note
+        self.fold.restored(swept.models, unknown)
+        self.now = towards
+        is_told = all(towards.activated_at[org] > note.swept.position for org in unknown)
+        self.swept = note.swept if is_told else Moment()
+        self._begin(
+            org for org, model in towards.models.items() if org in unknown or model is not swept.models.get(org)
+        )
+
+    # --- models ------------------------------------------------------------------------------
+
+    def may_pass_to(self, newest: InEffect) -> bool:
+        """Whether the partition can be brought under other models now, as far as this memory knows.
+
+        Under those of another day only when no sweep is left: records would else have been
+        told of under three days, of which a note names two.
+        """
+        if newest.moment == self.now.moment:
+            return False
+        return not (self.sweeps and self._passes_a_day(newest))
+
+    def pass_to(self, newest: InEffect) -> None:
+        """Begin to bring the partition under other models; records meanwhile come under them, too.
+
+        Not before what the one before may have said without a commit is repeated: under other
+        models a repeat might not come to the same, and leave standing what he said.
+        """
+        before, self.now = self.now, newest
+        self._begin(
+            org
+            for org, model in newest.models.items()
+            if newest.activated_at[org] != before.activated_at.get(org) or model is not before.models[org]
+        )
+
+    def _passes_a_day(self, newest: InEffect) -> bool:
+        return any(
+            newest.models[org] is not model
+            for org, model in self.now.models.items()
+            if newest.activated_at[org] == self.now.activated_at[org]
+        )
+
+    # --- sweeps ------------------------------------------------------------------------------
+
+    def _begin(self, orgs: Iterator[str]) -> None:
+        for org in sorted(orgs):
+            self.sweeps[org] = self.fold.sweep(self.now.models[org], self._limit)
+            self._swept_records = 0
+        if not self.sweeps:
+            self.swept = self.now.moment
+
+    def sweep_on(self, effects: Effects) -> None:
+        """Add the next slice of one organisation's sweep; organisations take turns."""
+        org = next(iter(self.sweeps))
+        sweep = self.sweeps.pop(org)
+        slice_of = next(sweep, None)
+        self._swept_records += self._limit
+        if slice_of is not None:
+            effects.add(slice_of)
+            self.sweeps[org] = sweep  # at the end: others go first
+        if not self.sweeps:
+            self.swept = self.now.moment
+
+    @property
+    def revisions(self) -> dict[str, int]:
+        """By organisation, the revision that all of its records here are under."""
+        return {org: model.revision for org, model in self.now.models.items() if org not in self.sweeps}
+
+    @property
+    def to_sweep(self) -> int:
+        """At most so many records are still to be brought under the models of now."""
+        return max(0, self._total - self._swept_records) if self.sweeps else 0
+
+    @property
+    def _total(self) -> int:
+        return len(self.fold) * self._passes
+
+    # --- commits -----------------------------------------------------------------------------
+
+    @property
+    def note(self) -> Note:
+        """What is to be written beside the offsets now."""
+        if not self.sweeps:
+            return Note(self.swept, self.swept)
+        return Note(self.swept, self.now.moment, self.to_sweep, self._total)
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether the models of now have to be committed before anything is said under them."""
+        return bool(self.sweeps) and (self.committed is None or self.committed.towards != self.now.moment)
