@@ -5,16 +5,19 @@ Each history is one that went wrong once, or could.
 
 from __future__ import annotations
 
+import json
+from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from territory.keys import partition_of
-from tests.support.memory import STAGES, Dice, MemoryHouse, Place, dice
+from tests.support.memory import PHASES, STAGES, Dice, MemoryHouse, Place, dice
 from tests.support.oracle import expected
 from tests.support.strategies import Change, Document
-from tests.unit.support.oracle_examples import TREE, delete, link, model, patch, upsert
+from tests.unit.support.oracle_examples import FIELDS, TREE, delete, link, model, patch, upsert
 from tests.unit.test_against_oracle import assert_agrees, assert_redis_agrees
 
 PARTITIONS = 2
@@ -118,6 +121,52 @@ STORIES: dict[str, Story] = {
     ),
 }
 
+FIRST, SECOND, THIRD = DAYS = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3, 2)
+
+
+def of_days(**entries: Any) -> Document:
+    """Return a model in which the day decides who is in the west."""
+    today = {"field": "since", "eq": "$TODAY"}
+    nodes = [{**node, "rules": {"account": today}} if node["id"] == "us-west" else node for node in TREE]
+    fields = {**FIELDS, "account": {**FIELDS["account"], "since": "text"}}
+    return model(nodes, fields=fields, **entries)
+
+
+def accounts_of(*days: date) -> list[Change]:
+    """Return accounts in the US that are in the west on one day each, in turn."""
+    return [
+        upsert(
+            "account", f"A-{number}", owner_id="rita", fields={**IN_US, "since": days[number % len(days)].isoformat()}
+        )
+        for number in range(8)
+    ]
+
+
+DAILY = of_days()
+FOLLOWERS = [
+    upsert("contact", "C", owner_id="rita", account_id="A-1"),
+    upsert("deal", "D", owner_id="rita", account_id="A-1", contact_id="C", fields=WON),
+]
+FEWER = of_days(users=[{"id": "cleo", "role": "ceo"}, {"id": "rita", "role": "rep-west", "active": False}])
+
+DAY_STORIES: dict[str, Story] = {
+    "nothing but the day": (DAILY, [*accounts_of(*DAYS), *FOLLOWERS], None, []),
+    "an account is of another day": (
+        DAILY,
+        [*accounts_of(SECOND), *FOLLOWERS],
+        None,
+        [patch("account", "A-1", 2, fields={"since": THIRD.isoformat()})],
+    ),
+    "a contact moves to an account of another day": (
+        DAILY,
+        [*accounts_of(SECOND, FIRST), *FOLLOWERS],
+        None,
+        [patch("contact", "C", 2, account_id="A-2")],
+    ),
+    "the model changes as well": (DAILY, [*accounts_of(*DAYS), *FOLLOWERS], FEWER, []),
+    "days count no more": (DAILY, [*accounts_of(*DAYS), *FOLLOWERS], PLAIN, []),
+}
+
 each_story = pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
 
 
@@ -142,6 +191,79 @@ def test_interruption_is_of_no_account(story: Story, beginning: str) -> None:
             house.run(random)
             assert_agrees(house.found(), wanted)
             assert_redis_agrees(house)
+
+
+@pytest.mark.parametrize("last", DAYS, ids=["clock set back", "same day", "another day"])
+@pytest.mark.parametrize("awake", [True, False], ids=["in its sweep", "before its sweep"])
+@pytest.mark.parametrize("story", DAY_STORIES.values(), ids=DAY_STORIES.keys())
+def test_day_passes_while_a_worker_stops(story: Story, awake: bool, last: date) -> None:
+    """Before or amid the sweep of a day, until that or another day: the end state is the last day's (C7, A9)."""
+    before, history, after, changes = story
+    wanted = expected({"acme": on_day(after or before or {}, last)}, [*history, *changes])
+    for number, place in enumerate(place for place in PLACES if place[0] in ("assigning", "indexing", "summing")):
+        for steps in range(number % STRIDE, 3 * STEPS_MAX, STRIDE):
+            house, random = MemoryHouse(PARTITIONS), dice(steps)
+            house.day = FIRST
+            happen(house, before, history)
+            house.run(random)
+            house.compact()
+            house.day = SECOND
+            happen(house, after, changes)
+            house.run(random, only=earlier_than(place))
+            if awake:
+                house.hear(place)
+            if not house.advance(place, steps // 2, random):
+                break
+            house.run(random, only=[other for other in PLACES if other != place])
+            house.day = last
+            if steps % 2:
+                house.restart(*place)
+            house.run(random)
+            assert_agrees(house.found(), wanted)
+            assert_redis_agrees(house)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=4 * settings().max_examples)
+def test_days_come_and_go(seed: int) -> None:
+    """Days, models, records and crashes in any order: the end state is that of the last day (C7, A9)."""
+    house, random = MemoryHouse(PARTITIONS), dice(seed)
+    house.day = FIRST
+    history: list[Change] = []
+    document = random.choice((DAILY, FEWER, PLAIN))
+    happen(house, document, [])
+    for version in range(1, 30):
+        match random.randint(0, 6):
+            case 0:
+                house.day = random.choice(DAYS)
+            case 1 if random.randint(0, 3) == 0:
+                document = random.choice((DAILY, FEWER, PLAIN))
+                happen(house, document, [])
+            case 2 | 3:
+                account = f"A-{random.randint(0, 3)}"
+                since = {**IN_US, "since": random.choice(DAYS).isoformat()}
+                change = random.choice((
+                    upsert("account", account, version, owner_id="rita", fields=since),
+                    upsert("contact", "C", version, owner_id="rita", account_id=account),
+                    upsert("deal", "D", version, owner_id="rita", account_id=account, contact_id="C", fields=WON),
+                ))  # fmt: skip
+                history.append(change)
+                happen(house, None, [change])
+            case 4:
+                house.restart(*random.choice(house.places))
+            case 5:
+                house.crash(*random.choice(house.places), before=random.choice(PHASES), random=random)
+            case _:
+                for _ in range(random.randint(1, 60)):
+                    house.step(random)
+    house.run(random)
+    assert_agrees(house.found(), expected({"acme": on_day(document, house.day)}, history))
+    assert_redis_agrees(house)
+
+
+def on_day(document: Document, day: date) -> Document:
+    """Return a model with the day written into it."""
+    return json.loads(json.dumps(document).replace("$TODAY", day.isoformat()))  # type: ignore[no-any-return]
 
 
 def stop(house: MemoryHouse, place: Place, steps: int, random: Dice) -> bool:

@@ -12,7 +12,7 @@ sweep are the exception: the model before is gone, so all of theirs is said agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from territory.fold import Effects, Fold
 from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
@@ -35,6 +35,8 @@ class Held:
         """By organisation, what is left of bringing its records under its model of now."""
         self.committed: Note | None = None
         """The note of the last commit; None: not known."""
+        self._resumed: frozenset[str] = frozenset()
+        """Organisations whose sweep another worker began: it may have said any record under either model."""
         self._limit = 1
         self._passes = 1
         self._swept_records = 0
@@ -60,19 +62,22 @@ class Held:
         self.now = towards
         is_told = all(towards.activated_at[org] > note.swept.position for org in unknown)
         self.swept = note.swept if is_told else Moment()
-        self._begin(
-            org for org, model in towards.models.items() if org in unknown or model is not swept.models.get(org)
+        self._resumed = frozenset(
+            org for org, model in towards.models.items() if org not in unknown and model is not swept.models[org]
         )
+        self._begin(unknown | self._resumed)
 
     # --- models ------------------------------------------------------------------------------
 
     def may_pass_to(self, newest: InEffect) -> bool:
         """Whether the partition can be brought under other models now, as far as this memory knows.
 
-        Under those of another day only when no sweep is left: records would else have been
-        told of under three days, of which a note names two.
+        Not while a sweep is left that another worker began: this memory takes each record for
+        said under the model before, and it may be the one after. And under those of another day
+        only when no sweep is left at all: records would else have been said under three days,
+        of which a note names two.
         """
-        if newest.moment == self.now.moment:
+        if newest.moment == self.now.moment or self._resumed & self.sweeps.keys():
             return False
         return not (self.sweeps and self._passes_a_day(newest))
 
@@ -83,11 +88,7 @@ class Held:
         models a repeat might not come to the same, and leave standing what he said.
         """
         before, self.now = self.now, newest
-        self._begin(
-            org
-            for org, model in newest.models.items()
-            if newest.activated_at[org] != before.activated_at.get(org) or model is not before.models[org]
-        )
+        self._begin({org for org, model in newest.models.items() if model is not before.models.get(org)})
 
     def _passes_a_day(self, newest: InEffect) -> bool:
         return any(
@@ -98,7 +99,7 @@ class Held:
 
     # --- sweeps ------------------------------------------------------------------------------
 
-    def _begin(self, orgs: Iterator[str]) -> None:
+    def _begin(self, orgs: Set[str]) -> None:
         for org in sorted(orgs):
             self.sweeps[org] = self.fold.sweep(self.now.models[org], self._limit)
             self._swept_records = 0
