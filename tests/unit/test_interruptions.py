@@ -5,7 +5,6 @@ Each history is one that went wrong once, or could.
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from typing import Any
 
@@ -126,9 +125,9 @@ FIRST, SECOND, THIRD = DAYS = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3,
 
 def of_days(**entries: Any) -> Document:
     """Return a model in which the day decides who is in the west."""
-    today = {"field": "since", "eq": "$TODAY"}
+    today = {"field": "since", "within_last_days": 0}
     nodes = [{**node, "rules": {"account": today}} if node["id"] == "us-west" else node for node in TREE]
-    fields = {**FIELDS, "account": {**FIELDS["account"], "since": "text"}}
+    fields = {**FIELDS, "account": {**FIELDS["account"], "since": "date"}}
     return model(nodes, fields=fields, **entries)
 
 
@@ -223,8 +222,28 @@ def test_day_passes_while_a_worker_stops(story: Story, awake: bool, last: date) 
             assert_redis_agrees(house)
 
 
+def test_what_was_begun_is_repeated_under_its_day() -> None:
+    """Of a turn without a commit the followers were told, too: they are corrected when the day passes (A9, C7).
+
+    Under the next day alone the repeat has nothing to say of them.
+    """
+    house, random = MemoryHouse(1), dice(0)
+    house.day = FIRST
+    history = [*accounts_of(THIRD), *FOLLOWERS]
+    happen(house, DAILY, history)
+    house.run(random)
+    moved = patch("account", "A-1", 2, fields={"since": FIRST.isoformat()})
+    happen(house, None, [moved])
+    house.run(random, only=earlier_than(("assigning", 0)))
+    assert house.crash("assigning", 0, before="commit", random=random)
+    assert house.assignments()["acme/contact/C"].territories == ("us-west",)
+    house.day = SECOND
+    house.run(random)
+    assert_agrees(house.found(), expected({"acme": on_day(DAILY, SECOND)}, [*history, moved]))
+
+
 @given(st.integers(0, 2**32))
-@settings(max_examples=4 * settings().max_examples)
+@settings(max_examples=2 * settings().max_examples)
 def test_days_come_and_go(seed: int) -> None:
     """Days, models, records and crashes in any order: the end state is that of the last day (C7, A9)."""
     house, random = MemoryHouse(1), dice(seed)
@@ -262,8 +281,8 @@ def test_days_come_and_go(seed: int) -> None:
 
 
 def on_day(document: Document, day: date) -> Document:
-    """Return a model with the day written into it."""
-    return json.loads(json.dumps(document).replace("$TODAY", day.isoformat()))  # type: ignore[no-any-return]
+    """Return a model as the oracle takes it: with its day."""
+    return {**document, "today": day}
 
 
 def stop(house: MemoryHouse, place: Place, steps: int, random: Dice) -> bool:
