@@ -1,18 +1,24 @@
-"""Pieces become a model when their activation comes, whole or not at all."""
+"""Pieces become a model when their activation comes, whole or not at all; days pass by the clock."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from territory.codec import encode
 from territory.documents import pieces_of
-from territory.errors import BadMessage, ModelRefused
+from territory.errors import BadMessage, Fault, ModelRefused
 from territory.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.keys import model_key
-from territory.model import digest_of
-from territory_runtime.model_watcher import Pieces, activated_model
+from territory.model import Model, digest_of
+from territory_runtime.health import Health
+from territory_runtime.model_watcher import ModelWatcher, Pieces, activated_model
+from territory_runtime.settings import read_settings
 
 DOCUMENT: dict[str, Any] = {
     "org": "acme",
@@ -73,3 +79,221 @@ def test_what_is_no_piece_is_refused(key: str, value: bytes, code: str) -> None:
     with pytest.raises(BadMessage) as refused:
         Pieces().take(key, value)
     assert refused.value.code == code
+
+
+# --- in effect -------------------------------------------------------------------------------
+
+DAILY: dict[str, Any] = {
+    **DOCUMENT,
+    "fields": {"account": {"since": "date"}},
+    "territories": [{"id": "t", "rules": {"account": {"field": "since", "within_last_days": 7}}}],
+}
+ABROAD: dict[str, Any] = {**DAILY, "org": "beta", "settings": {"time_zone": "Asia/Tokyo"}}
+NOON = datetime(2017, 2, 28, 12, tzinfo=UTC).timestamp()
+FIRST, SECOND = date(2017, 2, 28), date(2017, 3, 1)
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+class _Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class _Topic:
+    """The model topic, and who follows it."""
+
+    def __init__(self) -> None:
+        self.clock = _Clock()
+        self.watcher = ModelWatcher(read_settings({}), Health(), self.clock)
+        self._end = 0
+
+    async def say(self, key: str, value: bytes) -> None:
+        self._end += 1
+        await self.watcher.take(self._end - 1, key.encode(), value)
+
+    async def activate(self, document: Mapping[str, Any], revision: int = 1) -> None:
+        """Say all pieces of a model, and activate it."""
+        org, values = str(document["org"]), pieces_of(document)
+        for (kind, name), value in values.items():
+            await self.say(model_key(org, kind, name), encode(ModelPiece(org, kind, name, revision, value)))
+        activation = ModelActivated(org, revision, len(values), digest_of(values), "2026-01-01T00:00:00Z")
+        await self.say(model_key(org, *ACTIVATION), encode(activation))
+
+    @property
+    def position(self) -> int:
+        """Where the last message is."""
+        return self._end - 1
+
+    def revisions(self, *, follows_days: bool = False) -> dict[str, int]:
+        models = self.watcher.in_effect(follows_days=follows_days).models
+        return {org: model.revision for org, model in models.items()}
+
+    @property
+    def days(self) -> dict[str, date | None]:
+        return {org: model.today for org, model in self.watcher.today.models.items()}
+
+
+def refuse(_: Model) -> None:
+    """Make nothing of a model."""
+    raise ModelRefused([Fault("territories", "too many")])
+
+
+def test_a_model_is_in_effect_when_all_is_made_that_follows_from_it() -> None:
+    """While a stage prepares for a model, live records go on under the one before."""
+
+    async def story() -> None:
+        topic, begun, released = _Topic(), threading.Event(), threading.Event()
+
+        def prepare(model: Model) -> None:
+            if model.revision == 2:
+                begun.set()
+                released.wait()
+
+        topic.watcher.prepare_with(prepare, follows_days=False)
+        topic.watcher.prepare_with(prepare, follows_days=True)
+        await topic.activate(DOCUMENT)
+        before = topic.watcher.activated
+        activating = asyncio.create_task(topic.activate(DOCUMENT, revision=2))
+        try:
+            await asyncio.to_thread(begun.wait)
+            # Turns are taken by this event loop, which runs: what they ask for is the model before.
+            assert topic.watcher.in_effect(follows_days=False) is before
+            assert topic.revisions(follows_days=True) == {"acme": 1}
+            assert not activating.done()
+        finally:
+            released.set()
+        await activating
+        assert topic.revisions() == topic.revisions(follows_days=True) == {"acme": 2}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("follows_days", [False, True])
+@pytest.mark.parametrize("document", [DOCUMENT, DAILY], ids=["no dates", "relative dates"])
+def test_what_a_stage_can_not_prepare_for_is_refused(document: dict[str, Any], follows_days: bool) -> None:
+    """The model before stays in effect everywhere, and what is waited for is reached."""
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate(DOCUMENT)
+        topic.watcher.prepare_with(refuse, follows_days=follows_days)
+        await topic.activate(document, revision=2)
+        assert topic.revisions() == topic.revisions(follows_days=True) == {"acme": 1}
+        await topic.watcher.reached(topic.position)
+
+    asyncio.run(story())
+
+
+def test_every_model_and_day_is_prepared_for_once() -> None:
+    """Stages that follow days get a day's model, the others the one that is of no day; nobody gets one twice (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        dated: list[tuple[str, date | None]] = []
+        undated: list[tuple[str, date | None]] = []
+        topic.watcher.prepare_with(lambda model: dated.append((model.org_id, model.today)), follows_days=True)
+        topic.watcher.prepare_with(lambda model: undated.append((model.org_id, model.today)), follows_days=False)
+        await topic.activate(DAILY)
+        await topic.activate({**DOCUMENT, "org": "plain"})
+        topic.clock.now += DAY
+        for _ in range(2):
+            await topic.watcher.look_at_the_clock()
+        await topic.watcher.as_of(int(NOON + DAY), follows_days=True)
+        assert dated == [("acme", FIRST), ("plain", None), ("acme", SECOND)]
+        assert undated == [("acme", None), ("plain", None)]
+
+    asyncio.run(story())
+
+
+def test_a_day_passes_where_the_organisation_is() -> None:
+    """At midnight of its own time zone, and back if the clock is set back; others keep their model (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        for document in (DAILY, ABROAD, {**DOCUMENT, "org": "plain"}):
+            await topic.activate(document)
+        seen = [topic.days]
+        kept = topic.watcher.today.models["acme"]
+        for hours in (4, 12, -12):
+            topic.clock.now += hours * HOUR
+            await topic.watcher.look_at_the_clock()
+            seen.append(topic.days)
+            if hours == 4:
+                assert topic.watcher.today.models["acme"] is kept
+        assert seen == [
+            {"acme": FIRST, "beta": FIRST, "plain": None},
+            {"acme": FIRST, "beta": SECOND, "plain": None},
+            {"acme": SECOND, "beta": SECOND, "plain": None},
+            {"acme": FIRST, "beta": SECOND, "plain": None},
+        ]
+        assert {model.today for model in topic.watcher.activated.models.values()} == {None}
+
+    asyncio.run(story())
+
+
+def test_nothing_is_new_while_no_day_has_passed() -> None:
+    """Where no rule asks for the day, or it is the same day, the clock changes nothing (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate(DOCUMENT)
+        before = topic.watcher.today
+        topic.clock.now += 9 * DAY
+        await topic.watcher.look_at_the_clock()
+        assert topic.watcher.today is before
+        await topic.activate(DAILY, revision=2)
+        assert topic.days == {"acme": date(2017, 3, 9)}
+        before = topic.watcher.today
+        topic.clock.now += HOUR
+        await topic.watcher.look_at_the_clock()
+        assert topic.watcher.today is before
+
+    asyncio.run(story())
+
+
+def test_a_day_that_can_not_be_prepared_for_is_tried_again() -> None:
+    """The day before stays in effect until then (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        tries: list[date | None] = []
+
+        def prepare(model: Model) -> None:
+            tries.append(model.today)
+            if len(tries) == 2:
+                refuse(model)
+
+        topic.watcher.prepare_with(prepare, follows_days=True)
+        await topic.activate(DAILY)
+        topic.clock.now += DAY
+        await topic.watcher.look_at_the_clock()
+        assert topic.days == {"acme": FIRST}
+        await topic.watcher.look_at_the_clock()
+        assert topic.days == {"acme": SECOND}
+        assert tries == [FIRST, SECOND, SECOND]
+
+    asyncio.run(story())
+
+
+def test_models_of_another_day_are_there_for_who_resumes_it() -> None:
+    """As of an instant: the day's own models, the same for all who ask; of no day where that does not matter (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate(DAILY)
+        watcher, yesterday = topic.watcher, int(NOON - DAY)
+        one, other = [await watcher.as_of(yesterday + offset, follows_days=True) for offset in (0, 1)]
+        assert one.models["acme"].today == date(2017, 2, 27)
+        assert one.models["acme"] is other.models["acme"]
+        assert one.moment == (topic.position, yesterday)
+        assert (await watcher.as_of(int(NOON), follows_days=True)).models == watcher.today.models
+        assert await watcher.as_of(None, follows_days=True) is watcher.today
+        assert await watcher.as_of(yesterday, follows_days=False) is watcher.activated
+
+    asyncio.run(story())

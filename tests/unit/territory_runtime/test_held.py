@@ -1,0 +1,201 @@
+"""One partition passes from model to model, and whoever takes over knows what was said under which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from territory.codec import JSON
+from territory.fold import Effects, Incoming, Models
+from territory.model import Model, compile_model
+from territory_runtime.held import Held
+from territory_runtime.in_effect import InEffect, Moment, Note
+
+FIRST, SECOND, THIRD = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3, 2)
+SLICES = 2
+RECORDS = 4
+LIMIT = 2
+
+
+class _Fold:
+    """Says which models it is told of; its sweeps have two slices."""
+
+    def __init__(self) -> None:
+        self.restored_under: dict[str, Model] = {}
+        self.unknown: frozenset[str] = frozenset()
+        self.swept: list[Model] = []
+
+    def restore(self, message: Incoming) -> None: ...
+
+    def restored(self, models: Models, unknown: frozenset[str]) -> None:
+        self.restored_under, self.unknown = dict(models), unknown
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None: ...
+
+    def flush(self, models: Models, effects: Effects) -> None: ...
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+        self.swept.append(model)
+        return iter([Effects() for _ in range(SLICES)])
+
+    def __len__(self) -> int:
+        return RECORDS
+
+
+def model_of(org: str = "acme", revision: int = 1, *, on: date | None = None) -> Model:
+    """Return a model with one rule that depends on the day."""
+    rules: JSON = {"account": {"field": "since", "within_last_days": 7}}
+    raw: JSON = {
+        "org": org,
+        "fields": {"account": {"since": "date"}},
+        "roles": [{"id": "r"}],
+        "users": [{"id": "u", "role": "r"}],
+        "territories": [{"id": "t", "rules": rules}],
+    }
+    model = compile_model(raw, revision)
+    return model if on is None else model.on(on)
+
+
+ACME = model_of()
+OF_DAY = {day: ACME.on(day) for day in (FIRST, SECOND, THIRD)}
+NEXT, OTHER = model_of(revision=2, on=SECOND), model_of("beta", on=FIRST)
+
+
+def in_effect(day: date, position: int = 5, **others: tuple[Model, int]) -> InEffect:
+    """Return what is in effect on a day: acme's model, activated at 5, unless another is given."""
+    models = {"acme": OF_DAY[day]} | {model.org_id: model for model, _ in others.values()}
+    activated_at = {"acme": 5} | {model.org_id: offset for model, offset in others.values()}
+    return InEffect(models, activated_at, Moment(position, day.toordinal()))
+
+
+def held(note: Note, swept: InEffect, towards: InEffect, *unknown: str, passes: int = 1) -> Held:
+    """Return a partition that was restored."""
+    part = Held(_Fold(), {"t": 0})
+    part.resume(note, swept, towards, frozenset(unknown), limit=LIMIT, passes=passes)
+    return part
+
+
+def clean(day: date) -> Held:
+    """Return a partition that was restored and had everything swept for a day."""
+    models = in_effect(day)
+    return held(Note(models.moment, models.moment), models, models)
+
+
+def amid(before: date, after: date) -> Held:
+    """Return a partition whose last worker stopped between two days."""
+    swept, towards = in_effect(before), in_effect(after)
+    return held(Note(swept.moment, towards.moment), swept, towards)
+
+
+def fold_of(part: Held) -> _Fold:
+    """Return the fold of a partition."""
+    assert isinstance(part.fold, _Fold)
+    return part.fold
+
+
+def finish(part: Held) -> None:
+    """Take all slices that are left."""
+    while part.sweeps:
+        part.sweep_on(Effects())
+
+
+def test_nothing_is_swept_where_all_is_said() -> None:
+    """A partition whose note is of its models has nothing to say, and nothing to write down (C7)."""
+    part = clean(FIRST)
+    assert (fold_of(part).swept, part.sweeps, part.is_untold) == ([], {}, False)
+    assert part.note == Note(in_effect(FIRST).moment, in_effect(FIRST).moment)
+    assert not part.may_pass_to(in_effect(FIRST))
+
+
+def test_a_day_is_written_down_before_a_word_is_said_under_it() -> None:
+    """From the first slice of a day's sweep to its last, the note names both days (C7, A9)."""
+    part = clean(FIRST)
+    assert part.may_pass_to(in_effect(SECOND))
+    part.pass_to(in_effect(SECOND))
+    untold = [part.is_untold]
+    assert part.note == Note(in_effect(FIRST).moment, in_effect(SECOND).moment, left=4, total=4)
+    part.committed = part.note
+    part.sweep_on(Effects())
+    untold.append(part.is_untold)
+    assert untold == [True, False]
+    assert part.note == Note(in_effect(FIRST).moment, in_effect(SECOND).moment, left=2, total=4)
+    finish(part)
+    assert part.note == Note(in_effect(SECOND).moment, in_effect(SECOND).moment)
+    assert fold_of(part).swept == [OF_DAY[SECOND]]
+
+
+def test_a_successor_resumes_the_days_sweep() -> None:
+    """It takes all for said under the day before, and brings it under the day that was begun (C7, A9)."""
+    part = amid(FIRST, SECOND)
+    assert fold_of(part).restored_under == {"acme": OF_DAY[FIRST]}
+    assert fold_of(part).unknown == frozenset()
+    assert fold_of(part).swept == [OF_DAY[SECOND]]
+    assert (part.swept, part.now.models) == (in_effect(FIRST).moment, {"acme": OF_DAY[SECOND]})
+    assert not part.is_untold
+
+
+def test_no_third_day_while_a_sweep_is_left() -> None:
+    """A record may have been said under two days, never under three: a note names two (C7, A9)."""
+    part = clean(FIRST)
+    part.pass_to(in_effect(SECOND))
+    for day in (THIRD, FIRST):
+        assert not part.may_pass_to(in_effect(day))
+    finish(part)
+    assert part.may_pass_to(in_effect(THIRD))
+    assert part.may_pass_to(in_effect(FIRST))  # a clock that was set back
+
+
+def test_a_model_does_not_wait_for_the_days_sweep_but_where_that_was_resumed() -> None:
+    """Its first effects come at once; only where two workers swept must both days be over (C7, A8, A9)."""
+    newer = in_effect(SECOND, 9, acme=(NEXT, 9))
+    own, resumed = clean(FIRST), amid(FIRST, SECOND)
+    own.pass_to(in_effect(SECOND))
+    assert own.may_pass_to(newer)
+    assert not resumed.may_pass_to(newer)
+    finish(resumed)
+    assert resumed.may_pass_to(newer)
+
+
+def test_what_was_activated_since_is_said_again() -> None:
+    """The others stay as they were said, also when this worker stops before it is done (A9)."""
+    swept = in_effect(FIRST)
+    now = in_effect(FIRST, 9, beta=(OTHER, 9))
+    part = held(Note(swept.moment, swept.moment), now, now, "beta")
+    assert fold_of(part).unknown == {"beta"}
+    assert list(part.sweeps) == ["beta"]
+    assert part.is_untold
+    assert part.note.swept == swept.moment
+    assert part.revisions == {"acme": 1}
+    finish(part)
+    assert part.note.swept == now.moment
+    assert part.revisions == {"acme": 1, "beta": 1}
+
+
+def test_what_is_unknown_for_other_reasons_leaves_nothing_known() -> None:
+    """Where the log or Redis has lost something, the note is void until all is said again (A9)."""
+    now = in_effect(FIRST, 9, beta=(OTHER, 5))
+    part = held(Note(now.moment, now.moment), now, now, "beta")
+    assert part.note.swept == Moment()
+    finish(part)
+    assert part.note.swept == now.moment
+
+
+def test_another_position_alone_is_no_reason_to_sweep() -> None:
+    """A model that was refused moves the position, and nothing else."""
+    part = clean(FIRST)
+    part.pass_to(in_effect(FIRST, position=9))
+    assert (part.sweeps, part.is_untold) == ({}, False)
+    assert part.note.swept == Moment(9, FIRST.toordinal())
+
+
+def test_records_left_are_counted_by_slices() -> None:
+    """At most so many records are left, of all passes of the sweep; none at its end."""
+    models = in_effect(FIRST)
+    part = held(Note(models.moment, models.moment), models, models, passes=2)
+    assert part.to_sweep == 0
+    part.pass_to(in_effect(SECOND))
+    left = [part.to_sweep]
+    while part.sweeps:
+        part.sweep_on(Effects())
+        left.append(part.to_sweep)
+    assert left == [8, 6, 4, 0]
