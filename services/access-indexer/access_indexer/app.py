@@ -25,6 +25,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             state=(topics.ASSIGNMENTS, read_assignment),
             make=Indexing,
             store=RedisIndex(connect(settings), STAGE, provisioned.partitions),
+            sweep_passes=2,  # revocations, then grants
         )
     )
     return host

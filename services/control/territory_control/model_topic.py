@@ -18,7 +18,8 @@ from territory.topics import MODEL
 from territory_control.errors import NotFound, NotReached
 from territory_control.topic_reading import started
 from territory_runtime import kafka
-from territory_runtime.model_watcher import NOTHING_ACTIVATED, Pieces
+from territory_runtime.in_effect import NOTHING_ACTIVATED
+from territory_runtime.model_watcher import Pieces
 from territory_runtime.settings import Settings
 
 WHERE = TopicPartition(MODEL.name, 0)

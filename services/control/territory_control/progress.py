@@ -1,7 +1,7 @@
 """How far the services are: whether everything that was said before has come through to Redis.
 
 Every stage commits its offsets after what follows from them is said and stored, and beside
-them the position on the model topic up to which it has swept. So a stage that has reached the
+them a note of the models that it has swept for, and how far it is with the next. So a stage that has reached the
 ends that its topics had at some moment has done all that was asked of it until then, and what
 it said is within the ends of the next stage's topics.
 """
@@ -27,7 +27,7 @@ from territory_control.topic_reading import (
     when_coordinated,
 )
 from territory_runtime import kafka
-from territory_runtime.model_watcher import NOTHING_ACTIVATED
+from territory_runtime.in_effect import Note
 from territory_runtime.settings import Settings
 
 POLL_SECONDS = 0.1
@@ -36,7 +36,7 @@ POLL_SECONDS = 0.1
 ROUNDS = 3
 
 Report = Callable[[str, int, int], None]
-"""Is told which stage is waited for, how many messages it has taken of how many."""
+"""Is told what is waited for, and how much of it is done of how much: messages of a stage, or records of its sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class StageGroup:
     name: str
     topics: tuple[Topic, ...]
     sweeps: bool = True
-    """Whether it commits the swept model position beside its offsets; another reader of our topics does not."""
+    """Whether it commits a note of the swept models beside its offsets; another reader of our topics does not."""
 
 
 PIPELINE = (
@@ -69,11 +69,17 @@ class Behind:
     messages: int
     """How many offsets it is behind."""
     unswept: bool
-    """Whether the newest model has yet to reach all of its records."""
+    """Whether the newest model, or the day, has yet to reach all of its records."""
+    records: int = 0
+    """At most so many records have yet to be reached by the sweep that is under way."""
+    records_total: int = 0
+    """Of how many when it began; 0 where it has not."""
 
     def __str__(self) -> str:
         parts = [f"{self.messages} messages"] if self.messages else []
-        parts += ["a sweep under the newest model"] if self.unswept else []
+        if self.unswept:
+            left = f" ({self.records} of {self.records_total} records)" if self.records_total else ""
+            parts.append(f"a sweep under the newest model{left}")
         return f"{self.stage}: {self.topic} [{self.partition}]: {' and '.join(parts)}"
 
 
@@ -103,10 +109,14 @@ class Goal:
         for where in sorted(self.ends):
             offset, beside = committed.get(where, (0, ""))
             messages = max(0, self.ends[where] - max(offset, self.begins[where]))
-            swept = int(beside) if beside.isdigit() else NOTHING_ACTIVATED
-            unswept = self.stage.sweeps and swept < self.position
+            note = Note.read(beside)
+            # A day's sweep that is under way is waited for, too: what it says follows from what was said before.
+            is_swept = note.swept.position >= self.position and note.swept.instant == note.towards.instant
+            unswept = self.stage.sweeps and not is_swept
             if messages or unswept:
-                found.append(Behind(self.stage.name, where.topic, where.partition, messages, unswept))
+                begun = unswept and note.towards.position >= self.position
+                records = (note.left, note.total) if begun else (0, 0)
+                found.append(Behind(self.stage.name, where.topic, where.partition, messages, unswept, *records))
         return found
 
 
@@ -187,9 +197,31 @@ async def wait(settings: Settings, timeout_seconds: float, report: Report) -> Wa
 
 
 async def _reach(stages: Pipeline, goal: Goal, report: Report) -> None:
-    total: int | None = None
+    bars = Bars(goal.stage)
     while behind := await stages.behind(goal):
-        left = sum(item.messages for item in behind)
-        total = left if total is None else total
-        report(goal.stage.name, total - left, total)
+        report(*bars.after(behind))
         await asyncio.sleep(POLL_SECONDS)
+
+
+class Bars:
+    """How far a stage is on its way to a goal, for people to look at: its messages first, then its sweep."""
+
+    def __init__(self, stage: StageGroup) -> None:
+        self._stage = stage
+        self._messages: int | None = None
+        self._records: dict[int, int] = {}
+        """By partition, how many records its sweep began with."""
+
+    def after(self, behind: Sequence[Behind]) -> tuple[str, int, int]:
+        """Return what is waited for, how much of it is done, and of how much."""
+        messages = sum(item.messages for item in behind)
+        if self._messages is None:
+            self._messages = messages
+        # A partition is swept once, whatever the number of topics that its offsets are committed of.
+        sweeps = [item for item in behind if item.topic == self._stage.topics[0].name]
+        for item in sweeps:
+            self._records[item.partition] = max(item.records_total, self._records.get(item.partition, 0))
+        total = sum(self._records.values())
+        if messages or not total:
+            return self._stage.name, self._messages - messages, self._messages
+        return f"{self._stage.name}: sweep", total - sum(item.records for item in sweeps), total
