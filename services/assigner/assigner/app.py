@@ -32,6 +32,8 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             inputs={topics.FAMILIES: read_record},
             state=(topics.FAMILIES, read_record),
             make=lambda *_: Assigning(linkers),
+            prepare=linkers.prepare,
+            follows_days=True,
         )
     )
     return host

@@ -185,7 +185,7 @@ class ModelWatcher(Service):
         self.today = await self._resolve(activated, self._looked_at)
         self.activated = activated
         metrics.MODEL_REVISION.set(max(model.revision for model in activated.models.values()))
-        metrics.RULES.labels(engine="plain").set(
+        metrics.RULES.labels(engine=self._settings.assigner_engine).set(
             sum(len(node.rules) for model in activated.models.values() for node in model.territories.values())
         )
         log.info("model activated", org_id=org_id, revision=activation.revision)
