@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ from assigner.core.matching.clauses import FILTERED_VALUES_MAX
 from assigner.core.matching.columns import LONG_LIST, LONG_LISTS_MAX
 from assigner.core.matching.engines import ENGINE_NAMES, EngineName, matcher_of
 from assigner.core.matching.plain import PlainMatcher
-from assigner.core.matching.port import Matcher, RulesRefused
-from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
+from assigner.core.matching.port import RulesRefused
+from assigner.core.matching.rule_book import Rule, RuleBook
 from territory.criteria import OPERATORS
+from tests.contracts.carried import carried, engines, needs_durable, others
 from tests.contracts.rules import (
     TYPES,
     Document,
@@ -37,34 +37,6 @@ NOT_CARRIED = {
     "within_km", "in_polygon",
 }  # fmt: skip
 """Operators that durable_rules has no equal for."""
-
-needs_durable = pytest.mark.skipif(find_spec("durable") is None, reason="the extra durable is not installed")
-_PARAMS = {name: pytest.param(name, marks=needs_durable if name == "durable" else ()) for name in ENGINE_NAMES}
-engines = pytest.mark.parametrize("engine", _PARAMS.values())
-others = pytest.mark.parametrize("engine", [param for name, param in _PARAMS.items() if name != "plain"])
-
-
-def without(book: RuleBook, refused: RulesRefused) -> RuleBook:
-    """Return a book without the rules that an engine refused; what is below them goes below their parents."""
-    names = {territory_id for territory_id, _ in refused.refused}
-    kept: list[Rule] = []
-    moved = {NO_PARENT: NO_PARENT}
-    for place, rule in enumerate(book.rules):
-        parent = moved[rule.parent]
-        moved[place] = parent if rule.territory_id in names else len(kept)
-        if rule.territory_id not in names:
-            kept.append(rule._replace(parent=parent))
-    return RuleBook(tuple(kept))
-
-
-def carried(engine: EngineName, book: RuleBook) -> tuple[Matcher, RuleBook]:
-    """Return a matcher for as much of a book as the engine carries; only durable_rules may refuse something."""
-    try:
-        return matcher_of(engine, book), book
-    except RulesRefused as refused:
-        assert engine == "durable"
-        book = without(book, refused)
-        return matcher_of(engine, book), book
 
 
 def check(engine: EngineName, book: RuleBook, raw: list[dict[str, Any]]) -> None:

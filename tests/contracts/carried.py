@@ -1,0 +1,39 @@
+"""The engines that a suite tries, and as much of a rule book as each of them carries."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from assigner.core.matching.engines import ENGINE_NAMES, EngineName, matcher_of
+from assigner.core.matching.port import Matcher, RulesRefused
+from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
+
+needs_durable = pytest.mark.skipif(find_spec("durable") is None, reason="the extra durable is not installed")
+_PARAMS = {name: pytest.param(name, marks=needs_durable if name == "durable" else ()) for name in ENGINE_NAMES}
+engines = pytest.mark.parametrize("engine", _PARAMS.values())
+others = pytest.mark.parametrize("engine", [param for name, param in _PARAMS.items() if name != "plain"])
+
+
+def without(book: RuleBook, refused: RulesRefused) -> RuleBook:
+    """Return a book without the rules that an engine refused; what is below them goes below their parents."""
+    names = {territory_id for territory_id, _ in refused.refused}
+    kept: list[Rule] = []
+    moved = {NO_PARENT: NO_PARENT}
+    for place, rule in enumerate(book.rules):
+        parent = moved[rule.parent]
+        moved[place] = parent if rule.territory_id in names else len(kept)
+        if rule.territory_id not in names:
+            kept.append(rule._replace(parent=parent))
+    return RuleBook(tuple(kept))
+
+
+def carried(engine: EngineName, book: RuleBook) -> tuple[Matcher, RuleBook]:
+    """Return a matcher for as much of a book as the engine carries; only durable_rules may refuse something."""
+    try:
+        return matcher_of(engine, book), book
+    except RulesRefused as refused:
+        assert engine == "durable"
+        book = without(book, refused)
+        return matcher_of(engine, book), book
