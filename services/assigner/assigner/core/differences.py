@@ -30,6 +30,8 @@ class Difference:
         self._everything = (
             old.max_territories_per_record != new.max_territories_per_record or old.field_types != new.field_types
         )
+        if self._everything:
+            return  # and fields may be gone that rules of the old model name
         for kind in TREE_RULED:
             touched = _touched(old, new, kind)
             if 2 * len(touched) > len(new.territories):
