@@ -1,0 +1,99 @@
+"""Days pass for real services: what was said under yesterday's rules is corrected by who comes back today."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from territory.fold import Message
+from territory.topics import ASSIGNMENTS, FAMILIES
+from territory_control.topic_reading import POLL_SECONDS, committed_offsets, partitions_of, started
+from territory_runtime import kafka
+from territory_runtime.in_effect import Note
+from tests.support.house import House, compare
+from tests.support.oracle import expected
+
+pytestmark = [pytest.mark.kafka]
+
+ORG = "days"
+STAGE = "assigner-assignment"
+DAY_SECONDS = 24 * 3600
+PASSED_SECONDS = 60.0
+MODEL: dict[str, Any] = {
+    "org": ORG,
+    "fields": {"account": {"since": "date"}},
+    "roles": [{"id": "r"}],
+    "users": [{"id": "u", "role": "r"}, {"id": "v", "role": "r"}],
+    "territories": [
+        {"id": "new", "users": ["v"], "rules": {"account": {"field": "since", "within_last_days": 7}}},
+        {"id": "old", "rules": {"account": {"field": "since", "older_than_days": 7}}},
+    ],
+}
+
+
+def account(record_id: str, days_old: int) -> dict[str, Any]:
+    """Return an account that is so many days old today."""
+    since = datetime.now(UTC).date() - timedelta(days=days_old)
+    return {
+        "event_id": record_id, "org_id": ORG, "object": "account", "id": record_id, "version": 1, "op": "upsert",
+        "occurred_at": "2017-03-01T10:00:00Z", "owner_id": "u", "fields": {"since": since.isoformat()},
+    }  # fmt: skip
+
+
+def test_a_day_passes_while_the_assigner_is_away(kafka_house: House) -> None:
+    """It said yesterday that an account is new, and stopped: today it says that it is old, and no more (C7, A9)."""
+    house, history = kafka_house, [account("A-1", days_old=1), account("A-8", days_old=8)]
+    house.apply(MODEL)
+    house.start_all()
+    house.publish(history)
+    house.wait()
+    house.stop("assigner")
+    said = house.found(ORG).assignments
+    new, old = said[f"{ORG}/account/A-1"], said[f"{ORG}/account/A-8"]
+    assert (new.territories, old.territories) == (("new",), ("old",))
+    # As it would stand, had all of this been yesterday.
+    house.send([Message(ASSIGNMENTS.name, old.key, replace(old, links=new.links), old.key)])
+    yesterday = asyncio.run(set_back(house))
+    house.start("assigner")
+    asyncio.run(passed(house, yesterday))
+    house.wait()
+    found = house.found(ORG)
+    assert compare(found, ORG, expected({ORG: {**MODEL, "today": datetime.now(UTC).date()}}, history)) == []
+    assert found.assignments[old.key].event_id == f"model/{ORG}/1"
+    assert found.assignments[new.key] == new  # with the event that it was said for at first
+
+
+async def set_back(house: House) -> dict[TopicPartition, Note]:
+    """Write beside the offsets of the assigner's second stage that all was said the day before; return the notes."""
+    notes: dict[TopicPartition, Note] = {}
+    offsets = await commits(house)
+    async with started(kafka.group_consumer(house.settings, STAGE)) as consumer:
+        consumer.assign(list(offsets))
+        for where, (offset, text) in offsets.items():
+            swept = Note.read(text).swept
+            assert swept.instant is not None
+            earlier = swept._replace(instant=swept.instant - DAY_SECONDS)
+            notes[where] = Note(earlier, earlier)
+            await consumer.commit({where: (offset, str(notes[where]))})
+    return notes
+
+
+async def passed(house: House, before: dict[TopicPartition, Note]) -> None:
+    """Wait until no partition is swept for the day before any more."""
+    async with asyncio.timeout(PASSED_SECONDS):
+        while True:
+            notes = {where: Note.read(text) for where, (_, text) in (await commits(house)).items()}
+            if all(note.swept != before[where].swept for where, note in notes.items()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def commits(house: House) -> dict[TopicPartition, tuple[int, str]]:
+    """Return the offsets that the assigner's second stage has committed, with the notes beside them."""
+    async with started(kafka.group_admin(house.settings)) as admin:
+        return await committed_offsets(admin, STAGE, partitions_of(FAMILIES, house.settings.kafka_partitions))
