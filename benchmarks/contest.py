@@ -1,7 +1,7 @@
 """Engines in turns: each in a process of its own that is forked when model and records are there.
 
 The turns alternate, so that what else runs on the machine slows all of them; only what was measured
-in the same turn is compared.
+in the same turn is compared. Seconds are those of the processor, which depend less on it than the clock's.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Built:
     """What it took to build an engine.
 
     Attributes:
-        seconds: The median of the times that it was built.
+        seconds: Of the processor; the median of the times that it was built.
         memory_bytes: What it holds: as `tracemalloc` has it, or by how much the process grew.
         carried: How many of the book's rules it carries.
         off_index: How many of those it evaluates though it has an index.
@@ -76,7 +76,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What an engine did in one turn."""
+    """What an engine did in one turn; seconds of the processor."""
 
     records: int
     seconds: float
@@ -161,9 +161,9 @@ def _build(contender: Contender, book: RuleBook, builds: int) -> tuple[Entrant, 
     resident = _resident_bytes()
     taken: list[float] = []
     for _ in range(builds):
-        began = time.perf_counter()
+        began = time.process_time()
         engine = contender.built(book)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
         memory = memory or _resident_bytes() - resident
     return engine, Built(median(taken), memory, engine.carried, getattr(engine, "off_index", 0))
 
@@ -200,13 +200,13 @@ class _Measuring:
         """Match records, sixteen between two looks at the clock unless one takes long."""
         matching, prepared, at = self._matching, self._prepared, self._next
         done, step = 0, 1
-        began = now = time.perf_counter()
+        began = now = time.process_time()
         while now < began + seconds:
             for fields in prepared[at : at + step]:
                 matching(fields)
             done += len(prepared[at : at + step])
             at = at + step if at + step < len(prepared) else 0
-            now = time.perf_counter()
+            now = time.process_time()
             step = 16 if now - began < seconds / 10 else step
         self._next = at
         return done, now - began

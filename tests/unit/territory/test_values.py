@@ -23,6 +23,7 @@ from territory.values import (
     number_of,
     read_fields,
     read_value,
+    read_values,
 )
 from tests.support.oracle import read
 
@@ -35,6 +36,14 @@ from .examples import FIELDS, json_values, letters, scalars, texts
 def test_folding_ends(text: str) -> None:
     """A text in the form in which texts compare is in that form (C3)."""
     assert folded(folded(text)) == folded(text)
+
+
+@given(st.lists(st.text() | st.text(st.characters(max_codepoint=127)) | st.integers()))
+@example([chr(code) + "A" + chr(code) for code in range(128)])
+def test_a_list_of_texts_is_read_as_each_of_them_is_folded(raws: list[object]) -> None:
+    """C3: the short way for ASCII ends where the long one does."""
+    expected = [folded(raw) or None if isinstance(raw, str) else None for raw in raws]
+    assert read_values("text", raws) == [read_value("text", raw) for raw in raws] == expected
 
 
 @given(st.text(letters), st.sampled_from(["", " ", "\t\n", "\u00a0", "\u3000"]))
