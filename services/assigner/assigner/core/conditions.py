@@ -39,15 +39,16 @@ def settled(criterion: Criterion, *, negated: bool = False) -> Criterion:
     if isinstance(criterion, Leaf):
         if criterion.operator not in MOVING:
             return Not(criterion) if negated else criterion
-        return TRUE if negated else _there(criterion.field)
+        return TRUE if negated else _there(criterion)
     parts = tuple(settled(part, negated=negated) for part in criterion.parts)
     return All(parts) if isinstance(criterion, All) is not negated else AnyOf(parts)
 
 
-def _there(field: str) -> Leaf:
-    operator = "is_not_empty"
-    text = f"{field} {operator} true"
-    return Leaf(field, operator, operand=True, wanted=True, test=lambda _: True, negated=False, text=text)
+def _there(leaf: Leaf) -> Leaf:
+    """Return that a leaf's field is there, under the leaf's own name."""
+    return Leaf(
+        leaf.field, "is_not_empty", operand=True, wanted=True, test=lambda _: True, negated=False, text=leaf.text
+    )
 
 
 def factors_of(criterion: Criterion) -> Iterator[Literal | AnyOf]:

@@ -259,7 +259,10 @@ class _Paths:
         """Return a literal, with the territory that it is of where that is above."""
         leaf, _ = leaf_of(literal)
         above = place
-        while above != NO_PARENT and not any(leaf is other for other in leaves_of(self._rules[above].criterion)):
+        while above != NO_PARENT and not any(
+            leaf is other or (other.operator in MOVING and leaf.text == other.text)
+            for other in leaves_of(self._rules[above].criterion)
+        ):
             above = self._rules[above].parent
         return str(literal) if above in (place, NO_PARENT) else f"{literal} (of {self._rules[above].territory_id})"
 

@@ -253,3 +253,17 @@ def test_a_rule_of_which_one_part_asks_something_is_not_empty() -> None:
     part = {"all": [{"field": "country", "in": ["US", "CA"]}, {"field": "zip", "eq": "x"}]}
     found = analysed(model_of(node("us", {"field": "country", "eq": "US"}), node("x", part, "us")))
     assert (found.empty, found.impossible) == ((), ())
+
+
+def test_a_window_of_days_is_named_as_it_is_written() -> None:
+    """Of this year only that the field is there is known, and that clashes with its being empty (C7, C2)."""
+    found = analysed(
+        model_of(
+            node("new", {"field": "founded", "in_period": "this_year"}),
+            node("empty", {"field": "founded", "is_empty": True}, "new"),
+            node("old", {"field": "founded", "lt": "1900-01-01"}, "new"),
+        )
+    )
+    assert [(rule.territory_id, rule.why) for rule in found.impossible] == [
+        ("empty", "founded in_period this_year (of new) and founded is_empty true can't both hold")
+    ]
