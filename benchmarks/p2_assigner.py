@@ -1,11 +1,17 @@
-"""P2: the assigner, Kafka to Kafka, both of its stages in one worker, beside a worker that only passes messages on."""
+"""P2: the assigner, Kafka to Kafka, both of its stages in one worker.
+
+Beside a worker that only passes messages on, and beside apps of other frameworks that do the same.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from aiokafka.structs import ConsumerRecord
@@ -14,17 +20,22 @@ from benchmarks.answers import Answers, links_each
 from benchmarks.corpus import USERS, model_document, record_changes
 from benchmarks.measuring import Taken, Way, measure
 from benchmarks.passthrough import INPUT, OUTPUT, STAGE
+from benchmarks.peers import PEERS, Peer
 from benchmarks.publisher import prepare
-from benchmarks.results import Report, figure, say
+from benchmarks.results import Figure, Report, figure, say
 from benchmarks.stack import PARTITIONS, Stack, running_stack
+from territory.codec import encode
 from territory.events import read_assignment
 from territory.model import compile_model
-from territory.topics import ASSIGNMENTS, RECORDS
+from territory.topics import ASSIGNMENTS, RECORDS, Topic
 from territory_control.progress import PIPELINE
 from territory_control.topic_reading import partitions_of, read_messages
 from territory_runtime.settings import Settings
 
-RATIO_MIN = 0.15
+RATIO_MIN = {1_000: 0.15, 10_000: 0.25}
+"""By the number of territories up to which it is promised: fewer are no harder."""
+PEERS_AT = 10_000
+"""The number of territories up to which the ratios to other frameworks are promised."""
 SAMPLED_RECORDS = 200
 SHOWN_FAULTS_MAX = 20
 STAGES = tuple(stage for stage in PIPELINE if stage.name.startswith("assigner-"))
@@ -35,6 +46,8 @@ class Load:
     """The corpus of a run: what is published, and the right answers to it."""
 
     path: Path
+    model: Path
+    """The document, in a file."""
     records: int
     """How many changes are published."""
     bytes_each: int
@@ -51,8 +64,10 @@ def make_load(folder: Path, records: int, territories: int, seed: int) -> Load:
     document = model_document(territories, seed)
     changes = list(record_changes(records, seed))
     path = folder / "records.tsv"
+    model = folder / "model.json"
     size = prepare(path, changes, PARTITIONS)
-    return Load(path, records, size, document, Answers(compile_model(document, 1), changes))
+    model.write_bytes(encode(document))
+    return Load(path, model, records, size, document, Answers(compile_model(document, 1), changes))
 
 
 def corpus_of(load: Load) -> dict[str, object]:
@@ -68,6 +83,35 @@ def corpus_of(load: Load) -> dict[str, object]:
     }
 
 
+@dataclass(slots=True)
+class Beside:
+    """What was found of an app of another framework.
+
+    Attributes:
+        load: A corpus of its own where the assigner's is too long for it.
+        speeds: Records a second, the assigner's and its own, of each run.
+        costs: Microseconds a record, likewise.
+        wrong: How many of its assignments were wrong or not there, of each run.
+    """
+
+    peer: Peer
+    load: Load
+    speeds: list[tuple[float, float]] = field(default_factory=list)
+    costs: list[tuple[float, float]] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)
+
+    def figures(self, territories: int) -> list[Figure]:
+        """Return its figures; the answers are checked by record, each of them."""
+        name, wrong = self.peer.name, median(self.wrong)
+        shown = f"of {len(self.load.answers.records)} wrong or missing in the {name}"
+        promised = self.peer.ratio_min if territories <= PEERS_AT else None
+        return [
+            figure(f"assigner beside the {name}", "records/s", self.speeds, ratio_min=promised),
+            figure(f"assigner beside the {name}, processor time", "µs a record", self.costs),
+            Figure(f"answers {shown}", "records", wrong, runs=tuple((float(one), None) for one in self.wrong)),
+        ]
+
+
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
     """Measure some times, each on servers of its own, and check the answers every time."""
     load = make_load(folder, records, territories, seed)
@@ -76,10 +120,11 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
     speeds: dict[Way, list[tuple[float, float]]] = {"live": [], "backlog": []}
     costs: list[tuple[float, float]] = []
     surroundings: dict[str, str] = {}
+    peers, absent = _peers(folder, load, seed)
     for number in range(runs):
         for way, found in speeds.items():
             with running_stack(embedded=embedded) as stack:
-                surroundings = {"broker": stack.broker}
+                surroundings = {"broker": stack.broker, **absent}
                 stack.provision(load.document, [INPUT, OUTPUT])
                 baseline, value = pass_on(stack, load, way), _assign(stack, load, way)
                 found.append((load.records / value.seconds, load.records / baseline.seconds))
@@ -88,19 +133,67 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
                 wrong, count = asyncio.run(check(stack.settings, load.answers, seed))
                 faults += wrong
                 checked += count
+                if way == "live":
+                    for beside in peers:
+                        _measure_peer(stack, beside, found[-1][0], costs[-1][0])
     return Report(
         name="p2",
         title="assigner, Kafka to Kafka, both stages, one worker",
-        parameters=corpus_of(load),
+        parameters=corpus_of(load) | {f"records of the {one.peer.name}": one.load.records for one in peers},
         surroundings=surroundings,
         figures=(
-            figure("assigner, published meanwhile", "records/s", speeds["live"], ratio_min=RATIO_MIN),
+            *_promised(speeds["live"], territories),
             figure("assigner, published before", "records/s", speeds["backlog"]),
             figure("assigner, processor time", "µs a record", costs),
+            *(one for beside in peers for one in beside.figures(territories)),
         ),
         faults=tuple(faults[:SHOWN_FAULTS_MAX]),
         checked={"assignments": checked},
     )
+
+
+def _promised(speeds: Sequence[tuple[float, float]], territories: int) -> list[Figure]:
+    """Return what the assigner reaches, once for each promise that applies."""
+    applying = {most: ratio for most, ratio in RATIO_MIN.items() if territories <= most}
+    if not applying:
+        return [figure("assigner, published meanwhile", "records/s", speeds)]
+    return [
+        figure(
+            f"assigner, published meanwhile, as promised of {most:,} territories", "records/s", speeds, ratio_min=ratio
+        )
+        for most, ratio in applying.items()
+    ]
+
+
+def _peers(folder: Path, load: Load, seed: int) -> tuple[list[Beside], dict[str, str]]:
+    """Return the apps that can be measured here, with what they are measured by, and why others can't."""
+    besides: list[Beside] = []
+    absent: dict[str, str] = {}
+    for peer in PEERS:
+        if importlib.util.find_spec(peer.package) is None:
+            absent[peer.name] = f"left out: {peer.package} is not installed ({peer.install})"
+            say(f"{peer.name}: {absent[peer.name]}")
+            continue
+        own = load
+        if load.records > peer.records_max:
+            place = folder / peer.module
+            place.mkdir()
+            own = make_load(place, peer.records_max, len(load.document["territories"]), seed)
+        besides.append(Beside(peer, own))
+    return besides, absent
+
+
+def _measure_peer(stack: Stack, beside: Beside, speed: float, cost: float) -> None:
+    """Measure an app of another framework, beside the assigner's speed and cost in this run."""
+    peer, load = beside.peer, beside.load
+    stack.create([peer.input, peer.output])
+    worker = stack.start_module(peer.module, str(load.model))
+    taken = measure(stack, load.path, peer.input.name, peer.stages, workers=[worker], way="live")
+    worker.stop()
+    beside.speeds.append((speed, load.records / taken.seconds))
+    beside.costs.append((cost, load.cost_each(taken)))
+    beside.wrong.append(asyncio.run(wrong_answers(stack.settings, peer.output, load.answers)))
+    say(f"{peer.name}: {beside.speeds[-1][1]:,.0f}/s, {beside.wrong[-1]:,} of {len(load.answers.records):,} wrong")
 
 
 def pass_on(stack: Stack, load: Load, way: Way) -> Taken:
@@ -119,8 +212,8 @@ def _assign(stack: Stack, load: Load, way: Way) -> Taken:
     return taken
 
 
-async def check(settings: Settings, answers: Answers, seed: int) -> tuple[list[str], int]:
-    """Return what is wrong with the assignments, and how many were compared one by one."""
+async def said_on(settings: Settings, topic: Topic) -> dict[str, bytes]:
+    """Return the last word of a topic by key, of what is not gone."""
     said: dict[str, bytes] = {}
 
     def take(message: ConsumerRecord) -> None:
@@ -130,7 +223,24 @@ async def check(settings: Settings, answers: Answers, seed: int) -> tuple[list[s
         else:
             said[key] = value
 
-    await read_messages(settings, dict.fromkeys(partitions_of(ASSIGNMENTS, PARTITIONS), 0), take)
+    await read_messages(settings, dict.fromkeys(partitions_of(topic, PARTITIONS), 0), take)
+    return said
+
+
+async def wrong_answers(settings: Settings, topic: Topic, answers: Answers) -> int:
+    """Return for how many records the last word has another version or other territories, is missing or left over."""
+    said = await said_on(settings, topic)
+    wrong = len(said.keys() ^ answers.records.keys())
+    for key in said.keys() & answers.records.keys():
+        found = read_assignment(said[key])
+        right = (answers.records[key].version, answers.territories_of(key))
+        wrong += (found.version, found.territories) != right
+    return wrong
+
+
+async def check(settings: Settings, answers: Answers, seed: int) -> tuple[list[str], int]:
+    """Return what is wrong with the assignments, and how many were compared one by one."""
+    said = await said_on(settings, ASSIGNMENTS)
     faults: list[str] = []
     if said.keys() != answers.records.keys():
         faults.append(f"found {len(said)} assignments, expected {len(answers.records)}, one for each live record")

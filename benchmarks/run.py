@@ -27,7 +27,7 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS = {
     "p1": Benchmark(p1_matching.run, records=20_000, territories=100_000, runs=7),
-    "p2": Benchmark(p2_assigner.run, records=100_000, territories=1_000, runs=3),
+    "p2": Benchmark(p2_assigner.run, records=100_000, territories=10_000, runs=3),
     "p3": Benchmark(p3_pipeline.run, records=100_000, territories=1_000, runs=3),
     "p6": Benchmark(p6_sweep.run, records=1_000_000, territories=1_000, runs=1),
 }

@@ -104,13 +104,17 @@ class Stack:
     def provision(self, model: Mapping[str, object], own: Sequence[Topic]) -> None:
         """Create our topics and a benchmark's own, and make a model the active one."""
         asyncio.run(provisioned_partitions(self.settings))
+        self.create(own)
+        asyncio.run(apply(self.settings, check_model(encode(model).decode())))
+
+    def create(self, topics: Sequence[Topic]) -> None:
+        """Create topics of a benchmark's own."""
         admin = kafka.topic_admin(self.settings)
         try:
-            for topic in own:
+            for topic in topics:
                 admin.create_topics([NewTopic(name=topic.name, num_partitions=PARTITIONS, replication_factor=1)])
         finally:
             admin.close()
-        asyncio.run(apply(self.settings, check_model(encode(model).decode())))
 
     def start_service(self, module: str) -> Worker:
         """Start one worker of a service; return when it is ready."""

@@ -1,0 +1,147 @@
+"""Apps of other frameworks that do what the assigner does: what all of them share, so that only the framework differs.
+
+They read and write messages with our codecs and match with our `Linker`, its index included. What
+they leave out is in favour of their speed, and costs them right answers, which are counted:
+
+- Who follows is not decided again when the account comes later, changes its links or is deleted (A8).
+- A change of the model is not followed; there is one, read at the start.
+- A deal goes by its account alone, not by its contact first (A6); without links by hand both come to the same.
+- Nothing is told to have left a family, so late words of an old family are not put right.
+- Links by hand and dead letters are left out; the corpus has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from assigner.core.links import Linker, Standing
+from territory.codec import decode, encode
+from territory.events import Assignment, DealFacts, Record, RecordChange
+from territory.keys import family_key, record_key
+from territory.model import compile_model
+from territory.topics import Topic
+from territory_control.progress import StageGroup
+
+COMMIT_SECONDS = 0.5
+"""How often the apps commit: the clock stops at the last commit, which by default is up to 2.8 s or 5 s late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An app of another framework.
+
+    Attributes:
+        package: The import that it needs.
+        install: The command that brings it.
+        records_max: So many changes are enough to measure it by; more would take minutes.
+        ratio_min: How many times as fast the assigner is promised to be.
+    """
+
+    name: str
+    module: str
+    package: str
+    install: str
+    input: Topic
+    output: Topic
+    stages: tuple[StageGroup, ...]
+    records_max: int
+    ratio_min: float
+
+
+def _topic(name: str, says: str) -> Topic:
+    return Topic(name, "delete", None, None, False, says)
+
+
+FAUST_INPUT = _topic("benchmark.faust.records.v1", "What the Faust app reads.")
+FAUST_OUTPUT = _topic("benchmark.faust.assignments.v1", "What the Faust app writes.")
+FAUST = Peer(
+    name="Faust app",
+    module="benchmarks.faust_assigner",
+    package="faust",
+    install="make setup",
+    input=FAUST_INPUT,
+    output=FAUST_OUTPUT,
+    stages=(StageGroup("benchmark-faust", (FAUST_INPUT,), sweeps=False),),
+    records_max=20_000,
+    ratio_min=10,
+)
+
+QUIX_GROUP = "benchmark-quix"
+QUIX_INPUT = _topic("benchmark.quix.records.v1", "What the Quix Streams app reads.")
+QUIX_OUTPUT = _topic("benchmark.quix.assignments.v1", "What the Quix Streams app writes.")
+QUIX_FAMILIES = _topic(
+    f"repartition__{QUIX_GROUP}--{QUIX_INPUT.name}--family", "Whole records by family, within the Quix Streams app."
+)
+QUIX = Peer(
+    name="Quix Streams app",
+    module="benchmarks.quix_assigner",
+    package="quixstreams",
+    install="make bench-peers",
+    input=QUIX_INPUT,
+    output=QUIX_OUTPUT,
+    stages=(
+        StageGroup(QUIX_GROUP, (QUIX_INPUT,), sweeps=False),
+        StageGroup(QUIX_GROUP, (QUIX_FAMILIES,), sweeps=False),
+    ),
+    records_max=50_000,
+    ratio_min=2,
+)
+
+PEERS = (FAUST, QUIX)
+
+
+def read_linker(path: Path) -> Linker:
+    """Return the linker of a model document, with the engine that the assigner takes by default."""
+    return Linker(compile_model(decode(path.read_bytes()), 1))
+
+
+def merged(change: RecordChange, before: Record | None) -> Record | None:
+    """Return the whole record after a change; None when the change is stale or has nothing to patch."""
+    if before is not None and change.version <= before.version:
+        return None
+    owner, account, contact, fields = change.owner_id, change.account_id, change.contact_id, change.fields
+    if change.op == "patch":
+        if before is None or before.deleted:
+            return None
+        said = change.model_fields_set
+        owner = owner if "owner_id" in said else before.owner_id
+        account = account if "account_id" in said else before.account_id
+        contact = contact if "contact_id" in said else before.contact_id
+        both = before.fields | fields
+        fields = {name: value for name, value in both.items() if value is not None}
+    return Record(
+        org_id=change.org_id, object=change.object, id=change.id, version=change.version, link_version=0,
+        deleted=change.op == "delete", owner_id=owner, account_id=account, contact_id=contact, fields=fields, links={},
+        family=before.family
+        if change.op == "delete" and before is not None
+        else family_key(change.org_id, change.object, change.id, account, contact),
+        intake_partition=0, event_id=change.event_id, since_ms=0,
+    )  # fmt: skip
+
+
+def account_key_of(record: Record) -> str | None:
+    """Return the key of the account that a contact or a deal follows."""
+    return None if record.account_id is None else record_key(record.org_id, "account", record.account_id)
+
+
+def decide(linker: Linker, record: Record, account: Standing | None) -> Standing:
+    """Return where a live record stands, given where its account stands."""
+    if record.object in ("account", "lead"):
+        return linker.of_ruled(record)
+    if record.object == "contact":
+        return linker.of_contact(record, account)
+    return linker.of_deal(record, None, account)
+
+
+def said(linker: Linker, record: Record, standing: Standing) -> bytes:
+    """Return the assignment of a live record, as the assigner says it."""
+    facts = DealFacts(*(record.fields.get(name) for name in DealFacts.__slots__)) if record.object == "deal" else None
+    return encode(
+        Assignment(
+            org_id=record.org_id, object=record.object, id=record.id, version=record.version,
+            model_revision=linker.model.revision, owner_id=record.owner_id, links=standing.links, cut=standing.cut,
+            runners_up=standing.runners_up, dropped=standing.dropped, unassigned=standing.unassigned, deal=facts,
+            family=record.family, event_id=record.event_id,
+        )
+    )  # fmt: skip
