@@ -94,13 +94,13 @@ class Explainer:
         record = self._member(key).record
         if record.object not in TREE_RULED or not limit:
             return []
-        linked = {link.territory_id for link in self.standing(key).links}
+        by_hand = {territory_id for territory_id, kind in record.links.items() if kind == "assign"}
         fields = self._linker.fields_of(record.object, record.fields)
-        found = self._linker.telling(record.object).near_misses(fields, limit + len(linked))
+        found = self._linker.telling(record.object).near_misses(fields, limit + len(by_hand))
         return [
             Near(near.territory_id, near.failing_territory, str(near.failure))
             for near in found
-            if near.territory_id not in linked
+            if near.territory_id not in by_hand
         ][:limit]
 
     def _member(self, key: str) -> Member:
