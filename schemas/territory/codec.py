@@ -52,18 +52,13 @@ def decode(raw: bytes, bytes_max: int | None = None) -> Any:
         raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {bytes_max}")
     try:
         value = _plain_value(raw)
-        if has_long_number(raw):
+        if _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw):
             value = loads_exactly(raw)  # once more: the first look is stricter about UTF-8 and control characters
     except (ValueError, RecursionError) as fault:
         raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
     if raw.count(b"[") + raw.count(b"{") > MESSAGE_LEVELS_MAX and _is_deeper(value, MESSAGE_LEVELS_MAX):
         raise BadMessage("wrong_type", f"found values nested deeper than {MESSAGE_LEVELS_MAX} levels; flatten them")
     return value
-
-
-def has_long_number(raw: bytes) -> bool:
-    """Whether a number of JSON bytes may have more digits than a float holds."""
-    return _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw) is not None
 
 
 def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
@@ -146,7 +141,9 @@ def _plain_key(key: object) -> str:
 
 @cache
 def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
-    """Return the function that reads one kind of event from bytes.
+    """Return the function that reads one kind of event of our own from bytes.
+
+    Numbers that a float can't hold are texts in it since they were read from outside.
 
     It raises BadMessage (not_json, wrong_type). How large our own events are is the topic's
     matter: a record of 900 000 bytes has its links and its envelope around it.
@@ -155,7 +152,7 @@ def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
 
     def read(raw: bytes) -> _Event:
         try:
-            return msgspec.convert(decode(raw), kind) if has_long_number(raw) else read_fast(raw)
+            return read_fast(raw)
         except msgspec.ValidationError as invalid:
             raise BadMessage("wrong_type", f"no {kind.__name__}: {invalid}") from invalid
         except (ValueError, RecursionError) as fault:

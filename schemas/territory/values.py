@@ -24,8 +24,7 @@ LAT_MAX, LON_MAX = 90, 180
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:(\.[0-9]{1,6})[0-9]*)?"
-    r"([Zz]|[+-][0-9]{2}:[0-5][0-9])"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
 )
 
 
@@ -93,11 +92,10 @@ def datetime_of(raw: object) -> datetime | None:
     try:
         if _DATE.fullmatch(text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
-        parts = _INSTANT.fullmatch(text)
-        if parts is None:
+        if _INSTANT.fullmatch(text) is None:
             return None
-        day, clock, fraction, zone = parts.groups()
-        return datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone.upper()}").astimezone(UTC)
+        instant = datetime.fromisoformat(text.upper())  # digits beyond the microsecond are cut off
+        return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
     except (ValueError, OverflowError):  # no such day or minute; before year 1 or after 9999 in UTC
         return None
 

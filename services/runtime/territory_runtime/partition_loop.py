@@ -41,7 +41,7 @@ from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.restoring import incoming_of, read_state
 from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings
-from territory_runtime.stage import Progress, Stage
+from territory_runtime.stage import Progress, Stage, every
 from territory_runtime.waiting import KAFKA_AWAY, REDIS_AWAY, until_done
 
 log = structlog.get_logger("territory")
@@ -256,10 +256,12 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         effects = Effects()
         offsets: dict[TopicPartition, int] = {}
         touched: set[int] = set()
+        wants_all = self._stage.wants is every
         for where, messages in found.items():
             part = held[where.partition]
+            next_offset = part.next_offsets.get(where.topic, 0)
             for message in messages:
-                if message.offset >= part.next_offsets.get(where.topic, 0) and self._is_wanted(message):
+                if message.offset >= next_offset and (wants_all or self._is_wanted(message)):
                     await self._take(part, message, effects)
             if messages:
                 offsets[where] = messages[-1].offset + 1

@@ -26,7 +26,8 @@ class Progress:
     """By organisation, the model's revision that all of its records here are under."""
 
 
-def _every(_: str) -> bool:
+def every(_: str) -> bool:
+    """Want the messages of all keys."""
     return True
 
 
@@ -74,7 +75,7 @@ class Stage:
     make: Callable[[int, int], Fold]
     store: Store | None = None
     interval_seconds: float = 0.0
-    wants: Callable[[str], bool] = _every
+    wants: Callable[[str], bool] = every
     prepare: Callable[[Model], None] = _nothing
     follows_days: bool = False
     sweep_passes: int = 1
@@ -85,4 +86,4 @@ class Stage:
         return self.state[0] in self.inputs
 
 
-__all__ = ["Effects", "Progress", "Reader", "Stage", "Store"]
+__all__ = ["Effects", "Progress", "Reader", "Stage", "Store", "every"]

@@ -36,6 +36,9 @@ class Standing:
     unassigned: str | None = None
 
 
+NOWHERE = Standing(())
+
+
 class Linker:
     """Decides links under one model. Pure: the same record and relatives give the same answer (A9).
 
@@ -96,6 +99,8 @@ class Linker:
 
     def of_contact(self, contact: Record, account: Standing | None) -> Standing:
         """Decide for a contact: its account's links and its own manual ones (A5)."""
+        if not contact.links and (account is None or not account.links):
+            return NOWHERE
         causes: Causes = {}
         for link in account.links if account is not None else ():
             if contact.links.get(link.territory_id) != "exclude":
