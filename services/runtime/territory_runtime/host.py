@@ -214,13 +214,13 @@ def main(name: str, build: Callable[[Settings, Provisioned], Host], *, with_redi
     try:
         settings = read_settings()
         provisioned = check_surroundings(settings, with_redis=with_redis)
+        host = build(settings, provisioned)
     except (SettingsRefused, CannotStart) as fault:
         log.error("can't start", service=name, fault=str(fault))  # noqa: TRY400 -- one line, no traceback
         sys.exit(EXIT_REFUSED)
     if provisioned.created:
         log.info("topics created", topics=provisioned.created)
     pause_after_empty_fetches(settings.kafka_fetch_pause_seconds)
-    host = build(settings, provisioned)
     # Records stay in memory and are no garbage: looking at all of them for cycles again and again
     # cost a third of the assigner's time. Young objects are still looked at.
     gc.freeze()

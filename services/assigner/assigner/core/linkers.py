@@ -6,7 +6,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from assigner.core.differences import Difference
 from assigner.core.links import Linker
-from assigner.core.matching.engines import EngineName
+from assigner.core.matching.engines import EngineName, matcher_of
+from assigner.core.matching.rule_book import RuleBook
 from territory.model import Model
 
 DERIVED = "assigner linker"
@@ -16,6 +17,8 @@ class Linkers:
     """Makes a linker for each model; it lives as long as the model."""
 
     def __init__(self, engine: EngineName = "index") -> None:
+        """Raises: EngineMissing."""
+        matcher_of(engine, RuleBook(()))  # it is told at the start, and not when a model comes
         self._engine = engine
         self._newest: WeakValueDictionary[str, Linker] = WeakValueDictionary()
         """By organisation, the one that was made last."""
