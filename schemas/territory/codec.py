@@ -25,7 +25,7 @@ _Event = TypeVar("_Event")
 
 MESSAGE_BYTES_MAX = 900_000
 MESSAGE_LEVELS_MAX = 128
-"""How deep values may be nested: what is read must be writable again, and the writer stops at 254."""
+"""How deep values may be nested: what is read must be writable again, also within an envelope."""
 FLOAT_DIGITS_MAX = 15
 WRITABLE_INTEGERS = range(-(2**63), 2**64)
 
@@ -37,7 +37,6 @@ _SHAPES = bytes(
 )
 _LONG_RUN = b" " + b"9" * (FLOAT_DIGITS_MAX + 1)
 _LONG_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9.]{16}")
-
 
 _plain_value = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
@@ -99,7 +98,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def encode(event: object) -> bytes:
-    """Return the JSON bytes of an event or a plain value; decimals become their exact text.
+    """Return the JSON bytes of an event or a plain value; decimals become a text of exactly their value.
 
     Raises: TypeError, ValueError or RecursionError for what has no JSON.
     """

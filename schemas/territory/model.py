@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from territory.codec import JSON, encode
@@ -105,8 +104,6 @@ class Model:
         }
         self.relative_territories = frozenset(self._relative_rules)
         """Those with a rule that depends on the day (C7)."""
-        self.derived: dict[str, Any] = {}
-        """What services have worked out from this model, by a name of theirs: it lives as long as the model."""
         self.targets: dict[TargetKey, Decimal] = {
             (target.territory, target.period, target.user): target.amount for target in document.targets
         }
@@ -166,7 +163,6 @@ class Model:
             return self
         model = copy.copy(self)
         model.today = today
-        model.derived = {}
         model.territories = self.territories | {
             territory_id: replace(
                 self.territories[territory_id],

@@ -171,4 +171,5 @@ def _observe(changes: Iterable[IndexChange]) -> None:
         if isinstance(change, RecordStands):
             metrics.EVENT_TO_VISIBLE.observe(seconds)
         elif not change.present:
-            metrics.REVOCATION.observe(seconds)
+            for _ in change.user_ids:
+                metrics.REVOCATION.observe(seconds)

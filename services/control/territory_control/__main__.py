@@ -17,6 +17,7 @@ import redis.exceptions
 import typer
 from rich.text import Text
 
+from assigner.core.matching.engines import EngineName
 from assigner.core.rule_analysis import analysed
 from territory.documents import ObjectType
 from territory.errors import BadMessage, ModelRefused
@@ -115,7 +116,7 @@ def apply(
 ) -> None:
     """Make a model the organisation's, at once and for all services."""
     output, settings = Output(as_json=as_json), read_settings()
-    checked = _checked(model, output)
+    checked = _checked(model, output, settings.assigner_engine)
     done = _run(models.apply(settings, checked))
     if checked.org_id != settings.org_id:
         output.note(
@@ -312,10 +313,10 @@ def _run(asking: Coroutine[Any, Any, Answer]) -> Answer:
     return asyncio.run(asking)
 
 
-def _checked(model: str, output: Output) -> models.CheckedModel:
+def _checked(model: str, output: Output, engine: EngineName = "index") -> models.CheckedModel:
     """Return a model without faults; else list them and exit 1."""
     try:
-        return models.check_model(models.read_text(model))
+        return models.check_model(models.read_text(model), engine)
     except ModelRefused as refused:
         output.result({"valid": False, "org_id": None, "faults": refused.faults}, *rendering.faults(refused.faults))
         output.note(f"refused: {len(refused.faults)} faults; nothing was changed")

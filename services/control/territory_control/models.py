@@ -11,6 +11,8 @@ from pathlib import Path
 
 from aiokafka import errors as kafka_errors
 
+from assigner.core.links import Linker
+from assigner.core.matching.engines import EngineName
 from territory.codec import JSON, decode, encode
 from territory.documents import PieceKey, parse_text, pieces_of
 from territory.events import ACTIVATION, ModelActivated, ModelPiece
@@ -73,10 +75,16 @@ def read_text(path: str) -> str:
         raise Refused(f"{path} is not UTF-8: {fault.reason} at byte {fault.start}") from fault
 
 
-def check_model(text: str) -> CheckedModel:
-    """Return the model that a YAML or JSON text says. Raises: ModelRefused with every fault."""
+def check_model(text: str, engine: EngineName = "index") -> CheckedModel:
+    """Return the model that a YAML or JSON text says.
+
+    Raises: ModelRefused with every fault, also with rules that the assigner's engine can't carry:
+    its workers would refuse the model while other services have it in effect.
+    """
     raw = parse_text(text)
     model = compile_model(raw, 1)
+    if engine == "durable":  # the others carry everything
+        Linker(model.on(model.day_of(datetime.now(UTC))), engine)
     pieces: dict[PieceKey, JSON] = {
         key: decode(encode(value))
         for key, value in pieces_of(raw).items()  # type: ignore[arg-type]  # a valid document is a mapping

@@ -169,3 +169,16 @@ def test_a_file_that_can_not_be_read_is_said_so(tmp_path: Path) -> None:
         read_text(str(tmp_path / "latin.yaml"))
     (tmp_path / "marked.yaml").write_bytes(b"\xef\xbb\xbforg: acme")
     assert read_text(str(tmp_path / "marked.yaml")) == "org: acme"
+
+
+def test_rules_that_the_engine_cannot_carry_are_faults() -> None:
+    """They are refused before anything is sent, since the assigner would refuse them afterwards (contracts: exit 1)."""
+    pytest.importorskip("durable", reason="the extra durable is not installed")
+    rule = {"account": {"field": "name", "contains": "soft"}}
+    text = json.dumps(
+        {"org": "acme", "fields": {"account": {"name": "text"}}, "territories": [{"id": "t", "rules": rule}]}
+    )
+    assert check_model(text).org_id == "acme"
+    with pytest.raises(ModelRefused) as refused:
+        check_model(text, "durable")
+    assert [fault.path for fault in refused.value.faults] == ["territories[t].rules.account"]

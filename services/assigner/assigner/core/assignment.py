@@ -89,16 +89,16 @@ class Assigning:
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Decide the families anew that a change of the model can move; say what changed.
 
-        A slice has at most `limit` records that are decided, and as many as take the same time to
-        pass over.
+        A slice has about `limit` records that are decided, to the end of a family, or as many as
+        take the same time to pass over.
         """
         linker = self._linkers.of(model)
         effects, counted = Effects(), 0.0
         for key in list(self._families.get(model.org_id, ())):
             family = self._families.get(model.org_id, {}).get(key)
-            if family is None or family.linker is linker:
+            if family is None:
                 continue
-            if self._stays(family, linker):
+            if family.linker is linker or self._stays(family, linker):
                 counted += len(family) * PASSED_OVER_SHARE
             else:
                 self._bring(family, linker, effects)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from assigner.core.families import Family
+from assigner.core.links import TREE_RULED
 from assigner.core.matching.engines import matcher_of
 from assigner.core.matching.port import Matcher
 from assigner.core.matching.rule_book import rule_book
 from territory.criteria import Criterion, Leaf, Not
+from territory.criteria.places import Circle, Region
 from territory.documents import RuledObject
 from territory.events import Record
 from territory.model import Model
@@ -16,7 +18,6 @@ from territory.values import read_fields
 
 PLAIN_RULES_MAX = 40
 """So few rules are evaluated sooner than they are indexed."""
-TREE_RULED: tuple[RuledObject, ...] = ("account", "lead")
 
 
 class Difference:
@@ -92,13 +93,15 @@ def _toucher(old: Model, new: Model, kind: RuledObject, touched: frozenset[str])
 
 
 def _same(left: Criterion | None, right: Criterion | None) -> bool:
-    """Whether two rules hold for the same records, as far as their form says."""
+    """Whether two rules hold for the same records and say the same of why, as far as their form tells."""
+    if left is right:
+        return True
     if left is None or right is None or type(left) is not type(right):
-        return left is right
+        return False
     if isinstance(left, Leaf) and isinstance(right, Leaf):
-        return (left.field, left.operator, left.operand, left.wanted) == (
-            right.field, right.operator, right.operand, right.wanted,
-        )  # fmt: skip
+        return (left.field, left.operator, left.operand, left.text) == (
+            right.field, right.operator, right.operand, right.text,
+        ) and (left.wanted == right.wanted or isinstance(left.wanted, Circle | Region))  # fmt: skip
     return _all_same(_parts_of(left), _parts_of(right))
 
 

@@ -12,7 +12,7 @@ from assigner.core.differences import Difference
 from assigner.core.families import Family
 from assigner.core.links import Linker, Standing
 from territory.events import Record
-from territory.model import Model
+from territory.model import Model, compile_model
 from tests.unit.assigner.core.examples import TREE, model_of, record
 
 COUNTRIES = ("US", "CA", "FR")
@@ -142,3 +142,34 @@ def test_change_of_one_thing(after: Model, moving: list[Record], staying: list[R
     difference = Difference(BEFORE, after)
     assert [difference.may_move(family_of(one)) for one in moving] == [True] * len(moving)
     assert [difference.may_move(family_of(one)) for one in staying] == [False] * len(staying)
+
+
+def test_what_only_reads_otherwise_moves() -> None:
+    """An assignment says why in the words of the model, so that a new way to write a bound is said, too (A10)."""
+    old, new = (
+        model_of({"id": "large", "rules": {"account": {"field": "revenue", "ge": bound}}}, {"id": "a"}, {"id": "b"})
+        for bound in (1_000_000, 1_000_000.0)
+    )
+    assert Difference(old, new).may_move(family_of(record("account/A-1", fields={"revenue": 2_000_000})))
+    assert not Difference(old, new).may_move(family_of(AMERICAN))
+
+
+def test_same_places_do_not_move() -> None:
+    """A circle or a polygon that stands in the model as before is the same (C4)."""
+    circle = {"field": "spot", "within_km": {"lat": 37.77, "lon": -122.42, "km": 50}}
+    ring = [[0, 0], [10, 0], [10, 10], [0, 0]]
+    polygon = {"field": "spot", "in_polygon": {"type": "Polygon", "coordinates": [ring]}}
+    document: dict[str, Any] = {
+        "org": "acme",
+        "fields": {"account": {"spot": "geo"}},
+        "territories": [{"id": f"t{n}", "rules": {"account": rule}} for n, rule in enumerate((circle, polygon))],
+    }
+    near = family_of(record("account/A-1", fields={"spot": {"lat": 37.78, "lon": -122.4}}))
+    assert not Difference(compile_model(document, 1), compile_model(document, 2)).may_move(near)
+    ring[1] = [11, 0]
+    inside = family_of(record("account/A-2", fields={"spot": {"lat": 1, "lon": 5}}))
+    document["territories"].append({"id": "other"})
+    changed = Difference(
+        compile_model({**document, "territories": [*document["territories"][:1]]}, 1), compile_model(document, 2)
+    )
+    assert changed.may_move(inside)
