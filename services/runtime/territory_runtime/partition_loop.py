@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -47,6 +48,7 @@ from territory_runtime.waiting import KAFKA_AWAY, REDIS_AWAY, until_done
 log = structlog.get_logger("territory")
 
 IDLE_SECONDS = 0.2
+STOP_SECONDS_MAX = 8.0
 LOST_PARTITION = (
     CommitFailedError,
     IllegalGenerationError,
@@ -102,9 +104,15 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             self._health.hinder(self._stage.name, "stopped by an error")
             raise
         finally:
+            await self._producer.stop()  # first: what it still holds must not come after a successor's
             await self._consumer.stop()
             await self._admin.close()
-            await self._producer.stop()
+
+    async def on_stop(self) -> None:
+        """Let the turn that is under way end and commit; what is left of it else is the successor's to repeat."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS_MAX), self._turn_lock:
+                self._taken_over = False
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the turn that is under way end and commit before partitions go."""
@@ -141,7 +149,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             async with self._turn_lock:
                 if self._taken_over:
                     await self._turn(held, found)
-                # Else a rebalance came between: whoever has the partitions now fetches it again.
+                # Else a rebalance came between: whoever has the partitions now fetches it again, from
+                # where it seeks to. What was fetched here may be of this worker's own new assignment.
         except LOST_PARTITION as lost:
             log.warning("partitions went to another worker", stage=self._stage.name, why=str(lost))
             self._held.clear()
@@ -177,6 +186,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 kept = self._held[number] = await until_done(
                     self._stage.name, self._health, away, restore, what="Kafka or Redis"
                 )
+            for topic, offset in offsets.items():
+                self._consumer.seek(TopicPartition(topic, number), offset)
             kept.repeats_until = await until_done(
                 self._stage.name, self._health, KAFKA_AWAY, partial(self._ends, number)
             )
