@@ -126,6 +126,15 @@ def left_out_key(org_id: str) -> str:
     return f"left_out:{{{org_id}}}"
 
 
+def fence_key(stage: str, partition: int) -> str:
+    """Return the key that says which term of a partition may write, and how often one has."""
+    return f"fence:{stage}:{partition}"
+
+
+HELD_KEY = "index-held"
+"""While it is there, nobody writes: the index is being exchanged."""
+
+
 def index_key(org_id: str) -> str:
     """Return the key of the hash that says how far the index is."""
     return f"index:{{{org_id}}}"

@@ -17,6 +17,7 @@ from territory_runtime import kafka as clients
 from territory_runtime.provision import provision
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings, read_settings
+from territory_runtime.stage import Store
 
 PARTITIONS = 3
 
@@ -57,6 +58,15 @@ def messages_of(settings: Settings, topic: Topic, partitions: int, org_id: str) 
     starts: dict[TopicPartition, int] = dict.fromkeys(partitions_of(topic, partitions), 0)
     asyncio.run(read_messages(settings, starts, found.append))
     return [message for message in found if (message.key or b"").startswith(f"{org_id}/".encode())]
+
+
+async def take(store: Store, *partitions: int) -> None:
+    """Have a store begin a term of partitions, later than any that other tests began."""
+    for partition in partitions:
+        term, found = 1, 0
+        while found != term:
+            term = found + 1
+            found, _ = await store.fences.take(partition, term, 0)
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ def buried(
 
     async def bury_it(message: ConsumerRecord) -> None:
         async with producer(settings) as client:
-            await bury(client, message, stage="assigner-intake", code="not_json", reason=reason)
+            await bury(client, message, "assigner-intake", code="not_json", reason=reason)
 
     asyncio.run(publish())
     [message] = messages_of(settings, RECORDS, partitions, org_id)
@@ -110,7 +110,7 @@ def test_message_that_no_letter_can_hold(settings: Settings, org_id: str) -> Non
 
     async def play() -> None:
         async with producer(settings) as client:
-            await bury(client, replace(message, value=value), stage="s", code="too_large", reason="found a lot")
+            await bury(client, replace(message, value=value), "s", code="too_large", reason="found a lot")
 
     asyncio.run(play())
     letter = messages_of(settings, DEAD_LETTERS, partitions, org_id)[-1]
@@ -125,7 +125,7 @@ def test_message_without_key_and_value(settings: Settings, org_id: str) -> None:
     async def play() -> None:
         async with producer(settings) as client:
             nothing = replace(message, key=None, value=None)
-            await bury(client, nothing, stage="assigner-intake", code="wrong_key", reason="found nothing")
+            await bury(client, nothing, "assigner-intake", code="wrong_key", reason="found nothing")
 
     asyncio.run(play())
 

@@ -106,7 +106,7 @@ def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_url: str, u
             DealLeftOut(unique, "D-2", LeftOut("no_amount", "its amount 'x' is not a number")),
             DealLeftOut(unique, "D-1", LeftOut("unassigned", "it names no account")),
         ]
-        await RedisLeftOut(client, "forecast-aggregator", 1).apply(changes, [])
+        await RedisLeftOut(client, "forecast-aggregator").apply(changes, [])
         await client.aclose()
         async with index(settings(redis_url, unique)) as stored:
             assert await stored.left_out() == [

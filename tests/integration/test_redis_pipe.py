@@ -9,45 +9,56 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from territory_runtime.redis_pipe import Pipe
+from territory_runtime.fencing import Fences
+from territory_runtime.redis_pipe import CHUNK_ARGUMENTS, Pipe
 from tests.integration.examples import redis_client
 from tests.support.servers import find_redis, serving
 
 
+def pipe_on(client: redis.asyncio.Redis) -> Pipe:
+    """Return a pipe for no partition: nobody can refuse it."""
+    return Pipe(client, Fences(client, "none"), [])
+
+
+def full(pipe: Pipe) -> bool:
+    return pipe.is_full
+
+
 def test_all_commands_are_done_in_order(redis_url: str, unique: str) -> None:
-    """As many as there are, whatever their texts; an empty pipe says nothing."""
+    """As many as there are, whatever their texts and numbers; an empty pipe says nothing."""
 
     async def acts() -> None:
         async with redis_client(redis_url) as client:
-            pipe = Pipe(client)
+            pipe = pipe_on(client)
             await pipe.execute()
-            for number in range(5_000):
+            for number in range(CHUNK_ARGUMENTS // 3 + 1):
+                assert not full(pipe)
                 pipe.sadd(f"{unique}:set", f"é {number}")
+            assert full(pipe)
             pipe.srem(f"{unique}:set", "é 1", "é 2")
-            pipe.hset(f"{unique}:hash", "version", 3, "owner_id", "")
+            pipe.hset(f"{unique}:hash", "version", 2**63 - 1, "owner_id", "")
             pipe.hset(f"{unique}:hash", "gone", "x")
             pipe.hdel(f"{unique}:hash", "gone")
             pipe.hset(f"{unique}:other", "a", "b")
             pipe.delete(f"{unique}:other")
-            assert len(pipe) == 5_006
             await pipe.execute()
-            assert not len(pipe)
-            assert await client.scard(f"{unique}:set") == 4_998
-            assert await client.hgetall(f"{unique}:hash") == {"version": "3", "owner_id": ""}
+            assert not full(pipe)
+            assert await client.scard(f"{unique}:set") == CHUNK_ARGUMENTS // 3 - 1
+            assert await client.hgetall(f"{unique}:hash") == {"version": str(2**63 - 1), "owner_id": ""}
             assert not await client.exists(f"{unique}:other")
 
     asyncio.run(acts())
 
 
 def test_refused_command_is_an_error(redis_url: str, unique: str) -> None:
-    """The others are done all the same, and the connection goes on."""
+    """Those before it are done, and the connection goes on."""
 
     async def acts() -> None:
         async with redis_client(redis_url) as client:
             await client.set(unique, "text")
-            pipe = Pipe(client)
-            pipe.sadd(unique, "member")
+            pipe = pipe_on(client)
             pipe.hset(f"{unique}:hash", "a", "b")
+            pipe.sadd(unique, "member")
             with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
                 await pipe.execute()
             pipe.hset(f"{unique}:hash", "c", "d")
@@ -63,7 +74,7 @@ def test_redis_that_is_away(tmp_path: Path) -> None:
     async def acts() -> None:
         with serving("redis", find_redis(), tmp_path) as server:
             async with redis_client(server.url) as client:
-                pipe = Pipe(client)
+                pipe = pipe_on(client)
                 pipe.hset("hash", "a", "b")
                 await pipe.execute()
                 server.kill()

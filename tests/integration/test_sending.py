@@ -13,7 +13,8 @@ from territory.codec import encode
 from territory.fold import Message
 from territory.keys import partition_of
 from territory.topics import ASSIGNMENTS, FAMILIES, Topic
-from territory_runtime.sending import Sender, cloud_event
+from territory_runtime.fencing import Lease
+from territory_runtime.sending import LeasedSender, Sender, cloud_event
 from territory_runtime.settings import Settings
 from tests.integration.examples import messages_of, producer, provisioned, settings_for
 from tests.support.servers import Kafka
@@ -120,3 +121,51 @@ def test_nothing_to_send(place: Place) -> None:
     """An empty turn sends nothing (runtime: a turn)."""
     place.send([])
     assert place.found(FAMILIES) == []
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Gone(Exception):
+    """Raised by a group that has given the partitions away."""
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["still ours", "another's by now"])
+def test_nothing_is_sent_after_the_lease(kafka: Kafka, place: Place, is_ours: bool) -> None:
+    """A worker that stood still asks the group first, and sends only what is still its own to say (A9)."""
+    clock = Clock()
+    lease = Lease(10, clock)
+    asked: list[float] = []
+
+    async def confirm() -> None:
+        asked.append(clock.seconds)
+        if not is_ours:
+            raise Gone
+        lease.renew(lease.now())
+
+    async def play() -> None:
+        sender = LeasedSender(settings_for(kafka.bootstrap_servers), place.partitions, lease, confirm)
+        await sender.start()
+        lease.renew(lease.now())
+        try:
+            await sender.send([Message(ASSIGNMENTS.name, place.key("A-1"), 1, "one")], {})
+            clock.seconds += 10
+            late = [Message(ASSIGNMENTS.name, place.key(f"A-{number}"), 2, str(number)) for number in range(1, 9)]
+            for _ in range(2):  # it may be tried again, and is refused again
+                if is_ours:
+                    await sender.send(late, {})
+                else:
+                    with pytest.raises(Gone):
+                        await sender.send(late, {})
+        finally:
+            await sender.stop()
+
+    asyncio.run(play())
+    found = [message.value for message in place.found(ASSIGNMENTS)]
+    assert sorted(found) == [b"1", *([b"2"] * 16 if is_ours else [])]
+    assert asked == ([10.0] if is_ours else [10.0, 10.0])

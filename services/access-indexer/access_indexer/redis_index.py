@@ -20,8 +20,9 @@ from territory.keys import (
     visible_key,
 )
 from territory_runtime import metrics
+from territory_runtime.fencing import Fences
 from territory_runtime.redis_pipe import Pipe
-from territory_runtime.redis_store import CHUNK_COMMANDS, CHUNK_MEMBERS, ProgressBook
+from territory_runtime.redis_store import CHUNK_MEMBERS, ProgressBook
 from territory_runtime.stage import Progress
 
 SET_KEYS = {"visible": visible_key, "editable": editable_key}
@@ -33,7 +34,7 @@ class RedisIndex:
 
     def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int) -> None:
         self._redis = client
-        self._stage = stage
+        self.fences = Fences(client, stage)
         self._partitions = partitions
         self._book = ProgressBook(client)
         self._keys: dict[tuple[str, str, str], _KeysOf] = {}
@@ -44,16 +45,19 @@ class RedisIndex:
         Of several changes of one entry the last counts. Each command is small, so that no reader
         waits for a large one.
         """
+        pipe = self._pipe([one.partition for one in progress])
         for change in changes:
             if isinstance(change, AdminsAre):
-                await self._write_admins(change)
-        pipe = Pipe(self._redis)
+                pipe.delete(admins_key(change.org_id))
+                users = sorted(change.users)
+                for start in range(0, len(users), CHUNK_MEMBERS):  # in one script: no reader sees the moment between
+                    pipe.sadd(admins_key(change.org_id), *users[start : start + CHUNK_MEMBERS])
         removals, additions = self._members(changes)
         for make, sets in ((pipe.srem, removals), (pipe.sadd, additions)):
             for key, ids in sets.items():
                 for start in range(0, len(ids), CHUNK_MEMBERS):
                     make(key, *ids[start : start + CHUNK_MEMBERS])
-                    if len(pipe) >= CHUNK_COMMANDS:
+                    if pipe.is_full:
                         await pipe.execute()
         records = {
             (change.org_id, change.object, change.record_id): change
@@ -66,7 +70,7 @@ class RedisIndex:
                 pipe.delete(key)
             else:
                 pipe.hset(key, *_record_hash(stands, stands.version))
-            if len(pipe) >= CHUNK_COMMANDS:
+            if pipe.is_full:
                 await pipe.execute()
         touched = frozenset(org for org, _, _ in records)
         for one in progress:
@@ -98,23 +102,24 @@ class RedisIndex:
                     (additions if present else removals)[keys[user_id]].append(record_id)
         return removals, additions
 
-    async def reconcile(
-        self, partition: int, fold: Indexing, models: Models, unknown: frozenset[str]
-    ) -> frozenset[str]:
-        """Take out what the sets and hashes hold of a partition and must not; say whose index is to be said anew."""
-        unheard = await self._book.unheard_of(self._stage, partition, models)
-        for org_id in unknown | unheard:
+    async def reconcile(self, partition: int, fold: Indexing, models: Models, unknown: frozenset[str]) -> None:
+        """Take out what the sets and hashes hold of a partition's records of unknown organisations and must not."""
+        self._book.forget(partition)
+        pipe = self._pipe([partition])
+        for org_id in unknown:
             for prefix in SET_KEYS:
                 async for key in self._redis.scan_iter(match=f"{prefix}:{{{org_id}:*", count=SCANNED_MAX):
-                    await self._remove_strays(key, fold, models)
+                    await self._remove_strays(key, fold, models, pipe)
             async for key in self._redis.scan_iter(match=f"record:{{{org_id}:*", count=SCANNED_MAX):
                 _, object_type, record_id = key.removeprefix("record:{").removesuffix("}").split(":", 2)
                 if fold.is_stray(org_id, object_type, record_id):
-                    await self._redis.delete(key)
+                    pipe.delete(key)
                     metrics.INDEX_DRIFT.inc()
-        return unknown | unheard
+                    if pipe.is_full:
+                        await pipe.execute()
+        await pipe.execute()
 
-    async def _remove_strays(self, key: str, fold: Indexing, models: Models) -> None:
+    async def _remove_strays(self, key: str, fold: Indexing, models: Models, pipe: Pipe) -> None:
         word, org_id, user_id, object_type = parse_set_key(key)
         kind: SetKind = "visible" if word == "visible" else "editable"
         batch: list[str] = []
@@ -122,22 +127,21 @@ class RedisIndex:
             batch.append(record_id)
             if len(batch) >= SCANNED_MAX:
                 strays = fold.strays(org_id, kind, user_id, object_type, record_ids=batch, models=models)
-                await self._remove(key, strays)
+                await self._remove(key, strays, pipe)
                 batch = []
-        await self._remove(key, fold.strays(org_id, kind, user_id, object_type, record_ids=batch, models=models))
+        last = fold.strays(org_id, kind, user_id, object_type, record_ids=batch, models=models)
+        await self._remove(key, last, pipe)
 
-    async def _remove(self, key: str, strays: Iterable[SetChange]) -> None:
+    async def _remove(self, key: str, strays: Iterable[SetChange], pipe: Pipe) -> None:
         ids = [stray.record_id for stray in strays]
         if ids:
-            await self._redis.srem(key, *ids)
+            pipe.srem(key, *ids)
             metrics.INDEX_DRIFT.inc(len(ids))
+            if pipe.is_full:
+                await pipe.execute()
 
-    async def _write_admins(self, admins: AdminsAre) -> None:
-        pipeline = self._redis.pipeline(transaction=True)  # no reader sees the moment between
-        pipeline.delete(admins_key(admins.org_id))
-        if admins.users:
-            pipeline.sadd(admins_key(admins.org_id), *sorted(admins.users))
-        await pipeline.execute()
+    def _pipe(self, partitions: list[int]) -> Pipe:
+        return Pipe(self._redis, self.fences, partitions)
 
 
 class _KeysOf(dict[str, str]):

@@ -27,7 +27,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             state=(topics.ASSIGNMENTS, read_assignment),
             make=Summing,
             wants=is_deal,
-            store=RedisLeftOut(connect(settings), SUMMING, provisioned.partitions),
+            store=RedisLeftOut(connect(settings), SUMMING),
             interval_seconds=settings.partials_interval_seconds,
         )
     )

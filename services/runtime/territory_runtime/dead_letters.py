@@ -14,7 +14,7 @@ MESSAGE_CHARACTERS_MAX = 1_000
 VALUE_BYTES_KEPT_MIN = 1_000
 
 
-async def bury(producer: AIOKafkaProducer, message: ConsumerRecord, *, stage: str, code: str, reason: str) -> None:
+async def bury(producer: AIOKafkaProducer, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:
     """Write one refused message to the dead letters and await that it is there.
 
     A message that is too large for a letter is cut, and the letter says from how many bytes.

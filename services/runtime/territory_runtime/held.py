@@ -27,6 +27,10 @@ class Held:
         """By input topic, the next message to take."""
         self.repeats_until: Mapping[str, int] = {}
         """By input topic, up to where the one who had the partition before may have come without a commit."""
+        self.term = 0
+        """Which of the partition's terms is this worker's; only in the latest anything is written."""
+        self.written = 0
+        """How often the partition's store was written to, in all terms."""
         self.now: InEffect = NOTHING_IN_EFFECT
         """The models that turns are taken under."""
         self.swept = Moment()
@@ -138,8 +142,8 @@ class Held:
     def note(self) -> Note:
         """What is to be written beside the offsets now."""
         if not self.sweeps:
-            return Note(self.swept, self.swept)
-        return Note(self.swept, self.now.moment, self.to_sweep, self._total)
+            return Note(self.swept, self.swept, 0, 0, self.term, self.written)
+        return Note(self.swept, self.now.moment, self.to_sweep, self._total, self.term, self.written)
 
     @property
     def is_untold(self) -> bool:

@@ -42,7 +42,7 @@ class InEffect:
 NOTHING_IN_EFFECT = InEffect({}, {}, Moment())
 
 _MOMENT = r"(-?\d+)(?: (-?\d+))?"
-_NOTE = re.compile(rf"{_MOMENT}(?: > {_MOMENT}(?: : (\d+) of (\d+))?)?")
+_NOTE = re.compile(rf"{_MOMENT}(?: > {_MOMENT}(?: : (\d+) of (\d+))?)?(?: # (\d+) (\d+))?")
 
 
 class Note(NamedTuple):
@@ -59,12 +59,16 @@ class Note(NamedTuple):
     """At most so many records are still to be swept."""
     total: int = 0
     """Of how many at the sweep's beginning."""
+    term: int = 0
+    """How often the partition has begun to be another worker's (fencing.py)."""
+    written: int = 0
+    """How often the partition's store was written to."""
 
     def __str__(self) -> str:
-        if self.towards == self.swept:
-            return str(self.swept)
-        progress = f" : {self.left} of {self.total}" if self.total else ""
-        return f"{self.swept} > {self.towards}{progress}"
+        text = str(self.swept)
+        if self.towards != self.swept:
+            text += f" > {self.towards}" + (f" : {self.left} of {self.total}" if self.total else "")
+        return f"{text} # {self.term} {self.written}" if self.term else text
 
     @classmethod
     def read(cls, text: str) -> Note:
@@ -72,13 +76,12 @@ class Note(NamedTuple):
         found = _NOTE.fullmatch(text)
         if found is None:
             return cls()
-        position, instant, later, later_instant, left, total = (
+        position, instant, later, later_instant, left, total, term, written = (
             None if group is None else int(group) for group in found.groups()
         )
         swept = Moment(NOTHING_ACTIVATED if position is None else position, instant)
-        if later is None:
-            return cls(swept, swept)
-        return cls(swept, Moment(later, later_instant), left or 0, total or 0)
+        towards = swept if later is None else Moment(later, later_instant)
+        return cls(swept, towards, left or 0, total or 0, term or 0, written or 0)
 
 
 def unknown_under(note: Note, now: InEffect, *, is_gapless: bool) -> frozenset[str]:

@@ -57,6 +57,7 @@ def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaCo
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         session_timeout_ms=timeout_ms,
+        rebalance_timeout_ms=3 * timeout_ms,  # longer than any lease that was renewed before it began (fencing.py)
         heartbeat_interval_ms=max(300, timeout_ms // 10),
         max_poll_interval_ms=max(300_000, timeout_ms),
         max_partition_fetch_bytes=REQUEST_BYTES_MAX,

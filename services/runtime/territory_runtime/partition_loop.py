@@ -2,11 +2,12 @@
 
     bytes -> decode -> event -> step -> effects -> send, await -> state, await -> store -> commit
 
-A worker that is given a partition restores the fold's memory from the compacted topic, then
-takes turns: a batch of messages of all its partitions and one slice of every sweep that is
-due. What a turn wants done is done in order, and only then are the offsets committed. A
-crash in between repeats the turn. Beside each offset stands a note of the models that all in
-that partition was said under, so a successor knows what is still to be said (`held.py`).
+A worker that is given a partition begins a term of its own, so that whoever had it before can't
+write any more (`fencing.py`), restores the fold's memory from the compacted topic, then takes
+turns: a batch of messages of all its partitions and one slice of every sweep that is due. What
+a turn wants done is done in order, and only then are the offsets committed. A crash in between
+repeats the turn. Beside each offset stands a note of the models that all in that partition was
+said under, so a successor knows what is still to be said (`held.py`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,9 @@ from contextlib import suppress
 from functools import partial
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalGenerationError,
-    IllegalStateError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-)
 from aiokafka.structs import ConsumerRecord
 from mode import Service
 
@@ -34,28 +28,24 @@ from territory.errors import BadMessage
 from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
-from territory_runtime.dead_letters import bury
+from territory_runtime.counting import count_turn
+from territory_runtime.fencing import Lease
 from territory_runtime.health import Health
 from territory_runtime.held import Held
 from territory_runtime.in_effect import InEffect, Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.restoring import incoming_of, read_state
-from territory_runtime.sending import Sender
+from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress, Stage, every
-from territory_runtime.waiting import KAFKA_AWAY, REDIS_AWAY, until_done
+from territory_runtime.waiting import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, until_done
 
 log = structlog.get_logger("territory")
 
 IDLE_SECONDS = 0.2
 STOP_SECONDS_MAX = 8.0
-LOST_PARTITION = (
-    CommitFailedError,
-    IllegalGenerationError,
-    IllegalStateError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-)
+LOOK_SECONDS = 5.0
+"""An idle worker looks so often whether Redis still has what was written."""
 
 
 class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -72,11 +62,13 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._readers = {topic.name: read for topic, read in stage.inputs.items()}
         self._held: dict[int, Held] = {}
         self._turn_lock = asyncio.Lock()
+        self._lease = Lease(settings.kafka_session_timeout_seconds)
+        self._looked_at = 0.0
         self._assigned: frozenset[int] = frozenset()
         self._rebalancing = True
         self._taken_over = False
         self._consumer: AIOKafkaConsumer
-        self._producer: AIOKafkaProducer
+        self._sender: LeasedSender
         self._admin: AIOKafkaAdminClient
 
     # --- the life of the service -------------------------------------------------------------
@@ -88,10 +80,9 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._consumer = kafka.group_consumer(
             self._settings, self._stage.name, partition_assignment_strategy=(RangePartitionAssignor,)
         )
-        self._producer = kafka.producer(self._settings)
         self._admin = kafka.group_admin(self._settings)
-        self._sender = Sender(self._producer, self._partitions)
-        for client in (self._producer, self._admin, self._consumer):
+        self._sender = LeasedSender(self._settings, self._partitions, self._lease, self._confirm)
+        for client in (self._sender, self._admin, self._consumer):
             await client.start()
         self._consumer.subscribe(list(self._topics), listener=self)
         try:
@@ -104,7 +95,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             self._health.hinder(self._stage.name, "stopped by an error")
             raise
         finally:
-            await self._producer.stop()  # first: what it still holds must not come after a successor's
+            await self._sender.stop()  # first: what it still holds must not come after a successor's
             await self._consumer.stop()
             await self._admin.close()
 
@@ -133,14 +124,12 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             async with self._turn_lock:
                 if not self._taken_over:
                     await self._take_over()
-                held = {number: self._held[number] for number in self._assigned}
-                await self._follow_models(held)
-                sweeping = any(part.sweeps for part in held.values())
-                waiting = [TopicPartition(topic, number) for number in held for topic in self._topics]
+                await self._follow_models()
+                waiting = [TopicPartition(topic, number) for number in self._held for topic in self._topics]
             found = (
                 await self._consumer.getmany(
                     *waiting,
-                    timeout_ms=0 if sweeping else int(IDLE_SECONDS * 1000),
+                    timeout_ms=0 if self._is_sweeping else int(IDLE_SECONDS * 1000),
                     max_records=self._settings.batch_records_max,
                 )
                 if waiting
@@ -148,13 +137,14 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             )
             async with self._turn_lock:
                 if self._taken_over:
-                    await self._turn(held, found)
+                    await self._turn(found)
                 # Else a rebalance came between: whoever has the partitions now fetches it again, from
                 # where it seeks to. What was fetched here may be of this worker's own new assignment.
         except LOST_PARTITION as lost:
-            log.warning("partitions went to another worker", stage=self._stage.name, why=str(lost))
+            log.warning("partitions are to be taken over anew", stage=self._stage.name, why=str(lost))
             self._held.clear()
             self._taken_over = False
+            await self.sleep(IDLE_SECONDS)
         remaining = self._stage.interval_seconds - (time.monotonic() - started)
         if not self._assigned:
             remaining = IDLE_SECONDS
@@ -209,17 +199,18 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         started = time.monotonic()
         await self._models.reached(note.towards.position)
         held = Held(self._stage.make(number, self._partitions), offsets)
+        is_whole = await self._begin_term(number, held, note)
         topic, read = self._stage.state
         up_to = offsets[topic.name] if self._stage.restores_from_input else None
         where = TopicPartition(topic.name, number)
         beat = partial(self._health.beat, self._stage.name)
         is_gapless = await read_state(self._settings, held.fold, where, read, up_to=up_to, beat=beat)
         swept, towards = await self._models_of(note)
-        unknown = unknown_under(note, towards, is_gapless=is_gapless)
+        unknown = unknown_under(note, towards, is_gapless=is_gapless and is_whole)
         if self._stage.store is not None:
-            unknown = await self._stage.store.reconcile(number, held.fold, towards.models, unknown)
+            await self._stage.store.reconcile(number, held.fold, towards.models, unknown & towards.models.keys())
         held.resume(
-            note, swept, towards, unknown & towards.models.keys(),
+            note._replace(term=held.term), swept, towards, unknown & towards.models.keys(),
             limit=self._settings.sweep_records_max, passes=self._stage.sweep_passes,
         )  # fmt: skip
         log.info(
@@ -227,6 +218,24 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             to_sweep=sorted(held.sweeps)[:10], seconds=round(time.monotonic() - started, 3),
         )  # fmt: skip
         return held
+
+    async def _begin_term(self, number: int, held: Held, note: Note) -> bool:
+        """Keep all others from writing a partition; return whether its store has all that was written.
+
+        The commit comes first: only the present member of the group can make it.
+        """
+        store, held.term, held.written = self._stage.store, note.term + 1, note.written
+        while True:
+            text = str(note._replace(term=held.term))
+            offsets = {TopicPartition(topic, number): (held.next_offsets[topic], text) for topic in self._topics}
+            await self._commit_to_group(offsets)
+            if store is None:
+                return True
+            term, is_whole = await store.fences.take(number, held.term, note.written)
+            if term == held.term:
+                held.written = store.fences.written(number)
+                return is_whole
+            held.term = term + 1  # Redis has heard of more terms than the group remembers
 
     async def _models_of(self, note: Note) -> tuple[InEffect, InEffect]:
         """Return the models that a partition was swept for, and those that it was being swept for."""
@@ -240,15 +249,19 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     # --- models ------------------------------------------------------------------------------
 
-    async def _follow_models(self, held: dict[int, Held]) -> None:
+    @property
+    def _is_sweeping(self) -> bool:
+        return any(part.sweeps for part in self._held.values())
+
+    async def _follow_models(self) -> None:
         """Begin to bring partitions under the newest models; write that down before a word is said of it."""
         newest = self._models.in_effect(follows_days=self._stage.follows_days)
-        for number, part in held.items():
+        for number, part in self._held.items():
             if part.may_pass_to(newest) and not await self._is_repeating(number, part):
                 part.pass_to(newest)
-        untold = {number for number, part in held.items() if part.is_untold}
+        untold = {number for number, part in self._held.items() if part.is_untold}
         if untold:
-            await self._commit(held, untold, {})
+            await self._commit(untold, {})
 
     async def _is_repeating(self, number: int, part: Held) -> bool:
         """Whether what comes next may have been said already by the one who had the partition before."""
@@ -261,15 +274,19 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     # --- turns -------------------------------------------------------------------------------
 
-    async def _turn(self, held: dict[int, Held], found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+    async def _turn(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         """Take one batch and one slice of every sweep, do what follows from them, and commit."""
         started = time.monotonic()
         effects = Effects()
         offsets: dict[TopicPartition, int] = {}
         touched: set[int] = set()
+        if self._stage.store is not None and started - self._looked_at > LOOK_SECONDS:
+            touched = set(self._held)
+        if self._lease.is_half_gone and (touched or found or self._is_sweeping):
+            await self._confirm()
         wants_all = self._stage.wants is every
         for where, messages in found.items():
-            part = held[where.partition]
+            part = self._held[where.partition]
             next_offset = part.next_offsets.get(where.topic, 0)
             for message in messages:
                 if message.offset >= next_offset and (wants_all or self._is_wanted(message)):
@@ -277,7 +294,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             if messages:
                 offsets[where] = messages[-1].offset + 1
                 touched.add(where.partition)
-        for number, part in held.items():
+        for number, part in self._held.items():
             if part.sweeps:
                 touched.add(number)
                 part.sweep_on(effects)
@@ -285,9 +302,9 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 part.fold.flush(part.now.models, effects)
         if not touched:
             return
-        await self._perform(effects, held, touched, offsets)
-        await self._commit(held, touched, offsets)
-        self._count(effects, found, held)
+        await self._perform(effects, touched, offsets)
+        await self._commit(touched, offsets)
+        count_turn(self._stage.name, self._consumer, self._held, effects, found)
         metrics.TURN.labels(stage=self._stage.name).observe(time.monotonic() - started)
 
     def _is_wanted(self, message: ConsumerRecord) -> bool:
@@ -309,13 +326,11 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         metrics.EVENTS.labels(topic=message.topic, outcome="refused").inc()
         await until_done(
             self._stage.name, self._health, KAFKA_AWAY,
-            lambda: bury(self._producer, message, stage=self._stage.name, code=code, reason=reason),
+            partial(self._sender.bury, message, self._stage.name, code=code, reason=reason),
             lambda: self.should_stop,
         )  # fmt: skip
 
-    async def _perform(
-        self, effects: Effects, held: dict[int, Held], touched: set[int], offsets: dict[TopicPartition, int]
-    ) -> None:
+    async def _perform(self, effects: Effects, touched: set[int], offsets: dict[TopicPartition, int]) -> None:
         stopping = lambda: self.should_stop  # noqa: E731 -- three lines use it
         encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
         for messages in (effects.messages, effects.state):
@@ -331,8 +346,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 Progress(
                     self._stage.name,
                     number,
-                    offsets.get(TopicPartition(first, number), held[number].next_offsets.get(first, 0)),
-                    held[number].revisions,
+                    offsets.get(TopicPartition(first, number), self._held[number].next_offsets.get(first, 0)),
+                    self._held[number].revisions,
                 )
                 for number in sorted(touched)
             ]
@@ -340,43 +355,30 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 self._stage.name, self._health, REDIS_AWAY,
                 lambda: store.apply(effects.changes, progress), stopping, what="Redis",
             )  # fmt: skip
+            for number in touched:
+                self._held[number].written = store.fences.written(number)
+            self._looked_at = time.monotonic()
 
-    async def _commit(self, held: dict[int, Held], touched: set[int], offsets: dict[TopicPartition, int]) -> None:
+    async def _commit(self, touched: set[int], offsets: dict[TopicPartition, int]) -> None:
         """Commit what was done, with a note of the models that it was said under beside every offset."""
         for where, offset in offsets.items():
-            held[where.partition].next_offsets[where.topic] = offset
-        notes = {number: held[number].note for number in touched}
+            self._held[where.partition].next_offsets[where.topic] = offset
+        notes = {number: self._held[number].note for number in touched}
         commit = {
-            TopicPartition(topic, number): (held[number].next_offsets.get(topic, 0), str(note))
+            TopicPartition(topic, number): (self._held[number].next_offsets.get(topic, 0), str(note))
             for number, note in notes.items()
             for topic in self._topics
         }
         await until_done(
-            self._stage.name, self._health, KAFKA_AWAY, lambda: self._consumer.commit(commit), lambda: self.should_stop
+            self._stage.name, self._health, KAFKA_AWAY, lambda: self._commit_to_group(commit), lambda: self.should_stop
         )
         for number, note in notes.items():
-            held[number].committed = note
+            self._held[number].committed = note
 
-    # --- what is counted ---------------------------------------------------------------------
+    async def _confirm(self) -> None:
+        await self._commit(set(self._held), {})
 
-    def _count(
-        self, effects: Effects, found: dict[TopicPartition, list[ConsumerRecord]], held: dict[int, Held]
-    ) -> None:
-        lag: dict[str, int] = dict.fromkeys(self._topics, 0)
-        oldest: dict[str, float] = dict.fromkeys(self._topics, 0.0)
-        for where, messages in found.items():
-            metrics.EVENTS.labels(topic=where.topic, outcome="taken").inc(len(messages))
-        for number, part in held.items():
-            for topic in self._topics:
-                where = TopicPartition(topic, number)
-                behind = max(0, (self._consumer.highwater(where) or 0) - part.next_offsets.get(topic, 0))
-                lag[topic] += behind
-                if behind and found.get(where):
-                    oldest[topic] = max(oldest[topic], time.time() - found[where][-1].timestamp / 1000)
-        for topic, behind in lag.items():
-            metrics.LAG_RECORDS.labels(topic=topic).set(behind)
-            metrics.LAG_SECONDS.labels(topic=topic).set(oldest[topic])
-        for outcome, count in effects.outcomes.items():
-            metrics.OUTCOMES.labels(stage=self._stage.name, outcome=outcome).inc(count)
-        metrics.RECORDS.labels(stage=self._stage.name).set(sum(len(part.fold) for part in held.values()))
-        metrics.SWEEP_REMAINING.labels(stage=self._stage.name).set(sum(part.to_sweep for part in held.values()))
+    async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
+        asked_at = self._lease.now()
+        await self._consumer.commit(offsets)
+        self._lease.renew(asked_at)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import redis.asyncio
 
 from territory.keys import index_key
@@ -11,7 +9,6 @@ from territory_runtime.redis_pipe import Pipe
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress
 
-CHUNK_COMMANDS = 2_000
 CHUNK_MEMBERS = 500
 
 
@@ -34,20 +31,15 @@ class ProgressBook:
         self._redis = client
         self._written: dict[tuple[str, int, str], int] = {}
 
-    async def unheard_of(self, stage: str, partition: int, orgs: Iterable[str]) -> frozenset[str]:
-        """Return the organisations of which Redis has nothing of a partition: it was emptied, or is new."""
-        wanted = list(orgs)
-        pipeline = self._redis.pipeline(transaction=False)
-        for org in wanted:
-            pipeline.hexists(index_key(org), _revision_field(stage, partition))
-        answers = await pipeline.execute() if wanted else []
-        return frozenset(org for org, there in zip(wanted, answers, strict=True) if not there)
+    def forget(self, partition: int) -> None:
+        """Take it that nothing of a partition is written: another worker had it, or Redis was emptied."""
+        for place in [place for place in self._written if place[1] == partition]:
+            del self._written[place]
 
     def add(self, pipe: Pipe, progress: Progress, touched: frozenset[str]) -> None:
         """Queue a partition's progress for the organisations whose data or revision changed.
 
-        The revision says that all of the partition is there, so it is written once for each: a
-        Redis that was emptied under a running worker lacks it, and the next restore tells.
+        The revision says that all of the partition is there under it; it is written once for each.
         """
         for org, revision in progress.revisions.items():
             is_new = self._is_new(progress, org, revision)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import ConsumerRecord
 
 from territory.codec import encode
 from territory.fold import Message
 from territory.keys import partition_of
 from territory.topics import TOPICS
+from territory_runtime import kafka
+from territory_runtime.dead_letters import bury
+from territory_runtime.fencing import Lease, LeaseEnded, guard
+from territory_runtime.settings import Settings
 
 PUBLIC = frozenset(topic.name for topic in TOPICS if topic.public)
 SOURCE = b"/territory"
@@ -59,9 +64,14 @@ class Sender:
             route = message.route
             partition = route if isinstance(route, int) else partition_of(route, self._partitions)
             by_partition.setdefault((message.topic, partition), []).append(message)
-        await asyncio.gather(
-            *(self._send(topic, partition, group, encoded) for (topic, partition), group in by_partition.items())
+        # All are awaited before the first error is raised: a repeat must not overtake what is on its way.
+        sent = await asyncio.gather(
+            *(self._send(topic, partition, group, encoded) for (topic, partition), group in by_partition.items()),
+            return_exceptions=True,
         )
+        for fault in sent:
+            if fault is not None:
+                raise fault
 
     async def _send(self, topic: str, partition: int, messages: list[Message], encoded: dict[int, bytes]) -> None:
         batch: BatchBuilder = self._producer.create_batch()
@@ -85,3 +95,53 @@ class Sender:
             acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
         for future in acknowledged:
             await future
+
+
+class LeasedSender:
+    """Sends for a stage under a lease that has not ended, or one that the group renews."""
+
+    def __init__(
+        self, settings: Settings, partitions: int, lease: Lease, confirm: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Take what makes a producer, and what has the group confirm that the partitions are ours, or raises."""
+        self._settings = settings
+        self._partitions = partitions
+        self._lease = lease
+        self._confirm = confirm
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect. Raises: KafkaError."""
+        producer = kafka.producer(self._settings)
+        guard(producer, self._lease)
+        await producer.start()
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Send what is on its way, if the lease still runs, and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def send(self, messages: Iterable[Message], encoded: dict[int, bytes]) -> None:
+        """Send messages as a `Sender` does. Raises: as that, LeaseEnded, and what `confirm` does."""
+        messages = list(messages)
+        await self._under_lease(lambda producer: Sender(producer, self._partitions).send(messages, encoded))
+
+    async def bury(self, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:
+        """Write a refused message to the dead letters. Raises: KafkaError, and what `confirm` does."""
+        await self._under_lease(lambda producer: bury(producer, message, stage, code=code, reason=reason))
+
+    async def _under_lease(self, send: Callable[[AIOKafkaProducer], Awaitable[None]]) -> None:
+        if self._producer is not None:
+            try:
+                await send(self._producer)
+            except LeaseEnded:
+                await self.stop()  # some of its numbered batches will never be sent
+            else:
+                return
+        # Kafka was away for long, or this worker stood still. If the group says that the partitions
+        # are ours all the same, they have been all the time, and what was sent may be sent again.
+        await self._confirm()
+        await self.start()
+        await send(self._producer)

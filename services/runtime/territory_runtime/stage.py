@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from territory.fold import Effects, Fold, Models
 from territory.model import Model
 from territory.topics import Topic
+from territory_runtime.fencing import Fences
 
 Reader = Callable[[bytes], Any]
 """Bytes to event; raises BadMessage."""
@@ -38,11 +39,11 @@ def _nothing(_: Model) -> None:
 class Store(Protocol):
     """Where a stage's changes go besides Kafka."""
 
-    async def reconcile(self, partition: int, fold: Any, models: Models, unknown: frozenset[str]) -> frozenset[str]:
-        """Return the unknown organisations and those of whose partition the store holds nothing.
+    fences: Fences
+    """Of the partitions that this worker may write; `reconcile` and `apply` raise Fenced and Rewound."""
 
-        What the store holds of these and must not is removed; the next sweep says the rest.
-        """
+    async def reconcile(self, partition: int, fold: Any, models: Models, unknown: frozenset[str]) -> None:
+        """Remove what the store holds of unknown organisations and must not; the next sweep says the rest."""
 
     async def apply(self, changes: list[Any], progress: list[Progress]) -> None:
         """Make the changes, in order, then note the progress. Harmless to repeat."""

@@ -11,6 +11,7 @@ import structlog
 from aiokafka import errors as kafka_errors
 
 from territory_runtime import metrics
+from territory_runtime.fencing import Fenced, LeaseEnded, Rewound, StoreHeld
 from territory_runtime.health import Health
 
 Result = TypeVar("Result")
@@ -42,7 +43,20 @@ REDIS_AWAY = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.TryAgainError,
     redis.exceptions.ClusterDownError,
+    StoreHeld,
 )
+
+LOST_PARTITION = (
+    kafka_errors.CommitFailedError,
+    kafka_errors.IllegalGenerationError,
+    kafka_errors.IllegalStateError,
+    kafka_errors.RebalanceInProgressError,
+    kafka_errors.UnknownMemberIdError,
+    Fenced,
+    LeaseEnded,
+    Rewound,
+)
+"""What says that a partition has to be taken over anew, if it is this worker's at all."""
 
 log = structlog.get_logger("territory")
 

@@ -33,7 +33,7 @@ def counted() -> float:
 
 def buried(written: Written, reason: str = "because", **other: Any) -> None:
     message = consumed(b"\xff{", **other)
-    asyncio.run(bury(written, message, stage="assigner-intake", code="not_json", reason=reason))
+    asyncio.run(bury(written, message, "assigner-intake", code="not_json", reason=reason))
 
 
 def test_bytes_as_they_came_with_the_reason() -> None:

@@ -20,6 +20,8 @@ DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
         (Note(Moment(12), Moment(15)), "12 > 15"),
         (Note(Moment(-1, -5), Moment(15, 9), 3, 8), "-1 -5 > 15 9 : 3 of 8"),
         (Note(Moment(12), Moment(12, 9), 0, 8), "12 > 12 9 : 0 of 8"),
+        (Note(Moment(12), Moment(12), term=3, written=40), "12 # 3 40"),
+        (Note(Moment(12), Moment(15, 9), 3, 8, 1, 0), "12 > 15 9 : 3 of 8 # 1 0"),
     ],
 )
 def test_a_note_is_read_as_it_was_written(note: Note, text: str) -> None:
@@ -28,7 +30,7 @@ def test_a_note_is_read_as_it_was_written(note: Note, text: str) -> None:
     assert Note.read(text) == note
 
 
-@pytest.mark.parametrize("text", ["", "x", "12 > ", "12 3 4", "1.5", "12 > 15 : 3", "² "])
+@pytest.mark.parametrize("text", ["", "x", "12 > ", "12 3 4", "1.5", "12 > 15 : 3", "² ", "12 # 3"])
 def test_what_is_no_note_says_that_nothing_is_known(text: str) -> None:
     """Then everything is said again, which is harmless (A9)."""
     assert Note.read(text) == Note()

@@ -23,23 +23,14 @@ class Hashes:
     def __init__(self) -> None:
         self.hashes: dict[str, dict[str, str]] = {}
         self.writes: list[str] = []
-        self._answers: list[Any] = []
 
     def pipeline(self, *, transaction: bool) -> Hashes:
-        self._answers = []
         return self
 
     def hset(self, key: str, field: str, value: str) -> Hashes:
         self.hashes.setdefault(key, {})[field] = value
         self.writes.append(field)
         return self
-
-    def hexists(self, key: str, field: str) -> Hashes:
-        self._answers.append(field in self.hashes.get(key, {}))
-        return self
-
-    async def execute(self) -> list[Any]:
-        return self._answers
 
     async def hmget(self, key: str, fields: list[str]) -> list[str | None]:
         return [self.hashes.get(key, {}).get(field) for field in fields]
@@ -66,7 +57,7 @@ def book_on(store: Any) -> ProgressBook:
 
 
 def test_revision_is_written_once() -> None:
-    """It says that all of the partition is there: written again it would hide that Redis was emptied (V8)."""
+    """It says that all of the partition is there under it (V8)."""
     store = Hashes()
     book = book_on(store)
     both = [f"{STAGE}:0:offset", f"{STAGE}:0:model_revision"]
@@ -77,16 +68,16 @@ def test_revision_is_written_once() -> None:
     assert store.hashes == {index_key("acme"): {both[0]: "8", both[1]: "4"}}
 
 
-def test_unheard_of_is_what_redis_has_no_revision_of() -> None:
-    """An offset alone is no word of it; each partition and stage is asked for itself (V8)."""
+def test_what_is_forgotten_is_written_again() -> None:
+    """After a partition was taken over nothing is taken for written, of this partition alone (A9)."""
     store = Hashes()
     book = book_on(store)
-    store.hset(index_key("other"), f"{STAGE}:0:offset", "5")
-    written(book, store, progress())
-    assert asyncio.run(book.unheard_of(STAGE, 0, ["acme", "other"])) == {"other"}
-    assert asyncio.run(book.unheard_of(STAGE, 1, ["acme"])) == {"acme"}
-    assert asyncio.run(book.unheard_of("forecast-totals", 0, ["acme"])) == {"acme"}
-    assert asyncio.run(book.unheard_of(STAGE, 0, [])) == NOTHING
+    both = [f"{STAGE}:0:offset", f"{STAGE}:0:model_revision"]
+    for partition in (0, 1):
+        written(book, store, progress(partition))
+    book.forget(0)
+    assert written(book, store, progress(0)) == both
+    assert written(book, store, progress(1)) == []
 
 
 @pytest.mark.parametrize(("known", "revision"), [({0: 3}, None), ({0: 3, 1: 5}, "3"), ({0: 10, 1: 9}, "9")])

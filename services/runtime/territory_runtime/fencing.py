@@ -1,0 +1,156 @@
+"""Who may write: for each partition one worker at a time, even where another one wakes up late.
+
+The consumer group says who has a partition. A worker that stood still for longer than its session
+lasts has not heard that its partitions went to others, and goes on in the middle of a turn. Its
+commit is refused by the group; what it sends before that is refused here.
+
+- To Redis: every script of writes names the *term* of its partitions and is refused where a later
+  one has begun. A term begins with a commit, which only the group's present member can make.
+- To Kafka: a produce request leaves only as long as the *lease* runs, which is as long as the group
+  keeps a silent member, counted from before its last commit was sent.
+
+Beside the term Redis counts the scripts, and the note beside the committed offset says how many
+there were. So a Redis that was emptied, or came back from an older copy, is seen at the next write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+import redis.exceptions
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.produce import ProduceRequest
+
+from territory.keys import fence_key
+
+TAKE = """
+local found = redis.call('GET', KEYS[1])
+local term, count = string.match(found or '', '^(%d+)%.(%d+)$')
+if term and tonumber(term) > tonumber(ARGV[1]) then return {tonumber(term), 0, 0} end
+local whole = count and tonumber(count) >= tonumber(ARGV[2])
+count = math.max(tonumber(count or 0), tonumber(ARGV[2]))
+redis.call('SET', KEYS[1], string.format('%s.%.0f', ARGV[1], count))
+return {tonumber(ARGV[1]), count, whole and 1 or 0}
+"""
+
+
+class LeaseEnded(KafkaError):  # type: ignore[misc]  # aiokafka is untyped
+    """Raised instead of sending a message, when the group may have given the partitions to another worker."""
+
+
+class Fenced(Exception):
+    """Raised when another worker has taken a partition: nothing was written."""
+
+
+class Rewound(Exception):
+    """Raised when Redis lacks what was written: it was emptied, or is an older copy. Nothing was written."""
+
+
+class StoreHeld(redis.exceptions.RedisError):
+    """Raised while nobody may write, since the index is being exchanged. Nothing was written; try again."""
+
+
+class Lease:
+    """Until when nobody else can have been given this worker's partitions."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._until = float("-inf")
+
+    def now(self) -> float:
+        """Return the time to give to `renew`; to be asked before the group is."""
+        return self._clock()
+
+    def renew(self, asked_at: float) -> None:
+        """Note that the group has confirmed this member, who asked at a time."""
+        self._until = max(self._until, asked_at + self._seconds)
+
+    @property
+    def is_half_gone(self) -> bool:
+        """Whether it is time to ask the group again."""
+        return self._until - self._clock() < self._seconds / 2
+
+    def require(self) -> None:
+        """Raises: LeaseEnded."""
+        if self._clock() >= self._until:
+            raise LeaseEnded("this worker was silent for too long: another may have its partitions")
+
+
+def guard(producer: AIOKafkaProducer, lease: Lease) -> None:
+    """Have a producer refuse to send anything once the lease has ended.
+
+    It is looked at where the request is written to the connection, not where it is queued: a worker
+    can be stopped in between for any time.
+    """
+    client: Any = producer.client
+    send = client.send
+
+    async def guarded(node_id: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            lease.require()
+        return await send(node_id, request, **options)
+
+    client.send = guarded
+
+
+@dataclass(slots=True)
+class _Fence:
+    term: int
+    confirmed: int
+    """The count after the last script that Redis has answered."""
+    attempted: int
+    """The count after the last one that was sent."""
+
+
+class Fences:
+    """The fences of a stage's partitions that this worker has taken."""
+
+    def __init__(self, client: redis.asyncio.Redis, stage: str) -> None:
+        self._stage = stage
+        self._taken: dict[int, _Fence] = {}
+        self._take: Any = client.register_script(TAKE)
+
+    async def take(self, partition: int, term: int, written: int) -> tuple[int, bool]:
+        """Begin a term, so that whoever had the partition before can't write any more.
+
+        Args:
+            partition: The partition, which the group has confirmed to be ours.
+            term: A term later than what the last note says.
+            written: How many scripts of writes the last note says that there were.
+
+        Returns:
+            The term that Redis has, which is later than ours if it has heard of one that was never
+            noted: then ours has not begun. And whether Redis has all that was written.
+        """
+        key = fence_key(self._stage, partition)
+        found, count, is_whole = await self._take(keys=[key], args=[term, written])
+        if found == term:
+            self._taken[partition] = _Fence(term, count, count)
+        return found, bool(is_whole)
+
+    def written(self, partition: int) -> int:
+        """Return how many scripts of writes there were in this partition, in all terms."""
+        fence = self._taken.get(partition)
+        return 0 if fence is None else fence.confirmed
+
+    def begin(self, partitions: Iterable[int]) -> tuple[list[str], list[int]]:
+        """Return keys and arguments of a script of writes: by partition the term, the least count and the new one."""
+        keys, arguments = [], []
+        for partition in partitions:
+            fence = self._taken[partition]
+            fence.attempted += 1
+            keys.append(fence_key(self._stage, partition))
+            arguments += [fence.term, fence.confirmed, fence.attempted]
+        return keys, arguments
+
+    def confirm(self, partitions: Iterable[int]) -> None:
+        """Note that Redis has answered."""
+        for partition in partitions:
+            fence = self._taken[partition]
+            fence.confirmed = fence.attempted
