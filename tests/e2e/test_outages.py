@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import redis
 
 from territory_control.embedded import free_ports
 from tests.e2e.test_faults import MODEL, ORG, histories
@@ -115,3 +116,19 @@ def test_broker_away_is_waited_for(kafka_house: House, kafka: Kafka) -> None:
     kafka_house.wait()
     assert all(kafka_house.is_running(service) for service in SERVICES)
     assert compare(kafka_house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
+
+
+def test_emptied_redis_fills_itself(house: House) -> None:
+    """Without a restart or another change: an idle worker notices, and says everything again (A9, V8)."""
+    house.apply(MODEL)
+    house.start_all()
+    changes = histories(seed=5)
+    history = [next(changes) for _ in range(300)]
+    house.publish(history)
+    house.wait()
+    wanted = expected({ORG: MODEL}, history)
+    assert compare(house.found(ORG), ORG, wanted) == []
+    with redis.Redis.from_url(house.settings.redis_url.get_secret_value()) as client:
+        client.flushall()
+    assert compare(house.found(ORG), ORG, wanted) != []
+    _until(lambda: compare(house.found(ORG), ORG, wanted) == [])
