@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import p1_matching, p2_assigner, p3_pipeline, p6_sweep
+from benchmarks import p1_matching, p2_assigner, p3_pipeline, p6_sweep, p9_restore
 from benchmarks.results import Report, say, table, write
 
 
@@ -30,6 +30,7 @@ BENCHMARKS = {
     "p2": Benchmark(p2_assigner.run, records=100_000, territories=10_000, runs=3),
     "p3": Benchmark(p3_pipeline.run, records=100_000, territories=1_000, runs=3),
     "p6": Benchmark(p6_sweep.run, records=1_000_000, territories=1_000, runs=1),
+    "p9": Benchmark(p9_restore.run, records=1_000_000, territories=1_000, runs=1),
 }
 
 
