@@ -106,6 +106,12 @@ class House:
         """Whether a worker's process has not ended."""
         return self._workers[f"{service}-{worker}"].running
 
+    def pid(self, service: str, worker: int = 1) -> int:
+        """Return the id of a worker's process, which is running."""
+        pid = self._workers[f"{service}-{worker}"].pid
+        assert pid is not None, f"{service}-{worker} has ended"
+        return pid
+
     def log_of(self, service: str, worker: int = 1) -> str:
         """Return what a worker has logged so far."""
         return (self._folder / f"{service}-{worker}.log").read_text(errors="replace")
