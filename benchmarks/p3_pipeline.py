@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def sums_of_root(model: Model, answers: Answers) -> dict[tuple[str, str], Decima
         assignment = Assignment(
             org_id=record.org_id, object="deal", id=record.id, version=record.version, model_revision=1,
             owner_id=record.owner_id, links=answers.standing_of(key).links,
-            deal=DealFacts(*(record.fields.get(name) for name in (field.name for field in fields(DealFacts)))),
+            deal=DealFacts.of(record.fields),
         )  # fmt: skip
         counted = contribution_of(assignment, model)
         if isinstance(counted, Contribution):

@@ -136,7 +136,7 @@ def decide(linker: Linker, record: Record, account: Standing | None) -> Standing
 
 def said(linker: Linker, record: Record, standing: Standing) -> bytes:
     """Return the assignment of a live record, as the assigner says it."""
-    facts = DealFacts(*(record.fields.get(name) for name in DealFacts.__slots__)) if record.object == "deal" else None
+    facts = DealFacts.of(record.fields) if record.object == "deal" else None
     return encode(
         Assignment(
             org_id=record.org_id, object=record.object, id=record.id, version=record.version,

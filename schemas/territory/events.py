@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import make_dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Struct
+from msgspec.structs import fields
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
 from territory.codec import MESSAGE_BYTES_MAX, decode, reader_of, reason_of
 from territory.documents import ORG_PATTERN, Category, ObjectType
@@ -88,8 +92,23 @@ def read_record_change(raw: bytes) -> RecordChange:
     return change
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Event(Struct, frozen=True, gc=False):
+    """What our own services say, and the parts of it: values, made and read by the million.
+
+    They hold what JSON can hold, so nothing in them leads back to them: the collector of cycles need not know of them.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Describe an event as the dataclass of the same attributes, which pydantic knows how to."""
+        attributes: list[Any] = [
+            (field.name, field.type) if field.required else (field.name, field.type, field.default)
+            for field in fields(cls)
+        ]
+        return handler.generate_schema(make_dataclass(cls.__name__, attributes, namespace={"__doc__": cls.__doc__}))
+
+
+class Record(Event, frozen=True):
     """The whole state of one record after intake, its manual links included.
 
     Topics: territory.internal.records.v1 (intake's state, same partition as the input) and
@@ -136,8 +155,7 @@ class Record:
 read_record = reader_of(Record)
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Event, frozen=True):
     """A family has let go of a record that moved away or was deleted.
 
     Topic: territory.internal.releases.v1, written by the assigner's second stage for its
@@ -158,8 +176,7 @@ class Released:
         return record_key(self.org_id, self.object, self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Event, frozen=True):
     """A record is in a territory, and why (A10)."""
 
     territory_id: str
@@ -172,8 +189,7 @@ class Link:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class DealFacts:
+class DealFacts(Event, frozen=True):
     """What a forecast needs to know of a deal, as the upstream said it."""
 
     amount: Any = None
@@ -184,9 +200,13 @@ class DealFacts:
     probability: Any = None
     forecast_category: Any = None
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> DealFacts:
+        """Return the facts among a deal's fields."""
+        return cls(*map(fields.get, cls.__struct_fields__))
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+
+class Assignment(Event, frozen=True):
     """Where a record stands: its owner, its territories and why.
 
     Topic: territory.assignments.v1, written by the assigner; null when the record is gone.
@@ -227,8 +247,7 @@ read_assignment = reader_of(Assignment)
 SUMS = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Event, frozen=True):
     """What one partition of deals adds to one attainment: absolute, so that repeats are harmless.
 
     Topic: territory.internal.partials.v1, written by the forecast aggregator for itself;
@@ -247,8 +266,7 @@ class Partial:
     deals_won: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSwept:
+class SourceSwept(Event, frozen=True):
     """A source begins to say all it has, or has done so; what it said before and not since is then void.
 
     Topic: territory.internal.partials.v1, sent to every partition.
@@ -271,8 +289,7 @@ def read_partial(raw: bytes) -> Partial | SourceSwept:
     return said
 
 
-@dataclass(frozen=True, slots=True)
-class Attainment:
+class Attainment(Event, frozen=True):
     """How a territory, or a user in a territory, stands in a period (F1 to F7).
 
     Topic: territory.attainments.v1, written by the forecast aggregator; null when it is gone.
@@ -298,8 +315,7 @@ class Attainment:
     shortage: Amount | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelPiece:
+class ModelPiece(Event, frozen=True):
     """One piece of a model; it means nothing before the activation that follows it.
 
     Topic: territory.model.v1, written by `territory apply` in one transaction with its
@@ -313,8 +329,7 @@ class ModelPiece:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class ModelActivated:
+class ModelActivated(Event, frozen=True):
     """From here on the organisation's pieces are one model, of this revision.
 
     Topic: territory.model.v1. Key: `<org>/activation/model`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from territory.codec import FLOAT_DIGITS_MAX, MESSAGE_LEVELS_MAX, decode, encode, plain, reader_of
 from territory.errors import BadMessage
+from territory.events import Event
 from territory.values import number_of
 
 from .examples import json_values, long_decimals
@@ -152,8 +152,7 @@ def test_writing() -> None:
 # --- events -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
+class _Event(Event, frozen=True):
     id: str
     sums: dict[str, Decimal]
     more: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ reaches it with the sweep, or with the first change of one of its records, which
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from assigner.core.families import Family, Member
 from assigner.core.intake import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
@@ -236,14 +235,10 @@ def _said(record: Record, standing: Standing, model: Model, origin: Origin) -> M
         runners_up=standing.runners_up,
         dropped=standing.dropped,
         unassigned=standing.unassigned,
-        deal=_facts(record.fields) if record.object == "deal" else None,
+        deal=DealFacts.of(record.fields) if record.object == "deal" else None,
         family=record.family,
         event_id=event_id,
         since_ms=since_ms,
     )
     key = record.key
     return Message(topics.ASSIGNMENTS.name, key, assignment, key)
-
-
-def _facts(fields: dict[str, Any]) -> DealFacts:
-    return DealFacts(*(fields.get(name) for name in DealFacts.__slots__))

@@ -6,7 +6,8 @@ Partitioned as the upstream keyed it, by record. It alone knows in which family 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from territory import topics
 from territory.codec import encode
