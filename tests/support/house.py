@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -56,10 +57,22 @@ class Found:
     records: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
+def command_of(service: str, _worker: int) -> tuple[str, ...]:
+    """Return the command that runs a worker of a service as it is deployed."""
+    return (sys.executable, "-m", service)
+
+
 class House:
     """Service processes on one broker and Redis; started, killed and asked by a test."""
 
-    def __init__(self, bootstrap_servers: str, redis_url: str, folder: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        redis_url: str,
+        folder: Path,
+        command: Callable[[str, int], Sequence[str]] = command_of,
+        **settings: object,
+    ) -> None:
         self._environment = {
             "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "TERRITORY_REDIS_URL": redis_url,
@@ -68,6 +81,7 @@ class House:
         }
         self.settings: Settings = read_settings(self._environment)
         self._folder = folder
+        self._command = command
         self._workers: dict[str, ChildProcess] = {}
         self._ports: dict[str, int] = {}
 
@@ -75,14 +89,25 @@ class House:
 
     def start(self, service: str, worker: int = 1) -> None:
         """Start a worker of a service and return when it is ready."""
+        port = self._launch(service, worker)
+        self._workers[f"{service}-{worker}"].start(lambda: self._is_ready(port), START_SECONDS)
+
+    def launch(self, service: str, worker: int = 1) -> None:
+        """Start a worker of a service and return at once: what it needs may be away."""
+        self._launch(service, worker)
+        self._workers[f"{service}-{worker}"].start(lambda: True, START_SECONDS)
+
+    def _launch(self, service: str, worker: int) -> int:
+        """Make a worker ready to be started; return the port of its pages."""
         name = f"{service}-{worker}"
         [port] = free_ports(1)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TERRITORY_")}
         environment |= self._environment | {"TERRITORY_METRICS_PORT": str(port)}
-        process = ChildProcess(name, (sys.executable, "-m", service), self._folder / f"{name}.log", environment)
-        self._workers[name] = process
+        self._workers[name] = ChildProcess(
+            name, self._command(service, worker), self._folder / f"{name}.log", environment
+        )
         self._ports[name] = port
-        process.start(lambda: self._is_ready(port), START_SECONDS)
+        return port
 
     def start_all(self, worker: int = 1) -> None:
         """Start one worker of every service, side by side: most of a start is imports."""
@@ -96,6 +121,19 @@ class House:
     def stop(self, service: str, worker: int = 1) -> None:
         """Ask a worker to end and wait until it has."""
         self._workers.pop(f"{service}-{worker}").stop(STOP_SECONDS)
+
+    def pause(self, service: str, worker: int = 1) -> None:
+        """Hold a worker's process (SIGSTOP): it neither works nor answers, and knows nothing of it."""
+        self._signal(service, worker, signal.SIGSTOP)
+
+    def resume(self, service: str, worker: int = 1) -> None:
+        """Let a worker that was held go on."""
+        self._signal(service, worker, signal.SIGCONT)
+
+    def _signal(self, service: str, worker: int, number: signal.Signals) -> None:
+        pid = self._workers[f"{service}-{worker}"].pid
+        if pid is not None:  # else it ended by itself
+            os.killpg(pid, number)
 
     def stop_all(self) -> None:
         """End every worker that is running."""
@@ -134,9 +172,10 @@ class House:
 
     # --- what goes in ------------------------------------------------------------------------
 
-    def apply(self, model: Mapping[str, Any]) -> None:
-        """Apply a model as `territory apply` does."""
-        asyncio.run(applying.apply(self.settings, applying.check_model(json.dumps(model))))
+    def apply(self, model: Mapping[str, Any]) -> int:
+        """Apply a model as `territory apply` does; return its revision."""
+        applied = asyncio.run(applying.apply(self.settings, applying.check_model(json.dumps(model))))
+        return applied.revision
 
     def publish(self, changes: Iterable[Mapping[str, Any]]) -> None:
         """Publish changes of records in their order."""
@@ -234,9 +273,27 @@ def _read_redis(client: Any, org_id: str, found: Found) -> None:
         found.records[key] = client.hgetall(key)
 
 
+class Difference(NamedTuple):
+    """One thing that is not as the oracle has it."""
+
+    where: str
+    """Of what kind it is: `assignments`, `visible` and so on."""
+    key: Any
+    found: Any
+    wanted: Any
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.key}: found {self.found}, the oracle says {self.wanted}"
+
+
 def compare(found: Found, org_id: str, expected: Any) -> list[str]:
     """Return how an end state differs from the oracle's; nothing when they agree. At most 20 lines."""
-    lines: list[str] = []
+    return [str(difference) for difference in differences(found, org_id, expected)[:20]]
+
+
+def differences(found: Found, org_id: str, expected: Any) -> list[Difference]:
+    """Return all that is not as the oracle has it."""
+    lines: list[Difference] = []
     wanted = {key: value for key, value in expected.assignments.items() if key.startswith(f"{org_id}/")}
     _differ(lines, "assignments", {key: _plain(one) for key, one in found.assignments.items()}, wanted)
     for name in ("visible", "editable"):
@@ -253,13 +310,15 @@ def compare(found: Found, org_id: str, expected: Any) -> list[str]:
     _differ(
         lines, "record hashes", {_record_key(key, org_id): _hash(one) for key, one in found.records.items()}, hashes
     )
-    return lines[:20]
+    return lines
 
 
-def _differ(lines: list[str], name: str, found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> None:
-    for key in sorted(found.keys() | wanted.keys(), key=str):
-        if found.get(key) != wanted.get(key):
-            lines += [f"{name} {key}: found {found.get(key)}, the oracle says {wanted.get(key)}"]
+def _differ(lines: list[Difference], name: str, found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> None:
+    lines += (
+        Difference(name, key, found.get(key), wanted.get(key))
+        for key in sorted(found.keys() | wanted.keys(), key=str)
+        if found.get(key) != wanted.get(key)
+    )
 
 
 def _plain(assignment: Assignment) -> dict[str, Any]:

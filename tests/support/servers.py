@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -145,6 +146,23 @@ def find_redis() -> Found[Redis]:
     return Found(f"Redis of the embedded broker ({lacking})", EmbeddedRedis)
 
 
+def find_kafka_of_jars() -> Found[KafkaServer]:
+    """Return how Apache Kafka can be had here as a process of this machine, which can be held and killed."""
+    jars = kafka_jars()
+    lacking = _lacking(jars)
+    if lacking is not None:
+        return Found(f"no Apache Kafka: {lacking}", None)
+    return Found(f"Apache Kafka {kafka_version()} from {jars}", lambda folder: KafkaServer(folder, jars))
+
+
+def find_redis_that_keeps() -> Found[RedisServer]:
+    """Return how a Redis can be had here that keeps its data when it is killed, and that can be held."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        return Found("no Redis: no redis-server on the path", None)
+    return Found(f"Redis from {binary}", lambda folder: RedisServer(folder, binary, keeps=True))
+
+
 def kafka_version() -> str:
     """Return the version that deploy/kafka/pom.xml names."""
     named = re.search(r"<kafka\.version>(.+?)</kafka\.version>", (DEPLOY_KAFKA / "pom.xml").read_text())
@@ -182,6 +200,19 @@ class OfThisMachine:
     def kill(self) -> None:
         """End it as a crash would."""
         self._process.kill()
+
+    def pause(self) -> None:
+        """Hold it (SIGSTOP): connections stay, nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self._process.pid
+        if pid is not None:
+            os.killpg(pid, number)
 
     def close(self) -> None:
         """End it for good."""
@@ -258,17 +289,28 @@ class KafkaServer(OfThisMachine):
 
 
 class RedisServer(OfThisMachine):
-    """A redis-server without persistence: what it held is gone when it ends."""
+    """A redis-server.
 
-    def __init__(self, folder: Path, binary: str = "redis-server") -> None:
+    It is without persistence, so what it held is gone when it ends; unless it `keeps`: then it has all that it
+    acknowledged again when it starts, killed or not.
+    """
+
+    def __init__(self, folder: Path, binary: str = "redis-server", *, keeps: bool = False) -> None:
         (self._port,) = free_ports(1)
+        self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        # Without a fsync: what was written before the answer is the operating system's, who does not crash here.
+        kept = ("--appendonly", "yes", "--appendfsync", "no") if keeps else ("--appendonly", "no")
         command = (
             *(binary, "--port", str(self._port), "--bind", HOST, "--dir", str(folder)),
-            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+            *("--save", "", *kept, "--daemonize", "no"),
         )
         process = ChildProcess("Redis", command, folder / "redis.log")
         super().__init__(process, lambda: redis_answers(HOST, self._port))
+
+    def forget(self) -> None:
+        """Throw away what it kept, while it is not running: it starts empty."""
+        shutil.rmtree(self._folder / "appendonlydir", ignore_errors=True)
 
     @property
     def url(self) -> str:

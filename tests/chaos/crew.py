@@ -1,0 +1,108 @@
+"""Two workers of every service, and who starts those again that end by themselves, as an orchestrator would."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from territory_control.child_process import until
+from tests.support.house import SERVICES, House
+
+WORKERS = (1, 2)
+LOOK_SECONDS = 0.5
+BACKOFF_SECONDS = 3.0
+"""Before a worker that ended by itself is started again: what it needs may be away for a while."""
+READY_SECONDS = 90.0
+TAIL_LINES = 30
+
+
+class Worker(NamedTuple):
+    """One process of a service."""
+
+    service: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.service}-{self.number}"
+
+
+EVERYONE = tuple(Worker(service, number) for service in SERVICES for number in WORKERS)
+
+
+class Ended(NamedTuple):
+    """A worker that ended unasked."""
+
+    worker: Worker
+    at: float
+    """By the monotonic clock, or in seconds from the beginning of a run."""
+    said: str
+    """The end of its log."""
+
+    def __str__(self) -> str:
+        return f"{self.worker} ended by itself at {self.at:.1f} s: {self.said.splitlines()[-1] if self.said else ''}"
+
+
+class Crew:
+    """All workers of a house. A fault holds those that it is about, so that nobody else does something to them."""
+
+    def __init__(self, house: House) -> None:
+        """Start all and wait until they are ready; keep them running until the crew is closed."""
+        self._house = house
+        self._locks = {worker: threading.Lock() for worker in EVERYONE}
+        self._off = threading.Event()
+        self._watch = threading.Thread(target=self._watching, name="watch")
+        self._starts_at: dict[Worker, float] = {}
+        self.ended: list[Ended] = []
+        """Those that ended unasked; also because what they need at the start was away."""
+        with ThreadPoolExecutor(len(EVERYONE)) as threads:
+            list(threads.map(lambda worker: self._house.start(*worker), EVERYONE))
+        self._watch.start()
+
+    def close(self) -> None:
+        """Start none any more."""
+        self._off.set()
+        self._watch.join()
+
+    @contextmanager
+    def held(self, *workers: Worker) -> Iterator[None]:
+        """Have some workers for oneself."""
+        with ExitStack() as stack:
+            for worker in sorted(workers):
+                stack.enter_context(self._locks[worker])
+            yield
+
+    def not_ready(self) -> list[str]:
+        """Return the workers that are not ready within a time that is long enough, with why."""
+        until(lambda: all(self._is_ready(worker) for worker in EVERYONE), READY_SECONDS)
+        return [
+            f"{worker}: {self._house.page(worker.service, 'ready', worker.number)[1]}"
+            for worker in EVERYONE
+            if not self._is_ready(worker)
+        ]
+
+    def _is_ready(self, worker: Worker) -> bool:
+        return self._house.page(worker.service, "ready", worker.number)[0] == 200
+
+    def _watching(self) -> None:
+        while not self._off.wait(LOOK_SECONDS):
+            for worker, lock in self._locks.items():
+                if lock.acquire(blocking=False):
+                    try:
+                        self._look_after(worker)
+                    finally:
+                        lock.release()
+
+    def _look_after(self, worker: Worker) -> None:
+        if self._house.is_running(*worker):
+            self._starts_at.pop(worker, None)
+        elif worker not in self._starts_at:
+            log = self._house.log_of(*worker).splitlines()[-TAIL_LINES:]
+            self.ended.append(Ended(worker, time.monotonic(), "\n".join(log)))
+            self._starts_at[worker] = time.monotonic() + BACKOFF_SECONDS
+        elif time.monotonic() >= self._starts_at[worker]:
+            del self._starts_at[worker]
+            self._house.launch(*worker)

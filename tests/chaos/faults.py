@@ -1,0 +1,233 @@
+"""What goes wrong, done: each kind of fault, from its beginning until it is made good."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import redis
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from territory_control.progress import PIPELINE
+from territory_control.topic_reading import started
+from territory_runtime import kafka
+from territory_runtime.settings import Settings
+from tests.chaos.crew import WORKERS, Crew, Worker
+from tests.chaos.plan import Fault, Kind
+from tests.support.house import House
+from tests.support.servers import KafkaServer, RedisServer
+
+DAY_SECONDS = 24 * 3600
+CUT_GAP_SECONDS = 0.02
+STAYS_SECONDS = (0.1, 1.0)
+
+
+class Done(NamedTuple):
+    """A fault as it came to pass; times in seconds from the beginning of the run."""
+
+    fault: Fault
+    began: float
+    ended: float
+
+    def __str__(self) -> str:
+        return f"{self.began:6.1f} to {self.ended:6.1f} s: {self.fault}"
+
+
+class Clocks:
+    """By how much the clocks of first and second workers are off; each reads its own file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for worker in WORKERS:
+            self.set(worker, 0)
+
+    def file(self, worker: int) -> Path:
+        """Return the file that a worker's clock reads."""
+        return self._folder / f"clock-{worker}"
+
+    def set(self, worker: int, days: int) -> None:
+        """Set a worker's clock off by some days, all at once for who reads it."""
+        new = self._folder / f"clock-{worker}.new"
+        new.write_text(str(days * DAY_SECONDS))
+        new.replace(self.file(worker))
+
+
+class Faults:
+    """Lets a plan come to pass: each fault in a thread of its own; those about the same thing one after another."""
+
+    def __init__(
+        self, house: House, crew: Crew, *, broker: KafkaServer, store: RedisServer, clocks: Clocks, began: float
+    ) -> None:
+        self._house = house
+        self._crew = crew
+        self._broker = broker
+        self._store = store
+        self._clocks = clocks
+        self._began = began
+        self._broker_lock = threading.Lock()
+        self._store_lock = threading.Lock()
+        self.done: list[Done] = []
+        self.broken: list[str] = []
+        """What went wrong with making things go wrong: a fault of the test's own."""
+        self.days = 0
+        """By how much all clocks are off in the end."""
+
+    @property
+    def counted(self) -> Counter[Kind]:
+        """How many came to pass of each kind."""
+        return Counter(done.fault.kind for done in self.done)
+
+    def come_to_pass(self, plan: Sequence[Fault]) -> None:
+        """Do all faults of a plan at their times; return when all is made good again."""
+        threads = []
+        for fault in plan:
+            time.sleep(max(0.0, self._began + fault.at - time.monotonic()))
+            threads.append(threading.Thread(target=self._do, args=(fault,), name=str(fault)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+        for worker in WORKERS:  # the same day for both: the end state has one
+            self._clocks.set(worker, self.days)
+
+    def _do(self, fault: Fault) -> None:
+        began = time.monotonic()
+        try:
+            self._ways()[fault.kind](fault)
+        except Exception as trouble:  # noqa: BLE001 -- a thread's own; it is told, and fails the run
+            self.broken.append(f"{fault}: {type(trouble).__name__}: {trouble}")
+        self.done.append(Done(fault, round(began - self._began, 1), round(time.monotonic() - self._began, 1)))
+
+    def _ways(self) -> Mapping[Kind, Callable[[Fault], None]]:
+        return {
+            "kill": self._kill,
+            "restart": self._restart,
+            "kill_both": self._kill_both,
+            "pause": self._pause,
+            "zombie": self._pause,
+            "broker_stop": lambda fault: self._broker_away(fault, self._broker.stop),
+            "broker_kill": lambda fault: self._broker_away(fault, self._broker.kill),
+            "redis_stop": lambda fault: self._redis_away(fault, self._store.stop),
+            "redis_kill": lambda fault: self._redis_away(fault, self._store.kill),
+            "redis_lost": lambda fault: self._redis_away(fault, self._store.kill, self._store.forget),
+            "redis_hung": self._redis_hung,
+            "redis_slow": self._redis_slow,
+            "redis_cut": self._redis_cut,
+            "redis_emptied": self._redis_emptied,
+            "storm": self._storm,
+            "clock": self._clock,
+        }
+
+    # --- workers -----------------------------------------------------------------------------
+
+    def _kill(self, fault: Fault) -> None:
+        worker = Worker(fault.service, fault.worker)
+        with self._crew.held(worker):
+            self._house.kill(*worker)
+            time.sleep(fault.lasts)
+            self._house.launch(*worker)
+
+    def _restart(self, fault: Fault) -> None:
+        worker = Worker(fault.service, fault.worker)
+        with self._crew.held(worker):
+            self._house.stop(*worker)
+            time.sleep(fault.lasts)
+            self._house.launch(*worker)
+
+    def _kill_both(self, fault: Fault) -> None:
+        workers = [Worker(fault.service, number) for number in WORKERS]
+        with self._crew.held(*workers):
+            for worker in workers:
+                self._house.kill(*worker)
+            time.sleep(fault.lasts)
+            for worker in workers:
+                self._house.launch(*worker)
+
+    def _pause(self, fault: Fault) -> None:
+        worker = Worker(fault.service, fault.worker)
+        with self._crew.held(worker):
+            self._house.pause(*worker)
+            try:
+                time.sleep(fault.lasts)
+            finally:
+                self._house.resume(*worker)
+
+    # --- Kafka -------------------------------------------------------------------------------
+
+    def _broker_away(self, fault: Fault, end: Callable[[], None]) -> None:
+        with self._broker_lock:
+            end()
+            time.sleep(fault.lasts)
+            self._broker.start()
+
+    def _storm(self, fault: Fault) -> None:
+        """A third member joins every group of a service and leaves again, and again. It does and commits nothing."""
+        prefix = fault.service.split("_", maxsplit=1)[0]
+        groups = [stage for stage in PIPELINE if stage.name.startswith(prefix)]
+        dice = random.Random(str(fault))  # noqa: S311
+
+        async def come_and_go() -> None:
+            await asyncio.gather(
+                *(_join(self._house.settings, stage.name, [topic.name for topic in stage.topics], fault.lasts, dice)
+                  for stage in groups)
+            )  # fmt: skip
+
+        asyncio.run(come_and_go())
+
+    # --- Redis -------------------------------------------------------------------------------
+
+    def _redis_away(self, fault: Fault, end: Callable[[], None], meanwhile: Callable[[], None] = lambda: None) -> None:
+        with self._store_lock:
+            end()
+            meanwhile()
+            time.sleep(fault.lasts)
+            self._store.start()
+
+    def _redis_hung(self, fault: Fault) -> None:
+        with self._store_lock:
+            self._store.pause()
+            try:
+                time.sleep(fault.lasts)
+            finally:
+                self._store.resume()
+
+    def _redis_slow(self, fault: Fault) -> None:
+        with self._store_lock, redis.Redis.from_url(self._store.url) as client:
+            client.client_pause(int(fault.lasts * 1000))
+            time.sleep(fault.lasts)
+
+    def _redis_cut(self, fault: Fault) -> None:
+        """Every connection is cut, again and again, in the middle of what goes over it."""
+        until = time.monotonic() + fault.lasts
+        with self._store_lock, redis.Redis.from_url(self._store.url) as client:
+            while time.monotonic() < until:
+                client.client_kill_filter(_type="normal", skipme=True)
+                time.sleep(CUT_GAP_SECONDS)
+
+    def _redis_emptied(self, fault: Fault) -> None:
+        with self._store_lock, redis.Redis.from_url(self._store.url) as client:
+            client.flushall()
+
+    # --- clocks ------------------------------------------------------------------------------
+
+    def _clock(self, fault: Fault) -> None:
+        for worker in (fault.worker,) if fault.worker else WORKERS:
+            self._clocks.set(worker, fault.days)
+        self.days = fault.days
+
+
+async def _join(settings: Settings, group: str, topics: list[str], seconds: float, dice: random.Random) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        consumer = kafka.group_consumer(settings, group, partition_assignment_strategy=(RangePartitionAssignor,))
+        with suppress(KafkaError, OSError):  # the broker may be away at the same time
+            async with started(consumer):
+                consumer.subscribe(topics)
+                await asyncio.sleep(dice.uniform(*STAYS_SECONDS))

@@ -1,0 +1,110 @@
+"""Those who speak to the house during a run: the CRMs, without a pause, and the administrators, now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from aiokafka.errors import KafkaError
+from kafka.errors import KafkaError as AdminKafkaError
+
+from territory.keys import partition_of
+from territory.topics import RECORDS
+from territory_control.errors import CommandFailed
+from territory_control.topic_reading import started
+from territory_runtime import kafka
+from tests.chaos.history import ORGS, Said
+from tests.support.house import House
+
+AGAIN_SECONDS = 0.3
+CHUNK_SECONDS = 0.1
+SEND_SECONDS_MAX = 10.0
+MODEL_SECONDS = (3.0, 9.0)
+IS_CHANGE, IS_POISON = ("chaos", b"change"), ("chaos", b"poison")
+"""Headers that say what a message is meant to be, for the judgement: services do not look at them."""
+
+
+class Crms:
+    """Publish a history at a rate; what the broker does not acknowledge is published again, so it may come twice."""
+
+    def __init__(self, house: House, history: Iterator[Said], per_second: int) -> None:
+        self._house = house
+        self._history = history
+        self._chunk = max(1, int(per_second * CHUNK_SECONDS))
+        self.events = 0
+        """How many are acknowledged."""
+
+    def publish(self, until: float) -> None:
+        """Publish until a time (monotonic) is past, and all of it is acknowledged."""
+        asyncio.run(self._publish(until))
+
+    async def _publish(self, until: float) -> None:
+        chunk: list[Said] = []
+        while chunk or time.monotonic() < until:
+            try:
+                # After a failure a new one: the old one may not know what the broker has of it.
+                async with started(kafka.producer(self._house.settings)) as producer:
+                    while chunk or time.monotonic() < until:
+                        chunk = chunk or list(islice(self._history, self._chunk))
+                        due = time.monotonic() + CHUNK_SECONDS
+                        async with asyncio.timeout(SEND_SECONDS_MAX):
+                            await self._send(producer, chunk)
+                        self.events += len(chunk)
+                        chunk = []
+                        await asyncio.sleep(max(0.0, due - time.monotonic()))
+            except (KafkaError, OSError, TimeoutError):
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _send(self, producer: Any, chunk: list[Said]) -> None:
+        acknowledged = [
+            await producer.send(
+                RECORDS.name, said.value, key=said.key.encode(), headers=[IS_CHANGE if said.is_change else IS_POISON],
+                partition=partition_of(said.key, self._house.settings.kafka_partitions),
+            )
+            for said in chunk
+        ]  # fmt: skip
+        for answer in await asyncio.gather(*acknowledged, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+
+
+class Applied(NamedTuple):
+    """A model that was applied, and the revision that it has."""
+
+    model: dict[str, Any]
+    revision: int
+
+
+class Administrators:
+    """Apply one model after another; one that does not get through is applied again, until it does."""
+
+    def __init__(self, house: House, models: Iterator[dict[str, Any]], seed: int) -> None:
+        self._house = house
+        self._models = models
+        self._dice = random.Random(f"administrators {seed}")  # noqa: S311
+        self.applied: dict[str, Applied] = {}
+        """The last model of each organisation."""
+        self.count = 0
+
+    def apply_one(self) -> None:
+        """Apply the next model."""
+        model = next(self._models)
+        while True:
+            try:
+                revision = self._house.apply(model)
+            except (KafkaError, AdminKafkaError, OSError, CommandFailed, TimeoutError):
+                time.sleep(AGAIN_SECONDS)
+            else:
+                self.applied[model["org"]] = Applied(model, revision)
+                self.count += 1
+                return
+
+    def apply(self, until: float) -> None:
+        """Apply models until a time (monotonic) is past; one for each organisation at least."""
+        while len(self.applied) < len(ORGS) or time.monotonic() < until:
+            self.apply_one()
+            time.sleep(min(self._dice.uniform(*MODEL_SECONDS), max(0.0, until - time.monotonic())))
