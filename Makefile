@@ -45,6 +45,16 @@ integration: setup ## One adapter with one real server each
 e2e: setup ## Everything together: embedded broker, and Apache Kafka where it can be had
 	$(BIN)/pytest tests/e2e
 
+SEED ?= 1
+SEEDS ?= 20
+SECONDS ?= 90
+SUMMARY ?= .cache/chaos.json
+
+.PHONY: chaos
+chaos: setup ## Faults on real servers under load, SEEDS x SECONDS from SEED on; WITHOUT=guard expects to be found out
+	$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --seconds $(SECONDS) --summary $(SUMMARY) \
+		$(if $(ALSO),--also $(ALSO)) $(if $(WITHOUT),--without $(WITHOUT))
+
 .PHONY: check
 check: setup ## Format, lint, types, import contracts, unit tests
 	$(BIN)/ruff format --check $(SOURCES)
@@ -65,10 +75,6 @@ schemas: setup ## Write schemas/json anew: JSON Schema per event, AsyncAPI docum
 .PHONY: kafka
 kafka: ## Fetch Apache Kafka's jars into a cache, by Maven
 	@deploy/kafka/fetch.sh
-
-.PHONY: chaos
-chaos: setup ## What happens when processes are killed, join and leave, on Apache Kafka
-	$(BIN)/pytest -m chaos tests/e2e
 
 .PHONY: bench
 bench: bench-peers ## Measure what is promised, beside a baseline; writes benchmarks/results

@@ -20,9 +20,13 @@ class GuardUnknown(ValueError):
     """Raised for a guard that there is none of: names those that there are."""
 
 
+class NoSuchPlace(AttributeError):
+    """Raised when the product has no longer what a guard is made of: guards.py is to follow it."""
+
+
 def _versions() -> None:
     """A change that is not newer than what is known is dropped (A4, A9)."""
-    intake._is_stale = lambda change, before: False
+    _replace(intake, "_is_stale", lambda change, before: False)
 
 
 def _send_before_commit() -> None:
@@ -33,7 +37,7 @@ def _send_before_commit() -> None:
         await commit(self, held, touched, offsets)
         await perform(self, effects, held, touched, offsets)
 
-    PartitionLoop._perform = commit_first  # type: ignore[method-assign]
+    _replace(PartitionLoop, "_perform", commit_first)
 
 
 def _restore() -> None:
@@ -42,12 +46,12 @@ def _restore() -> None:
     async def nothing(*_: Any, **__: Any) -> bool:
         return True
 
-    partition_loop.read_state = nothing  # type: ignore[attr-defined]  # imported there, and that one is meant
+    _replace(partition_loop, "read_state", nothing)
 
 
 def _release() -> None:
     """The family that a record is in speaks last, after the one that it left has let go (A8, A9)."""
-    intake.Intake._forward_again = lambda self, released, effects: None  # type: ignore[method-assign]
+    _replace(intake.Intake, "_forward_again", lambda self, released, effects: None)
 
 
 def _seek() -> None:
@@ -58,7 +62,7 @@ def _seek() -> None:
         if self._group_id is None:
             seek(self, *args)
 
-    AIOKafkaConsumer.seek = only_alone
+    _replace(AIOKafkaConsumer, "seek", only_alone)
 
 
 def _repeats() -> None:
@@ -67,17 +71,17 @@ def _repeats() -> None:
     async def never(*_: Any) -> bool:
         return False
 
-    PartitionLoop._is_repeating = never  # type: ignore[method-assign, assignment]
+    _replace(PartitionLoop, "_is_repeating", never)
 
 
 def _note() -> None:
     """What is begun under other models is written down before a word is said of it."""
-    Held.is_untold = property(lambda self: False)  # type: ignore[method-assign, assignment]
+    _replace(Held, "is_untold", property(lambda self: False))
 
 
 def _fencing() -> None:
-    """A worker that was taken for dead writes nothing any more. Its name in the product goes here when it is there."""
-    raise GuardUnknown("fencing is not in the product yet")
+    """A worker that was taken for dead writes nothing any more. Its place in the product goes here when it is there."""
+    raise NoSuchPlace("fencing is not in the product yet")
 
 
 GUARDS: Mapping[str, Callable[[], None]] = {
@@ -90,10 +94,18 @@ GUARDS: Mapping[str, Callable[[], None]] = {
     "repeats": _repeats,
     "note": _note,
 }
+AWAITED_GUARDS = ("fencing",)
+"""Those that are not in the product yet."""
 
 
 def take_away(guard: str) -> None:
-    """Take one guard away in this process. Raises: GuardUnknown."""
+    """Take one guard away in this process. Raises: GuardUnknown, NoSuchPlace."""
     if guard not in GUARDS:
         raise GuardUnknown(f"no guard {guard!r}: expected one of {', '.join(GUARDS)}")
     GUARDS[guard]()
+
+
+def _replace(owner: object, name: str, instead: object) -> None:
+    if not hasattr(owner, name):
+        raise NoSuchPlace(f"{owner!r} has no {name!r} any more: guards.py is to follow the product")
+    setattr(owner, name, instead)

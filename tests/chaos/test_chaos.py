@@ -1,0 +1,43 @@
+"""A short form of chaos, for every test run; `make chaos` runs the long one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import find_kafka_of_jars, find_redis_that_keeps
+
+pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
+
+SEED = 1
+SECONDS = 25
+TIMEOUT_SECONDS = 600.0
+"""Of a busy machine; a third of it when idle is plenty."""
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _servers() -> None:
+    for part, found in (("kafka", find_kafka_of_jars()), ("redis", find_redis_that_keeps())):
+        if found.make is None and part in os.environ.get("TESTS_REQUIRE", "").split(","):
+            pytest.fail(f"{part} is required here: {found.says}")
+        if found.make is None:
+            pytest.skip(found.says)
+
+
+def chaos(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run chaos in a process of its own: its threads and clients are no concern of this one's."""
+    return subprocess.run(
+        (sys.executable, "-m", "tests.chaos", "--folder", str(folder), *arguments),
+        cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
+    )  # fmt: skip
+
+
+def test_faults_end_in_the_right_answer(tmp_path: Path) -> None:
+    """Workers, broker and Redis fail while records flow: in the end every key is as the log implies (A9)."""
+    done = chaos(tmp_path, "--seed", str(SEED), "--seconds", str(SECONDS))
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,130 @@
+"""What chaos is drawn from: histories that can be read or can't, models that are valid, plans that come again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from territory.errors import BadMessage
+from territory.events import read_record_change
+from territory_control.models import check_model
+from tests.chaos.guards import AWAITED_GUARDS, GUARDS, GuardUnknown, take_away
+from tests.chaos.history import ORGS, Said, messages, models
+from tests.chaos.plan import AWAITED, DEFAULT_KINDS, GAP_SECONDS, KINDS, WEIGHTS, plan
+from tests.chaos.verdict import _is_refused
+from tests.support.oracle import Record
+
+TODAY = date(2017, 3, 1)
+ROOT = Path(__file__).parents[3]
+SEEDS = st.integers(0, 10_000)
+
+
+def can_be_read(said: Said) -> bool:
+    """Whether the product takes a message for a change of the record that it is keyed by."""
+    try:
+        return said.value is not None and read_record_change(said.value).key == said.key
+    except BadMessage:
+        return False
+
+
+@given(SEEDS)
+def test_a_history_says_what_it_says(seed: int) -> None:
+    """What is called a change can be read, and what is called poison can't."""
+    for said in islice(messages(seed, TODAY), 100):
+        assert can_be_read(said) == said.is_change, said
+
+
+def test_a_history_has_everything() -> None:
+    """All operations, both organisations, all objects, late arrivals, copies and poison come up."""
+    said = list(islice(messages(1, TODAY), 5_000))
+    assert said == list(islice(messages(1, TODAY), 5_000))
+    changes = [json.loads(one.value) for one in said if one.is_change and one.value is not None]
+    for word, wanted in (
+        ("op", {"upsert", "patch", "delete", "link"}),
+        ("org_id", set(ORGS)),
+        ("object", {"account", "contact", "lead", "deal"}),
+    ):
+        assert Counter(change[word] for change in changes).keys() == wanted
+    assert any(not one.is_change for one in said)
+    newest: dict[tuple[str, bool], int] = {}
+    late = again = 0
+    for one, change in zip((one for one in said if one.is_change), changes, strict=True):
+        place = (one.key, change["op"] == "link")
+        late += change["version"] < newest.get(place, 0)
+        again += change["version"] == newest.get(place, 0)
+        newest[place] = max(newest.get(place, 0), change["version"])
+    assert late > 50
+    assert again > 50
+
+
+@given(SEEDS)
+def test_models_are_valid(seed: int) -> None:
+    """Every model can be applied, and the first ones are of each organisation."""
+    documents = list(islice(models(seed), 5))
+    assert tuple(document["org"] for document in documents[: len(ORGS)]) == ORGS
+    for document in documents:
+        check_model(json.dumps(document))
+
+
+@given(SEEDS)
+def test_a_plan_comes_again(seed: int) -> None:
+    """A seed has one plan, in order, with every kind in it once it is long enough."""
+    faults = plan(seed, 200)
+    assert faults == plan(seed, 200)
+    assert [fault.at for fault in faults] == sorted(fault.at for fault in faults)
+    assert all(0 < fault.at < 200 for fault in faults)
+    deck = sum(WEIGHTS.get(kind, 1) for kind in DEFAULT_KINDS)
+    assert deck * GAP_SECONDS[1] < 200
+    assert {fault.kind for fault in faults[:deck]} == set(DEFAULT_KINDS)
+
+
+def test_what_is_awaited_is_asked_for() -> None:
+    """Faults that the product can't stand yet are in no plan that does not ask for them."""
+    assert set(DEFAULT_KINDS) | AWAITED.keys() == set(KINDS)
+    assert not set(DEFAULT_KINDS) & AWAITED.keys()
+    assert {fault.kind for fault in plan(1, 200, tuple(AWAITED))} == AWAITED.keys()
+    assert plan(1, 200, ()) == ()
+
+
+def test_what_must_be_refused() -> None:
+    """A patch or link of what is not there is refused; a late copy is dropped without a word (A4)."""
+    known: dict[str, Record] = {}
+    change = {"org_id": "o", "object": "lead", "id": "L"}
+    link = {"op": "link", "territory_id": "t", "kind": "assign"}
+
+    def refused(**more: object) -> bool:
+        return _is_refused(known, change | more)
+
+    assert refused(op="patch", version=1)
+    assert not refused(version=1, **link)  # waits for its record
+    assert not refused(op="upsert", version=2, owner_id="u")
+    assert not refused(op="patch", version=3)
+    assert not refused(op="patch", version=3)  # a copy
+    assert not refused(op="delete", version=4)
+    assert refused(op="patch", version=5)
+    assert refused(version=2, **link)
+    assert not refused(op="patch", version=4)  # late
+    assert not refused(version=1, **link)
+
+
+def test_no_such_guard() -> None:
+    """A guard that there is none of is refused, and those are named that there are."""
+    with pytest.raises(GuardUnknown, match="expected one of versions"):
+        take_away("angel")
+
+
+def test_guards_are_where_they_were() -> None:
+    """Everything that a guard is made of is still in the product; in a process of its own, which loses them all."""
+    said = "from tests.chaos.guards import *; [take_away(name) for name in GUARDS if name not in AWAITED_GUARDS]"
+    done = subprocess.run((sys.executable, "-c", said), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(AWAITED_GUARDS) < GUARDS.keys()
