@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.guards import GUARDS
-from tests.chaos.plan import AWAITED, DEFAULT_KINDS, KINDS, plan
+from tests.chaos.plan import KINDS, plan
 from tests.chaos.run import EVENTS_PER_SECOND, Outcome, ServersMissing, run
 
 
 def main() -> int:
     """Run what the command line asks for; return the exit code."""
     told = _told()
-    kinds = [kind for kind in KINDS if kind in (told.only or (*DEFAULT_KINDS, *told.also))]
+    kinds = [kind for kind in KINDS if kind in (told.only or KINDS)]
     seeds = range(told.seed, told.seed + told.seeds)
     if told.plan:
         for seed in seeds:
@@ -72,7 +72,6 @@ def _told() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=90, help="of records and faults, for each seed")
     parser.add_argument("--events-per-second", type=int, default=EVENTS_PER_SECOND)
     parser.add_argument("--only", nargs="*", choices=KINDS, help="no other faults than these")
-    parser.add_argument("--also", nargs="*", choices=AWAITED, default=(), help="faults that are left out otherwise")
     parser.add_argument("--without", choices=GUARDS, help="take a guard away, and expect to see it")
     parser.add_argument("--summary", type=Path, help="a JSON file to write")
     parser.add_argument("--folder", type=Path, help="where servers and logs go; those of seeds that failed stay")

@@ -11,7 +11,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from assigner.core import intake
-from territory_runtime import partition_loop
+from territory_runtime import partition_loop, redis_pipe
+from territory_runtime.fencing import Lease
 from territory_runtime.held import Held
 from territory_runtime.partition_loop import PartitionLoop
 
@@ -33,9 +34,9 @@ def _send_before_commit() -> None:
     """Offsets are committed after what follows from their messages is sent and stored."""
     perform, commit = PartitionLoop._perform, PartitionLoop._commit
 
-    async def commit_first(self: PartitionLoop, effects: Any, held: Any, touched: Any, offsets: Any) -> None:
-        await commit(self, held, touched, offsets)
-        await perform(self, effects, held, touched, offsets)
+    async def commit_first(self: PartitionLoop, effects: Any, touched: Any, offsets: Any) -> None:
+        await commit(self, touched, offsets)
+        await perform(self, effects, touched, offsets)
 
     _replace(PartitionLoop, "_perform", commit_first)
 
@@ -79,14 +80,39 @@ def _note() -> None:
     _replace(Held, "is_untold", property(lambda self: False))
 
 
+def _fence() -> None:
+    """Redis refuses who was taken for dead, and whose partitions another worker has."""
+    # As who is not refused, but without moving the fence back: its present holder would take Redis for rewound.
+    _change_script("return {'fenced', term} end", "late = true end")
+    _change_script("if not term or", "if not late and (not term or")
+    _change_script("tonumber(ARGV[n + 1]) then", "tonumber(ARGV[n + 1])) then")
+    _change_script("for i = 2, #KEYS do\n  local n", "for i = 2, late and 1 or #KEYS do\n  local n")
+    _replace(redis_pipe, "WRITE", f"local late = false\n{redis_pipe.WRITE}")
+
+
+def _lease() -> None:
+    """A worker that may have been taken for dead sends nothing to Kafka before the group has confirmed it."""
+    _replace(Lease, "require", lambda self: None)
+
+
 def _fencing() -> None:
-    """A worker that was taken for dead writes nothing any more. Its place in the product goes here when it is there."""
-    raise NoSuchPlace("fencing is not in the product yet")
+    """Both of these."""
+    _fence()
+    _lease()
+
+
+def _rewound() -> None:
+    """A Redis that lacks what was written is seen at the next write."""
+    _change_script("if not term or", "if false and (not term or")
+    _change_script("tonumber(ARGV[n + 1]) then", "tonumber(ARGV[n + 1])) then")
 
 
 GUARDS: Mapping[str, Callable[[], None]] = {
     "versions": _versions,
     "fencing": _fencing,
+    "fence": _fence,
+    "lease": _lease,
+    "rewound": _rewound,
     "send-before-commit": _send_before_commit,
     "restore": _restore,
     "release": _release,
@@ -94,8 +120,6 @@ GUARDS: Mapping[str, Callable[[], None]] = {
     "repeats": _repeats,
     "note": _note,
 }
-AWAITED_GUARDS = ("fencing",)
-"""Those that are not in the product yet."""
 
 
 def take_away(guard: str) -> None:
@@ -103,6 +127,12 @@ def take_away(guard: str) -> None:
     if guard not in GUARDS:
         raise GuardUnknown(f"no guard {guard!r}: expected one of {', '.join(GUARDS)}")
     GUARDS[guard]()
+
+
+def _change_script(line: str, instead: str) -> None:
+    if line not in redis_pipe.WRITE:
+        raise NoSuchPlace(f"the script of writes has no {line!r} any more: guards.py is to follow the product")
+    redis_pipe.WRITE = redis_pipe.WRITE.replace(line, instead)
 
 
 def _replace(owner: object, name: str, instead: object) -> None:

@@ -38,14 +38,8 @@ LASTS_SECONDS: Mapping[Kind, tuple[float, float]] = {
 }
 GAP_SECONDS = (1.0, 5.0)
 """Between the beginnings of two faults: they overlap."""
-
-AWAITED: Mapping[Kind, str] = {
-    "zombie": "fencing of workers that were taken for dead",
-    "redis_emptied": "an emptied Redis being noticed by a running worker",
-    "redis_lost": "an emptied Redis being noticed by a running worker",
-}
-"""Faults that the product can't stand yet, and what would let it; they are in plans that ask for them."""
-DEFAULT_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind not in AWAITED)
+LOSSES: frozenset[Kind] = frozenset({"redis_emptied", "redis_lost"})
+"""After these Redis has nothing of what it had."""
 
 CLOCK_DAYS = (-2, -1, 1, 1, 2, 15)
 
@@ -72,7 +66,7 @@ class Fault:
         return f"{self.kind}{of} at {self.at:.1f} s" + (f" for {self.lasts:.1f} s" if self.lasts else "")
 
 
-def plan(seed: int, seconds: float, kinds: Collection[Kind] = DEFAULT_KINDS) -> tuple[Fault, ...]:
+def plan(seed: int, seconds: float, kinds: Collection[Kind] = KINDS) -> tuple[Fault, ...]:
     """Return the faults of a run that lasts so many seconds, in order of their beginning."""
     dice = random.Random(f"plan {seed}")  # noqa: S311
     deck: list[Kind] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.chaos.crew import Crew, Ended
 from tests.chaos.faults import Clocks, Done, Faults
 from tests.chaos.history import messages, models
-from tests.chaos.plan import Kind, plan
+from tests.chaos.plan import LOSSES, Kind, plan
 from tests.chaos.sayers import Administrators, Crms
 from tests.chaos.verdict import day_has_come, final_day, judge
 from tests.support.house import House
@@ -90,6 +90,8 @@ def run(
             sayer.result()
 
         whole = time.monotonic()
+        if LOSSES & faults.counted.keys():
+            administrators.touch()
         failures = [*faults.broken, *_unquiet(house, crew, faults.days)]
         quiet_seconds = round(time.monotonic() - whole, 1)
         failures += judge(house, administrators.applied, faults.days, began_at)

@@ -92,7 +92,17 @@ class Administrators:
 
     def apply_one(self) -> None:
         """Apply the next model."""
-        model = next(self._models)
+        self._apply(next(self._models))
+
+    def touch(self) -> None:
+        """Change a model so that nothing follows from it, but every partition of every stage has to say that it did it.
+
+        Who finds out at that moment that Redis has lost something has it written again before that.
+        """
+        last = self.applied[ORGS[0]].model
+        self._apply({**last, "roles": [*last["roles"], {"id": "of-nobody"}]})
+
+    def _apply(self, model: dict[str, Any]) -> None:
         while True:
             try:
                 revision = self._house.apply(model)
