@@ -39,23 +39,23 @@ class Crms:
         """How many are acknowledged."""
 
     def publish(self, until: float) -> None:
-        """Publish until a time (monotonic) is past, and all of it is acknowledged."""
-        asyncio.run(self._publish(until))
+        """Publish what is due until a time (monotonic); what the broker holds up is made up for afterwards."""
+        asyncio.run(self._publish(time.monotonic(), until))
 
-    async def _publish(self, until: float) -> None:
+    async def _publish(self, began: float, until: float) -> None:
         chunk: list[Said] = []
-        while chunk or time.monotonic() < until:
+        sent, chunks = 0, int((until - began) / CHUNK_SECONDS)
+        while sent < chunks:
             try:
                 # After a failure a new one: the old one may not know what the broker has of it.
                 async with started(kafka.producer(self._house.settings)) as producer:
-                    while chunk or time.monotonic() < until:
+                    while sent < chunks:
+                        await asyncio.sleep(max(0.0, began + sent * CHUNK_SECONDS - time.monotonic()))
                         chunk = chunk or list(islice(self._history, self._chunk))
-                        due = time.monotonic() + CHUNK_SECONDS
                         async with asyncio.timeout(SEND_SECONDS_MAX):
                             await self._send(producer, chunk)
-                        self.events += len(chunk)
-                        chunk = []
-                        await asyncio.sleep(max(0.0, due - time.monotonic()))
+                        sent, chunk = sent + 1, []
+                        self.events += self._chunk
             except (KafkaError, OSError, TimeoutError):
                 await asyncio.sleep(AGAIN_SECONDS)
 

@@ -135,12 +135,21 @@ def judge(house: House, models: Mapping[str, Applied], days: int, began: float) 
     for org, state in found.items():
         unlike = differences(state, org, wanted)
         first = first or ((org, unlike[0]) if unlike else None)
-        lines += [f"{org}: {str(difference)[:SHOWN_CHARACTERS_MAX]}" for difference in unlike[:TOLD_MAX]]
+        lines += [f"{org}: {_shown(difference)}" for difference in unlike[:TOLD_MAX]]
         lines += [f"{org}: {len(unlike)} differences in all"] if unlike else []
     if first is not None:
         org, difference = first
         lines += asyncio.run(_explanation(house, org, difference, wanted, began))
     return lines
+
+
+def _shown(difference: Difference) -> str:
+    if difference.where not in ("visible", "editable", "admins"):
+        return str(difference)[: 2 * SHOWN_CHARACTERS_MAX]
+    found, wanted = difference.found or set(), difference.wanted or set()
+    more, less = (", ".join(sorted(ids)[:TOLD_MAX]) or "none" for ids in (found - wanted, wanted - found))
+    numbers = f"{len(found)} of {len(wanted)}"
+    return f"{difference.where} {difference.key}: {numbers}; not the oracle's: {more}; missing: {less}"
 
 
 def _unlike(what: str, found: Mapping[Any, str], wanted: Mapping[Any, str]) -> list[str]:
