@@ -254,6 +254,8 @@ def _messages(topic: Topic) -> Iterable[tuple[str, Schema]]:
     if topic is topics.DEAD_LETTERS:
         refused = _message(topic, "A refused message: its own bytes, whatever they are.", {})
         yield "DeadLetter", {**refused, "contentType": "application/octet-stream", "headers": _error_headers()}
+        receipt = _message(topic, "The message of a letter was sent again.", {"type": "null"})
+        yield "Receipt", {**receipt, "headers": _receipt_headers()}
 
 
 def _message(topic: Topic, says: str, payload: Mapping[str, Any]) -> Schema:
@@ -285,6 +287,11 @@ def _cloud_event_headers() -> Schema:
 def _error_headers() -> Schema:
     names = ("topic", "partition", "offset", "stage", "code", "message")
     return {"type": "object", "properties": {f"territory.error.{name}": {"type": "string"} for name in names}}
+
+
+def _receipt_headers() -> Schema:
+    says = "The letter's place on this topic, as PARTITION/OFFSET."
+    return {"type": "object", "properties": {"territory.receipt.letter": {"type": "string", "description": says}}}
 
 
 def main(arguments: list[str]) -> int:

@@ -58,9 +58,9 @@ ATTAINMENTS = Topic(
 )  # fmt: skip
 DEAD_LETTERS = Topic(
     "territory.dead-letters.v1", "delete", 30, None, True,
-    "Refused messages, as they came.",
+    "Refused messages, as they came; and receipts of those that were sent again.",
     key="the key of the refused message",
-    written_by="all services",
+    written_by="all services, territory dead-letters redrive",
     read_by="operators",
 )  # fmt: skip
 RECORD_STATES = Topic(

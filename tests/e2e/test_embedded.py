@@ -126,10 +126,10 @@ def everything_listening(up: Up) -> list[str]:
             if listens(address)]  # fmt: skip
 
 
-def line(kind: str, record_id: str, version: int, **more: Any) -> bytes:
+def line(object_type: str, record_id: str, version: int, **more: Any) -> bytes:
     change = {
-        "event_id": f"{kind}-{record_id}-{version}", "org_id": ORG, "object": kind, "id": record_id, "version": version,
-        "op": "upsert", "occurred_at": "2017-01-01T00:00:00Z", **more,
+        "event_id": f"{object_type}-{record_id}-{version}", "org_id": ORG, "object": object_type, "id": record_id,
+        "version": version, "op": "upsert", "occurred_at": "2017-01-01T00:00:00Z", **more,
     }  # fmt: skip
     return json.dumps(change).encode() + b"\n"
 
@@ -187,6 +187,7 @@ def test_a_day_on_the_command_line(tmp_path: Path) -> None:
         a_territory_is_removed(up)
         trouble_is_one_line(up)
         people_are_told_in_words(up)
+        refused_messages_are_sent_again(up)
 
 
 def nothing_is_there_yet(up: Up) -> None:
@@ -283,6 +284,36 @@ def people_are_told_in_words(up: Up) -> None:
     assert "bob sees 1 account\n    account/A\n" in up.run("visible", "bob").stdout.decode()
     assert "Root" in up.run("viewers", "account/A").stdout.decode()
     assert "World" in up.run("attainment", "--users").stdout.decode()
+
+
+def refused_messages_are_sent_again(up: Up) -> None:
+    """Through the same checks: taken once, dropped as known the second time, refused again while it is bad."""
+    early = line("account", "L", 1, op="link", territory_id="west", kind="assign")
+    up.answer("publish", "-", given=line("account", "P", 2, op="patch", fields={"country": "US"}))
+    up.answer("publish", "-", given=line("account", "L", 1, owner_id="bob") + line("account", "L", 2, op="delete"))
+    up.answer("publish", "-", given=early)
+    up.answer("wait")
+    found = up.answer("dead-letters", "list", "--code", "no_record", "--stage", "assigner-intake", "--since", "1h")
+    assert [(one["code"], one["letters"]) for one in found["codes"]] == [("no_record", 2)]
+    patch, link = sorted(found["letters"], key=lambda letter: letter["key"], reverse=True)
+    assert up.answer("dead-letters", "show", patch["letter"])["value"]["fields"] == {"country": "US"}
+    assert up.run("dead-letters", "show", link["letter"], "--raw").stdout == early.strip()
+    up.answer("publish", "-", given=line("account", "P", 1, owner_id="bob"))
+    assert sorted(up.answer("dead-letters", "redrive", "--code", "no_record")["sent"]) == sorted(
+        (patch["letter"], link["letter"])
+    )
+    up.answer("wait")
+    assert up.answer("show", "account/P")["territories"] == ["west"]
+    unsent = up.answer("dead-letters", "list", "--unsent", "--code", "no_record")["letters"]
+    assert [(letter["key"], letter["sent_before"]) for letter in unsent] == [("acme/account/L", 1)]
+    assert up.answer("dead-letters", "redrive", patch["letter"], code=1)["sent"] == []
+    up.answer("publish", "-", given=line("account", "P", 3, owner_id="bob", fields={"country": "DE"}))
+    assert up.answer("dead-letters", "redrive", patch["letter"], "--again")["sent"] == [patch["letter"]]
+    up.answer("wait")
+    assert up.answer("show", "account/P")["version"] == 3
+    assert up.answer("dead-letters", "list", "--key", "acme/account/P")["total"] == 1
+    assert b"1 message sent again, 0 not" in up.run("dead-letters", "redrive", unsent[0]["letter"]).stdout
+    assert up.run("dead-letters", "show", "0/999999").returncode == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

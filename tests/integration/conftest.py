@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from territory_control.embedded import EmbeddedMissing, EmbeddedServer
+from territory_runtime.settings import Settings, read_settings
+from tests.integration.examples import PARTITIONS
 from tests.support.servers import Kafka, find_kafka, find_redis, serving
 
 RAN_ON = pytest.StashKey[list[str]]()
@@ -31,6 +34,36 @@ def redis_url(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
     _note(pytestconfig, found.says)
     with serving("redis", found, tmp_path_factory.mktemp("redis")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the embedded broker of this test run."""
+    try:
+        server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
+    except EmbeddedMissing as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server.bootstrap_servers
+
+
+@pytest.fixture(
+    params=[pytest.param("embedded", marks=pytest.mark.embedded), pytest.param("kafka", marks=pytest.mark.kafka)]
+)
+def settings(request: pytest.FixtureRequest, unique: str) -> Settings:
+    """Give settings for an organisation of the test's own, on each of the two kinds of broker in turn."""
+    if request.param == "embedded":
+        servers: str = request.getfixturevalue("embedded_servers")
+    else:
+        kafka: Kafka = request.getfixturevalue("kafka")
+        servers = kafka.bootstrap_servers
+    return read_settings(
+        {
+            "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": servers,
+            "TERRITORY_KAFKA_PARTITIONS": str(PARTITIONS),
+            "TERRITORY_ORG_ID": unique[-90:].strip("-"),
+        }
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,7 +17,6 @@ from territory.events import Record
 from territory.keys import family_key, record_key
 from territory.topics import FAMILIES, MODEL, RECORDS
 from territory_control.arguments import RecordName
-from territory_control.embedded import EmbeddedMissing, EmbeddedServer
 from territory_control.errors import NotFound, Refused
 from territory_control.linking import link
 from territory_control.model_topic import ModelLog, active_model
@@ -35,41 +34,10 @@ from territory_control.topic_reading import (
 )
 from territory_runtime import kafka as clients
 from territory_runtime.sending import Sender
-from territory_runtime.settings import Settings, read_settings
-from tests.support.servers import Kafka
+from territory_runtime.settings import Settings
 
 Answer = TypeVar("Answer")
 PARTITIONS = 3
-
-
-@pytest.fixture(scope="session")
-def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the embedded broker of this test run."""
-    try:
-        server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
-    except EmbeddedMissing as missing:
-        pytest.skip(str(missing))
-    with server:
-        yield server.bootstrap_servers
-
-
-@pytest.fixture(
-    params=[pytest.param("embedded", marks=pytest.mark.embedded), pytest.param("kafka", marks=pytest.mark.kafka)]
-)
-def settings(request: pytest.FixtureRequest, unique: str) -> Settings:
-    """Give settings for an organisation of the test's own, on each of the two kinds of broker in turn."""
-    if request.param == "embedded":
-        servers: str = request.getfixturevalue("embedded_servers")
-    else:
-        kafka: Kafka = request.getfixturevalue("kafka")
-        servers = kafka.bootstrap_servers
-    return read_settings(
-        {
-            "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": servers,
-            "TERRITORY_KAFKA_PARTITIONS": str(PARTITIONS),
-            "TERRITORY_ORG_ID": unique[-90:].strip("-"),
-        }
-    )
 
 
 def run(asking: Coroutine[Any, Any, Answer]) -> Answer:

@@ -240,7 +240,9 @@ class House:
 def _take(topic: str, message: Any, found: Found) -> None:
     key = message.key.decode()
     if topic == DEAD_LETTERS.name:
-        found.dead_letters[dict(message.headers)[f"{PREFIX}code"].decode()] += 1
+        code = dict(message.headers).get(f"{PREFIX}code")
+        if code is not None:  # else it is the receipt of one that was sent again
+            found.dead_letters[code.decode()] += 1
     elif topic == ASSIGNMENTS.name:
         if message.value is None:
             found.assignments.pop(key, None)

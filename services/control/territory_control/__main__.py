@@ -25,6 +25,7 @@ from territory.events import LinkKind
 from territory_control import (
     answers,
     demo,
+    letter_commands,
     linking,
     models,
     progress,
@@ -33,7 +34,7 @@ from territory_control import (
     rendering,
     rule_tables,
 )
-from territory_control.arguments import OBJECTS, Level, RecordName, record_name
+from territory_control.arguments import OBJECTS, AsJson, Level, RecordName, record_name
 from territory_control.attainment_tree import tree_of
 from territory_control.errors import CommandFailed, NotFound, NotReached
 from territory_control.output import Output
@@ -58,6 +59,7 @@ app = typer.Typer(
 )
 explain = typer.Typer(help="Say why, or why not.", no_args_is_help=True)
 app.add_typer(explain, name="explain")
+app.add_typer(letter_commands.app, name="dead-letters")
 
 
 def _record_of(text: str) -> RecordName:
@@ -67,7 +69,6 @@ def _record_of(text: str) -> RecordName:
         raise typer.BadParameter(str(fault)) from fault
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 Record = Annotated[RecordName, typer.Argument(metavar="OBJECT/ID", parser=_record_of, help="Such as account/A-1.")]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A YAML or JSON file; - for stdin.")]
 Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Give up after so many seconds.")]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+import typer
 
 from territory.documents import ObjectType
 from territory.keys import record_key
@@ -14,6 +16,7 @@ from territory_control.errors import NotFound
 
 OBJECTS: tuple[ObjectType, ...] = get_args(ObjectType)
 Level = Literal["read", "edit"]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 _ID_CHARACTERS_MAX = 255
 

@@ -1,0 +1,255 @@
+"""Dead letters listed, shown and sent again, on Apache Kafka and on the embedded broker; no service runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from territory.topics import DEAD_LETTERS, FAMILIES, RECORDS
+from territory_control.child_process import until
+from territory_control.dead_letters import (
+    REDRIVEN,
+    Letter,
+    Letters,
+    Place,
+    Wanted,
+    find_letters,
+    headers_of,
+    list_letters,
+    place_of,
+    show_letter,
+)
+from territory_control.errors import NotFound
+from territory_control.redriving import Redriven, redrive
+from territory_control.topic_reading import existing_partitions, provisioned_partitions
+from territory_runtime.dead_letters import PREFIX, bury
+from territory_runtime.settings import Settings
+from tests.integration.examples import PARTITIONS, messages_of, producer
+
+Answer = TypeVar("Answer")
+SECONDS_MAX = 20.0
+
+
+def run(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    return asyncio.run(asking)
+
+
+def quietly(*_: float) -> None:
+    """Hear how far it is."""
+
+
+class Refusals:
+    """An organisation whose messages are refused by hand."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.org = settings.org_id
+        run(provisioned_partitions(settings))
+        assert until(self._topics_are_there, SECONDS_MAX)
+
+    def _topics_are_there(self) -> bool:
+        # A new topic is in the broker's list a moment after it was created.
+        with suppress(NotFound):
+            return run(existing_partitions(self.settings)) > 0
+        return False
+
+    def refuse(
+        self, values: Sequence[bytes | None], code: str = "no_record", record: str = "A", **changes: Any
+    ) -> list[Letter]:
+        """Publish messages as an upstream does, bury them as a worker does, and return their letters."""
+        key = f"{self.org}/account/{record}".encode()
+        before = {letter.letter for letter in self.letters()}
+
+        async def play() -> None:
+            async with producer(self.settings) as client:
+                for value in values:
+                    at = await client.send_and_wait(
+                        RECORDS.name, value, key=key, partition=1, headers=[("ce_id", b"9f")]
+                    )
+                    await bury(client, self._taken(at, key, value, changes), stage="s", code=code, reason="found it so")
+
+        run(play())
+        return [letter for letter in self.letters() if letter.letter not in before]
+
+    def _taken(self, at: Any, key: bytes, value: bytes | None, changes: dict[str, Any]) -> ConsumerRecord:
+        message = ConsumerRecord(
+            RECORDS.name, 1, at.offset, at.timestamp, 0, key, value, None, len(key), 0, (("ce_id", b"9f"),)
+        )  # fmt: skip
+        return replace(message, **changes)
+
+    def write(self, said: Mapping[str, str]) -> Any:
+        """Write to the dead letters by hand; return the letter, None where it is none."""
+        before = self.letters()
+
+        async def play() -> None:
+            async with producer(self.settings) as client:
+                headers = [(f"{PREFIX}{name}", text.encode()) for name, text in said.items()]
+                key = f"{self.org}/account/A".encode()
+                await client.send_and_wait(DEAD_LETTERS.name, b"{}", key=key, partition=0, headers=headers)
+
+        run(play())
+        return next((letter for letter in self.letters() if letter not in before), None)
+
+    def letters(self, **wanted: Any) -> list[Letter]:
+        return run(find_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), quietly))
+
+    def listed(self, limit: int = 50, *, unsent: bool = False, **wanted: Any) -> Letters:
+        return run(
+            list_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), limit, quietly, unsent=unsent)
+        )  # fmt: skip
+
+    def redrive(self, *letters: Letter, again: bool = False, **wanted: Any) -> Redriven:
+        places = frozenset(letter.place for letter in letters)
+        key = None if places else f"{self.org}/"
+        return run(redrive(self.settings, Wanted(places, key=key, **wanted), quietly, again=again))
+
+    def published(self) -> list[ConsumerRecord]:
+        return messages_of(self.settings, RECORDS, PARTITIONS, self.org)
+
+
+@pytest.fixture
+def refusals(settings: Settings) -> Refusals:
+    """Give an organisation of the test's own, on each of the two kinds of broker in turn."""
+    return Refusals(settings)
+
+
+def test_letters_are_listed_and_counted(refusals: Refusals) -> None:
+    """Where from, why and how large; counts are of all that is meant, the list is of the newest (contracts)."""
+    refusals.refuse([b"{1", b"{2", b"{3"], code="not_json")
+    [last] = refusals.refuse([None], code="wrong_key", record="B")
+    found = refusals.listed()
+    assert found.total == 4
+    assert [(count.code, count.letters, count.sent_again) for count in found.codes] == [
+        ("not_json", 3, 0), ("wrong_key", 1, 0),
+    ]  # fmt: skip
+    first = found.letters[0]
+    assert (first.topic, first.partition, first.stage, first.reason) == (RECORDS.name, 1, "s", "found it so")
+    assert (first.key, first.bytes, first.cut_from, first.sent_before) == (f"{refusals.org}/account/A", 2, None, 0)
+    assert last.bytes is None
+    short = refusals.listed(limit=1)
+    assert (short.total, short.letters) == (4, (last,))
+    assert refusals.listed(limit=0).letters == ()
+
+
+def test_letters_are_chosen(refusals: Refusals) -> None:
+    """By code, topic, stage, time and the beginning of the key."""
+    old = refusals.refuse([b"{1"], code="not_json")
+    new = refusals.refuse([b"{2"], code="no_record", topic=FAMILIES.name)
+    [at] = [datetime.fromisoformat(letter.at) for letter in new]
+    assert refusals.letters(code="not_json") == old
+    assert refusals.letters(topic=FAMILIES.name) == new
+    assert refusals.letters(stage="s") == old + new
+    assert refusals.letters(stage="t") == []
+    assert new[0] in refusals.letters(since=at)
+    assert refusals.letters(since=at + timedelta(milliseconds=1)) == []
+
+
+def test_a_letter_is_shown(refusals: Refusals) -> None:
+    """The reason, the message's own headers, and what it says where it is JSON; its bytes in any case."""
+    [good, bad, none] = refusals.refuse([b'{"a": 1}', b"\xff{", None])
+    shown, raw = run(show_letter(refusals.settings, good.place))
+    assert (shown.value, shown.not_json, shown.headers, raw) == ({"a": 1}, None, (("ce_id", "9f"),), b'{"a": 1}')
+    shown, raw = run(show_letter(refusals.settings, bad.place))
+    assert (shown.value, shown.base64, raw) == (None, "/3s=", b"\xff{")
+    assert "expected UTF-8 JSON" in str(shown.not_json)
+    shown, raw = run(show_letter(refusals.settings, none.place))
+    assert (shown.not_json, shown.base64, raw) == ("the message has no value", None, None)
+
+
+def test_what_is_no_letter_is_not_found(refusals: Refusals) -> None:
+    """A place without a letter, also one with a receipt, is named; nothing is sent."""
+    letters = refusals.refuse([b"{1"])
+    refusals.redrive(*letters)
+    receipt = Place(letters[0].place.partition, letters[0].place.offset + 1)
+    with pytest.raises(NotFound, match=f"no dead letter stands at {receipt}"):
+        run(show_letter(refusals.settings, receipt))
+    before = len(refusals.published())
+    missing = replace(letters[0], letter="0/999999999")
+    with pytest.raises(NotFound, match="0/999999999"):
+        refusals.redrive(letters[0], missing, again=True)
+    assert len(refusals.published()) == before
+
+
+def test_a_message_is_sent_again_as_it_came(refusals: Refusals) -> None:
+    """To its topic and partition, with its key, bytes and headers; and how often it came is beside it."""
+    [letter] = refusals.refuse([b"{1"])
+    assert refusals.redrive(letter) == Redriven((letter.letter,), ())
+    [first, again] = refusals.published()
+    assert (again.value, again.key, again.partition) == (first.value, first.key, first.partition)
+    assert headers_of(again) == {
+        "ce_id": "9f", f"{REDRIVEN}times": "1", f"{REDRIVEN}offset": str(first.offset),
+    }  # fmt: skip
+
+
+def test_a_letter_is_sent_again_once(refusals: Refusals) -> None:
+    """The receipt is seen by everyone after: it is listed, and passed over unless asked for."""
+    [one, other] = refusals.refuse([b"{1", b"{2"])
+    assert refusals.redrive(one).sent == (one.letter,)
+    done = refusals.redrive()
+    assert done.sent == (other.letter,)
+    assert [(skipped.letter, skipped.why[:19]) for skipped in done.skipped] == [(one.letter, "was sent again at 2")]
+    assert refusals.redrive().sent == ()
+    assert len(refusals.published()) == 4
+    assert refusals.listed().codes[0].sent_again == 2
+    assert refusals.listed(unsent=True).total == 0
+    assert refusals.redrive(one, again=True).sent == (one.letter,)
+    assert [len(letter.sent_again) for letter in refusals.letters()] == [2, 1]
+
+
+def test_messages_are_sent_in_the_order_in_which_they_came_first(refusals: Refusals) -> None:
+    """A patch does not overtake an older one that was refused once more often (A9)."""
+    [older] = refusals.refuse([b"{older"])
+    [newer] = refusals.refuse([b"{newer"])
+    refusals.redrive(older)
+    first = next(message for message in refusals.published() if message.offset == older.offset)
+    resent = refusals.published()[-1]
+
+    async def refuse_again() -> None:
+        async with producer(refusals.settings) as client:
+            await bury(client, resent, stage="s", code="no_record", reason="still not there")
+
+    run(refuse_again())
+    last = refusals.letters()[-1]
+    assert (last.sent_before, last.first_offset, last.offset) == (1, first.offset, resent.offset)
+    assert refusals.redrive().sent == (last.letter, newer.letter)
+    assert [message.value for message in refusals.published()[-2:]] == [b"{older", b"{newer"]
+    assert headers_of(refusals.published()[-2])[f"{REDRIVEN}times"] == "2"
+
+
+def test_what_can_not_be_sent_again(refusals: Refusals) -> None:
+    """A cut message, an old state of ours, a partition that is gone: each says why, and nothing is sent.
+
+    On a compacted topic the old state would become the last word on its key.
+    """
+    [cut] = refusals.refuse([b"{1"], value=b"x" * 5_000_000)
+    [ours] = refusals.refuse([b"{2"], topic=FAMILIES.name)
+    gone = refusals.write(dict.fromkeys(("stage", "code", "message"), "x") | {
+        "topic": RECORDS.name, "partition": str(PARTITIONS), "offset": "0",
+    })  # fmt: skip
+    before = len(refusals.published())
+    done = {skipped.letter: skipped.why for skipped in refusals.redrive(cut, ours, gone, again=True).skipped}
+    assert "of its 5000000 bytes were kept" in done[cut.letter]
+    assert "is written by our own services" in done[ours.letter]
+    assert f"has no partition {PARTITIONS} any more" in done[gone.letter]
+    assert len(refusals.published()) == before
+    assert refusals.listed(unsent=True).total == 3
+    shown, _ = run(show_letter(refusals.settings, cut.place))
+    assert shown.blocked == done[cut.letter]
+
+
+def test_all_letters_are_read_past_what_is_none(refusals: Refusals) -> None:
+    """Anybody may write to the topic: what lacks the reason is passed over, and odd headers count as none."""
+    for headers in ({}, {"offset": "x"}, {"offset": "1", "partition": "1", "topic": "t"}):
+        assert refusals.write(headers) is None
+    assert refusals.letters() == []
+    [odd] = refusals.refuse([b"{}"], headers=((f"{REDRIVEN}times", "²".encode()), (f"{REDRIVEN}offset", b"-1")))
+    assert (odd.sent_before, odd.first_offset) == (0, odd.offset)
+    assert place_of(odd.letter) == odd.place
+    assert datetime.fromisoformat(odd.at) <= datetime.now(UTC) + timedelta(minutes=1)
