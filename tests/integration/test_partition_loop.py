@@ -19,7 +19,7 @@ from territory.topics import Topic
 from territory_control.topic_reading import started
 from territory_runtime import kafka as clients
 from territory_runtime.health import Health
-from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect
+from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.partition_loop import PartitionLoop
 from territory_runtime.settings import Settings
@@ -199,3 +199,28 @@ def test_what_is_fetched_after_a_rebalance_and_not_taken_is_fetched_again(place:
     assert len(kept) == 1
     for number in kept:
         assert place.heard[number] == list(range(7))
+
+
+def test_what_is_confirmed_amid_a_turn_says_nothing_of_it(place: Place) -> None:
+    """A lease may be renewed when a sweep has ended in memory and not a word of it is said (A9)."""
+
+    async def committed(number: int) -> tuple[int, str]:
+        async with started(clients.group_admin(place.settings)) as admin:
+            where = TopicPartition(place.name, number)
+            found = await admin.list_consumer_group_offsets(place.name, partitions=[where])
+            return found[where].offset, found[where].metadata
+
+    async def play() -> None:
+        await place.send(2)
+        async with place.loop:
+            await place.until_heard(set(range(PARTITIONS)), 2)
+            async with place.loop._turn_lock:  # between turns, as in the middle of one
+                part = place.loop._held[0]
+                before = await committed(0)
+                assert before == (2, str(part.note))
+                part.swept = Moment(99)
+                await place.loop._confirm()
+                assert await committed(0) == before
+                part.swept = Moment()
+
+    asyncio.run(play())

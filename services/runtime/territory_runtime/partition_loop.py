@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -364,19 +365,23 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         for where, offset in offsets.items():
             self._held[where.partition].next_offsets[where.topic] = offset
         notes = {number: self._held[number].note for number in touched}
+        await self._commit_notes(notes)
+        for number, note in notes.items():
+            self._held[number].committed = note
+
+    async def _confirm(self) -> None:
+        """Have the group say that the partitions are ours: commit again what is committed, and nothing of this turn."""
+        await self._commit_notes({number: part.committed for number, part in self._held.items()})
+
+    async def _commit_notes(self, notes: Mapping[int, Note | None]) -> None:
         commit = {
-            TopicPartition(topic, number): (self._held[number].next_offsets.get(topic, 0), str(note))
+            TopicPartition(topic, number): (self._held[number].next_offsets.get(topic, 0), str(note or ""))
             for number, note in notes.items()
             for topic in self._topics
         }
         await until_done(
             self._stage.name, self._health, KAFKA_AWAY, lambda: self._commit_to_group(commit), lambda: self.should_stop
         )
-        for number, note in notes.items():
-            self._held[number].committed = note
-
-    async def _confirm(self) -> None:
-        await self._commit(set(self._held), {})
 
     async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         asked_at = self._lease.now()
