@@ -90,6 +90,7 @@ def _is_finite(value: Any) -> bool:
 @example(b'{"a": 1}{"b": 2}')
 @example(b"{'a': 1}")
 @example(b'{"a": NaN}')
+@example(b"20000000000000000000")
 @example(b'{"a": 1234567890123456e400}')
 @example(b'{"a": 1234567890123456e-99999999999999999999}')
 @example(b'{"a": [1234567890123456, NaN]}')
@@ -106,7 +107,8 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     assert code in ("read", "not_json", "wrong_type")
     if code == "read":
         assert decode(encode(value)) == value
-        assert json.loads(raw) == value or number_of(value) != json.loads(raw) or isinstance(value, list | dict)
+        as_written = json.loads(raw, parse_float=str, parse_int=str)  # how a number is kept that would lose digits
+        assert value in (json.loads(raw), as_written) or isinstance(value, list | dict)
 
 
 def test_size_has_a_bound_where_one_is_given() -> None:
