@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from territory.codec import MESSAGE_BYTES_MAX, encode, reader_of
+from territory.codec import MESSAGE_BYTES_MAX, decode, encode, reader_of
 from territory.criteria import NESTING_MAX, Fields, Leaf
-from territory.documents import parse_text, pieces_of
-from territory.errors import DayNotSet
+from territory.documents import parse_text, pieces_of, read_document
+from territory.errors import BadMessage, DayNotSet
 from territory.events import ModelPiece
 from territory.model import Model, assemble, compile_model, digest_of, pieces_of_model
 from tests.support.strategies import models
@@ -148,6 +148,28 @@ def test_foreign_pieces_are_assembled_or_refused(pieces: dict[tuple[str, str], A
     model, faults = attempted(lambda: assemble("acme", 1, pieces))
     assert (model is None) is bool(faults)
     assert model is None or model.org_id == "acme"
+
+
+odd_values = st.recursive(
+    st.none() | st.booleans() | st.text(max_size=2) | st.floats() | st.sampled_from([2**64 - 1, 2**64, -(2**63) - 1])
+    | st.sampled_from(["\ud800", (), b"", date(2020, 1, 1)]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=2) | st.sampled_from([1, None, True]), inner, max_size=3),
+)  # fmt: skip
+
+
+@given(odd_values)
+@example([0.1 + 0.2, 1e22, 5e-324, -0.0, 2**64 - 1])
+@example({"a": {1: "a"}})
+@example([[["a"], [float("nan")]]])
+def test_what_comes_back_from_the_log_otherwise_is_refused(value: Any) -> None:
+    """A value is accepted into a model if and only if it is read from a message as it was written (F10)."""
+    try:
+        comes_back = decode(encode({"x": value})) == {"x": value}
+    except (TypeError, ValueError, BadMessage):
+        comes_back = False
+    _, faults = read_document({"org": "acme", "x": value})
+    assert any("can't be written as JSON" in fault.message for fault in faults) is not comes_back
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**64, {"a": "\ud800"}])
