@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from assigner.core.matching.rule_book import RuleBook
-from benchmarks.entrants.entrant import Tree
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
 
 Holds = Callable[[Fields], bool]
@@ -17,7 +16,7 @@ class Closures:
     def __init__(self, book: RuleBook) -> None:
         self.carried = len(book.rules)
         self._rules = list(enumerate(closure_of(rule.criterion) for rule in book.rules))
-        self._tree = Tree(book)
+        self._book = book
 
     def prepared(self, fields: Fields) -> Fields:
         """Return the fields: closures read them as they are."""
@@ -25,7 +24,7 @@ class Closures:
 
     def matching(self, fields: Fields) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
-        return self._tree.deepest([place for place, holds in self._rules if holds(fields)])
+        return self._book.deepest([place for place, holds in self._rules if holds(fields)])
 
 
 def closure_of(criterion: Criterion) -> Holds:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Protocol
 
-from assigner.core.matching.rule_book import NO_PARENT, RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
 
 
@@ -20,28 +18,6 @@ class Entrant(Protocol):
 
     def matching(self, prepared: Any) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
-
-
-class Tree:
-    """The tree semantics, for engines that say of each rule whether it holds."""
-
-    def __init__(self, book: RuleBook) -> None:
-        self._parents = [rule.parent for rule in book.rules]
-        self._territories = [rule.territory_id for rule in book.rules]
-
-    def deepest(self, holding: Iterable[int]) -> list[str]:
-        """Return the deepest territories of each branch that qualifies, from the places of the rules that hold.
-
-        The places rise, so that each comes after the one above it.
-        """
-        qualifying = {NO_PARENT}
-        surpassed: set[int] = set()
-        for place in holding:
-            parent = self._parents[place]
-            if parent in qualifying:
-                qualifying.add(place)
-                surpassed.add(parent)
-        return [self._territories[place] for place in sorted(qualifying - surpassed - {NO_PARENT})]
 
 
 class Dialect(Protocol):

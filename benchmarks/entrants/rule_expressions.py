@@ -9,7 +9,7 @@ from typing import Any
 import rule_engine
 
 from assigner.core.matching.rule_book import RuleBook
-from benchmarks.entrants.entrant import Tree, unwritable, written
+from benchmarks.entrants.entrant import unwritable, written
 from territory.criteria import Fields, Leaf
 
 
@@ -24,7 +24,7 @@ class RuleExpressions:
             (place, rule_engine.Rule(written(rule.criterion, dialect), context=context))
             for place, rule in enumerate(book.rules)
         ]
-        self._tree = Tree(book)
+        self._book = book
 
     def prepared(self, fields: Fields) -> Fields:
         """Return the fields: it reads them as they are."""
@@ -32,7 +32,7 @@ class RuleExpressions:
 
     def matching(self, fields: Fields) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
-        return self._tree.deepest([place for place, rule in self._rules if rule.matches(fields)])
+        return self._book.deepest([place for place, rule in self._rules if rule.matches(fields)])
 
 
 class _RuleEngine:

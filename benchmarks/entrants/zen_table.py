@@ -14,7 +14,7 @@ from typing import Any
 import zen
 
 from assigner.core.matching.rule_book import RuleBook
-from benchmarks.entrants.entrant import Tree, unwritable, written
+from benchmarks.entrants.entrant import unwritable, written
 from territory.criteria import All, Criterion, Fields, Leaf
 
 REST, PLACE = "rest", "place"
@@ -25,7 +25,7 @@ class ZenTable:
 
     def __init__(self, book: RuleBook) -> None:
         self.carried = len(book.rules)
-        self._tree = Tree(book)
+        self._book = book
         self._decision = zen.ZenEngine().create_decision(zen.ZenDecisionContent(json.dumps(_graph(book))))
         self._decision.evaluate({})  # what it makes ready at the first call belongs to the building
 
@@ -35,7 +35,7 @@ class ZenTable:
 
     def matching(self, prepared: dict[str, Any]) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
-        return self._tree.deepest(row[PLACE] for row in self._decision.evaluate(prepared)["result"])
+        return self._book.deepest(row[PLACE] for row in self._decision.evaluate(prepared)["result"])
 
 
 def _plain(value: object) -> object:

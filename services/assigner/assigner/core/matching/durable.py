@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from assigner.core.matching.clauses import leaves_of
 from assigner.core.matching.port import EngineMissing, RulesRefused
-from assigner.core.matching.rule_book import NO_PARENT, RuleBook
+from assigner.core.matching.rule_book import RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
 from territory.values import Value
 
@@ -54,7 +54,7 @@ class DurableMatcher:
 
     def __init__(self, book: RuleBook) -> None:
         _library()  # its absence is told first
-        self._rules = book.rules
+        self._book = book
         self._attributes = _Attributes(book)
         refused: list[tuple[str, str]] = []
         numbered: list[tuple[int, Alternative]] = []
@@ -77,16 +77,7 @@ class DurableMatcher:
         fact = self._attributes.fact(fields)
         for rule_set in self._rule_sets:
             rule_set.ask(fact)
-        qualifying: list[int] = []
-        surpassed = {NO_PARENT}
-        for place in sorted(self._holding):
-            parent = self._rules[place].parent
-            if parent == NO_PARENT or parent in self._holding:
-                qualifying.append(place)
-                surpassed.add(parent)
-            else:
-                self._holding.discard(place)  # and with it all below
-        return [self._rules[place].territory_id for place in qualifying if place not in surpassed]
+        return self._book.deepest(sorted(self._holding))
 
 
 _ADVICE = "change the rule, or use the index engine (TERRITORY_ASSIGNER_ENGINE=index)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,22 @@ class RuleBook:
     def fields(self) -> frozenset[str]:
         """The fields that the rules compare."""
         return frozenset(leaf.field for rule in self.rules for leaf in leaves_of(rule.criterion))
+
+    def deepest(self, holding: Iterable[int]) -> list[str]:
+        """Return the qualifying territories that have no qualifying one below them (A1, A2).
+
+        Args:
+            holding: The places of the rules that hold, whatever is above them; they rise, so that each comes
+                after the one above it.
+        """
+        qualifying = {NO_PARENT}
+        surpassed = {NO_PARENT}
+        for place in holding:
+            parent = self.rules[place].parent
+            if parent in qualifying:
+                qualifying.add(place)
+                surpassed.add(parent)
+        return [self.rules[place].territory_id for place in sorted(qualifying - surpassed)]
 
 
 def rule_book(model: Model, kind: RuledObject, only: Collection[str] | None = None) -> RuleBook:
