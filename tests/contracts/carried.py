@@ -5,28 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import pytest
+from benchmarks.entrants.durable import without
 
 from assigner.core.matching.engines import ENGINE_NAMES, EngineName, matcher_of
 from assigner.core.matching.port import Matcher, RulesRefused
-from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
+from assigner.core.matching.rule_book import RuleBook
 
 needs_durable = pytest.mark.skipif(find_spec("durable") is None, reason="the extra durable is not installed")
 _PARAMS = {name: pytest.param(name, marks=needs_durable if name == "durable" else ()) for name in ENGINE_NAMES}
 engines = pytest.mark.parametrize("engine", _PARAMS.values())
 others = pytest.mark.parametrize("engine", [param for name, param in _PARAMS.items() if name != "plain"])
-
-
-def without(book: RuleBook, refused: RulesRefused) -> RuleBook:
-    """Return a book without the rules that an engine refused; what is below them goes below their parents."""
-    names = {territory_id for territory_id, _ in refused.refused}
-    kept: list[Rule] = []
-    moved = {NO_PARENT: NO_PARENT}
-    for place, rule in enumerate(book.rules):
-        parent = moved[rule.parent]
-        moved[place] = parent if rule.territory_id in names else len(kept)
-        if rule.territory_id not in names:
-            kept.append(rule._replace(parent=parent))
-    return RuleBook(tuple(kept))
 
 
 def carried(engine: EngineName, book: RuleBook) -> tuple[Matcher, RuleBook]:
@@ -35,5 +23,5 @@ def carried(engine: EngineName, book: RuleBook) -> tuple[Matcher, RuleBook]:
         return matcher_of(engine, book), book
     except RulesRefused as refused:
         assert engine == "durable"
-        book = without(book, refused)
+        book = without(book, {territory_id for territory_id, _ in refused.refused})
         return matcher_of(engine, book), book

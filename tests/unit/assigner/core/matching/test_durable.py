@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -16,9 +15,8 @@ from assigner.core.matching.port import RulesRefused
 from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import Lists, parse
 from territory.errors import Fault, ModelRefused
+from tests.contracts.carried import needs_durable
 from tests.unit.assigner.core.examples import model_of
-
-needs_durable = pytest.mark.skipif(find_spec("durable") is None, reason="the extra durable is not installed")
 
 
 def book_of(*documents: Any, fields: int = 1) -> RuleBook:
