@@ -34,8 +34,8 @@ test: setup ## All tests that this machine can run; those that can't say why
 	$(BIN)/pytest
 
 .PHONY: unit
-unit: setup ## Unit tests: no network, no servers
-	$(BIN)/pytest -q tests/unit
+unit: setup ## Unit tests and the ports' suites: no network, no servers
+	$(BIN)/pytest -q tests/unit tests/contracts
 
 .PHONY: integration
 integration: setup ## One adapter with one real server each
