@@ -175,7 +175,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 restore = partial(self._restore, number, offsets, note)
                 away = (*KAFKA_AWAY, *REDIS_AWAY)
                 kept = self._held[number] = await until_done(
-                    self._stage.name, self._health, away, restore, what="Kafka or Redis"
+                    self._stage.name, self._health, away, restore, what="Kafka or Redis", answer_seconds=None
                 )
             for topic, offset in offsets.items():
                 self._consumer.seek(TopicPartition(topic, number), offset)

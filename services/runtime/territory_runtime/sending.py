@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 
@@ -138,6 +139,9 @@ class LeasedSender:
                 await send(self._producer)
             except LeaseEnded:
                 await self.stop()  # some of its numbered batches will never be sent
+            except KafkaError:
+                await self.stop()  # what was refused has a number, and the broker takes none after a gap
+                raise
             else:
                 return
         # Kafka was away for long, or this worker stood still. If the group says that the partitions

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 BACKOFF_SECONDS_MIN = 0.2
 BACKOFF_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 10.0
+"""What takes longer is told like an error: clients try again by themselves, the producer for ever."""
 
 KAFKA_AWAY = (
     kafka_errors.KafkaConnectionError,
@@ -32,6 +34,10 @@ KAFKA_AWAY = (
     kafka_errors.GroupLoadInProgressError,
     kafka_errors.NotEnoughReplicasError,
     kafka_errors.NotEnoughReplicasAfterAppendError,
+    kafka_errors.KafkaStorageError,
+    kafka_errors.MessageSizeTooLargeError,  # a topic that was created with a lower limit than ours
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.OutOfOrderSequenceNumber,  # after a batch that was refused: the next producer counts anew
     ConnectionError,
     TimeoutError,
 )
@@ -45,6 +51,9 @@ REDIS_AWAY = (
     redis.exceptions.ClusterDownError,
     StoreHeld,
 )
+
+REDIS_FOR_A_TIME = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "NOAUTH", "WRONGPASS")
+"""Beginnings of other refusals that an operator ends: no room on its disk, too few replicas, no permission."""
 
 LOST_PARTITION = (
     kafka_errors.CommitFailedError,
@@ -69,30 +78,69 @@ async def until_done(
     stopping: Callable[[], bool] = lambda: False,
     *,
     what: str = "Kafka",
+    answer_seconds: float | None = ANSWER_SECONDS_MAX,
 ) -> Result:
     """Return what an action gives, trying again for as long as something outside is away.
 
-    The action must be harmless to repeat. Raises: any other error; and the error of the last
-    attempt when the process is stopping.
+    An attempt without an answer for `answer_seconds` is told like one that failed, and goes on;
+    None: it may take long. The action must be harmless to repeat. Raises: any other error; and
+    the error of the last attempt when the process is stopping.
     """
     seconds = BACKOFF_SECONDS_MIN
-    hindered = False
+    trouble = _Trouble(part, health, what)
+    caught: tuple[type[BaseException], ...] = (*away, redis.exceptions.ResponseError)
     while True:
+        trouble.expect_an_answer(answer_seconds)
         try:
             result = await action()
-        except away as fault:
-            metrics.WAITING.labels(part=part, away=what).inc()
-            health.hinder(part, f"{what} is away: {type(fault).__name__}: {fault}")
-            health.beat(part)
-            if not hindered:
-                log.warning("waiting", part=part, away=what, fault=f"{type(fault).__name__}: {fault}")
-                hindered = True
+        except caught as fault:
+            if not isinstance(fault, away) and not str(fault).startswith(REDIS_FOR_A_TIME):
+                raise
+            trouble.tell(f"{type(fault).__name__}: {fault}")
             if stopping():
                 raise
-            await asyncio.sleep(seconds)
-            seconds = min(2 * seconds, BACKOFF_SECONDS_MAX)
         else:
-            if hindered:
-                health.clear(part)
-                log.info("going on", part=part)
+            trouble.end()
             return result
+        finally:
+            trouble.expect_an_answer(None)
+        await asyncio.sleep(seconds)
+        seconds = min(2 * seconds, BACKOFF_SECONDS_MAX)
+
+
+class _Trouble:
+    """What is told of something that is away: one line, a count of attempts, the reason on /ready."""
+
+    def __init__(self, part: str, health: Health, what: str) -> None:
+        self._part = part
+        self._health = health
+        self._what = what
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_told = False
+
+    def expect_an_answer(self, seconds: float | None) -> None:
+        """Tell when there was none for so many seconds, again and again; None: there was one, or it may take long."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._unanswered, seconds)
+
+    def _unanswered(self, seconds: float) -> None:
+        self.tell(f"no answer within {seconds:g} s")
+        self.expect_an_answer(seconds)
+
+    def tell(self, fault: str) -> None:
+        """Say why it does not go on; the part is alive, and not ready."""
+        metrics.WAITING.labels(part=self._part, away=self._what).inc()
+        self._health.hinder(self._part, f"{self._what} is away: {fault}")
+        self._health.beat(self._part)
+        if not self._is_told:
+            log.warning("waiting", part=self._part, away=self._what, fault=fault)
+            self._is_told = True
+
+    def end(self) -> None:
+        """Say that it goes on, if it was said that it does not."""
+        if self._is_told:
+            self._health.clear(self._part)
+            log.info("going on", part=self._part)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import redis.exceptions
+from structlog.testing import capture_logs
 
 from territory_runtime.health import Health
 from territory_runtime.waiting import REDIS_AWAY, until_done
@@ -15,11 +17,11 @@ class _Away:
 
     def __init__(self, failures: list[BaseException], health: Health) -> None:
         self._failures = failures
-        self._health = health
+        self.health = health
         self.hindered: list[bool] = []
 
     async def __call__(self) -> str:
-        self.hindered.append(bool(self._health.hindrances))
+        self.hindered.append(bool(self.health.hindrances))
         if self._failures:
             raise self._failures.pop(0)
         return "done"
@@ -49,3 +51,41 @@ def test_stopping_ends_the_wait() -> None:
     with pytest.raises(ConnectionError):
         asyncio.run(until_done("x", health, (ConnectionError,), action, stopping=lambda: True))
     assert len(action.hindered) == 1
+
+
+def test_no_answer_is_told() -> None:
+    """A client that tries again by itself, for ever, hides nothing: the part is alive, not ready, and goes on."""
+    told = asyncio.Event()
+
+    class Heard(Health):
+        def hinder(self, part: str, why: str) -> None:
+            super().hinder(part, why)
+            told.set()
+
+    health = Heard()
+
+    async def answered_when_it_is_told() -> str:
+        await told.wait()
+        assert health.hindrances == {"x": "Kafka is away: no answer within 0 s"}
+        return "done"
+
+    with capture_logs() as lines:
+        assert asyncio.run(until_done("x", health, (), answered_when_it_is_told, answer_seconds=0.0)) == "done"
+    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert health.hindrances == {}
+
+
+@pytest.mark.parametrize("text", ["MISCONF Redis can't persist", "NOREPLICAS Not enough", "NOPERM no permissions"])
+def test_refusals_that_an_operator_ends(text: str) -> None:
+    """Redis gives them no kind of their own; they are waited out, and told once."""
+    away = _Away([redis.exceptions.ResponseError(text)] * 2, Health())
+    with capture_logs() as lines:
+        assert asyncio.run(until_done("x", away.health, REDIS_AWAY, away)) == "done"
+    assert [line["event"] for line in lines] == ["waiting", "going on"]
+
+
+def test_other_refusals_come_through() -> None:
+    """A command that Redis can't do is a bug."""
+    away = _Away([redis.exceptions.ResponseError("WRONGTYPE")], Health())
+    with pytest.raises(redis.exceptions.ResponseError):
+        asyncio.run(until_done("x", away.health, REDIS_AWAY, away))
