@@ -31,6 +31,7 @@ from territory_runtime.patience import pause_after_empty_fetches
 from territory_runtime.provision import Provisioned, TopicsUnfit, provision
 from territory_runtime.settings import Settings, SettingsRefused, read_settings
 from territory_runtime.stage import Stage
+from territory_runtime.topic_watcher import TopicWatcher
 
 log = structlog.get_logger("territory")
 
@@ -190,7 +191,8 @@ class Host:
         self.health = Health()
         self.app = build_app(name, settings)
         self.models = ModelWatcher(settings, self.health)
-        self._services: list[Service] = [Pages(settings, self.health), self.models]
+        watcher = TopicWatcher(settings, self.health, provisioned.partitions)
+        self._services: list[Service] = [Pages(settings, self.health), watcher, self.models]
 
     def add_stage(self, stage: Stage) -> None:
         """Have a stage run on this service's partitions."""

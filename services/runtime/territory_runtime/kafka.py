@@ -16,6 +16,8 @@ from territory_runtime.settings import Settings
 CLIENT_ID = "territory"
 # A record of 900 000 bytes, with its links, its envelope and its headers around it.
 REQUEST_BYTES_MAX = MESSAGE_BYTES_MAX + 124_000
+# How soon a topic that was created anew is read again.
+METADATA_MS = 15_000
 # A dead letter is the refused message, which may be as large as its topic lets it be, and the reason.
 LETTER_BYTES_MAX = 2 * 1024 * 1024
 
@@ -61,6 +63,7 @@ def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaCo
         heartbeat_interval_ms=max(300, timeout_ms // 10),
         max_poll_interval_ms=max(300_000, timeout_ms),
         max_partition_fetch_bytes=REQUEST_BYTES_MAX,
+        metadata_max_age_ms=METADATA_MS,
         fetch_max_wait_ms=100,
         **options,
         **connection(settings),

@@ -31,9 +31,6 @@ from territory_runtime.waiting import KAFKA_AWAY, until_done
 
 log = structlog.get_logger("territory")
 
-LOOK_SECONDS = 5.0
-"""So often it is asked whether the broker is there, and the topic."""
-
 Prepare = Callable[[Model], None]
 """Makes what a stage derives from a model. Raises ModelRefused when it can't."""
 
@@ -135,16 +132,7 @@ class ModelWatcher(Service):
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             end = (await consumer.end_offsets([partition]))[partition]
-            looked_at = time.monotonic()
-
-            async def look() -> None:
-                # A fetch tells nothing of a broker that is away, and an idle service asks for nothing else.
-                await consumer.end_offsets([partition])
-
             while not self.should_stop:
-                if time.monotonic() - looked_at > LOOK_SECONDS:
-                    await until_done("model", self._health, KAFKA_AWAY, look, lambda: self.should_stop)
-                    looked_at = time.monotonic()
                 found = await until_done(
                     "model", self._health, KAFKA_AWAY, lambda: consumer.getmany(partition, timeout_ms=200)
                 )

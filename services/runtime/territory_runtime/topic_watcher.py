@@ -1,0 +1,68 @@
+"""Looking whether the broker is there, and every topic as it was at the start: also a service with nothing to do tells.
+
+A fetch says nothing of a broker that is away, and a consumer takes a topic that was deleted for
+one that others read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mode import Service
+
+from territory.topics import TOPICS
+from territory_runtime import kafka
+from territory_runtime.health import Health
+from territory_runtime.provision import TopicsUnfit
+from territory_runtime.settings import Settings
+from territory_runtime.waiting import KAFKA_AWAY, until_done
+
+PART = "topics"
+LOOK_SECONDS = 5.0
+
+
+def check_topics(counts: Mapping[str, int], partitions: int) -> None:
+    """Raises: TopicsUnfit when a topic is not there, or has other partitions than it had.
+
+    Args:
+        counts: By topic, how many partitions it has.
+        partitions: How many the partitioned ones had at the start.
+    """
+    missing = [topic.name for topic in TOPICS if topic.name not in counts]
+    if missing:
+        raise TopicsUnfit(f"{', '.join(missing)} is not there; create it with the {partitions} partitions that it had")
+    for topic in TOPICS:
+        expected = topic.partitions or partitions
+        if counts[topic.name] != expected:
+            raise TopicsUnfit(
+                f"{topic.name} has {counts[topic.name]} partitions, it had {expected}; stop all services, "
+                "create it anew with as many as the others and start them again"
+            )
+
+
+class TopicWatcher(Service):
+    """Keeps /ready from being true while the broker or a topic is away."""
+
+    def __init__(self, settings: Settings, health: Health, partitions: int) -> None:
+        super().__init__()
+        self._settings = settings
+        self._health = health
+        self._partitions = partitions
+
+    @Service.task
+    async def _follow(self) -> None:
+        while not self.should_stop:
+            away = (*KAFKA_AWAY, TopicsUnfit)
+            await until_done(PART, self._health, away, self._look, lambda: self.should_stop)
+            self._health.beat(PART)
+            await self.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        admin = kafka.group_admin(self._settings)  # a new one: its connection tells the truth
+        try:
+            await admin.start()
+            # All topics, by no name: some brokers create one that is named.
+            described = await admin.describe_topics()
+        finally:
+            await admin.close()
+        check_topics({topic["topic"]: len(topic["partitions"]) for topic in described}, self._partitions)

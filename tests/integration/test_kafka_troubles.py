@@ -1,0 +1,319 @@
+"""Bad days of a real broker, and the real loop: told, seen on /ready, waited for, and over by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+from aiokafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from structlog.testing import capture_logs
+
+from territory.codec import decode
+from territory.fold import Effects, Incoming, Message, Models
+from territory.topics import DEAD_LETTERS, RECORDS, Topic
+from territory_control.child_process import until
+from territory_control.topic_reading import committed_offsets, started
+from territory_runtime import kafka as clients
+from territory_runtime.health import Health
+from territory_runtime.model_watcher import ModelWatcher
+from territory_runtime.partition_loop import PartitionLoop
+from territory_runtime.settings import Settings
+from territory_runtime.stage import Stage
+from territory_runtime.topic_watcher import PART, TopicWatcher
+from tests.integration.examples import provisioned, settings_for, topic_admin
+from tests.integration.test_partition_loop import Heard, NoModels
+from tests.support import broken_service
+from tests.support.servers import Kafka, find_kafka, serving
+
+pytestmark = pytest.mark.kafka
+
+PARTITIONS = 1
+SECONDS_MAX = 90.0
+KEY = b"org/account/A-1"
+NOT_JSON = b"{"
+SMALL = 2_000
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Give a Kafka of these tests' own: they take things away from it."""
+    with serving("kafka", find_kafka(), tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(broker: Kafka) -> Settings:
+    """Give the settings of a worker whose session is short."""
+    return settings_for(broker.bootstrap_servers, PARTITIONS).model_copy(update={"kafka_session_timeout_seconds": 6.0})
+
+
+class Telling(Health):
+    """What the parts say of themselves, and word of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = asyncio.Event()
+
+    def hinder(self, part: str, why: str) -> None:
+        super().hinder(part, why)
+        self._news.set()
+
+    def clear(self, part: str) -> None:
+        super().clear(part)
+        self._news.set()
+
+    async def until(self, so: Callable[[dict[str, str]], bool]) -> None:
+        """Wait until what is said of the parts is so."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while not so(self.hindrances):
+                self._news.clear()
+                await self._news.wait()
+
+
+class Passing(Heard):
+    """A fold that says what it hears."""
+
+    def __init__(self, into: list[int], news: asyncio.Event, out: str) -> None:
+        super().__init__(into, news)
+        self._out = out
+
+    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+        effects.messages.append(Message(self._out, message.key, message.event, 0))
+        super().apply(message, models, effects)
+
+
+class Worker:
+    """A stage on topics of its own: it reads `<name>` and writes `<name>-out`."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings = settings
+        self.name, self.out = name[-90:], f"{name[-90:]}-out"
+        self.heard: list[int] = []
+        self.news = asyncio.Event()
+        self.health = Telling()
+        topic = Topic(self.name, "delete", None, None, public=False, says="For a test.")
+        stage = Stage(
+            name=self.name,
+            inputs={topic: decode},
+            state=(topic, decode),
+            make=lambda *_: Passing(self.heard, self.news, self.out),
+        )
+        self.loop = PartitionLoop(stage, settings, cast(ModelWatcher, NoModels()), self.health, PARTITIONS)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have it run in the block."""
+        async with self.loop:
+            yield
+
+    async def send(self, *values: bytes) -> None:
+        """Publish what it reads."""
+        async with started(clients.producer(self.settings)) as producer:
+            for value in values:
+                await producer.send_and_wait(self.name, value, key=KEY, partition=0)
+
+    async def until_heard(self, value: object) -> None:
+        """Wait until it has taken something."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while value not in self.heard:
+                self.news.clear()
+                await self.news.wait()
+
+    async def committed(self) -> int:
+        """Return the next offset that a successor would take."""
+        async with started(clients.group_admin(self.settings)) as admin:
+            where = TopicPartition(self.name, 0)
+            return (await committed_offsets(admin, self.name, [where])).get(where, (0, ""))[0]
+
+    async def until_committed(self, offset: int) -> None:
+        """Wait until it has committed so many messages."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while await self.committed() < offset:  # noqa: ASYNC110 -- only the broker knows
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def worker(settings: Settings, unique: str) -> Worker:
+    """Give a worker with its topics, and our own."""
+    provisioned(settings)
+    made = Worker(settings, unique)
+    with topic_admin(settings) as admin:
+        admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in (made.name, made.out)])
+    return made
+
+
+def set_limit(settings: Settings, topic: str, limit: int) -> None:
+    with topic_admin(settings) as admin:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(limit)})
+        admin.alter_configs([resource])
+
+
+def remove(settings: Settings, topic: str) -> None:
+    with topic_admin(settings) as admin:
+        admin.delete_topics([topic])
+        assert until(lambda: admin.describe_topics([topic])[0]["error_code"] != 0, SECONDS_MAX)
+
+
+def noise(size: int) -> bytes:
+    """Return a text that no compression makes small."""
+    return json.dumps(random.Random(1).randbytes(size).hex()).encode()  # noqa: S311
+
+
+def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
+    """A letter that can't be written is waited for: what follows is not taken, and nothing is lost."""
+
+    async def play() -> None:
+        async with worker.running():
+            await worker.send(b"1")
+            await worker.until_committed(1)
+            await asyncio.to_thread(remove, worker.settings, DEAD_LETTERS.name)
+            await worker.send(NOT_JSON, b"2")
+            await worker.health.until(lambda why: "Kafka is away" in why.get(worker.name, ""))
+            assert await worker.committed() == 1
+            assert 2 not in worker.heard
+            await asyncio.to_thread(provisioned, worker.settings)
+            await worker.until_committed(3)
+            await worker.health.until(lambda why: not why)
+            assert 2 in worker.heard
+        async with started(clients.reader(worker.settings)) as reader:
+            where = TopicPartition(DEAD_LETTERS.name, 0)
+            assert (await reader.end_offsets([where]))[where] == 1
+
+    with capture_logs() as lines:
+        asyncio.run(play())
+    assert [line["event"] for line in lines if line["event"] in ("waiting", "going on")] == ["waiting", "going on"]
+
+
+def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) -> None:
+    """It was made with a lower limit than ours; raised, the same message goes through, and the next ones."""
+
+    async def play() -> None:
+        async with worker.running():
+            await worker.send(b"1")
+            await worker.until_committed(1)
+            await asyncio.to_thread(set_limit, worker.settings, worker.out, SMALL)
+            await worker.send(noise(SMALL))
+            await worker.health.until(lambda why: "MessageSizeTooLargeError" in why.get(worker.name, ""))
+            assert await worker.committed() == 1
+            await asyncio.to_thread(set_limit, worker.settings, worker.out, clients.REQUEST_BYTES_MAX)
+            await worker.until_committed(2)
+            await worker.send(b"2")
+            await worker.until_committed(3)
+            await worker.health.until(lambda why: not why)
+
+    asyncio.run(play())
+
+
+def test_dead_letters_that_take_only_small_messages(worker: Worker) -> None:
+    """A letter is cut until it fits, and the stream goes on: letters after it, too (contracts: Refused)."""
+
+    async def play() -> None:
+        await asyncio.to_thread(set_limit, worker.settings, DEAD_LETTERS.name, SMALL)
+        try:
+            async with worker.running():
+                await worker.send(NOT_JSON, b"{" + noise(SMALL), NOT_JSON, b"1")
+                await worker.until_committed(4)
+        finally:
+            await asyncio.to_thread(set_limit, worker.settings, DEAD_LETTERS.name, clients.LETTER_BYTES_MAX)
+
+    asyncio.run(play())
+
+
+def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
+    """A broken promise of our own ends the process, loudly; a successor finds the same message (conventions)."""
+    provisioned(settings)
+
+    async def publish() -> None:
+        async with started(clients.producer(settings)) as producer:
+            await producer.send_and_wait(RECORDS.name, b"{}", key=KEY, partition=0)
+
+    async def committed() -> tuple[int, str]:
+        async with started(clients.group_admin(settings)) as admin:
+            where = TopicPartition(RECORDS.name, 0)
+            return (await committed_offsets(admin, broken_service.GROUP, [where]))[where]
+
+    asyncio.run(publish())
+    ended = subprocess.run(
+        (sys.executable, "-m", broken_service.__name__),
+        env={name: value for name, value in os.environ.items() if not name.startswith("TERRITORY_")}
+        | {"TERRITORY_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "TERRITORY_METRICS_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    assert ended.returncode != 0
+    said = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    [stopped] = [line for line in said if line["event"] == "stage stopped"]
+    assert (stopped["level"], stopped["stage"]) == ("error", broken_service.GROUP)
+    assert "ZeroDivisionError: a bug" in stopped["exception"]
+    assert asyncio.run(committed())[0] == 0
+
+
+def test_a_topic_that_was_deleted_is_waited_for(worker: Worker) -> None:
+    """A worker without what it reads is not ready; made anew, the topic is read from its beginning."""
+
+    async def play() -> None:
+        async with worker.running():
+            await worker.send(b"1", b"2")
+            await worker.until_committed(2)
+            await asyncio.to_thread(remove, worker.settings, worker.name)
+            async with asyncio.timeout(SECONDS_MAX):
+                while worker.loop._assigned:  # noqa: ASYNC110 -- no way to see from outside that it has heard of it
+                    await asyncio.sleep(0.1)
+            with topic_admin(worker.settings) as admin:
+                admin.create_topics([NewTopic(worker.name, PARTITIONS, 1)])
+            await worker.send(b"3")
+            await worker.until_heard(3)
+            await worker.health.until(lambda why: not why)
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("topic", [RECORDS, DEAD_LETTERS], ids=lambda topic: topic.name)
+def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
+    """Whoever reads or writes it, and whether there is something to do: one line, not ready, ready with the topic."""
+    provisioned(settings)
+    health = Telling()
+
+    async def play() -> None:
+        async with TopicWatcher(settings, health, PARTITIONS):
+            await asyncio.to_thread(remove, settings, topic.name)
+            await health.until(lambda why: f"{topic.name} is not there" in why.get(PART, ""))
+            with topic_admin(settings) as admin:
+                admin.create_topics([NewTopic(topic.name, PARTITIONS + 1, 1)])
+            await health.until(lambda why: "has 2 partitions, it had 1" in why.get(PART, ""))
+            await asyncio.to_thread(remove, settings, topic.name)
+            await asyncio.to_thread(provisioned, settings)
+            await health.until(lambda why: not why)
+
+    with capture_logs() as lines:
+        asyncio.run(play())
+    assert [line["event"] for line in lines] == ["waiting", "going on"]
+
+
+def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
+    """Nothing is asked of it, and /ready says so all the same; with the broker it is ready again."""
+    provisioned(settings)
+    health = Telling()
+
+    async def play() -> None:
+        async with TopicWatcher(settings, health, PARTITIONS):
+            await asyncio.to_thread(broker.stop)
+            await health.until(lambda why: "Kafka is away" in why.get(PART, ""))
+            assert health.stuck() == []
+            await asyncio.to_thread(broker.start)
+            await health.until(lambda why: not why)
+
+    with capture_logs() as lines:
+        asyncio.run(play())
+    assert [line["event"] for line in lines] == ["waiting", "going on"]
