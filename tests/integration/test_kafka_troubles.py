@@ -37,7 +37,7 @@ from tests.support.servers import Kafka, find_kafka, serving
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 1
-SECONDS_MAX = 90.0
+SECONDS_MAX = 60.0
 KEY = b"org/account/A-1"
 NOT_JSON = b"{"
 SMALL = 2_000
@@ -275,6 +275,22 @@ def test_a_topic_that_was_deleted_is_waited_for(worker: Worker) -> None:
             await worker.send(b"3")
             await worker.until_heard(3)
             await worker.health.until(lambda why: not why)
+
+    asyncio.run(play())
+
+
+def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) -> None:
+    """Nobody heard of it: what is on the new one is not taken for known because of its offsets (A9)."""
+
+    async def play() -> None:
+        async with worker.running():
+            await worker.send(b"1", b"2")
+            await worker.until_committed(2)
+            remove(worker.settings, worker.name)  # not aside: the worker stands still meanwhile
+            with topic_admin(worker.settings) as admin:
+                admin.create_topics([NewTopic(worker.name, PARTITIONS, 1)])
+            await worker.send(b"3")
+            await worker.until_heard(3)
 
     asyncio.run(play())
 

@@ -288,9 +288,9 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         wants_all = self._stage.wants is every
         for where, messages in found.items():
             part = self._held[where.partition]
-            next_offset = part.next_offsets.get(where.topic, 0)
             for message in messages:
-                if message.offset >= next_offset and (wants_all or self._is_wanted(message)):
+                # Whatever its offset: one below the next is of a topic that was replaced or lost its end.
+                if wants_all or self._is_wanted(message):
                     await self._take(part, message, effects)
             if messages:
                 offsets[where] = messages[-1].offset + 1
