@@ -27,6 +27,7 @@ from tests.support.servers import KafkaServer, RedisServer
 
 DAY_SECONDS = 24 * 3600
 CUT_GAP_SECONDS = 0.02
+PAUSE_MILLISECONDS_MAX = 10_000
 STAYS_SECONDS = (0.1, 1.0)
 
 
@@ -108,6 +109,7 @@ class Faults:
     def _ways(self) -> Mapping[Kind, Callable[[Fault], None]]:
         return {
             "kill": self._kill,
+            "kill_amid": self._kill_amid,
             "restart": self._restart,
             "kill_both": self._kill_both,
             "pause": self._pause,
@@ -132,6 +134,24 @@ class Faults:
         with self._crew.held(worker):
             self._house.kill(*worker)
             time.sleep(fault.lasts)
+            self._house.launch(*worker)
+
+    def _kill_amid(self, fault: Fault) -> None:
+        """A worker waits for an answer, and is killed before there is one: the middle of a turn."""
+        worker = Worker(fault.service, fault.worker)
+        with self._crew.held(worker):
+            if fault.service == "assigner":
+                with self._broker_lock:
+                    self._broker.pause()
+                    time.sleep(fault.lasts)
+                    self._house.kill(*worker)
+                    self._broker.resume()
+            else:
+                with self._store_lock, redis.Redis.from_url(self._store.url) as client:
+                    client.client_pause(PAUSE_MILLISECONDS_MAX)
+                    time.sleep(fault.lasts)
+                    self._house.kill(*worker)
+                    client.client_unpause()
             self._house.launch(*worker)
 
     def _restart(self, fault: Fault) -> None:

@@ -10,16 +10,25 @@ from typing import Literal, get_args
 from tests.support.house import SERVICES
 
 Kind = Literal[
-    "kill", "restart", "kill_both", "pause", "zombie", "broker_stop", "broker_kill", "redis_stop", "redis_kill",
-    "redis_slow", "redis_cut", "redis_hung", "redis_emptied", "redis_lost", "storm", "clock",
+    "kill", "kill_amid", "restart", "kill_both", "pause", "zombie", "broker_stop", "broker_kill", "redis_stop",
+    "redis_kill", "redis_slow", "redis_cut", "redis_hung", "redis_emptied", "redis_lost", "storm", "clock",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # How often each is in the deck that faults are dealt from; all of them come before any comes more often.
-WEIGHTS: Mapping[Kind, int] = {"kill": 4, "restart": 2, "kill_both": 2, "zombie": 2, "redis_cut": 2, "storm": 2}
+WEIGHTS: Mapping[Kind, int] = {
+    "kill": 3,
+    "kill_amid": 2,
+    "restart": 2,
+    "kill_both": 2,
+    "zombie": 2,
+    "redis_cut": 2,
+    "storm": 2,
+}
 
 LASTS_SECONDS: Mapping[Kind, tuple[float, float]] = {
     "kill": (0, 3),
+    "kill_amid": (0.5, 1.5),
     "restart": (0, 1),
     "kill_both": (0, 8),  # with a session of 6 s: back in it, or after it
     "pause": (0.5, 3),
@@ -59,7 +68,7 @@ class Fault:
 
     def __str__(self) -> str:
         of = {"clock": f" worker {self.worker or 'both'}: {self.days} days"}.get(self.kind, "")
-        if self.kind in ("kill", "restart", "pause", "zombie"):
+        if self.kind in ("kill", "kill_amid", "restart", "pause", "zombie"):
             of = f" {self.service}-{self.worker}"
         elif self.kind in ("kill_both", "storm"):
             of = f" {self.service}"
