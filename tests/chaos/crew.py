@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from territory_control.child_process import until
+from territory_control.errors import StackFailed
 from tests.support.house import SERVICES, House
 
 WORKERS = (1, 2)
 LOOK_SECONDS = 0.5
 BACKOFF_SECONDS = 3.0
 """Before a worker that ended by itself is started again: what it needs may be away for a while."""
-READY_SECONDS = 90.0
+READY_SECONDS = 240.0
+"""Of a busy machine, all at once; seconds when it is idle."""
 TAIL_LINES = 30
 
 
@@ -50,7 +51,7 @@ class Crew:
     """All workers of a house. A fault holds those that it is about, so that nobody else does something to them."""
 
     def __init__(self, house: House) -> None:
-        """Start all and wait until they are ready; keep them running until the crew is closed."""
+        """Start all and wait until they are ready; keep them running until the crew is closed. Raises: StackFailed."""
         self._house = house
         self._locks = {worker: threading.Lock() for worker in EVERYONE}
         self._off = threading.Event()
@@ -58,9 +59,13 @@ class Crew:
         self._starts_at: dict[Worker, float] = {}
         self.ended: list[Ended] = []
         """Those that ended unasked; also because what they need at the start was away."""
-        with ThreadPoolExecutor(len(EVERYONE)) as threads:
-            list(threads.map(lambda worker: self._house.start(*worker), EVERYONE))
+        for worker in EVERYONE:
+            house.launch(*worker)
         self._watch.start()
+        late = self.not_ready()
+        if late:
+            self.close()
+            raise StackFailed("\n".join(late))
 
     def close(self) -> None:
         """Start none any more."""
