@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from territory_control.child_process import until
 from territory_control.errors import StackFailed
 from tests.support.house import SERVICES, House
 
@@ -82,15 +81,13 @@ class Crew:
 
     def not_ready(self) -> list[str]:
         """Return the workers that are not ready within a time that is long enough, with why."""
-        until(lambda: all(self._is_ready(worker) for worker in EVERYONE), READY_SECONDS)
-        return [
-            f"{worker}: {self._house.page(worker.service, 'ready', worker.number)[1]}"
-            for worker in EVERYONE
-            if not self._is_ready(worker)
-        ]
-
-    def _is_ready(self, worker: Worker) -> bool:
-        return self._house.page(worker.service, "ready", worker.number)[0] == 200
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            pages = {worker: self._house.page(worker.service, "ready", worker.number) for worker in EVERYONE}
+            late = [f"{worker} is not ready: {said}" for worker, (status, said) in pages.items() if status != 200]
+            if not late or time.monotonic() > deadline:
+                return late
+            self._off.wait(LOOK_SECONDS)
 
     def _watching(self) -> None:
         while not self._off.wait(LOOK_SECONDS):

@@ -118,7 +118,7 @@ def _command(clocks: Clocks, without: str | None) -> Callable[[str, int], Sequen
 
 def _unquiet(house: House, crew: Crew, days: int) -> list[str]:
     """Wait until everything has come through; return what has not."""
-    lines = [f"not ready: {line}" for line in crew.not_ready()]
+    lines = crew.not_ready()
     lines += asyncio.run(day_has_come(house, days))
     try:
         house.wait(QUIET_SECONDS)

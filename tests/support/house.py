@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import redis
@@ -159,7 +158,7 @@ class House:
         try:
             with urlopen(f"http://127.0.0.1:{self._ports[f'{service}-{worker}']}/{page}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
-        except URLError as fault:
+        except OSError as fault:  # an HTTPError with a status, or nobody there
             return getattr(fault, "code", 0), fault.read().decode() if hasattr(fault, "read") else str(fault)
 
     @staticmethod
