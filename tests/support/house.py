@@ -140,8 +140,9 @@ class House:
             self._workers.popitem()[1].stop(STOP_SECONDS)
 
     def is_running(self, service: str, worker: int = 1) -> bool:
-        """Whether a worker's process has not ended."""
-        return self._workers[f"{service}-{worker}"].running
+        """Whether a worker was started and its process has not ended."""
+        name = f"{service}-{worker}"
+        return name in self._workers and self._workers[name].running
 
     def pid(self, service: str, worker: int = 1) -> int:
         """Return the id of a worker's process, which is running."""
