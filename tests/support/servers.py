@@ -12,7 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,7 +295,15 @@ class RedisServer(OfThisMachine):
     acknowledged again when it starts, killed or not.
     """
 
-    def __init__(self, folder: Path, binary: str = "redis-server", *, keeps: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        binary: str = "redis-server",
+        options: Sequence[str] = (),
+        ready: Callable[[str, int], bool] = redis_answers,
+        *,
+        keeps: bool = False,
+    ) -> None:
         (self._port,) = free_ports(1)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -303,10 +311,15 @@ class RedisServer(OfThisMachine):
         kept = ("--appendonly", "yes", "--appendfsync", "no") if keeps else ("--appendonly", "no")
         command = (
             *(binary, "--port", str(self._port), "--bind", HOST, "--dir", str(folder)),
-            *("--save", "", *kept, "--daemonize", "no"),
+            *("--save", "", *kept, "--daemonize", "no", *options),
         )
         process = ChildProcess("Redis", command, folder / "redis.log")
-        super().__init__(process, lambda: redis_answers(HOST, self._port))
+        super().__init__(process, lambda: ready(HOST, self._port))
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
 
     def forget(self) -> None:
         """Throw away what it kept, while it is not running: it starts empty."""

@@ -1,0 +1,25 @@
+"""What apps ask: who sees which records. Needs redis-py alone, and Redis.
+
+>>> from territory_client import Access
+>>> Access(redis.Redis.from_url(REDIS_URL), "acme").can_see("u7", "account", "A-1")
+True
+"""
+
+from territory_client.access import Access
+from territory_client.answers import Explanation, IndexedRecord, Level, ObjectType, Page
+from territory_client.async_access import AsyncAccess
+from territory_client.errors import AccessUnknown, IndexBehind, IndexRefused, IndexUnavailable
+
+__all__ = [
+    "Access",
+    "AccessUnknown",
+    "AsyncAccess",
+    "Explanation",
+    "IndexBehind",
+    "IndexRefused",
+    "IndexUnavailable",
+    "IndexedRecord",
+    "Level",
+    "ObjectType",
+    "Page",
+]

@@ -1,0 +1,90 @@
+"""The client for asyncio: the same questions and answers as in `access.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import redis.asyncio
+
+from territory_client.answers import Explanation, Level, ObjectType, Page
+from territory_client.errors import FAULTS, unknown
+from territory_client.questions import PAGE_RECORDS, AnswerT, Question, Questions
+
+
+class AsyncAccess:
+    """Who sees what in one organisation; `Access` says what each method means and raises.
+
+    Takes any client of `redis.asyncio`, which stays the app's.
+
+    >>> async def main() -> bool:
+    ...     async with redis.asyncio.Redis.from_url(REDIS_URL) as client:
+    ...         return await AsyncAccess(client, "acme").can_see("u7", "account", "A-1")
+    >>> asyncio.run(main())
+    True
+    """
+
+    def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster, org_id: str) -> None:
+        """Raise ValueError for an id that no organisation can have."""
+        self._redis = client
+        self._questions = Questions(org_id)
+
+    async def can_see(
+        self, user_id: str, object_type: ObjectType, record_id: str, *, at_least: int | None = None
+    ) -> bool:
+        """Return whether a user may read a record (V1)."""
+        return await self._may("read", user_id, object_type, record_id, at_least)
+
+    async def can_edit(
+        self, user_id: str, object_type: ObjectType, record_id: str, *, at_least: int | None = None
+    ) -> bool:
+        """Return whether a user may edit a record (V3)."""
+        return await self._may("edit", user_id, object_type, record_id, at_least)
+
+    async def filter_visible(
+        self, user_id: str, object_type: ObjectType, record_ids: Iterable[str], *, level: Level = "read"
+    ) -> list[str]:
+        """Return those of a page of records that a user sees, in their order."""
+        return await self._ask(self._questions.filtered(level, user_id, object_type, list(record_ids)))
+
+    async def visible(
+        self,
+        user_id: str,
+        object_type: ObjectType,
+        cursor: int = 0,
+        count: int = PAGE_RECORDS,
+        *,
+        level: Level = "read",
+    ) -> Page:
+        """Return a page of the records that a user sees, beginning at a cursor; 0 is the beginning."""
+        return await self._ask(self._questions.page(level, user_id, object_type, cursor, count))
+
+    async def count(self, user_id: str, object_type: ObjectType, *, level: Level = "read") -> int | None:
+        """Return how many records a user sees; None: an administrator, who sees all that there are."""
+        return await self._ask(self._questions.size(level, user_id, object_type))
+
+    async def viewers(
+        self, object_type: ObjectType, record_id: str, among: Iterable[str], *, level: Level = "read"
+    ) -> list[str]:
+        """Return those of some users who see a record, in their order."""
+        return await self._ask(self._questions.viewers(level, object_type, record_id, list(among)))
+
+    async def explain(self, user_id: str, object_type: ObjectType, record_id: str) -> Explanation:
+        """Return what Redis alone can tell of why a user sees a record (V9)."""
+        return await self._ask(self._questions.explained(user_id, object_type, record_id))
+
+    async def _may(
+        self, level: Level, user_id: str, object_type: ObjectType, record_id: str, at_least: int | None
+    ) -> bool:
+        if at_least is not None:
+            await self._ask(self._questions.as_new_as(object_type, record_id, at_least))
+        return await self._ask(self._questions.may(level, user_id, object_type, record_id))
+
+    async def _ask(self, question: Question[AnswerT]) -> AnswerT:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in question.commands:
+            pipeline.execute_command(*command)
+        try:
+            replies = await pipeline.execute()
+        except FAULTS as fault:
+            raise unknown(fault) from fault
+        return question.read(replies)

@@ -1,0 +1,163 @@
+"""What is asked and how answers are read, without asking: the commands of each question, as data.
+
+Both clients send a question's commands together, in one round trip, and give the replies to its
+`read`. So both mean the same, and neither knows a key. Replies may be bytes or text, as the
+redis-py client was told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args
+
+from territory.keys import admins_key, editable_key, record_hash_key, visible_key
+from territory_client.answers import Explanation, IndexedRecord, Level, ObjectType, Page
+from territory_client.errors import IndexBehind
+
+AnswerT = TypeVar("AnswerT")
+
+PAGE_RECORDS: Final = 1_000
+_SET_KEYS: Final = {"read": visible_key, "edit": editable_key}
+_OBJECTS: Final = frozenset(get_args(ObjectType))
+_ORG_ID: Final = re.compile(r"[^\s/:{}\x00-\x1f\x7f]{1,255}")
+
+
+class Question(NamedTuple, Generic[AnswerT]):
+    """Commands for Redis, to be sent together, and what their replies mean."""
+
+    commands: tuple[tuple[str | int, ...], ...]
+    read: Callable[[Sequence[Any]], AnswerT]
+
+
+class Questions:
+    """One organisation's questions. Every method raises ValueError for an object or level that there is not."""
+
+    def __init__(self, org_id: str) -> None:
+        """Raise ValueError for an id that no organisation can have."""
+        # With a brace or colon, one organisation's name could say another's keys.
+        if not _ORG_ID.fullmatch(org_id):
+            raise ValueError(
+                f"found {org_id!r}, expected an organisation's id, without white space, '/', ':' or braces"
+            )
+        self._org_id = org_id
+        self._admins = admins_key(org_id)
+
+    def may(self, level: Level, user_id: str, object_type: ObjectType, record_id: str) -> Question[bool]:
+        """Ask whether a user has a level on a record (V1, V3)."""
+        key = self._set(level, user_id, object_type)
+        return Question((("SISMEMBER", key, record_id), ("SISMEMBER", self._admins, user_id)), any)
+
+    def as_new_as(self, object_type: ObjectType, record_id: str, at_least: int) -> Question[None]:
+        """Ask that the index has a version of a record or a later one (V8). Reading raises IndexBehind.
+
+        The indexer writes the sets before the version, so whoever asks for the version first, and
+        for the sets afterwards, finds sets that are as new.
+        """
+        key = self._record(object_type, record_id)
+
+        def read(replies: Sequence[Any]) -> None:
+            found = None if replies[0] is None else int(replies[0])
+            if found is None or found < at_least:
+                raise IndexBehind(key, at_least, found)
+
+        return Question((("HGET", key, "version"),), read)
+
+    def filtered(
+        self, level: Level, user_id: str, object_type: ObjectType, record_ids: Sequence[str]
+    ) -> Question[list[str]]:
+        """Ask which records of a page a user has a level on; for none there is nothing to ask."""
+        key = self._set(level, user_id, object_type)
+        if not record_ids:
+            return Question((), lambda _: [])
+
+        def read(replies: Sequence[Any]) -> list[str]:
+            members, is_admin = replies
+            return [one for one, is_member in zip(record_ids, members, strict=True) if is_member or is_admin]
+
+        return Question((("SMISMEMBER", key, *record_ids), ("SISMEMBER", self._admins, user_id)), read)
+
+    def page(self, level: Level, user_id: str, object_type: ObjectType, cursor: int, count: int) -> Question[Page]:
+        """Ask for about so many of the records that a user has a level on."""
+        key = self._set(level, user_id, object_type)
+
+        def read(replies: Sequence[Any]) -> Page:
+            (next_cursor, ids), is_admin = replies
+            if is_admin:
+                return Page((), None, everything=True)
+            return Page(tuple(map(_text, ids)), int(next_cursor) or None)
+
+        return Question((("SSCAN", key, cursor, "COUNT", count), ("SISMEMBER", self._admins, user_id)), read)
+
+    def size(self, level: Level, user_id: str, object_type: ObjectType) -> Question[int | None]:
+        """Ask how many records a user has a level on; None: all that there are."""
+        key = self._set(level, user_id, object_type)
+        return Question(
+            (("SCARD", key), ("SISMEMBER", self._admins, user_id)),
+            lambda replies: None if replies[1] else int(replies[0]),
+        )
+
+    def viewers(
+        self, level: Level, object_type: ObjectType, record_id: str, among: Sequence[str]
+    ) -> Question[list[str]]:
+        """Ask which of some users have a level on a record."""
+        keys = [self._set(level, user_id, object_type) for user_id in among]
+        if not among:
+            return Question((), lambda _: [])
+
+        def read(replies: Sequence[Any]) -> list[str]:
+            admins, *members = replies
+            told = zip(among, members, admins, strict=True)
+            return [user_id for user_id, is_member, is_admin in told if is_member or is_admin]
+
+        members = (("SISMEMBER", key, record_id) for key in keys)
+        return Question((("SMISMEMBER", self._admins, *among), *members), read)
+
+    def explained(self, user_id: str, object_type: ObjectType, record_id: str) -> Question[Explanation]:
+        """Ask for all that Redis can tell of a user and a record."""
+
+        def read(replies: Sequence[Any]) -> Explanation:
+            visible, editable, is_admin, fields = replies
+            level: Level | None = "edit" if editable or is_admin else "read" if visible else None
+            record = _record_of(fields)
+            is_owner = record is not None and record.owner_id == user_id
+            return Explanation(level, bool(is_admin), is_owner, record)
+
+        return Question(
+            (
+                ("SISMEMBER", self._set("read", user_id, object_type), record_id),
+                ("SISMEMBER", self._set("edit", user_id, object_type), record_id),
+                ("SISMEMBER", self._admins, user_id),
+                ("HMGET", self._record(object_type, record_id), "version", "owner_id", "territories", "model_revision"),
+            ),
+            read,
+        )
+
+    def _set(self, level: Level, user_id: str, object_type: ObjectType) -> str:
+        key_of = _SET_KEYS.get(level)
+        if key_of is None or object_type not in _OBJECTS:
+            raise _no_such(object_type, level)
+        return key_of(self._org_id, user_id, object_type)
+
+    def _record(self, object_type: ObjectType, record_id: str) -> str:
+        if object_type not in _OBJECTS:
+            raise _no_such(object_type, "read")
+        return record_hash_key(self._org_id, object_type, record_id)
+
+
+def _no_such(object_type: str, level: str) -> ValueError:
+    # A wrong word would name a set that nobody writes, and everybody would see nothing.
+    found, expected = (object_type, sorted(_OBJECTS)) if level in _SET_KEYS else (level, list(_SET_KEYS))
+    return ValueError(f"found {found!r}, expected one of {', '.join(expected)}")
+
+
+def _record_of(fields: Sequence[Any]) -> IndexedRecord | None:
+    version, owner_id, territories, model_revision = fields
+    if version is None:
+        return None
+    return IndexedRecord(int(version), _text(owner_id) or None, tuple(json.loads(territories)), int(model_revision))
+
+
+def _text(reply: Any) -> str:
+    return reply.decode() if isinstance(reply, bytes) else str(reply)

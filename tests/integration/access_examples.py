@@ -1,0 +1,26 @@
+"""An index for tests of what apps ask, written by the indexer's own store."""
+
+from __future__ import annotations
+
+import redis.asyncio
+
+from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
+from access_indexer.redis_index import RedisIndex
+
+
+async def write_index(client: redis.asyncio.Redis, org: str) -> None:
+    """Write who sees the accounts A-1, A-2 and A-3: u7 and u8 are users, root an administrator.
+
+    The documentation's examples are about these, in the organisation `acme`.
+    """
+    changes: list[IndexChange] = [
+        AdminsAre(org, frozenset({"root"})),
+        SetChange(org, "visible", frozenset({"u7"}), "account", "A-1", True),
+        SetChange(org, "editable", frozenset({"u7"}), "account", "A-1", True),
+        SetChange(org, "visible", frozenset({"u8"}), "account", "A-2", True),
+        SetChange(org, "visible", frozenset({"u7", "u8"}), "account", "A-3", True),
+        RecordStands(org, "account", "A-1", 3, "u7", ("us-west",), 4),
+        RecordStands(org, "account", "A-2", 1, None, (), 4),
+        RecordStands(org, "account", "A-3", 2, "u8", ("us-west", "us-east"), 4),
+    ]
+    await RedisIndex(client, "access-indexer", 1).apply(changes, [])

@@ -1,0 +1,313 @@
+"""The client, both ways, on an index that the indexer's own store wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+import redis.asyncio
+
+from access_indexer.core.changes import RecordStands, SetChange
+from access_indexer.redis_index import RedisIndex
+from territory.keys import admins_key, editable_key, visible_key
+from territory_client import (
+    Access,
+    AsyncAccess,
+    Explanation,
+    IndexBehind,
+    IndexedRecord,
+    IndexRefused,
+    IndexUnavailable,
+    Page,
+)
+from territory_control.child_process import ChildProcess, until
+from territory_control.embedded import HOST, free_ports, redis_answers
+from tests.integration.access_examples import write_index
+from tests.integration.examples import redis_client
+from tests.support.servers import START_SECONDS, OfThisMachine, RedisServer
+
+Ask = Callable[..., Any]
+"""Ask one of the clients by a method's name and arguments."""
+Way = Callable[..., AbstractContextManager[Ask]]
+
+
+@contextmanager
+def asking(url: str, org: str, **options: Any) -> Iterator[Ask]:
+    """Give the client, on one connection."""
+    with closing(redis.Redis.from_url(url, **options)) as client:
+        access = Access(client, org)
+        yield lambda method, *args, **named: getattr(access, method)(*args, **named)
+
+
+@contextmanager
+def asking_async(url: str, org: str, **options: Any) -> Iterator[Ask]:
+    """Give the client for asyncio, on one connection."""
+    with asyncio.Runner() as runner:
+        client = redis.asyncio.Redis.from_url(url, **options)
+        access = AsyncAccess(client, org)
+        try:
+            yield lambda method, *args, **named: runner.run(getattr(access, method)(*args, **named))
+        finally:
+            runner.run(client.aclose())
+
+
+WAYS: dict[str, tuple[Way, dict[str, Any]]] = {
+    "sync, bytes": (asking, {}),
+    "sync, texts": (asking, {"decode_responses": True, "protocol": 2}),
+    "asyncio, bytes": (asking_async, {"protocol": 3}),
+    "asyncio, texts": (asking_async, {"decode_responses": True}),
+}
+
+
+@pytest.fixture
+def org(redis_url: str, unique: str) -> str:
+    """Give an organisation of the test's own, with an index."""
+
+    async def write() -> None:
+        async with redis_client(redis_url) as client:
+            await write_index(client, unique[-90:].strip("-"))
+
+    asyncio.run(write())
+    return unique[-90:].strip("-")
+
+
+@pytest.fixture(params=WAYS)
+def ask(request: pytest.FixtureRequest, redis_url: str, org: str) -> Iterator[Ask]:
+    """Give a client: each in turn, told to answer in bytes or in texts."""
+    way, options = WAYS[request.param]
+    with way(redis_url, org, **options) as asked:
+        yield asked
+
+
+# --- what is answered ---------------------------------------------------------------------------
+
+
+def test_who_sees_and_edits(ask: Ask) -> None:
+    """As the index says; administrators all, whom no set holds; strangers nothing (V1, V3)."""
+    users, ids = ("u7", "u8", "root", "nobody"), ("A-1", "A-2", "A-3")
+    seen = {user: [one for one in ids if ask("can_see", user, "account", one)] for user in users}
+    assert seen == {"u7": ["A-1", "A-3"], "u8": ["A-2", "A-3"], "root": list(ids), "nobody": []}
+    edited = {user: [one for one in ids if ask("can_edit", user, "account", one)] for user in users}
+    assert edited == {"u7": ["A-1"], "u8": [], "root": list(ids), "nobody": []}
+    assert not ask("can_see", "u7", "deal", "A-1")
+
+
+def test_pages_are_filtered(ask: Ask) -> None:
+    """In the order of the page; none asks nothing (V1)."""
+    assert ask("filter_visible", "u7", "account", ["A-3", "A-2", "A-1", "A-9"]) == ["A-3", "A-1"]
+    assert ask("filter_visible", "u7", "account", iter(["A-3", "A-1"]), level="edit") == ["A-1"]
+    assert ask("filter_visible", "root", "account", ["A-3", "A-9"]) == ["A-3", "A-9"]
+    assert ask("filter_visible", "u7", "account", []) == []
+
+
+def test_counts(ask: Ask) -> None:
+    """How many by level; no number for an administrator (V1, V3)."""
+    assert [ask("count", user, "account") for user in ("u7", "root", "nobody")] == [2, None, 0]
+    assert ask("count", "u7", "account", level="edit") == 1
+
+
+def test_viewers_among_users(ask: Ask) -> None:
+    """Those who see it, in their order (V1, V3)."""
+    assert ask("viewers", "account", "A-3", ["root", "u9", "u8", "u7"]) == ["root", "u8", "u7"]
+    assert ask("viewers", "account", "A-3", ["root", "u8"], level="edit") == ["root"]
+    assert ask("viewers", "account", "A-3", []) == []
+
+
+def test_explanations(ask: Ask) -> None:
+    """Level, administrator, owner and where the record stands (V9)."""
+    first = IndexedRecord(3, "u7", ("us-west",), 4)
+    assert ask("explain", "u7", "account", "A-1") == Explanation("edit", False, True, first)
+    assert ask("explain", "root", "account", "A-1") == Explanation("edit", True, False, first)
+    assert ask("explain", "u7", "account", "A-3").level == "read"
+    assert ask("explain", "u7", "account", "A-2") == Explanation(None, False, False, IndexedRecord(1, None, (), 4))
+    assert ask("explain", "u7", "account", "A-9") == Explanation(None, False, False, None)
+
+
+def test_pages_hold_every_record(ask: Ask, redis_url: str, org: str) -> None:
+    """What stays from the first page to the last is on one of them, with other ids coming meanwhile (V1)."""
+    ids = {f"D-{number}" for number in range(1_500)}
+    change = [SetChange(org, "visible", frozenset({"u7"}), "deal", one, True) for one in ids]
+
+    async def write() -> None:
+        async with redis_client(redis_url) as client:
+            await RedisIndex(client, "access-indexer", 1).apply([*change], [])
+
+    asyncio.run(write())
+    page, pages = ask("visible", "u7", "deal", 0, 100), 1
+    found = set(page.ids)
+    while page.next_cursor is not None:
+        page, pages = ask("visible", "u7", "deal", page.next_cursor, 100), pages + 1
+        found |= set(page.ids)
+    assert found == ids
+    assert pages > 5
+    assert ask("visible", "nobody", "deal") == Page((), None)
+    assert ask("visible", "root", "deal") == Page((), None, everything=True)
+    assert ask("visible", "u7", "account", level="edit") == Page(("A-1",), None)
+
+
+def test_an_index_that_is_at_least_as_new(ask: Ask, redis_url: str, org: str) -> None:
+    """A version that it does not have yet is no answer; then it is one (V8)."""
+    assert ask("can_see", "u7", "account", "A-1", at_least=3)
+    assert not ask("can_edit", "u8", "account", "A-1", at_least=2)
+    for at_least, record_id, found in ((4, "A-1", 3), (1, "A-9", None)):
+        with pytest.raises(IndexBehind) as caught:
+            ask("can_see", "u7", "account", record_id, at_least=at_least)
+        assert caught.value.found == found
+
+    async def write() -> None:
+        async with redis_client(redis_url) as client:
+            stands = RecordStands(org, "account", "A-1", 4, "u8", (), 4)
+            gone = SetChange(org, "visible", frozenset({"u7"}), "account", "A-1", False)
+            await RedisIndex(client, "access-indexer", 1).apply([gone, stands], [])
+
+    asyncio.run(write())
+    assert not ask("can_see", "u7", "account", "A-1", at_least=4)
+
+
+# --- what can't be answered -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", [asking, asking_async])
+def test_nobody_answers(way: Way) -> None:
+    """That is neither yes nor no."""
+    (port,) = free_ports(1)
+    with way(f"redis://{HOST}:{port}", "acme", retry=None) as ask, pytest.raises(IndexUnavailable, match="be asked"):
+        ask("can_see", "u7", "account", "A-1")
+
+
+def test_refusals_are_told(ask: Ask, redis_url: str, org: str) -> None:
+    """One of two commands refused: no answer, and the connection is fit for the next question."""
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        client.set(visible_key(org, "u9", "account"), "not a set")
+    for _ in range(2):
+        with pytest.raises(IndexRefused, match="WRONGTYPE"):
+            ask("can_see", "u9", "account", "A-1")
+        assert ask("can_see", "u7", "account", "A-1")
+
+
+# --- other shapes of Redis ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Give a port of a Redis Cluster of three nodes."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server on the path")
+    with ExitStack() as stack:
+        ports: list[tuple[int, int]] = []
+        nodes: list[Any] = []
+        for number in range(3):
+            (bus,) = free_ports(1)
+            options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000")
+            folder: Path = tmp_path_factory.mktemp(f"node-{number}")
+            server = stack.enter_context(closing(RedisServer(folder, binary, options)))
+            server.start()
+            ports.append((server.port, bus))
+            nodes.append(stack.enter_context(closing(redis.Redis(port=server.port, decode_responses=True))))
+        for number, node in enumerate(nodes):
+            node.execute_command("CLUSTER ADDSLOTSRANGE", 16384 * number // 3, 16384 * (number + 1) // 3 - 1)
+            node.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for port, bus in ports[1:]:
+            nodes[0].execute_command("CLUSTER MEET", HOST, port, bus)
+        ready = until(lambda: all("cluster_state:ok" in _cluster_info(node) for node in nodes), START_SECONDS)
+        assert ready, "the nodes never formed a cluster"
+        yield ports[0][0]
+
+
+def _cluster_info(node: Any) -> str:
+    info: Any = node.execute_command("CLUSTER INFO")
+    return info if isinstance(info, str) else "".join(f"{name}:{value} " for name, value in info.items())
+
+
+def fill(client: Any, org: str) -> set[str]:
+    """Write sets of many users; return the nodes that hold them."""
+    for number in range(20):
+        client.sadd(visible_key(org, f"u{number}", "account"), f"A-{number}", "A-all")
+        client.sadd(editable_key(org, f"u{number}", "account"), f"A-{number}")
+    client.sadd(admins_key(org), "root")
+    keys = [visible_key(org, f"u{number}", "account") for number in range(20)]
+    return {str(client.get_node_from_key(key)) for key in keys}
+
+
+def test_cluster(cluster: int, org: str) -> None:
+    """A user's sets are on one node, the administrators and records on others; the answers are the same."""
+    client: Any  # redis-py has no types for what tells slots
+    with closing(redis.RedisCluster(host=HOST, port=cluster)) as client:
+        assert len(fill(client, org)) == 3
+        same = {client.keyslot(key_of(org, "u1", "account")) for key_of in (visible_key, editable_key)}
+        assert len(same) == 1
+        access = Access(client, org)
+        assert all(access.can_see(f"u{number}", "account", f"A-{number}") for number in range(20))
+        assert not any(access.can_see(f"u{number}", "account", f"A-{number + 1}") for number in range(20))
+        assert access.can_edit("root", "account", "A-1")
+        assert access.filter_visible("u3", "account", ["A-1", "A-3"]) == ["A-3"]
+        assert set(access.visible("u3", "account").ids) == {"A-3", "A-all"}
+        assert access.count("u3", "account") == 2
+        users = [f"u{number}" for number in range(20)]
+        assert access.viewers("account", "A-all", users) == users
+        assert access.viewers("account", "A-4", [*users, "root"]) == ["u4", "root"]
+        assert access.explain("u3", "account", "A-3") == Explanation("edit", False, False, None)
+
+
+def test_cluster_with_asyncio(cluster: int, org: str) -> None:
+    """The same."""
+    with closing(redis.RedisCluster(host=HOST, port=cluster)) as client:
+        fill(client, org)
+
+    async def play() -> None:
+        async with redis.asyncio.RedisCluster(host=HOST, port=cluster) as client:
+            access = AsyncAccess(client, org)
+            assert await access.can_see("u1", "account", "A-1")
+            assert not await access.can_see("u1", "account", "A-2")
+            assert await access.can_see("root", "account", "A-2")
+            assert await access.viewers("account", "A-4", ["u3", "u4", "root"]) == ["u4", "root"]
+            assert await access.filter_visible("u1", "account", []) == []
+            assert (await access.explain("u3", "account", "A-3")).level == "edit"
+
+    asyncio.run(play())
+
+
+def test_cluster_that_is_gone() -> None:
+    """Neither yes nor no."""
+    (port,) = free_ports(1)
+
+    async def play() -> None:
+        client = redis.asyncio.RedisCluster(host=HOST, port=port)
+        try:
+            await AsyncAccess(client, "acme").can_see("u1", "account", "A-1")
+        finally:
+            await client.aclose()
+
+    with pytest.raises(IndexUnavailable):
+        asyncio.run(play())
+
+
+def test_sentinel(redis_url: str, org: str, tmp_path: Path) -> None:
+    """A client that Sentinel gives is a client like any other; where it knows no master there is no answer."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server on the path")
+    address = urlsplit(redis_url)
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(f"sentinel monitor index {address.hostname} {address.port} 1\n")
+    (port,) = free_ports(1)
+    command = (binary, str(configuration), "--sentinel", "--port", str(port), "--bind", HOST, "--dir", str(tmp_path))
+    process = ChildProcess("Sentinel", command, tmp_path / "sentinel.log")
+    with closing(OfThisMachine(process, lambda: redis_answers(HOST, port))) as server:
+        server.start()
+        sentinel_at: Any = redis.Sentinel  # redis-py has no types for it
+        sentinel = sentinel_at([(HOST, port)], socket_timeout=5)
+        with closing(sentinel.master_for("index")) as client:
+            assert Access(client, org).can_see("u7", "account", "A-1")
+        with closing(sentinel.master_for("other", retry=None)) as client, pytest.raises(IndexUnavailable):
+            Access(client, org).can_see("u7", "account", "A-1")
+        for one in sentinel.sentinels:
+            one.close()

@@ -1,0 +1,128 @@
+"""What the client asks Redis for, and what it makes of the replies."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from territory import documents
+from territory_client import Explanation, IndexBehind, IndexedRecord, ObjectType, Page
+from territory_client.questions import Questions
+
+ASK = Questions("acme")
+VISIBLE, EDITABLE, ADMINS = "visible:{acme:u7}:account", "editable:{acme:u7}:account", "admins:{acme}"
+HELD = ["7", "u7", '["west","é"]', "4"]
+RECORD = IndexedRecord(7, "u7", ("west", "é"), 4)
+
+
+def test_the_check_is_one_round_trip_of_two_commands() -> None:
+    """The set that the contract names, and the administrators, who have no sets (V1, contracts: Redis)."""
+    question = ASK.may("read", "u7", "account", "A-1")
+    assert question.commands == (("SISMEMBER", VISIBLE, "A-1"), ("SISMEMBER", ADMINS, "u7"))
+    assert [question.read(replies) for replies in ([0, 0], [1, 0], [0, 1])] == [False, True, True]
+    assert ASK.may("edit", "u7", "account", "A-1").commands[0] == ("SISMEMBER", EDITABLE, "A-1")
+
+
+def test_a_page_is_filtered_in_its_order() -> None:
+    """One command for all, duplicates as they came; administrators see all (V1); nothing is asked for nothing."""
+    question = ASK.filtered("read", "u7", "account", ["A-3", "A-1", "A-3"])
+    assert question.commands == (("SMISMEMBER", VISIBLE, "A-3", "A-1", "A-3"), ("SISMEMBER", ADMINS, "u7"))
+    assert question.read([[1, 0, 1], 0]) == ["A-3", "A-3"]
+    assert question.read([[0, 0, 0], 1]) == ["A-3", "A-1", "A-3"]
+    nothing = ASK.filtered("read", "u7", "account", [])
+    assert (nothing.commands, nothing.read([])) == ((), [])
+
+
+@pytest.mark.parametrize("ids", [["A-1", "é"], [b"A-1", "é".encode()]])
+def test_pages_follow_the_cursor(ids: list[Any]) -> None:
+    """Until Redis gives 0 again; an administrator's page says that it is no list (V1)."""
+    question = ASK.page("edit", "u7", "account", 5, 100)
+    assert question.commands == (("SSCAN", EDITABLE, 5, "COUNT", 100), ("SISMEMBER", ADMINS, "u7"))
+    assert question.read([(17, ids), 0]) == Page(("A-1", "é"), 17)
+    assert question.read([(0, ids), 0]) == Page(("A-1", "é"), None)
+    assert question.read([(17, ids), 1]) == Page((), None, everything=True)
+
+
+def test_administrators_are_not_counted() -> None:
+    """A number would be wrong: they see all that there is (V1)."""
+    question = ASK.size("read", "u7", "account")
+    assert question.commands == (("SCARD", VISIBLE), ("SISMEMBER", ADMINS, "u7"))
+    assert (question.read([3, 0]), question.read([0, 1])) == (3, None)
+
+
+def test_viewers_are_found_among_some() -> None:
+    """A command a user and one for all administrators (V1)."""
+    question = ASK.viewers("read", "account", "A-1", ["u7", "root", "u8"])
+    assert question.commands[:2] == (("SMISMEMBER", ADMINS, "u7", "root", "u8"), ("SISMEMBER", VISIBLE, "A-1"))
+    assert len(question.commands) == 4
+    assert question.read([[0, 1, 0], 1, 0, 0]) == ["u7", "root"]
+    assert ASK.viewers("read", "account", "A-1", []).commands == ()
+    assert ASK.viewers("read", "account", "A-1", []).read([]) == []
+
+
+@pytest.mark.parametrize("fields", [HELD, [text.encode() for text in HELD]])
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([0, 0, 0], Explanation(None, False, True, RECORD)),
+        ([1, 0, 0], Explanation("read", False, True, RECORD)),
+        ([1, 1, 0], Explanation("edit", False, True, RECORD)),
+        ([0, 0, 1], Explanation("edit", True, True, RECORD)),
+    ],
+)
+def test_the_highest_level_counts(replies: list[Any], expected: Explanation, fields: list[Any]) -> None:
+    """Of several paths the highest; the record as the index has it (V3, V9)."""
+    question = ASK.explained("u7", "account", "A-1")
+    assert question.commands[3][:2] == ("HMGET", "record:{acme:account:A-1}")
+    assert question.read([*replies, fields]) == expected
+
+
+def test_nobody_owns_what_the_index_lacks() -> None:
+    """Neither a record without an owner nor one that is not there, whatever the user is called (V1, V9)."""
+    assert ASK.explained("", "account", "A-1").read([0, 0, 0, ["7", "", "[]", "4"]]) == Explanation(
+        None, False, False, IndexedRecord(7, None, (), 4)
+    )
+    assert ASK.explained("u7", "account", "A-1").read([0, 0, 0, [None] * 4]) == Explanation(None, False, False, None)
+
+
+def test_an_index_that_is_older_is_refused() -> None:
+    """A reader can ask that it is at least as new as a version (V8)."""
+    question = ASK.as_new_as("account", "A-1", 7)
+    assert question.commands == (("HGET", "record:{acme:account:A-1}", "version"),)
+    question.read(["7"])
+    question.read([b"10"])
+    for reply, found in (("6", 6), (b"6", 6), (None, None)):
+        with pytest.raises(IndexBehind) as caught:
+            question.read([reply])
+        assert (caught.value.at_least, caught.value.found) == (7, found)
+
+
+def test_objects_are_those_of_the_language() -> None:
+    """The client names them anew, since it must not import what reads models."""
+    assert get_args(ObjectType) == get_args(documents.ObjectType)
+
+
+@pytest.mark.parametrize("org_id", ["", "a:b", "a{", "a}", "a/b", "a b", "a" * 256])
+def test_no_organisation_can_name_anothers_keys(org_id: str) -> None:
+    """Nothing crosses from one organisation to another."""
+    with pytest.raises(ValueError, match="expected an organisation's id"):
+        Questions(org_id)
+
+
+def test_a_wrong_word_is_refused() -> None:
+    """It would name a set that nobody writes, and be taken for a no."""
+    wrong: Any = "accounts"
+    for ask in (
+        lambda: ASK.may("read", "u7", wrong, "A-1"),
+        lambda: ASK.filtered("read", "u7", wrong, []),
+        lambda: ASK.page("read", "u7", wrong, 0, 1),
+        lambda: ASK.size("read", "u7", wrong),
+        lambda: ASK.viewers("read", wrong, "A-1", ["u7"]),
+        lambda: ASK.explained("u7", wrong, "A-1"),
+        lambda: ASK.as_new_as(wrong, "A-1", 1),
+    ):
+        with pytest.raises(ValueError, match="found 'accounts', expected one of account, contact, deal, lead"):
+            ask()
+    with pytest.raises(ValueError, match="found 'write', expected one of read, edit"):
+        ASK.may("write", "u7", "account", "A-1")  # type: ignore[arg-type]  # the point of the test
