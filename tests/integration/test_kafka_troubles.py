@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from structlog.testing import capture_logs
 
@@ -23,9 +24,11 @@ from territory.topics import DEAD_LETTERS, RECORDS, Topic
 from territory_control.child_process import until
 from territory_control.topic_reading import committed_offsets, started
 from territory_runtime import kafka as clients
+from territory_runtime.fencing import Lease
 from territory_runtime.health import Health
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.partition_loop import PartitionLoop
+from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Stage
 from territory_runtime.topic_watcher import PART, TopicWatcher
@@ -209,6 +212,31 @@ def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) ->
             await worker.send(b"2")
             await worker.until_committed(3)
             await worker.health.until(lambda why: not why)
+
+    asyncio.run(play())
+
+
+def test_a_refused_batch_does_not_spoil_those_after_it(worker: Worker) -> None:
+    """It has used numbers of the producer's, and the broker takes none after a gap: the next producer counts anew."""
+    large = json.loads(noise(SMALL))
+
+    async def confirm() -> None:
+        pass
+
+    async def play() -> None:
+        lease = Lease(3600)
+        lease.renew(lease.now())
+        sender = LeasedSender(worker.settings, PARTITIONS, lease, confirm)
+        await sender.start()
+        try:
+            await sender.send([Message(worker.out, "k", 1, 0)], {})
+            set_limit(worker.settings, worker.out, SMALL)
+            with pytest.raises(MessageSizeTooLargeError):
+                await sender.send([Message(worker.out, "k", large, 0)], {})
+            set_limit(worker.settings, worker.out, clients.REQUEST_BYTES_MAX)
+            await sender.send([Message(worker.out, "k", large, 0)], {})
+        finally:
+            await sender.stop()
 
     asyncio.run(play())
 
