@@ -53,7 +53,7 @@ SUMMARY ?= .cache/chaos.json
 .PHONY: chaos
 chaos: setup ## Faults on real servers under load, SEEDS x SECONDS from SEED on; WITHOUT=guard expects to be found out
 	$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --seconds $(SECONDS) --summary $(SUMMARY) \
-		$(if $(WITHOUT),--without $(WITHOUT))
+		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT))
 
 .PHONY: check
 check: setup ## Format, lint, types, import contracts, unit tests

@@ -28,6 +28,7 @@ from tests.support.servers import KafkaServer, RedisServer
 DAY_SECONDS = 24 * 3600
 CUT_GAP_SECONDS = 0.02
 AFTER_KILL_SECONDS = 0.5
+HELD_SECONDS = 0.4
 STAYS_SECONDS = (0.1, 1.0)
 
 
@@ -113,7 +114,7 @@ class Faults:
             "restart": self._restart,
             "kill_both": self._kill_both,
             "pause": self._pause,
-            "zombie": self._pause,
+            "zombie": self._zombie,
             "broker_stop": lambda fault: self._broker_away(fault, self._broker.stop),
             "broker_kill": lambda fault: self._broker_away(fault, self._broker.kill),
             "redis_stop": lambda fault: self._redis_away(fault, self._store.stop),
@@ -170,6 +171,23 @@ class Faults:
             time.sleep(fault.lasts)
             for worker in workers:
                 self._house.launch(*worker)
+
+    def _zombie(self, fault: Fault) -> None:
+        """A worker stands still while others take its partitions, if possible in the middle of what it has begun."""
+        if fault.service == "access_indexer":  # has nothing to say to Kafka
+            self._pause(fault)
+            return
+        worker = Worker(fault.service, fault.worker)
+        with self._crew.held(worker):
+            with self._broker_lock:  # what it says next waits for an answer; then its turn is not at its end
+                self._broker.pause()
+                time.sleep(HELD_SECONDS)
+                self._house.pause(*worker)
+                self._broker.resume()
+            try:
+                time.sleep(fault.lasts)
+            finally:
+                self._house.resume(*worker)
 
     def _pause(self, fault: Fault) -> None:
         worker = Worker(fault.service, fault.worker)

@@ -19,7 +19,7 @@ from territory.events import read_record_change
 from territory_control.models import check_model
 from tests.chaos.guards import GuardUnknown, take_away
 from tests.chaos.history import ORGS, Said, messages, models
-from tests.chaos.plan import GAP_SECONDS, KINDS, WEIGHTS, plan
+from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, WEIGHTS, plan
 from tests.chaos.verdict import _is_refused
 from tests.support.oracle import Record
 
@@ -84,7 +84,8 @@ def test_a_plan_comes_again(seed: int) -> None:
     assert all(0 < fault.at < 240 for fault in faults)
     deck = sum(WEIGHTS.get(kind, 1) for kind in KINDS)
     assert deck * GAP_SECONDS[1] < 240
-    assert {fault.kind for fault in faults[:deck]} == set(KINDS)
+    assert {fault.kind for fault in faults} == set(KINDS)
+    assert all(fault.at <= 120 for fault in faults if fault.kind in LOSSES)
 
 
 def test_a_plan_has_what_is_asked_for() -> None:
