@@ -108,6 +108,12 @@ def record_hash_key(org_id: str, object_type: str, record_id: str) -> str:
     return f"record:{{{org_id}:{object_type}:{record_id}}}"
 
 
+def parse_record_hash_key(key: str) -> tuple[str, str, str]:
+    """Return organisation, object and id. Raises: ValueError when it is no such key."""
+    org_id, object_type, record_id = key.removeprefix("record:{").removesuffix("}").split(":", 2)
+    return org_id, object_type, record_id
+
+
 def attainment_hash_key(org_id: str, territory_id: str, period: str, user_id: str | None) -> str:
     """Return the key of the hash that says how a territory or user stands in a period."""
     key = f"attainment:{{{org_id}}}:{territory_id}:{period}"

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 import redis.asyncio
 
-from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange, SetKind
+from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange, SetKind, record_hash
 from access_indexer.core.indexing import Indexing
-from territory.codec import encode
 from territory.fold import Models
 from territory.keys import (
     admins_key,
     editable_key,
+    parse_record_hash_key,
     parse_set_key,
     record_hash_key,
     visible_key,
@@ -69,7 +69,7 @@ class RedisIndex:
             if stands.version is None:
                 pipe.delete(key)
             else:
-                pipe.hset(key, *_record_hash(stands, stands.version))
+                pipe.hset(key, *record_hash(stands, stands.version))
             if pipe.is_full:
                 await pipe.execute()
         touched = frozenset(org for org, _, _ in records)
@@ -111,10 +111,9 @@ class RedisIndex:
                 async for key in self._redis.scan_iter(match=f"{prefix}:{{{org_id}:*", count=SCANNED_MAX):
                     await self._remove_strays(key, fold, models, pipe)
             async for key in self._redis.scan_iter(match=f"record:{{{org_id}:*", count=SCANNED_MAX):
-                _, object_type, record_id = key.removeprefix("record:{").removesuffix("}").split(":", 2)
-                if fold.is_stray(org_id, object_type, record_id):
+                if fold.is_stray(*parse_record_hash_key(key)):
                     pipe.delete(key)
-                    metrics.INDEX_DRIFT.inc()
+                    metrics.INDEX_DRIFT.labels(kind="stray_record").inc()
                     if pipe.is_full:
                         await pipe.execute()
         await pipe.execute()
@@ -136,7 +135,7 @@ class RedisIndex:
         ids = [stray.record_id for stray in strays]
         if ids:
             pipe.srem(key, *ids)
-            metrics.INDEX_DRIFT.inc(len(ids))
+            metrics.INDEX_DRIFT.labels(kind="extra_member").inc(len(ids))
             if pipe.is_full:
                 await pipe.execute()
 
@@ -155,15 +154,6 @@ class _KeysOf(dict[str, str]):
         kind, org_id, object_type = self._place
         key = self[user_id] = SET_KEYS[kind](org_id, user_id, object_type)
         return key
-
-
-def _record_hash(stands: RecordStands, version: int) -> tuple[str | int, ...]:
-    return (
-        "version", version,
-        "owner_id", stands.owner_id or "",
-        "territories", encode(stands.territories).decode(),
-        "model_revision", stands.model_revision,
-    )  # fmt: skip
 
 
 def _observe(changes: Iterable[IndexChange]) -> None:

@@ -33,6 +33,7 @@ from territory_control import (
     records_at_hand,
     rendering,
     rule_tables,
+    verifying,
 )
 from territory_control.arguments import OBJECTS, AsJson, Level, RecordName, record_name
 from territory_control.attainment_tree import tree_of
@@ -46,6 +47,7 @@ EXIT_REFUSED = 1
 EXIT_WRONG_USAGE = 2
 EXIT_INTERRUPTED = 130
 WAIT_SECONDS = 300.0
+VERIFY_SECONDS = 60.0
 NEAR_MISSES = 5
 
 Answer = TypeVar("Answer")
@@ -258,6 +260,28 @@ def attainment(
     output = Output(as_json=as_json)
     model, rows = _run(answers.attainment(read_settings(), territory, period, users=users))
     output.result(rows, tree_of(model, rows, output.columns) if rows else Text("nothing won, open or targeted there"))
+
+
+# --- what Redis holds ------------------------------------------------------------------------
+
+
+@app.command()
+def verify(
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what differs, removals first.")] = False,
+    rate: Annotated[
+        float, typer.Option(min=0, metavar="RECORDS_PER_SECOND", help="How many are looked at; 0: no limit.")
+    ] = 20_000.0,
+    timeout: Seconds = VERIFY_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Compare Redis with what the log implies, beside live traffic; exit 1 when anything differs."""
+    output, settings = Output(as_json=as_json), read_settings()
+    with output.bar("comparing") as bar:
+        done = _run(verifying.verify(settings, repair=repair, per_second=rate, timeout_seconds=timeout, report=bar.at))
+    output.result(done, *rendering.verified(done))
+    if not done.is_clean:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 # --- the stack -------------------------------------------------------------------------------

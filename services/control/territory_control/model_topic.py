@@ -74,8 +74,8 @@ class ModelLog:
         """Return what is in effect for an organisation."""
         return self._activated.get(org_id)
 
-    def model_of(self, org_id: str) -> Model:
-        """Return the active model. Raises: NotFound when there is none; ModelRefused."""
+    def required(self, org_id: str) -> Activated:
+        """Return what is in effect for an organisation. Raises: NotFound when nothing is."""
         activated = self._activated.get(org_id)
         if activated is None:
             known = ", ".join(sorted(self._activated)) or "none"
@@ -83,6 +83,11 @@ class ModelLog:
                 f"organisation {org_id!r} has no model (organisations with one: {known}); "
                 "apply one, or set TERRITORY_ORG_ID"
             )
+        return activated
+
+    def model_of(self, org_id: str) -> Model:
+        """Return the active model. Raises: NotFound when there is none; ModelRefused."""
+        activated = self.required(org_id)
         return assemble(org_id, activated.activation.revision, activated.pieces)
 
 

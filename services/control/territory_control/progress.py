@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from territory.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, Topic
-from territory_control.model_topic import ModelTopic, model_topic
+from territory_control.model_topic import Activated, ModelTopic, model_topic
 from territory_control.topic_reading import (
     committed_offsets,
     existing_partitions,
@@ -131,13 +131,23 @@ class Pipeline:
         self._models = models
         self._partitions = partitions
 
-    async def goal(self, stage: StageGroup) -> Goal:
-        """Return what a stage has to reach so that all that was said until now has come through it."""
+    async def activated(self, org_id: str) -> Activated:
+        """Return what is in effect for an organisation now. Raises: NotFound."""
         await self._models.read_on()
+        return self._models.log.required(org_id)
+
+    async def goal(self, stage: StageGroup, position: int | None = None) -> Goal:
+        """Return what a stage has to reach so that all that was said until now has come through it.
+
+        Up to a position of the model topic; by default to its newest activation.
+        """
+        if position is None:
+            await self._models.read_on()
+            position = self._models.log.position
         places = [where for topic in stage.topics for where in partitions_of(topic, self._partitions)]
         ends = await self._reader.end_offsets(places)
         begins = await self._reader.beginning_offsets(places)
-        return Goal(stage, begins, ends, self._models.log.position)
+        return Goal(stage, begins, ends, position)
 
     async def behind(self, goal: Goal) -> list[Behind]:
         """Return where a goal is not reached yet."""
@@ -188,7 +198,7 @@ async def wait(settings: Settings, timeout_seconds: float, report: Report) -> Wa
             async with asyncio.timeout(timeout_seconds):
                 for _ in range(ROUNDS):
                     for stage in PIPELINE:
-                        await _reach(stages, await stages.goal(stage), report)
+                        await reach(stages, await stages.goal(stage), report)
         except TimeoutError:
             behind = await stages.all_behind()
             absent = await stages.absent(list(dict.fromkeys(item.stage for item in behind)))
@@ -196,7 +206,8 @@ async def wait(settings: Settings, timeout_seconds: float, report: Report) -> Wa
     return Waited(True, round(time.monotonic() - began, 3), (), ())
 
 
-async def _reach(stages: Pipeline, goal: Goal, report: Report) -> None:
+async def reach(stages: Pipeline, goal: Goal, report: Report) -> None:
+    """Wait until a stage has reached a goal."""
     bars = Bars(goal.stage)
     while behind := await stages.behind(goal):
         report(*bars.after(behind))

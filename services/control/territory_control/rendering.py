@@ -19,6 +19,7 @@ from territory_control.progress import Waited
 from territory_control.publishing import Published
 from territory_control.reading import LeftOutDeal
 from territory_control.stack import Addresses
+from territory_control.verifying import Verified
 
 NAMED_MAX = 10
 LINE_CHARACTERS_MAX = 300
@@ -94,6 +95,27 @@ def waited(done: Waited) -> list[RenderableType]:
     lines += [f"  {item}" for item in done.behind]
     if done.absent:
         lines.append(f"  no service is running for {', '.join(done.absent)}: start it")
+    return [Text(line) for line in lines]
+
+
+def verified(done: Verified) -> list[RenderableType]:
+    """Return what differs, by kind, with the first of it; or that nothing does."""
+    total = sum(done.drift.values())
+    lines = []
+    if done.not_compared is not None:
+        lines.append(f"not comparable now: {done.not_compared}")
+    looked = f"{counted(done.looked_at, 'entry', 'entries')} looked at in {done.seconds:.1f} s"
+    if total:
+        lines.append(f"{counted(total, 'entry differs', 'entries differ')} from what the log implies; {looked}")
+        lines += [f"  {kind}: {count:,}" for kind, count in sorted(done.drift.items())]
+        lines += [f"    {drift.kind}: {drift.where}: {drift.why}" for drift in done.named]
+        if total > len(done.named):
+            lines.append(f"    … {total - len(done.named):,} more")
+        lines.append(f"mended: {done.mended:,}" if done.mended else "nothing was mended (--repair mends)")
+    elif done.not_compared is None:
+        lines.append(f"Redis holds what the log implies under revision {done.model_revision}: {looked}")
+    if done.unsettled:
+        lines.append(f"{counted(done.unsettled, 'entry', 'entries')} changed at every look: not compared")
     return [Text(line) for line in lines]
 
 

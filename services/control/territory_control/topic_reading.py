@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
@@ -126,16 +126,26 @@ async def read_messages(
     if ends is not None and all(start >= ends[where] for where, start in starts.items()):
         return  # and start nothing: a consumer that is stopped at once fails to stop
     async with started(kafka.reader(settings)) as consumer:
-        stops = ends if ends is not None else await consumer.end_offsets(list(starts))
-        waiting = {where for where, start in starts.items() if start < stops[where]}
-        consumer.assign(list(waiting))
-        for where in waiting:
-            consumer.seek(where, starts[where])
-        while waiting:
-            found = await consumer.getmany(*waiting, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
-            for where, messages in found.items():
-                for message in messages:
-                    if message.offset < stops[where]:
-                        take(message)
-            # The position steps over what compaction or a transaction left no message of.
-            waiting = {where for where in waiting if await consumer.position(where) < stops[where]}
+        await read_on(consumer, starts, take, ends)
+
+
+async def read_on(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[TopicPartition, int],
+    take: Callable[[ConsumerRecord], None],
+    ends: Mapping[TopicPartition, int] | None = None,
+) -> None:
+    """Do the same with a consumer that is started already. Raises: KafkaError."""
+    stops = ends if ends is not None else await consumer.end_offsets(list(starts))
+    waiting = {where for where, start in starts.items() if start < stops[where]}
+    consumer.assign(list(waiting))
+    for where in waiting:
+        consumer.seek(where, starts[where])
+    while waiting:
+        found = await consumer.getmany(*waiting, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+        for where, messages in found.items():
+            for message in messages:
+                if message.offset < stops[where]:
+                    take(message)
+        # The position steps over what compaction or a transaction left no message of.
+        waiting = {where for where in waiting if await consumer.position(where) < stops[where]}

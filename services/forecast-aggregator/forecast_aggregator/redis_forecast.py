@@ -96,7 +96,7 @@ class RedisAttainments:
             if change.attainment is None:
                 pipe.delete(key)
             else:
-                pipe.hset(key, *_hash(change.attainment))  # always all fields: one command replaces the whole
+                pipe.hset(key, *attainment_hash(change.attainment))  # always all fields: one command replaces the whole
             if pipe.is_full:
                 await pipe.execute()
         touched = frozenset(change.place[0] for change in changes)
@@ -119,7 +119,7 @@ class RedisAttainments:
         await pipe.execute()
 
 
-def _hash(attainment: Attainment) -> list[str | int]:
+def attainment_hash(attainment: Attainment) -> list[str | int]:
     """Return the names and values of the hash; an empty text where there is no target."""
     names = OF_TERRITORY if attainment.user_id is None else OF_USER
     values = [(name, getattr(attainment, name)) for name in names]

@@ -27,7 +27,7 @@ RULES = Gauge("territory_rules", "Rules that are evaluated.", ["engine"])
 SWEEP_REMAINING = Gauge(
     "territory_sweep_remaining_records", "Records still to be brought under the newest model.", ["stage"]
 )
-INDEX_DRIFT = Counter("territory_index_drift", "Entries of the index that a rebuild found wrong and removed.")
+INDEX_DRIFT = Counter("territory_index_drift", "Entries of the index that were found to be wrong.", ["kind"])
 MODEL_REVISION = Gauge("territory_model_revision", "The highest revision of an active model.")
 MODELS_REFUSED = Counter("territory_models_refused", "Activations whose pieces do not make a model.")
 WAITING = Counter("territory_waiting", "Attempts that failed because something outside was away.", ["part", "away"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from territory.codec import encode
+
 SetKind = Literal["visible", "editable"]
 
 
@@ -32,6 +34,16 @@ class RecordStands(NamedTuple):
     territories: tuple[str, ...] = ()
     model_revision: int = 0
     since_ms: int = 0
+
+
+def record_hash(stands: RecordStands, version: int) -> tuple[str | int, ...]:
+    """Return the names and values of the hash that says where a record stands (contracts: Redis)."""
+    return (
+        "version", version,
+        "owner_id", stands.owner_id or "",
+        "territories", encode(stands.territories).decode(),
+        "model_revision", stands.model_revision,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ difference, whatever model it was last decided under, and a sweep needs no old m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetKind
 from access_indexer.core.viewers import NOBODY, Access, Viewers
@@ -14,6 +15,13 @@ from territory.events import Assignment
 from territory.fold import Effects, Incoming, Models
 from territory.keys import org_of, parse_record_key, partition_of, record_key
 from territory.model import Model
+
+
+class Standing(NamedTuple):
+    """What the index holds of one record."""
+
+    record: RecordStands
+    viewers: Viewers
 
 
 class _Entry:
@@ -147,6 +155,21 @@ class Indexing:
         key = record_key(org_id, object_type, record_id)
         mine = partition_of(key, self._partitions) == self._partition
         return mine and key not in self._records.get(org_id, {})
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def orgs_said(self) -> list[str]:
+        """Return the organisations of which this partition has records, and all of them are said."""
+        return [org_id for org_id in self._records if org_id not in self._unsaid]
+
+    def keys(self, org_id: str) -> list[str]:
+        """Return the keys of an organisation's records, as they are now."""
+        return list(self._records.get(org_id, ()))
+
+    def standing(self, key: str) -> Standing | None:
+        """Return what the index holds of a record once all that was decided is written; None: nothing."""
+        entry = self._records.get(org_of(key), {}).get(key)
+        return None if entry is None else Standing(_stands(key, entry), entry.viewers)
 
     # --- entries -----------------------------------------------------------------------------
 

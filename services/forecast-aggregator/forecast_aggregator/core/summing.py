@@ -15,7 +15,7 @@ from forecast_aggregator.core.contribution import Contribution, LeftOut, contrib
 from territory import topics
 from territory.events import Assignment, Partial, SourceSwept
 from territory.fold import Effects, Incoming, Message, Models
-from territory.keys import attainment_key, org_of, parse_record_key, partial_key, partition_of, swept_key
+from territory.keys import attainment_key, org_of, parse_record_key, partial_key, partition_of, record_key, swept_key
 from territory.model import Model, TargetKey
 
 
@@ -161,11 +161,17 @@ class Summing:
 
     def is_stray(self, org_id: str, deal_id: str) -> bool:
         """Whether a deal on the list of those left out is this partition's and does not belong there."""
-        key = f"{org_id}/deal/{deal_id}"
-        if partition_of(key, self._partitions) != self._partition:
-            return False
-        deal = self._of(org_id).deals.get(key)
-        return deal is None or not isinstance(deal.counted, LeftOut)
+        mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self._partition
+        return mine and self.why_left_out(org_id, deal_id) is None
+
+    def deals(self, org_id: str) -> list[str]:
+        """Return the ids of an organisation's deals, as they are now."""
+        return [deal.assignment.id for deal in self._of(org_id).deals.values()]
+
+    def why_left_out(self, org_id: str, deal_id: str) -> LeftOut | None:
+        """Return why a deal is in no sum; None: it is in one, omitted, or not here."""
+        deal = self._of(org_id).deals.get(record_key(org_id, "deal", deal_id))
+        return deal.counted if deal is not None and isinstance(deal.counted, LeftOut) else None
 
     # --- counting ----------------------------------------------------------------------------
 

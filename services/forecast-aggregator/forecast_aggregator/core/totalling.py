@@ -58,7 +58,7 @@ class Totalling:
     def flush(self, models: Models, effects: Effects) -> None:
         """Say the attainments whose parts changed in this turn."""
         for place in self._changed:
-            attainment = total_of(self._parts.get(place[0], {}).get(place, {}))
+            attainment = self.attainment(place)
             key = attainment_key(*place)
             effects.messages.append(Message(topics.ATTAINMENTS.name, key, attainment, key))
             effects.changes.append(AttainmentStands(place, attainment))
@@ -72,6 +72,14 @@ class Totalling:
                 self._changed |= dict.fromkeys(places[start : start + limit])
                 yield Effects()
             self._unsaid -= {model.org_id}
+
+    def places(self, org_id: str) -> list[Place]:
+        """Return the places of an organisation's attainments, as they are now."""
+        return list(self._parts.get(org_id, ()))
+
+    def attainment(self, place: Place) -> Attainment | None:
+        """Return what the parts of a place add up to; None: there are none."""
+        return total_of(self._parts.get(place[0], {}).get(place, {}))
 
     def is_stray(self, place: Place) -> bool:
         """Whether there is no attainment in a place of this partition."""

@@ -1,0 +1,311 @@
+"""What Redis holds beside what the log implies: who sees what, how territories stand, deals in no sum.
+
+Each comparison says what a stage's store should hold, given the very fold that the stage decides
+with, and finds what it does hold. `verifying.py` does the comparing beside live traffic.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import redis.asyncio
+
+from access_indexer.core.drift import Place as IndexPlace
+from access_indexer.core.drift import Seen, expected_at, kind_of, mending, places_of
+from access_indexer.core.indexing import Indexing
+from access_indexer.core.viewers import paths_of
+from access_indexer.redis_index import RedisIndex
+from access_indexer.redis_look import RedisLook
+from forecast_aggregator.core.summing import DealLeftOut, Summing, is_deal
+from forecast_aggregator.core.totalling import AttainmentStands, Totalling
+from forecast_aggregator.core.totalling import Place as AttainmentPlace
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut, attainment_hash
+from territory.codec import encode
+from territory.events import read_assignment, read_partial
+from territory.keys import (
+    attainment_hash_key,
+    attainment_key,
+    left_out_key,
+    parse_attainment_hash_key,
+    parse_partial_key,
+    record_key,
+)
+from territory.model import Model
+from territory_control.progress import PIPELINE, StageGroup
+
+P = TypeVar("P", bound=Hashable)
+SCANNED = 1_000
+
+INDEXER, SUMMING, TOTALLING = PIPELINE[2:]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One entry of Redis that is not what the log implies."""
+
+    kind: str
+    where: str
+    """The entry, as one finds it in Redis."""
+    why: str
+    """What was expected there and what was found."""
+
+
+class Comparison(ABC, Generic[P]):
+    """What the store of one stage should hold, and does. `P` names one of its entries."""
+
+    stage: ClassVar[StageGroup]
+
+    @abstractmethod
+    def make(self, partition: int, partitions: int) -> Any:
+        """Return the stage's fold of a partition, without memory."""
+
+    @abstractmethod
+    def read(self, value: bytes) -> Any:
+        """Return the event of a message. Raises: BadMessage."""
+
+    def wants(self, key: str) -> bool:
+        """Whether a message of a key matters to the stage."""
+        return True
+
+    def subject_of(self, key: str) -> str | None:
+        """Return what a message speaks of, as `subject` does; None: of anything of the organisation."""
+        return key
+
+    @abstractmethod
+    def subject(self, place: P) -> str:
+        """Return what an entry belongs to: what decides its partition."""
+
+    @abstractmethod
+    def places(self, fold: Any) -> Iterator[list[P]]:
+        """Yield the entries that a fold implies, those of one subject at a time."""
+
+    @abstractmethod
+    def found(self) -> AsyncIterator[list[P]]:
+        """Yield the entries that there are, in pages, those of all partitions. Raises: RedisError."""
+
+    @abstractmethod
+    async def look(self, places: Sequence[P]) -> list[Any]:
+        """Return what is at some entries, in their order. Raises: RedisError."""
+
+    @abstractmethod
+    def expected(self, fold: Any, place: P) -> Any:
+        """Return what has to be at an entry, comparable to what is seen there."""
+
+    @abstractmethod
+    def drift(self, fold: Any, place: P, expected: Any, seen: Any) -> Drift:
+        """Return how an entry that differs does so."""
+
+    @abstractmethod
+    async def mend(self, places: Sequence[tuple[Any, P]]) -> None:
+        """Make entries what their folds imply, removals before additions (V8). Raises: RedisError."""
+
+
+class AccessComparison(Comparison[IndexPlace]):
+    """The sets of records that users see, and the hashes of where records stand."""
+
+    stage = INDEXER
+
+    def __init__(self, client: redis.asyncio.Redis, model: Model) -> None:
+        self._model = model
+        self._look = RedisLook(client)
+        self._index = RedisIndex(client, INDEXER.name, 0)
+
+    def make(self, partition: int, partitions: int) -> Indexing:
+        """Return the fold of the stage."""
+        return Indexing(partition, partitions)
+
+    def read(self, value: bytes) -> Any:
+        """Return the event of a message. Raises: BadMessage."""
+        return read_assignment(value)
+
+    def subject(self, place: IndexPlace) -> str:
+        """Return the record's key."""
+        return place.key
+
+    def places(self, fold: Indexing) -> Iterator[list[IndexPlace]]:
+        """Yield the hash and the memberships of each record."""
+        for key in fold.keys(self._model.org_id):
+            standing = fold.standing(key)
+            if standing is not None:
+                yield list(places_of(standing))
+
+    def found(self) -> AsyncIterator[list[IndexPlace]]:
+        """Yield all members of sets, and all hashes."""
+        return self._look.entries(self._model.org_id)
+
+    async def look(self, places: Sequence[IndexPlace]) -> list[Seen]:
+        """Return whether sets hold ids, and what hashes say."""
+        return await self._look.at(places)
+
+    def expected(self, fold: Indexing, place: IndexPlace) -> Seen:
+        """Return the same as the fold has it."""
+        return expected_at(place, fold.standing(place.key))
+
+    def drift(self, fold: Indexing, place: IndexPlace, expected: Seen, seen: Seen) -> Drift:
+        """Name the record; of a member, by which paths the user sees it, if by any (V9)."""
+        kind = kind_of(expected, seen)
+        record = f"{place.object}/{place.record_id}"
+        if place.word == "record":
+            return Drift(str(kind), f"record {record}", f"expected {_fields(expected)}, found {_fields(seen)}")
+        where = f"{place.word} {place.user_id} {record}"
+        standing = fold.standing(place.key)
+        if standing is None:
+            return Drift(str(kind), where, "the set has it, but the record is gone")
+        paths = paths_of(self._model, place.user_id, standing.record.owner_id, standing.record.territories)
+        by = "; ".join(map(str, paths)) if paths else "none"
+        has = "the set lacks it" if expected else "the set has it"
+        return Drift(str(kind), where, f"{has}; paths by which the user sees it: {by}")
+
+    async def mend(self, places: Sequence[tuple[Indexing, IndexPlace]]) -> None:
+        """Make sets and hashes what the log implies."""
+        await self._index.apply([mending(place, fold.standing(place.key)) for fold, place in places], [])
+
+
+class AttainmentComparison(Comparison[AttainmentPlace]):
+    """How territories and people stand: what the partial sums on the log add up to."""
+
+    stage = TOTALLING
+
+    def __init__(self, client: redis.asyncio.Redis, model: Model) -> None:
+        self._redis = client
+        self._org_id = model.org_id
+        self._store = RedisAttainments(client, TOTALLING.name, 0)
+
+    def make(self, partition: int, partitions: int) -> Totalling:
+        """Return the fold of the stage."""
+        return Totalling()
+
+    def read(self, value: bytes) -> Any:
+        """Return the event of a message. Raises: BadMessage."""
+        return read_partial(value)
+
+    def subject_of(self, key: str) -> str | None:
+        """Return the attainment's key; a source's word that it says all anew is about all."""
+        place = parse_partial_key(key)
+        return None if place is None else attainment_key(*place[:4])
+
+    def subject(self, place: AttainmentPlace) -> str:
+        """Return the attainment's key."""
+        return attainment_key(*place)
+
+    def places(self, fold: Totalling) -> Iterator[list[AttainmentPlace]]:
+        """Yield each attainment."""
+        for place in fold.places(self._org_id):
+            yield [place]
+
+    async def found(self) -> AsyncIterator[list[AttainmentPlace]]:
+        """Yield all attainments' hashes."""
+        cursor = 0
+        while True:
+            cursor, keys = await self._redis.scan(cursor, match=f"attainment:{{{self._org_id}}}:*", count=SCANNED)
+            yield [parse_attainment_hash_key(str(key)) for key in keys]
+            if not cursor:
+                return
+
+    async def look(self, places: Sequence[AttainmentPlace]) -> list[dict[str, str]]:
+        """Return the hashes; empty ones where there is none."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipeline.hgetall(attainment_hash_key(*place))
+        return list(await pipeline.execute()) if places else []
+
+    def expected(self, fold: Totalling, place: AttainmentPlace) -> dict[str, str]:
+        """Return the hash of what the parts add up to."""
+        attainment = fold.attainment(place)
+        if attainment is None:
+            return {}
+        parts = [str(part) for part in attainment_hash(attainment)]
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def drift(
+        self, fold: Totalling, place: AttainmentPlace, expected: Mapping[str, str], seen: Mapping[str, str]
+    ) -> Drift:
+        """Name the attainment, and the figures that differ."""
+        return _hash_drift("attainment", " ".join(part for part in place[1:] if part), expected, seen)
+
+    async def mend(self, places: Sequence[tuple[Totalling, AttainmentPlace]]) -> None:
+        """Write what the parts add up to."""
+        await self._store.apply([AttainmentStands(place, fold.attainment(place)) for fold, place in places], [])
+
+
+class LeftOutComparison(Comparison[str]):
+    """The deals that are in no sum, with the reason (F2, F10). An entry is a deal's id."""
+
+    stage = SUMMING
+
+    def __init__(self, client: redis.asyncio.Redis, model: Model) -> None:
+        self._redis = client
+        self._org_id = model.org_id
+        self._store = RedisLeftOut(client, SUMMING.name)
+
+    def make(self, partition: int, partitions: int) -> Summing:
+        """Return the fold of the stage."""
+        return Summing(partition, partitions)
+
+    def read(self, value: bytes) -> Any:
+        """Return the event of a message. Raises: BadMessage."""
+        return read_assignment(value)
+
+    def wants(self, key: str) -> bool:
+        """Only deals are summed."""
+        return is_deal(key)
+
+    def subject(self, place: str) -> str:
+        """Return the deal's key."""
+        return record_key(self._org_id, "deal", place)
+
+    def places(self, fold: Summing) -> Iterator[list[str]]:
+        """Yield each deal that is in no sum."""
+        for deal_id in fold.deals(self._org_id):
+            if fold.why_left_out(self._org_id, deal_id) is not None:
+                yield [deal_id]
+
+    async def found(self) -> AsyncIterator[list[str]]:
+        """Yield all deals that are listed."""
+        cursor = 0
+        while True:
+            cursor, fields = await self._redis.hscan(left_out_key(self._org_id), cursor, count=SCANNED)
+            yield list(map(str, fields))
+            if not cursor:
+                return
+
+    async def look(self, places: Sequence[str]) -> list[dict[str, str]]:
+        """Return the reasons; none for a deal that is not listed."""
+        if not places:
+            return []
+        found = await self._redis.hmget(left_out_key(self._org_id), list(places))
+        return [{} if text is None else {"why": str(text)} for text in found]
+
+    def expected(self, fold: Summing, place: str) -> dict[str, str]:
+        """Return the reason as the fold has it."""
+        why = fold.why_left_out(self._org_id, place)
+        return {} if why is None else {"why": encode(why).decode()}
+
+    def drift(self, fold: Summing, place: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:
+        """Name the deal, and the reasons."""
+        return _hash_drift("left_out", f"deal/{place}", expected, seen)
+
+    async def mend(self, places: Sequence[tuple[Summing, str]]) -> None:
+        """Put deals on the list or take them off."""
+        changes = [DealLeftOut(self._org_id, deal, fold.why_left_out(self._org_id, deal)) for fold, deal in places]
+        await self._store.apply(changes, [])
+
+
+def _hash_drift(word: str, name: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:
+    where = f"{word} {name}"
+    if not seen:
+        return Drift(f"missing_{word}", where, f"expected {_fields(expected)}, found nothing")
+    if not expected:
+        return Drift(f"stray_{word}", where, f"expected nothing, found {_fields(seen)}")
+    differing = [name for name in sorted(expected.keys() | seen.keys()) if expected.get(name) != seen.get(name)]
+    said = ", ".join(f"{name} {expected.get(name)!r}, found {seen.get(name)!r}" for name in differing)
+    return Drift(f"wrong_{word}", where, f"expected {said}")
+
+
+def _fields(hash_of: Mapping[str, str] | bool) -> str:
+    if isinstance(hash_of, bool) or not hash_of:
+        return "nothing"
+    return ", ".join(f"{name} {value}" for name, value in hash_of.items())

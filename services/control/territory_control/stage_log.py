@@ -1,0 +1,78 @@
+"""What a stage reads, of one organisation, and whether the stage has stored what follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from territory_control.model_topic import Activated
+from territory_control.progress import Goal, Pipeline, StageGroup, reach
+from territory_control.topic_reading import read_on
+
+
+class NotComparable(Exception):
+    """Raised when Redis and the log can't be compared now; the text says why, and what to do."""
+
+
+class StageLog:
+    """The log as the stages read it, for as long as one model is in effect."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, stages: Pipeline, activated: Activated, timeout_seconds: float
+    ) -> None:
+        """Go by the organisation and the model of an activation; give a stage so many seconds, each time."""
+        self._consumer = consumer
+        self._stages = stages
+        self._activated = activated
+        self._timeout_seconds = timeout_seconds
+
+    async def goal(self, stage: StageGroup, numbers: Collection[int]) -> Goal:
+        """Return where a stage's partitions end now, as what it has to reach.
+
+        Raises: NotComparable when another model was activated.
+        """
+        org_id = self._activated.activation.org_id
+        now = await self._stages.activated(org_id)
+        if now.offset != self._activated.offset:
+            raise NotComparable(
+                f"revision {now.activation.revision} was activated meanwhile; wait until it is in effect "
+                "(territory wait) and try again"
+            )
+        goal = await self._stages.goal(stage, now.offset)
+        places = [TopicPartition(stage.topics[0].name, number) for number in numbers]
+        begins = {where: goal.begins[where] for where in places}
+        return Goal(stage, begins, {where: goal.ends[where] for where in places}, now.offset)
+
+    async def reach(self, goal: Goal) -> None:
+        """Wait until a stage has stored and committed what a goal asks for, its sweep under the model too.
+
+        Raises: NotComparable after the timeout.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await reach(self._stages, goal, lambda *_: None)
+        except TimeoutError as late:
+            behind = await self._stages.behind(goal)
+            absent = await self._stages.absent([goal.stage.name])
+            said = f"{behind[0]} behind" if behind else f"{goal.stage.name} was behind"
+            also = f"; no service is running for {absent[0]}: start it" if absent else ""
+            raise NotComparable(f"after {self._timeout_seconds:g} s, {said}{also}") from late
+
+    async def read(
+        self,
+        starts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        take: Callable[[ConsumerRecord], None],
+    ) -> None:
+        """Hand over the organisation's messages of some partitions, each from an offset up to one."""
+        ours = f"{self._activated.activation.org_id}/".encode()
+
+        def taken(message: ConsumerRecord) -> None:
+            if message.key is not None and message.key.startswith(ours):
+                take(message)
+
+        if any(start < ends[where] for where, start in starts.items()):
+            await read_on(self._consumer, starts, taken, ends)

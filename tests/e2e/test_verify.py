@@ -1,0 +1,132 @@
+"""`territory verify`: what Redis holds beside what the log implies, on real servers, beside live traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import pytest
+import redis
+
+from territory.keys import record_hash_key, visible_key
+from territory_control.verifying import Verified, verify
+from territory_runtime.settings import Settings
+from tests.e2e.test_faults import MODEL, ORG, OTHER_MODEL, histories
+from tests.support.house import House, compare
+from tests.support.oracle import expected
+
+pytestmark = [pytest.mark.kafka]
+
+LIVE_BATCHES = 200
+CLEAN: dict[str, int] = {}
+
+
+def verified(house: House, *, repair: bool = False, timeout_seconds: float = 60.0) -> Verified:
+    settings = Settings.model_validate(house.settings.model_dump() | {"org_id": ORG})
+    return asyncio.run(
+        verify(settings, repair=repair, per_second=0, timeout_seconds=timeout_seconds, report=lambda _: None)
+    )
+
+
+def client_of(house: House) -> Any:
+    return redis.Redis.from_url(house.settings.redis_url.get_secret_value(), decode_responses=True)
+
+
+@pytest.fixture
+def settled(kafka_house: House) -> tuple[House, list[dict[str, Any]]]:
+    """Give a house with records in it, all of which have come through."""
+    kafka_house.apply(MODEL)
+    kafka_house.start_all()
+    history = list(islice(histories(seed=3), 4_000))
+    kafka_house.publish(history)
+    kafka_house.wait()
+    return kafka_house, history
+
+
+def damage(client: Any) -> dict[str, int]:
+    """Make Redis wrong in every way; return how often of each kind."""
+    key = next(key for key in sorted(client.scan_iter(match=f"visible:{{{ORG}:*")) if client.scard(key) > 3)
+    client.srem(key, *sorted(client.smembers(key))[:2])
+    client.sadd(visible_key(ORG, "u5", "account"), "never-was")
+    client.sadd(visible_key(ORG, "ghost", "lead"), "L-1")
+    hashes = sorted(client.scan_iter(match=f"record:{{{ORG}:*"))
+    client.delete(hashes[0])
+    client.hset(hashes[1], "owner_id", "somebody else")
+    client.hset(record_hash_key(ORG, "deal", "never-was"), mapping={"version": "1"})
+    client.sadd(f"admins:{{{ORG}}}", "u1")
+    sums = sorted(client.scan_iter(match=f"attainment:{{{ORG}}}:*"))
+    client.delete(sums[0])
+    client.hset(sums[1], "won", "1")
+    client.hset(f"attainment:{{{ORG}}}:world:1999-Q1", mapping={"won": "1"})
+    out = f"left_out:{{{ORG}}}"
+    first = min(client.hkeys(out))
+    client.hdel(out, first)
+    client.hset(out, "never-was", "{}")
+    return {
+        "missing_member": 2, "extra_member": 2, "missing_record": 1, "wrong_record": 1, "stray_record": 1, "admins": 1,
+        "missing_attainment": 1, "wrong_attainment": 1, "stray_attainment": 1, "missing_left_out": 1,
+        "stray_left_out": 1,
+    }  # fmt: skip
+
+
+def test_every_kind_of_drift_is_found_and_mended(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """Counted by kind, named with a reason; after the repair the end state is the oracle's (V7, V8)."""
+    house, history = settled
+    clean = verified(house)
+    assert (dict(clean.drift), clean.not_compared, clean.unsettled) == (CLEAN, None, 0)
+    with client_of(house) as client:
+        done = damage(client)
+    assert dict(verified(house).drift) == done
+    mended = verified(house, repair=True)
+    assert (dict(mended.drift), mended.mended) == (done, sum(done.values()))
+    assert any("paths by which the user sees it" in drift.why for drift in mended.named)
+    assert verified(house).is_clean
+    assert compare(house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
+
+
+def test_live_traffic_is_no_drift(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """What is on its way is waited for; what is wrong is found and mended all the same, and changes are kept (A9)."""
+    house, history = settled
+    changes = histories(seed=3)
+    list(islice(changes, len(history)))
+    enough = threading.Event()
+
+    def publish() -> None:
+        for _ in range(LIVE_BATCHES):
+            if enough.is_set():
+                return
+            part = list(islice(changes, 20))
+            history.extend(part)
+            house.publish(part)
+
+    with ThreadPoolExecutor(1) as threads:
+        publishing = threads.submit(publish)
+        try:
+            found = verified(house)
+            with client_of(house) as client:
+                client.sadd(visible_key(ORG, "ghost", "lead"), "never-was")
+            mended = verified(house, repair=True)
+        finally:
+            enough.set()
+        publishing.result()
+    assert (dict(found.drift), found.not_compared) == (CLEAN, None)
+    assert (dict(mended.drift), mended.mended) == ({"extra_member": 1}, 1)
+    house.wait()
+    assert verified(house).is_clean
+    assert compare(house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
+
+
+def test_what_can_not_be_compared_is_said(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """An indexer that has yet to take what is on the log, or a newer model, is waited for, and then named (V8)."""
+    house, _ = settled
+    house.stop("access_indexer")
+    house.apply(OTHER_MODEL)
+    found = verified(house, timeout_seconds=1.0)
+    assert not found.is_clean
+    assert dict(found.drift) == CLEAN
+    assert "no service is running for access-indexer" in str(found.not_compared)
+    house.start("access_indexer")
+    assert verified(house).is_clean
