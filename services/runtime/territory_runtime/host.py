@@ -194,10 +194,12 @@ class Host:
         watcher = TopicWatcher(settings, self.health, provisioned.partitions)
         self._services: list[Service] = [Pages(settings, self.health), watcher, self.models]
 
-    def add_stage(self, stage: Stage) -> None:
-        """Have a stage run on this service's partitions."""
+    def add_stage(self, stage: Stage) -> PartitionLoop:
+        """Have a stage run on this service's partitions; return what runs it."""
         self.models.prepare_with(stage.prepare, follows_days=stage.follows_days)
-        self.add_service(PartitionLoop(stage, self.settings, self.models, self.health, self.partitions))
+        loop = PartitionLoop(stage, self.settings, self.models, self.health, self.partitions)
+        self.add_service(loop)
+        return loop
 
     def add_service(self, service: Service) -> None:
         """Have a service started and stopped with the app."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -118,6 +119,15 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._assigned = frozenset(partition.partition for partition in assigned)
         self._rebalancing = False
         self._taken_over = False
+
+    async def between_turns(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
+        """Let something look at the folds, by partition, while no turn is under way: what they say is stored.
+
+        The next turn waits for it, so it must be short. It is not called while partitions are taken over.
+        """
+        async with self._turn_lock:
+            if self._taken_over:
+                await look({number: part.fold for number, part in self._held.items()})
 
     async def _round(self) -> None:
         started = time.monotonic()

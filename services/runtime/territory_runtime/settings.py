@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     partials_interval_seconds: Annotated[
         float, Field(ge=0, le=60, description="Least time between two turns of the forecast's steps.")
     ] = 0.5
+    verify_records_per_second: Annotated[
+        float, Field(ge=0, le=100_000, description="How many records the access indexer compares with Redis; 0: none.")
+    ] = 50.0
     assigner_engine: Annotated[
         Literal["index", "plain", "durable"], Field(description="What the assigner evaluates rules with.")
     ] = "index"
