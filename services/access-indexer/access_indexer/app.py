@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_index import RedisIndex
+from access_indexer.watching import DriftWatch
 from territory import topics
 from territory.events import read_assignment
 from territory_runtime.host import Host
@@ -18,7 +19,7 @@ STAGE = "access-indexer"
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the access indexer, ready to run."""
     host = Host(STAGE, settings, provisioned)
-    host.add_stage(
+    loop = host.add_stage(
         Stage(
             name=STAGE,
             inputs={topics.ASSIGNMENTS: read_assignment},
@@ -28,4 +29,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             sweep_passes=2,  # revocations, then grants
         )
     )
+    if settings.verify_records_per_second:
+        client = connect(settings)  # its own: a large answer is in nobody's way
+        host.add_service(DriftWatch(loop, client, provisioned.partitions, settings.verify_records_per_second))
     return host

@@ -158,9 +158,13 @@ class Indexing:
 
     # --- looking -----------------------------------------------------------------------------
 
-    def orgs_said(self) -> list[str]:
-        """Return the organisations of which this partition has records, and all of them are said."""
-        return [org_id for org_id in self._records if org_id not in self._unsaid]
+    def orgs(self) -> list[str]:
+        """Return the organisations that have records here."""
+        return list(self._records)
+
+    def is_said(self, org_id: str) -> bool:
+        """Whether the index holds what `standing` says; else all of the organisation is yet to be said again."""
+        return org_id not in self._unsaid
 
     def keys(self, org_id: str) -> list[str]:
         """Return the keys of an organisation's records, as they are now."""

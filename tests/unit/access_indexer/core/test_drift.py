@@ -85,8 +85,9 @@ def test_what_is_said_of_an_organisation() -> None:
     """Where everything has to be said again, memory does not tell what the sets hold."""
     fold = Indexing(0, 1)
     told(fold, None, assignment("A-1"))
-    assert fold.orgs_said() == []
+    assert not fold.is_said("acme")
     list(fold.sweep(MODEL, 10))
-    assert fold.orgs_said() == ["acme"]
+    assert fold.is_said("acme")
+    assert fold.orgs() == ["acme"]
     assert fold.keys("acme") == ["acme/account/A-1"]
     assert fold.keys("other") == []
