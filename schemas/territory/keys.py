@@ -141,6 +141,16 @@ HELD_KEY = "index-held"
 """While it is there, nobody writes: the index is being exchanged."""
 
 
+def rebuilding_key(org_id: str) -> str:
+    """Return the key that says which rebuild of an organisation's index is under way."""
+    return f"rebuilding:{{{org_id}}}"
+
+
+def rebuild_prefix(org_id: str, rebuild_id: str = "") -> str:
+    """Return what the keys of an index begin with while it is being built; without an id, of all such."""
+    return f"rebuild:{{{org_id}}}:{rebuild_id}:" if rebuild_id else f"rebuild:{{{org_id}}}:"
+
+
 def index_key(org_id: str) -> str:
     """Return the key of the hash that says how far the index is."""
     return f"index:{{{org_id}}}"

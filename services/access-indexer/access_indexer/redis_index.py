@@ -32,8 +32,10 @@ SCANNED_MAX = 1_000
 class RedisIndex:
     """Applies changes of the index. Every call may be repeated."""
 
-    def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int) -> None:
+    def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int, prefix: str = "") -> None:
+        """Write for a stage; the whole index is under a prefix while it is being built beside the one in use."""
         self._redis = client
+        self._prefix = prefix
         self.fences = Fences(client, stage)
         self._partitions = partitions
         self._book = ProgressBook(client)
@@ -140,7 +142,7 @@ class RedisIndex:
                 await pipe.execute()
 
     def _pipe(self, partitions: list[int]) -> Pipe:
-        return Pipe(self._redis, self.fences, partitions)
+        return Pipe(self._redis, self.fences, partitions, self._prefix)
 
 
 class _KeysOf(dict[str, str]):

@@ -30,6 +30,7 @@ from territory_control import (
     models,
     progress,
     publishing,
+    rebuilding,
     records_at_hand,
     rendering,
     rule_tables,
@@ -282,6 +283,22 @@ def verify(
     output.result(done, *rendering.verified(done))
     if not done.is_clean:
         raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def rebuild(
+    *,
+    org: Annotated[str | None, typer.Option(help="Default: TERRITORY_ORG_ID.")] = None,
+    timeout: Seconds = VERIFY_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Build an organisation's index of who sees what anew beside the old one, and switch in one step."""
+    output, settings = Output(as_json=as_json), read_settings()
+    if org is not None:
+        settings = settings.model_copy(update={"org_id": org})
+    with output.bar("rebuilding") as bar:
+        done = _run(rebuilding.rebuild(settings, timeout_seconds=timeout, report=bar.at))
+    output.result(done, *rendering.rebuilt(done))
 
 
 # --- the stack -------------------------------------------------------------------------------

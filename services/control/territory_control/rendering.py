@@ -18,6 +18,7 @@ from territory_control.models import Applied, removed_territories
 from territory_control.progress import Waited
 from territory_control.publishing import Published
 from territory_control.reading import LeftOutDeal
+from territory_control.rebuilding import Rebuilt
 from territory_control.stack import Addresses
 from territory_control.verifying import Verified
 
@@ -117,6 +118,17 @@ def verified(done: Verified) -> list[RenderableType]:
     if done.unsettled:
         lines.append(f"{counted(done.unsettled, 'entry', 'entries')} changed at every look: not compared")
     return [Text(line) for line in lines]
+
+
+def rebuilt(done: Rebuilt) -> list[RenderableType]:
+    """Return what an index has now, and for how long others had to wait."""
+    return [
+        Text(
+            f"the index of {done.org_id} is new: {counted(done.records, 'record')} under revision "
+            f"{done.model_revision}, {counted(done.keys, 'key')} exchanged, in {done.seconds:.1f} s"
+        ),
+        Text(f"nobody could write for {done.held_seconds:.2f} s, nor read for {done.switch_seconds:.2f} s of them"),
+    ]
 
 
 def addresses(where: Addresses) -> list[RenderableType]:

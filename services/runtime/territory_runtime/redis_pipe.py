@@ -40,8 +40,14 @@ return {'done', 0}
 class Pipe:
     """Commands that are done in order, a bounded number as a whole; others' commands may come between those."""
 
-    def __init__(self, client: redis.asyncio.Redis, fences: Fences, partitions: Collection[int]) -> None:
-        """Collect commands for partitions whose fences were taken; with none they are refused to nobody."""
+    def __init__(
+        self, client: redis.asyncio.Redis, fences: Fences, partitions: Collection[int], prefix: str = ""
+    ) -> None:
+        """Collect commands for partitions whose fences were taken; with none they are refused to nobody.
+
+        Every key is put under the prefix.
+        """
+        self._prefix = prefix
         self._fences = fences
         self._partitions = partitions
         self._write: Any = client.register_script(WRITE)
@@ -74,9 +80,9 @@ class Pipe:
         """Remove a key."""
         self._add("DEL", key)
 
-    def _add(self, *command: str) -> None:
-        self._commands.append(command)
-        self._arguments += len(command)
+    def _add(self, name: str, key: str, *arguments: str) -> None:
+        self._commands.append((name, self._prefix + key, *arguments))
+        self._arguments += 2 + len(arguments)
 
     async def execute(self) -> None:
         """Have what was collected done, if all fences are ours; with nothing collected that is only seen.
