@@ -200,13 +200,14 @@ def test_a_rebuild_under_another_model_begins_from_nothing(redis_url: str, org: 
     async def acts(client: redis.asyncio.Redis) -> None:
         exchange = RedisExchange(client, STAGE, org, "one")
         assert await exchange.begin()
-        await exchange.write(of(org, "A-1", "ann", "bob"))
+        await exchange.write([*of(org, "A-1", "ann", "bob"), *of(org, "A-2", "ann")])
         await exchange.restart()
         await exchange.write(of(org, "A-1", "ann"))
         await exchange.note_old()
         assert await exchange.hold()
         assert await exchange.switch() == 3
         await exchange.end()
+        assert await client.smembers(visible_key(org, "ann", "account")) == {"A-1"}
         assert not await client.exists(visible_key(org, "bob", "account"))
 
     play(redis_url, acts)
