@@ -1,0 +1,328 @@
+"""Redis with least rights: the users of deploy/redis, on a real server that has no others."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.exceptions
+
+from access_indexer.core.changes import SetChange
+from access_indexer.core.indexing import Indexing
+from access_indexer.redis_index import RedisIndex
+from forecast_aggregator.core.contribution import LeftOut
+from forecast_aggregator.core.summing import DealLeftOut, Summing
+from forecast_aggregator.core.totalling import AttainmentStands, Totalling
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
+from territory.events import Attainment
+from territory.keys import HELD_KEY, fence_key, index_key, left_out_key, visible_key
+from territory.model import compile_model
+from territory_client import Access, IndexRefused
+from territory_control.arguments import RecordName
+from territory_control.child_process import until
+from territory_control.embedded import HOST, free_ports
+from territory_control.reading import index
+from territory_runtime.settings import read_settings
+from territory_runtime.stage import Progress
+from tests.integration.access_examples import write_index
+from tests.integration.examples import redis_client, take
+from tests.support.servers import START_SECONDS, RedisServer
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "redis"
+STARRED = "ac*"
+"""An organisation whose id would be a pattern of acme's keys."""
+ORGS = ("acme", "acme-2", STARRED)
+NONE: frozenset[str] = frozenset()
+
+
+def sha256(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def filled(name: str, *, org: str = "", reader: str = "reader") -> str:
+    """Return a file of deploy/redis as a deployer fills it in; passwords are the users' roles."""
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    words = {"@OPERATOR_SHA256@": "operator", "@WRITER_SHA256@": "writer", "@READER_SHA256@": reader}
+    for placeholder, password in words.items():
+        text = text.replace(placeholder, sha256(password))
+    user, rights = text.split(" on ", 1)
+    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", org)
+    return user.replace("@ORG@", org) + " on " + rights.replace("@ORG@", pattern)
+
+
+class Guarded:
+    """A Redis that knows the users of deploy/redis alone."""
+
+    def __init__(self, folder: Path, binary: str, options: Sequence[str] = ()) -> None:
+        users = folder / "users.acl"
+        users.write_text(filled("users.acl") + "".join(filled("organisation.acl", org=org, reader=org) for org in ORGS))
+        self.server = RedisServer(folder, binary, ("--aclfile", str(users), *options), self._ready)
+
+    def url(self, user: str, password: str) -> str:
+        return f"redis://{user}:{password}@{HOST}:{self.server.port}/0"
+
+    def client(self, user: str, password: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(user, password), decode_responses=True, retry=None)
+
+    def _ready(self, host: str, port: int) -> bool:
+        try:
+            with closing(self.client("operator", "operator")) as client:
+                return bool(client.ping())
+        except redis.exceptions.ConnectionError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Give a server, with an index of each organisation that the writer wrote."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server on the path")
+    one = Guarded(tmp_path_factory.mktemp("guarded"), binary)
+    with closing(one.server):
+        one.server.start()
+
+        async def write() -> None:
+            async with redis_client(one.url("territory-writer", "writer")) as client:
+                for org in ORGS:
+                    await write_index(client, org)
+
+        asyncio.run(write())
+        yield one
+
+
+def as_writer(guarded: Guarded, acts: Callable[[redis.asyncio.Redis], Any]) -> None:
+    async def acted() -> None:
+        async with redis_client(guarded.url("territory-writer", "writer")) as client:
+            await acts(client)
+
+    asyncio.run(acted())
+
+
+# --- the writer ---------------------------------------------------------------------------------
+
+
+def test_writer_is_all_that_the_indexer_needs(guarded: Guarded) -> None:
+    """Fences, sets, hashes, progress and the search for what must not be there, by the store itself."""
+    models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store = RedisIndex(client, "access-indexer", 1)
+        await take(store, 0)
+        stray = SetChange("acme-2", "visible", frozenset({"u7"}), "deal", "D-1", True)
+        await store.apply([stray], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
+        assert await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
+        assert await client.hget(index_key("acme-2"), "model_revision") == "1"
+        fold = Indexing(0, 1)
+        fold.restored(models, NONE)
+        await store.reconcile(0, fold, models, frozenset({"acme-2"}))
+        assert not await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
+        await write_index(client, "acme-2")  # as other tests want it
+
+    as_writer(guarded, acts)
+
+
+def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
+    """Attainments and the list of deals in no sum, written and searched by the stores themselves (F2)."""
+    models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
+    stands = Attainment(
+        org_id="acme-2", territory_id="west", period="2017-Q1", user_id=None, model_revision=1, target=None,
+        won="1", pipeline="0", best_case="0", committed="0", weighted="0", won_by_others="0", deals_won=1,
+        attainment_pct=None, gap=None, shortage=None,
+    )  # fmt: skip
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        attainments = RedisAttainments(client, "forecast-totals", 1)
+        await take(attainments, 0)
+        change = AttainmentStands(("acme-2", "west", "2017-Q1", None), stands)
+        await attainments.apply([change], [Progress("forecast-totals", 0, 1, {"acme-2": 1})])
+        left_out = RedisLeftOut(client, "forecast-aggregator")
+        await take(left_out, 0)
+        why = LeftOut("unassigned", "it names no account")
+        await left_out.apply([DealLeftOut("acme-2", "D-1", why)], [Progress("forecast-aggregator", 0, 1, {})])
+        async with index(
+            read_settings({"TERRITORY_REDIS_URL": guarded.url("territory-writer", "writer")}), "acme-2"
+        ) as at:
+            assert [row.territory_id for row in await at.attainments()] == ["west"]
+            assert [deal.id for deal in await at.left_out()] == ["D-1"]
+            assert await at.admins() == {"root"}
+            assert (await at.membership("u7", RecordName("account", "A-1"))).editable
+        totals, sums = Totalling(), Summing(0, 1)
+        await attainments.reconcile(0, totals, models, frozenset({"acme-2"}))
+        await left_out.reconcile(0, sums, models, frozenset({"acme-2"}))
+        assert not await client.hgetall(left_out_key("acme-2"))
+
+    as_writer(guarded, acts)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SET", "visible", "x"),
+        ("GET", "other:{acme}"),
+        ("SADD", "visible-2:{acme:u7}:account", "A-1"),
+        ("EVAL", "return 1", "0"),
+        ("FLUSHALL",),
+        ("FLUSHDB",),
+        ("KEYS", "*"),
+        ("CONFIG", "GET", "*"),
+        ("ACL", "LIST"),
+        ("SCRIPT", "FLUSH"),
+        ("PUBLISH", "channel", "x"),
+        ("RENAME", "admins:{acme}", "admins:{acme-2}"),
+    ],
+)
+def test_writer_can_do_no_more(guarded: Guarded, command: tuple[str, ...]) -> None:
+    """Neither to other keys nor to the server."""
+    with closing(guarded.client("territory-writer", "writer")) as client:
+        refused(client, *command)
+
+
+def test_writers_scripts_have_no_more_rights(guarded: Guarded) -> None:
+    """What a script touches is looked at as it runs."""
+    with closing(guarded.client("territory-writer", "writer")) as client:
+        script = client.script_load("return redis.call('SET', 'other', '1')")
+        with pytest.raises(redis.exceptions.ResponseError, match="can't access at least one of the keys"):
+            client.evalsha(script, 0)
+
+
+# --- readers ------------------------------------------------------------------------------------
+
+
+def refused(client: redis.Redis, *command: str) -> None:
+    ask: Any = client.execute_command
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        ask(*command)
+
+
+@pytest.mark.parametrize(("user", "password"), [("territory-reader", "reader"), ("territory-reader-acme", "acme")])
+def test_reader_is_all_that_the_client_needs(guarded: Guarded, user: str, password: str) -> None:
+    """Every question of the client is answered (V1, V3, V9)."""
+    with closing(guarded.client(user, password)) as client:
+        access = Access(client, "acme")
+        assert access.can_see("u7", "account", "A-1", at_least=3)
+        assert access.can_edit("root", "account", "A-1")
+        assert access.filter_visible("u7", "account", ["A-1", "A-2"]) == ["A-1"]
+        assert set(access.visible("u7", "account").ids) == {"A-1", "A-3"}
+        assert access.count("u7", "account", level="edit") == 1
+        assert access.viewers("account", "A-3", ["u7", "u8", "u9"]) == ["u7", "u8"]
+        assert access.explain("u7", "account", "A-1").is_owner
+        assert client.hgetall("attainment:{acme}:west:2017-Q1") == {}
+        assert client.hget("index:{acme}", "model_revision") is None
+
+
+@pytest.mark.parametrize(("user", "password"), [("territory-reader", "reader"), ("territory-reader-acme", "acme")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SADD", "visible:{acme:u9}:account", "A-1"),
+        ("SREM", "visible:{acme:u7}:account", "A-1"),
+        ("DEL", "visible:{acme:u7}:account"),
+        ("HSET", "record:{acme:account:A-1}", "owner_id", "u9"),
+        ("SADD", "admins:{acme}", "u9"),
+        ("HGETALL", "left_out:{acme}"),
+        ("HGETALL", "rebuild:{acme}"),
+        ("SISMEMBER", "other:{acme}", "x"),
+        ("GET", "fence:access-indexer:0"),
+        ("GET", "index-held"),
+        ("SMEMBERS", "visible:{acme:u7}:account"),  # large ones would hold up everybody
+        ("EVAL", "return redis.call('SADD', 'admins:{acme}', 'u9')", "0"),
+        ("SCRIPT", "LOAD", "return 1"),
+        ("SCAN", "0"),  # it names every key, whoever may read them
+        ("KEYS", "*"),
+        ("DBSIZE",),
+        ("FLUSHALL",),
+        ("MONITOR",),
+        ("SUBSCRIBE", "channel"),
+    ],
+)
+def test_reader_can_do_no_more(guarded: Guarded, user: str, password: str, command: tuple[str, ...]) -> None:
+    """Nothing is written, and no key seen that is not for apps."""
+    with closing(guarded.client(user, password)) as client:
+        refused(client, *command)
+
+
+@pytest.mark.parametrize("org", ORGS)
+def test_reader_of_one_organisation_sees_no_other(guarded: Guarded, org: str) -> None:
+    """Neither one whose name begins alike nor one that its own name would be a pattern of."""
+    with closing(guarded.client(f"territory-reader-{org}", org)) as client:
+        assert Access(client, org).can_see("u7", "account", "A-1")
+        for other in {*ORGS} - {org}:
+            access = Access(client, other)
+            with pytest.raises(IndexRefused, match="ermission"):
+                access.can_see("u7", "account", "A-1")
+            for key in ("visible:{%s:u7}:account", "editable:{%s:u7}:account", "admins:{%s}"):
+                refused(client, "SISMEMBER", key % other, "u7")
+            for key in ("record:{%s:account:A-1}", "attainment:{%s}:west:2017-Q1", "index:{%s}"):
+                refused(client, "HGETALL", key % other)
+
+
+def test_reader_can_find_its_way_in_a_cluster(tmp_path: Path) -> None:
+    """What redis-py asks of a cluster before anything else is allowed, too."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server on the path")
+    (bus,) = free_ports(1)
+    guarded = Guarded(tmp_path, binary, ("--cluster-enabled", "yes", "--cluster-port", str(bus)))
+    with closing(guarded.server):
+        guarded.server.start()
+        operator: Any = guarded.client("operator", "operator")
+        with closing(operator):
+            operator.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            assert until(lambda: "ok" in operator.cluster("INFO")["cluster_state"], START_SECONDS)
+            operator.sadd(visible_key("acme", "u7", "account"), "A-1")
+        with closing(redis.RedisCluster.from_url(guarded.url("territory-reader", "reader"))) as client:
+            assert Access(client, "acme").can_see("u7", "account", "A-1")
+            assert Access(client, "acme").viewers("account", "A-1", ["u7", "u8"]) == ["u7"]
+
+
+# --- nobody else ----------------------------------------------------------------------------------
+
+
+def test_nobody_comes_in_without_a_password(guarded: Guarded) -> None:
+    """The user that Redis has by default is off, and a wrong password is no answer."""
+    with closing(redis.Redis(HOST, guarded.server.port)) as client:
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            client.ping()
+        with pytest.raises(IndexRefused):
+            Access(client, "acme").can_see("u7", "account", "A-1")
+    with closing(guarded.client("territory-reader", "wrong")) as client, pytest.raises(IndexRefused):
+        Access(client, "acme").can_see("u7", "account", "A-1")
+
+
+def test_readme_fills_the_files_in(tmp_path: Path) -> None:
+    """Its commands make of passwords in the environment the files that the tests above ran on."""
+    script, *_ = re.findall(r"```bash\n(.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for name in ("users.acl", "organisation.acl"):
+        shutil.copy(DEPLOY / name, tmp_path)
+    passwords = {"OPERATOR_PASSWORD": "operator", "WRITER_PASSWORD": "writer", "READER_PASSWORD": "reader"}
+    environment = {"PATH": os.environ["PATH"], **passwords, "ACME_PASSWORD": "acme"}
+    subprocess.run(("bash", "-euc", script), cwd=tmp_path, env=environment, check=True)
+    made = (tmp_path / "territory.acl").read_text(encoding="utf-8")
+    assert made == filled("users.acl") + filled("organisation.acl", org="acme", reader="acme")
+
+
+def test_files_hold_no_passwords() -> None:
+    """Redis refuses to start with them as they are: a placeholder is no hash."""
+    for name in ("users.acl", "organisation.acl"):
+        text = (DEPLOY / name).read_text(encoding="utf-8")
+        assert not re.search(r"\s>|nopass", text)
+        assert set(re.findall(r"#(\S+)", text)) <= {"@OPERATOR_SHA256@", "@WRITER_SHA256@", "@READER_SHA256@"}
+
+
+def test_every_key_of_ours_has_a_right() -> None:
+    """What the services write, besides the sets and hashes above."""
+    (writer,) = re.findall(r"^user territory-writer .*", filled("users.acl"), re.MULTILINE)
+    for key in (HELD_KEY, fence_key("x", 0).replace("x:0", "*")):
+        assert f"~{key} " in writer
