@@ -77,11 +77,16 @@ class NoModels:
 
 
 class Watched(PartitionLoop):
-    """The loop, telling when it was given partitions."""
+    """The loop, telling when it was given partitions, and when it has committed."""
 
     def __init__(self, stage: Stage, settings: Settings) -> None:
         super().__init__(stage, settings, cast(ModelWatcher, NoModels()), Health(), PARTITIONS)
         self.given = asyncio.Event()
+        self.committed = asyncio.Event()
+
+    async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
+        await super()._commit_to_group(offsets)
+        self.committed.set()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         await super().on_partitions_assigned(assigned)
@@ -222,5 +227,32 @@ def test_what_is_confirmed_amid_a_turn_says_nothing_of_it(place: Place) -> None:
                 await place.loop._confirm()
                 assert await committed(0) == before
                 part.swept = Moment()
+
+    asyncio.run(play())
+
+
+def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
+    """An upstream's transactions end with a marker: it is committed past, so that nobody waits for it (contracts)."""
+
+    async def ends() -> int:
+        async with started(clients.reader(place.settings)) as reader:
+            where = TopicPartition(place.name, 0)
+            found: int = (await reader.end_offsets([where]))[where]
+            return found
+
+    async def play() -> None:
+        async with (
+            started(clients.producer(place.settings, transactional_id=place.name)) as producer,
+            producer.transaction(),
+        ):
+            await producer.send_and_wait(place.name, b"0", key=b"org/account/A-1", partition=0)
+        async with place.loop:
+            await place.until_heard({0}, 1)
+            end = await ends()
+            assert end == 2
+            async with asyncio.timeout(SECONDS_MAX):
+                while place.loop._held[0].next_offsets[place.name] < end:
+                    place.loop.committed.clear()
+                    await place.loop.committed.wait()
 
     asyncio.run(play())

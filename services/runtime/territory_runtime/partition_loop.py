@@ -136,7 +136,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 if not self._taken_over:
                     await self._take_over()
                 await self._follow_models()
-                waiting = [TopicPartition(topic, number) for number in self._held for topic in self._topics]
+                waiting = self._places
             found = (
                 await self._consumer.getmany(
                     *waiting,
@@ -261,6 +261,10 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     # --- models ------------------------------------------------------------------------------
 
     @property
+    def _places(self) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in self._held for topic in self._topics]
+
+    @property
     def _is_sweeping(self) -> bool:
         return any(part.sweeps for part in self._held.values())
 
@@ -277,7 +281,6 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     async def _is_repeating(self, number: int, part: Held) -> bool:
         """Whether what comes next may have been said already by the one who had the partition before."""
         for topic, end in part.repeats_until.items():
-            # Not by the message taken last: after it may come nothing but a transaction's end.
             if await self._consumer.position(TopicPartition(topic, number)) < end:
                 return True
         part.repeats_until = {}
@@ -287,8 +290,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     async def _turn(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         """Take one batch and one slice of every sweep, do what follows from them, and commit."""
-        started = time.monotonic()
-        effects = Effects()
+        started, effects = time.monotonic(), Effects()
         offsets: dict[TopicPartition, int] = {}
         touched: set[int] = set()
         if self._stage.store is not None and started - self._looked_at > LOOK_SECONDS:
@@ -302,8 +304,11 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 # Whatever its offset: one below the next is of a topic that was replaced or lost its end.
                 if wants_all or self._is_wanted(message):
                     await self._take(part, message, effects)
-            if messages:
-                offsets[where] = messages[-1].offset + 1
+        for where in self._places:
+            # Not the message taken last: after it may come nothing but a transaction's end.
+            position = await self._consumer.position(where)
+            if position != self._held[where.partition].next_offsets.get(where.topic, 0):
+                offsets[where] = position
                 touched.add(where.partition)
         for number, part in self._held.items():
             if part.sweeps:
@@ -335,21 +340,13 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     async def _bury(self, message: ConsumerRecord, code: str, reason: str) -> None:
         metrics.EVENTS.labels(topic=message.topic, outcome="refused").inc()
-        await until_done(
-            self._stage.name, self._health, KAFKA_AWAY,
-            partial(self._sender.bury, message, self._stage.name, code=code, reason=reason),
-            lambda: self.should_stop,
-        )  # fmt: skip
+        await self._until_done(partial(self._sender.bury, message, self._stage.name, code=code, reason=reason))
 
     async def _perform(self, effects: Effects, touched: set[int], offsets: dict[TopicPartition, int]) -> None:
-        stopping = lambda: self.should_stop  # noqa: E731 -- three lines use it
         encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
         for messages in (effects.messages, effects.state):
             if messages:
-                await until_done(
-                    self._stage.name, self._health, KAFKA_AWAY,
-                    partial(self._sender.send, collapse(messages), encoded), stopping,
-                )  # fmt: skip
+                await self._until_done(partial(self._sender.send, collapse(messages), encoded))
         store = self._stage.store
         if store is not None:
             first = next(iter(self._topics))
@@ -362,10 +359,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 )
                 for number in sorted(touched)
             ]
-            await until_done(
-                self._stage.name, self._health, REDIS_AWAY,
-                lambda: store.apply(effects.changes, progress), stopping, what="Redis",
-            )  # fmt: skip
+            await self._until_done(lambda: store.apply(effects.changes, progress), REDIS_AWAY, "Redis")
             for number in touched:
                 self._held[number].written = store.fences.written(number)
             self._looked_at = time.monotonic()
@@ -385,13 +379,19 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     async def _commit_notes(self, notes: Mapping[int, Note | None]) -> None:
         commit = {
-            TopicPartition(topic, number): (self._held[number].next_offsets.get(topic, 0), str(note or ""))
-            for number, note in notes.items()
-            for topic in self._topics
+            where: (self._held[where.partition].next_offsets.get(where.topic, 0), str(notes[where.partition] or ""))
+            for where in self._places
+            if where.partition in notes
         }
-        await until_done(
-            self._stage.name, self._health, KAFKA_AWAY, lambda: self._commit_to_group(commit), lambda: self.should_stop
-        )
+        await self._until_done(lambda: self._commit_to_group(commit))
+
+    async def _until_done(
+        self,
+        action: Callable[[], Awaitable[None]],
+        away: tuple[type[BaseException], ...] = KAFKA_AWAY,
+        what: str = "Kafka",
+    ) -> None:
+        await until_done(self._stage.name, self._health, away, action, lambda: self.should_stop, what=what)
 
     async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         asked_at = self._lease.now()
