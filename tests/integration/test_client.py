@@ -61,6 +61,7 @@ def asking_async(url: str, org: str, **options: Any) -> Iterator[Ask]:
 WAYS: dict[str, tuple[Way, dict[str, Any]]] = {
     "sync, bytes": (asking, {}),
     "sync, texts": (asking, {"decode_responses": True, "protocol": 2}),
+    "sync, one connection": (asking, {"single_connection_client": True}),
     "asyncio, bytes": (asking_async, {"protocol": 3}),
     "asyncio, texts": (asking_async, {"decode_responses": True}),
 }
@@ -190,6 +191,52 @@ def test_refusals_are_told(ask: Ask, redis_url: str, org: str) -> None:
         with pytest.raises(IndexRefused, match="WRONGTYPE"):
             ask("can_see", "u9", "account", "A-1")
         assert ask("can_see", "u7", "account", "A-1")
+
+
+def test_a_refusal_keeps_its_connection(redis_url: str, org: str) -> None:
+    """All replies are read: an app whose user lacks a right does not connect anew for every question."""
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        client.set(visible_key(org, "u9", "account"), "not a set")
+        before = client.client_id()
+        with pytest.raises(IndexRefused):
+            Access(client, org).can_see("u9", "account", "A-1")
+        assert client.client_id() == before
+
+
+class Interrupting(redis.Connection):
+    """A connection on which the second reply is not waited for, once, as when a user hits Ctrl-C."""
+
+    reads = 2  # greetings are not interrupted
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        type(self).reads += 1
+        if type(self).reads == 2:
+            raise KeyboardInterrupt
+        return super().read_response(*args, **options)
+
+
+def test_an_interrupted_question_leaves_no_answer_for_the_next(redis_url: str, org: str) -> None:
+    """What was not read goes with its connection: an administrator's yes is nobody else's."""
+    pool: Any = redis.ConnectionPool.from_url(redis_url, connection_class=Interrupting, max_connections=1)
+    with closing(redis.Redis(connection_pool=pool)) as client:
+        access = Access(client, org)
+        client.ping()
+        Interrupting.reads = 0
+        with pytest.raises(KeyboardInterrupt):
+            access.can_see("root", "account", "A-1")
+        assert not access.can_see("u8", "account", "A-1")
+        assert access.can_see("u8", "account", "A-2")
+    pool.disconnect()
+
+
+def test_a_connection_that_broke_is_made_again(redis_url: str, org: str) -> None:
+    """As the app's client is told to: redis-py tries again, and the answer is right."""
+    with closing(redis.Redis.from_url(redis_url)) as client, closing(redis.Redis.from_url(redis_url)) as other:
+        access = Access(client, org)
+        assert access.can_see("u7", "account", "A-1")
+        other.client_kill_filter(_id=None, _type="normal", skipme=True)
+        assert access.can_see("u7", "account", "A-1")
+        assert not access.can_see("u7", "account", "A-2")
 
 
 # --- other shapes of Redis ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import redis
 from territory_client.answers import Explanation, Level, ObjectType, Page
 from territory_client.errors import FAULTS, unknown
 from territory_client.questions import PAGE_RECORDS, AnswerT, Question, Questions
+from territory_client.round_trip import sent
 
 
 class Access:
@@ -137,11 +138,8 @@ class Access:
         return self._ask(self._questions.may(level, user_id, object_type, record_id))
 
     def _ask(self, question: Question[AnswerT]) -> AnswerT:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in question.commands:
-            pipeline.execute_command(*command)
         try:
-            replies = pipeline.execute()
+            replies = sent(self._redis, question.commands)
         except FAULTS as fault:
             raise unknown(fault) from fault
         return question.read(replies)

@@ -86,7 +86,8 @@ class Questions:
             (next_cursor, ids), is_admin = replies
             if is_admin:
                 return Page((), None, everything=True)
-            return Page(tuple(map(_text, ids)), int(next_cursor) or None)
+            texts = tuple(map(_text, ids)) if ids and isinstance(ids[0], bytes) else tuple(ids)
+            return Page(texts, int(next_cursor) or None)
 
         return Question((("SSCAN", key, cursor, "COUNT", count), ("SISMEMBER", self._admins, user_id)), read)
 
