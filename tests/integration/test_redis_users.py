@@ -18,8 +18,9 @@ import redis
 import redis.asyncio
 import redis.exceptions
 
-from access_indexer.core.changes import SetChange
+from access_indexer.core.changes import RecordStands, SetChange
 from access_indexer.core.indexing import Indexing
+from access_indexer.redis_exchange import RedisExchange
 from access_indexer.redis_index import RedisIndex
 from forecast_aggregator.core.contribution import LeftOut
 from forecast_aggregator.core.summing import DealLeftOut, Summing
@@ -162,6 +163,32 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
         await attainments.reconcile(0, totals, models, frozenset({"acme-2"}))
         await left_out.reconcile(0, sums, models, frozenset({"acme-2"}))
         assert not await client.hgetall(left_out_key("acme-2"))
+
+    as_writer(guarded, acts)
+
+
+def test_writer_is_all_that_a_rebuild_needs(guarded: Guarded) -> None:
+    """The new index beside the old, what is the same left out, the exchange and the tidying up (V7)."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        await write_index(client, "rebuilt")
+        exchange = RedisExchange(client, "access-indexer", "rebuilt", "one")
+        assert await exchange.begin()
+        await exchange.write([SetChange("rebuilt", "visible", frozenset({"u9"}), "account", "A-1", True)])
+        await exchange.restart()
+        await exchange.write(
+            [
+                SetChange("rebuilt", "visible", frozenset({"u8"}), "account", "A-1", True),
+                RecordStands("rebuilt", "account", "A-1", 3, "u7", ("us-west",), 4),
+            ]
+        )
+        await exchange.note_old()
+        await exchange.prune()
+        assert await exchange.hold()
+        assert await exchange.switch() is not None
+        await exchange.end()
+        assert await client.smembers(visible_key("rebuilt", "u8", "account")) == {"A-1"}
+        assert not await client.exists(HELD_KEY, visible_key("rebuilt", "u7", "account"))
 
     as_writer(guarded, acts)
 
