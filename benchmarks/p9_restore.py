@@ -138,7 +138,8 @@ async def _write(settings: Settings, model: Model, linkers: Linkers, records: in
 async def _read(settings: Settings, stage: Restored, fold: Fold, model: Model) -> tuple[float, int]:
     """Return how many seconds it takes until a stage's memory is whole, and how many records are in it."""
     gc.collect()
-    gc.freeze()  # as the services have it
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # as the services have it
     began = time.perf_counter()
     where = TopicPartition(stage.topic.name, 0)
     await read_state(settings, fold, where, stage.read, up_to=None, beat=lambda: None)
