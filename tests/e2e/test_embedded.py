@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from territory_control.child_process import until
 
@@ -184,6 +185,7 @@ def test_a_day_on_the_command_line(tmp_path: Path) -> None:
         access_is_explained_and_listed(up)
         territories_stand(up)
         links_are_made_by_hand(up)
+        the_index_is_verified_mended_and_rebuilt(up)
         a_territory_is_removed(up)
         trouble_is_one_line(up)
         people_are_told_in_words(up)
@@ -284,6 +286,26 @@ def people_are_told_in_words(up: Up) -> None:
     assert "bob sees 1 account\n    account/A\n" in up.run("visible", "bob").stdout.decode()
     assert "Root" in up.run("viewers", "account/A").stdout.decode()
     assert "World" in up.run("attainment", "--users").stdout.decode()
+
+
+def the_index_is_verified_mended_and_rebuilt(up: Up) -> None:
+    """verify and rebuild: what differs is named and mended, and an index is built anew beside the old (V8)."""
+    assert up.answer("verify")["drift"] == {}
+    with redis.Redis.from_url(up.addresses["redis"]) as client:
+        client.sadd(f"visible:{{{ORG}:cleo}}:account", "A-1")
+        found = up.answer("verify", code=1)
+        assert found["drift"] == {"extra_member": 1}
+        mended = up.answer("verify", "--repair", code=1)
+        assert mended["mended"] == 1
+        assert up.answer("verify")["drift"] == {}
+        client.sadd(f"visible:{{{ORG}:cleo}}:account", "A-1")
+        assert up.answer("rebuild")["org_id"] == ORG
+        assert not client.sismember(f"visible:{{{ORG}:cleo}}:account", "A-1")
+    assert up.answer("verify")["drift"] == {}
+    for command in ("verify", "rebuild"):
+        said = up.run(command)
+        assert said.returncode == 0, said.stderr.decode()
+        assert said.stdout.decode().strip()
 
 
 def refused_messages_are_sent_again(up: Up) -> None:
