@@ -289,7 +289,7 @@ def people_are_told_in_words(up: Up) -> None:
 
 
 def the_index_is_verified_mended_and_rebuilt(up: Up) -> None:
-    """verify and rebuild: what differs is named and mended, and an index is built anew beside the old (V8)."""
+    """Verify and rebuild: what differs is named and mended, and an index is built anew beside the old (V8)."""
     assert up.answer("verify")["drift"] == {}
     with redis.Redis.from_url(up.addresses["redis"]) as client:
         client.sadd(f"visible:{{{ORG}:cleo}}:account", "A-1")
