@@ -88,11 +88,15 @@ def test_a_redis_that_lost_something_is_seen(redis_url: str, unique: str, found:
         with pytest.raises(Rewound):
             await worker.write("c")
         assert await worker.written() == {"a", "b"}
-        successor = Worker(client, unique)
-        assert await successor.fences.take(0, 2, 2) == (2, False)
-        assert successor.fences.written(0) == 2
+        left = 1 if found == "1.1" else 0
+        for term in (2, 3):  # the second is who takes over after the first ended at once: it must see it, too
+            successor = Worker(client, unique)
+            assert await successor.fences.take(0, term, 2) == (term, False)
+            assert successor.fences.written(0) == left
+        # Once it is noted that nothing is known, so that nothing is wanted of Redis:
+        assert await successor.fences.take(0, 4, 0) == (4, True)
         await successor.write("d")
-        assert await Worker(client, unique).fences.take(0, 3, 3) == (3, True)
+        assert await Worker(client, unique).fences.take(0, 5, left + 1) == (5, True)
 
     play(redis_url, acts)
 
@@ -110,6 +114,23 @@ def test_a_write_without_an_answer_is_no_loss(redis_url: str, unique: str) -> No
         await worker.write("b")
         assert await worker.written() == {"a", "b"}
         assert worker.fences.written(0) == 4
+
+    play(redis_url, acts)
+
+
+def test_a_script_that_comes_late_is_not_done(redis_url: str, unique: str) -> None:
+    """One that was given up with its connection, and comes after it was sent again: nothing goes back (A9)."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        worker, late = Worker(client, unique), Worker(client, unique)
+        for each in (worker, late):  # the same worker, on another connection
+            await each.fences.take(0, 1, 0)
+        await worker.write("a")
+        await worker.write("b")
+        with pytest.raises(Rewound):
+            await late.write("c")
+        assert await worker.written() == {"a", "b"}
+        assert await client.get(fence_key(unique, 0)) == "1.2"
 
     play(redis_url, acts)
 
@@ -139,7 +160,8 @@ def test_fences_are_kept_however_often_is_written(redis_url: str, unique: str) -
     async def acts(client: redis.asyncio.Redis) -> None:
         worker = Worker(client, unique)
         count = 10**15
-        assert await worker.fences.take(0, 1, count) == (1, False)
+        await client.set(fence_key(unique, 0), f"1.{count}")
+        assert await worker.fences.take(0, 1, count) == (1, True)
         await worker.write("a")
         assert await client.get(fence_key(unique, 0)) == f"1.{count + 1}"
         assert await Worker(client, unique).fences.take(0, 2, count + 1) == (2, True)

@@ -168,6 +168,7 @@ def test_revision_is_what_all_partitions_are_under(redis_url: str, org: str) -> 
             return None if found is None else str(found)
 
         assert [await after(0, 3), await after(1, 3), await after(0, 4), await after(1, 5)] == [None, "3", "3", "4"]
+        assert [await after(0, 10), await after(1, 9)] == ["5", "9"]  # by number, not by text
 
     play(redis_url, acts)
 

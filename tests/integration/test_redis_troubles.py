@@ -83,6 +83,18 @@ def replicas_enough(client: Any) -> None:
     client.config_set("min-replicas-to-write", "0")
 
 
+def no_scripts(operator: Any) -> None:
+    operator.execute_command("ACL", "SETUSER", "default", "-evalsha")
+
+
+def no_sets(operator: Any) -> None:
+    operator.execute_command("ACL", "SETUSER", "default", "-sadd")
+
+
+def everything(operator: Any) -> None:
+    operator.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
 def a_silence(client: Any) -> None:
     client.execute_command("CLIENT", "PAUSE", "600000", "WRITE")
 
@@ -130,9 +142,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
         (another_password, no_password, "AuthenticationError"),
         (a_disk_that_takes_nothing, a_disk_with_room, "MISCONF"),
         (too_few_replicas, replicas_enough, "NOREPLICAS"),
+        (no_scripts, everything, "NoPermissionError"),
+        (no_sets, everything, "executing the script"),
         (a_silence, an_answer, "no answer within 0.1 s"),
     ],
-    ids=["out of memory", "a replica", "another password", "disk full", "too few replicas", "silence"],
+    ids=[
+        "out of memory",
+        "a replica",
+        "another password",
+        "disk full",
+        "too few replicas",
+        "no scripts",
+        "no sets",
+        "silence",
+    ],
 )
 def test_a_write_waits_for_the_end_of_trouble(
     server: RedisServer, unique: str, comes: Act, goes: Act, says: str

@@ -113,7 +113,11 @@ class RedisIndex:
                 async for key in self._redis.scan_iter(match=f"{prefix}:{{{org_id}:*", count=SCANNED_MAX):
                     await self._remove_strays(key, fold, models, pipe)
             async for key in self._redis.scan_iter(match=f"record:{{{org_id}:*", count=SCANNED_MAX):
-                if fold.is_stray(*parse_record_hash_key(key)):
+                try:
+                    place = parse_record_hash_key(key)
+                except ValueError:
+                    continue  # another's key that begins like ours
+                if fold.is_stray(*place):
                     pipe.delete(key)
                     metrics.INDEX_DRIFT.labels(kind="stray_record").inc()
                     if pipe.is_full:

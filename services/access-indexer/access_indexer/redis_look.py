@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import redis.asyncio
 
@@ -61,7 +62,7 @@ class RedisLook:
         cursor = 0
         while True:
             cursor, keys = await self._redis.scan(cursor, match=f"record:{{{org_id}:*", count=PAGE)
-            yield [Place("record", *parse_record_hash_key(str(key))) for key in keys]
+            yield list(_records_of(map(str, keys)))
             if not cursor:
                 return
 
@@ -71,3 +72,9 @@ class RedisLook:
         kind: SetKind = "visible" if word == "visible" else "editable"
         cursor, ids = await self._redis.sscan(key, cursor, count=count)
         return int(cursor), [Place(kind, org_id, object_type, str(record_id), user_id) for record_id in ids]
+
+
+def _records_of(keys: Iterable[str]) -> Iterator[Place]:
+    for key in keys:
+        with suppress(ValueError):  # another's key that begins like ours
+            yield Place("record", *parse_record_hash_key(key))

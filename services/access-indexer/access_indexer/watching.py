@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import redis.asyncio
+import redis.exceptions
 import structlog
 from mode import Service
 
@@ -23,7 +24,6 @@ from access_indexer.redis_look import RedisLook
 from territory.keys import parse_record_hash_key, parse_set_key, partition_of
 from territory_runtime import metrics
 from territory_runtime.partition_loop import PartitionLoop
-from territory_runtime.waiting import REDIS_AWAY
 
 log = structlog.get_logger("territory")
 
@@ -152,8 +152,9 @@ class DriftWatch(Service):
             await self.sleep(self._step_seconds)
             try:
                 await self._step(await self._watch.found(self._count))
-            except REDIS_AWAY:
-                continue  # the stage waits for it and says so; what was found comes round again
+            except redis.exceptions.RedisError as fault:
+                # What is away the stage waits for; what was found comes round again.
+                log.warning("the index is not looked at", fault=f"{type(fault).__name__}: {fault}")
 
     async def _step(self, found: list[Place]) -> None:
         async def look(folds: Folds) -> None:

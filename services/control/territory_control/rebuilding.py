@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -38,6 +39,7 @@ from territory_runtime.settings import Settings
 
 SLICE_RECORDS = 1_000
 CHANGES_MAX = 50_000
+HELD_PAUSE_SECONDS = 2.0
 TRIES_MAX = 5
 
 Report = Callable[[int], None]
@@ -203,6 +205,7 @@ async def _exchanged(
         await log.reach(await work.follow())
         held_at = time.monotonic()
         if not await exchange.hold():
+            await asyncio.sleep(HELD_PAUSE_SECONDS)
             continue  # a rebuild of another organisation's
         try:
             goal = await work.follow()

@@ -16,7 +16,7 @@ there were. So a Redis that was emptied, or came back from an older copy, is see
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +27,14 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.produce import ProduceRequest
 
 from territory.keys import fence_key
+from territory_runtime.in_effect import Moment, Note
 
 TAKE = """
 local found = redis.call('GET', KEYS[1])
 local term, count = string.match(found or '', '^(%d+)%.(%d+)$')
 if term and tonumber(term) > tonumber(ARGV[1]) then return {tonumber(term), 0, 0} end
 local whole = count and tonumber(count) >= tonumber(ARGV[2])
-count = math.max(tonumber(count or 0), tonumber(ARGV[2]))
+count = tonumber(count or 0)
 redis.call('SET', KEYS[1], string.format('%s.%.0f', ARGV[1], count))
 return {tonumber(ARGV[1]), count, whole and 1 or 0}
 """
@@ -126,7 +127,8 @@ class Fences:
 
         Returns:
             The term that Redis has, which is later than ours if it has heard of one that was never
-            noted: then ours has not begun. And whether Redis has all that was written.
+            noted: then ours has not begun. And whether Redis has all that was written; what says that it has
+            not stays there, until a note says so, too.
         """
         key = fence_key(self._stage, partition)
         found, count, is_whole = await self._take(keys=[key], args=[term, written])
@@ -154,3 +156,32 @@ class Fences:
         for partition in partitions:
             fence = self._taken[partition]
             fence.confirmed = fence.attempted
+
+
+async def begin_term(
+    fences: Fences | None, partition: int, note: Note, commit: Callable[[Note], Awaitable[None]]
+) -> Note:
+    """Begin a term of a partition, so that no other worker can write it; return the note with it.
+
+    Args:
+        fences: Of the stage's store, if it has one.
+        partition: Which.
+        note: What stands beside the committed offsets.
+        commit: Commits another note there. It comes first: only the group's present member can.
+
+    Raises: Rewound, when Redis lacks what was written; the note says by then that nothing is known,
+    since a restore may be cut at any point, and what it writes hides that something is missing.
+    """
+    ours = note._replace(term=note.term + 1)
+    while True:
+        await commit(ours)
+        if fences is None:
+            return ours
+        found, is_whole = await fences.take(partition, ours.term, note.written)
+        if found > ours.term:  # Redis has heard of more terms than the group remembers
+            ours = ours._replace(term=found + 1)
+        elif not is_whole and note.swept != Moment():
+            await commit(Note(term=ours.term))
+            raise Rewound(f"partition {partition}: Redis lacks what was written before")
+        else:
+            return ours._replace(written=fences.written(partition))

@@ -61,13 +61,20 @@ def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaCo
         session_timeout_ms=timeout_ms,
         rebalance_timeout_ms=3 * timeout_ms,  # longer than any lease that was renewed before it began (fencing.py)
         heartbeat_interval_ms=max(300, timeout_ms // 10),
-        max_poll_interval_ms=max(300_000, timeout_ms),
+        # A worker without partitions, or in a turn that waits for Redis, asks for no messages: it must not be taken
+        # for dead, since aiokafka's member never comes back then. /live sees whether the loop goes round.
+        max_poll_interval_ms=2**31 - 1,
         max_partition_fetch_bytes=REQUEST_BYTES_MAX,
         metadata_max_age_ms=METADATA_MS,
         fetch_max_wait_ms=100,
         **options,
         **connection(settings),
     )
+
+
+def is_member(consumer: AIOKafkaConsumer) -> bool:
+    """Whether a consumer has a place in its group, as far as it knows."""
+    return int(consumer._coordinator.generation) >= 0  # noqa: SLF001 -- aiokafka tells it nowhere else
 
 
 def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:

@@ -23,6 +23,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import UnknownMemberIdError
 from aiokafka.structs import ConsumerRecord
 from mode import Service
 
@@ -31,7 +32,7 @@ from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
 from territory_runtime.counting import count_turn
-from territory_runtime.fencing import Lease
+from territory_runtime.fencing import Lease, begin_term
 from territory_runtime.health import Health
 from territory_runtime.held import Held
 from territory_runtime.in_effect import InEffect, Note, unknown_under
@@ -109,9 +110,9 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the turn that is under way end and commit before partitions go."""
+        self._rebalancing = True  # before the turn ends: what it commits renews no lease
         async with self._turn_lock:
             self._assigned = frozenset()
-            self._rebalancing = True
             self._taken_over = False
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -210,14 +211,14 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         started = time.monotonic()
         await self._models.reached(note.towards.position)
         held = Held(self._stage.make(number, self._partitions), offsets)
-        is_whole = await self._begin_term(number, held, note)
+        await self._begin_term(number, held, note)
         topic, read = self._stage.state
         up_to = offsets[topic.name] if self._stage.restores_from_input else None
         where = TopicPartition(topic.name, number)
         beat = partial(self._health.beat, self._stage.name)
         is_gapless = await read_state(self._settings, held.fold, where, read, up_to=up_to, beat=beat)
         swept, towards = await self._models_of(note)
-        unknown = unknown_under(note, towards, is_gapless=is_gapless and is_whole)
+        unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self._stage.store is not None:
             await self._stage.store.reconcile(number, held.fold, towards.models, unknown & towards.models.keys())
         held.resume(
@@ -230,23 +231,14 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         )  # fmt: skip
         return held
 
-    async def _begin_term(self, number: int, held: Held, note: Note) -> bool:
-        """Keep all others from writing a partition; return whether its store has all that was written.
+    async def _begin_term(self, number: int, held: Held, note: Note) -> None:
+        async def commit(said: Note) -> None:
+            offsets = held.next_offsets.items()
+            await self._commit_to_group({TopicPartition(topic, number): (at, str(said)) for topic, at in offsets})
 
-        The commit comes first: only the present member of the group can make it.
-        """
-        store, held.term, held.written = self._stage.store, note.term + 1, note.written
-        while True:
-            text = str(note._replace(term=held.term))
-            offsets = {TopicPartition(topic, number): (held.next_offsets[topic], text) for topic in self._topics}
-            await self._commit_to_group(offsets)
-            if store is None:
-                return True
-            term, is_whole = await store.fences.take(number, held.term, note.written)
-            if term == held.term:
-                held.written = store.fences.written(number)
-                return is_whole
-            held.term = term + 1  # Redis has heard of more terms than the group remembers
+        store = self._stage.store
+        begun = await begin_term(store.fences if store is not None else None, number, note, commit)
+        held.term, held.written = begun.term, begun.written
 
     async def _models_of(self, note: Note) -> tuple[InEffect, InEffect]:
         """Return the models that a partition was swept for, and those that it was being swept for."""
@@ -395,5 +387,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         asked_at = self._lease.now()
+        if not kafka.is_member(self._consumer):  # Kafka takes a commit from nobody, too, while a group is empty
+            raise UnknownMemberIdError("this worker has left the group")
         await self._consumer.commit(offsets)
-        self._lease.renew(asked_at)
+        if not self._rebalancing:
+            self._lease.renew(asked_at)

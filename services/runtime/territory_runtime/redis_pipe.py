@@ -28,6 +28,12 @@ for i = 2, #KEYS do
     return {'rewound', redis.call('GET', KEYS[i]) or ''}
   end
 end
+for i = 2, #KEYS do
+  local term, count = string.match(redis.call('GET', KEYS[i]), '^(%d+)%.(%d+)$')
+  local n = 3 * (i - 2) + 2
+  -- one that was given up, and sent again by another connection before it came
+  if tonumber(term) == tonumber(ARGV[n]) and tonumber(count) >= tonumber(ARGV[n + 2]) then return {'late', 0} end
+end
 for _, command in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call(unpack(command)) end
 for i = 2, #KEYS do
   local n = 3 * (i - 2) + 2
@@ -102,4 +108,6 @@ class Pipe:
             raise Fenced(f"another worker has begun term {found}")
         if outcome == "rewound":
             raise Rewound(f"found {found!r} where this worker has written: it was emptied, or is an older copy")
+        if outcome == "late":
+            raise Rewound("another worker of the same term has written")
         self._fences.confirm(self._partitions)

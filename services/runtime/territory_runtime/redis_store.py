@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis.asyncio
 
 from territory.keys import index_key
@@ -24,11 +26,22 @@ def connect(settings: Settings) -> redis.asyncio.Redis:
     return client
 
 
+# As one step: else who has read before another writes would write an older least over a newer one.
+SETTLE = """
+local least
+for _, revision in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
+  if not revision then return end
+  least = math.min(least or tonumber(revision), tonumber(revision))
+end
+redis.call('HSET', KEYS[1], 'model_revision', string.format('%.0f', least))
+"""
+
+
 class ProgressBook:
     """Writes how far a stage's partitions are, an organisation's only when it has changed."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._redis = client
+        self._settle: Any = client.register_script(SETTLE)
         self._written: dict[tuple[str, int, str], int] = {}
 
     def forget(self, partition: int) -> None:
@@ -53,12 +66,8 @@ class ProgressBook:
         for one in progress:
             for org, revision in one.revisions.items():
                 if self._is_new(one, org, revision):
-                    found = await self._redis.hmget(
-                        index_key(org), [_revision_field(one.stage, number) for number in range(partitions)]
-                    )
-                    revisions = [int(text) for text in found if text is not None]
-                    if len(revisions) == partitions:
-                        await self._redis.hset(index_key(org), "model_revision", str(min(revisions)))
+                    fields = [_revision_field(one.stage, number) for number in range(partitions)]
+                    await self._settle(keys=[index_key(org)], args=fields)
         self.note(progress)
 
     def note(self, progress: list[Progress]) -> None:

@@ -49,11 +49,13 @@ REDIS_AWAY = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.TryAgainError,
     redis.exceptions.ClusterDownError,
+    redis.exceptions.NoPermissionError,
     StoreHeld,
 )
 
-REDIS_FOR_A_TIME = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "NOAUTH", "WRONGPASS")
-"""Beginnings of other refusals that an operator ends: no room on its disk, too few replicas, no permission."""
+REDIS_FOR_A_TIME = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "NOAUTH", "WRONGPASS", "BUSY", "The user executing")
+"""Beginnings of other refusals that end, or that an operator ends: no room on its disk, too few replicas, a script
+that takes long, a user who may not do what a script does."""
 
 LOST_PARTITION = (
     kafka_errors.CommitFailedError,

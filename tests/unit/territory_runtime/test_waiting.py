@@ -75,10 +75,19 @@ def test_no_answer_is_told() -> None:
     assert health.hindrances == {}
 
 
-@pytest.mark.parametrize("text", ["MISCONF Redis can't persist", "NOREPLICAS Not enough", "NOPERM no permissions"])
-def test_refusals_that_an_operator_ends(text: str) -> None:
-    """Redis gives them no kind of their own; they are waited out, and told once."""
-    away = _Away([redis.exceptions.ResponseError(text)] * 2, Health())
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        redis.exceptions.ResponseError("MISCONF Redis can't persist"),
+        redis.exceptions.ResponseError("NOREPLICAS Not enough"),
+        redis.exceptions.ResponseError("BUSY Redis is busy running a script"),
+        redis.exceptions.ResponseError("The user executing the script can't run this command or subcommand"),
+        redis.exceptions.NoPermissionError("this user has no permissions to run the 'evalsha' command"),
+    ],
+)
+def test_refusals_that_an_operator_ends(refusal: redis.exceptions.RedisError) -> None:
+    """Most have no kind of their own; they are waited out, and told once."""
+    away = _Away([refusal] * 2, Health())
     with capture_logs() as lines:
         assert asyncio.run(until_done("x", away.health, REDIS_AWAY, away)) == "done"
     assert [line["event"] for line in lines] == ["waiting", "going on"]
