@@ -37,6 +37,7 @@ EVENTS: dict[Topic, tuple[type[Any], ...]] = {
     topics.MODEL: (events.ModelPiece, events.ModelActivated),
     topics.ASSIGNMENTS: (events.Assignment,),
     topics.ATTAINMENTS: (events.Attainment,),
+    topics.ACCESS_CHANGES: (events.AccessChange, events.AccessForgotten),
     topics.RECORD_STATES: (events.Record,),
     topics.FAMILIES: (events.Record,),
     topics.RELEASES: (events.Released,),
@@ -47,7 +48,7 @@ EVENTS: dict[Topic, tuple[type[Any], ...]] = {
 TOMBSTONED = (topics.MODEL, topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.FAMILIES, topics.PARTIALS)
 """Topics where null says that what the key names is gone."""
 
-STATED = (topics.ASSIGNMENTS, topics.ATTAINMENTS)
+STATED = (topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.ACCESS_CHANGES)
 """Topics that our services write for outsiders: their messages bear CloudEvents attributes."""
 
 
@@ -207,7 +208,7 @@ def asyncapi() -> Schema:
     for topic in TOPICS:
         if topic is not topics.RECORDS:
             operations[f"send.{topic.name}"] = _operation("send", topic)
-        if topic not in (topics.ATTAINMENTS, topics.DEAD_LETTERS):
+        if topic not in (topics.ATTAINMENTS, topics.ACCESS_CHANGES, topics.DEAD_LETTERS):
             operations[f"receive.{topic.name}"] = _operation("receive", topic)
     return {
         "asyncapi": ASYNCAPI_VERSION,

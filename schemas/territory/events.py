@@ -315,6 +315,47 @@ class Attainment(Event, frozen=True):
     shortage: Amount | None
 
 
+class AccessChange(Event, frozen=True):
+    """What one user may do with some records of one object from now on: each is in one of the three lists.
+
+    Topic: territory.access-changes.v1, written by the access indexer just before Redis is; key
+    `<org>/<user>`. What is said of a user and a record is said in order; it can be said again.
+    Administrators see everything and hear of nothing.
+    """
+
+    org_id: str
+    user_id: str
+    source: Annotated[int, Field(description="The partition of territory.assignments.v1 that the records are in.")]
+    object: ObjectType
+    revoked: Annotated[tuple[str, ...], Field(description="Ids of records that the user sees no more.")] = ()
+    edit: Annotated[tuple[str, ...], Field(description="Ids of records that the user may read and edit.")] = ()
+    read: Annotated[tuple[str, ...], Field(description="Ids of records that the user may read only.")] = ()
+
+
+class AccessForgotten(Event, frozen=True):
+    """All that a source has said of an organisation in this partition is void; what is still true is said again.
+
+    Topic: territory.access-changes.v1, once in every partition; key `<org>/`. It comes where the indexer
+    can't know any more what it has said: after Redis was lost, or a model was applied while
+    nobody was there.
+    """
+
+    org_id: str
+    source: int
+
+
+_read_change, _read_forgotten = reader_of(AccessChange), reader_of(AccessForgotten)
+
+
+def read_access_change(raw: bytes) -> AccessChange | AccessForgotten:
+    """Return what the indexer says to those who follow it.
+
+    Raises: BadMessage (not_json, wrong_type).
+    """
+    said: AccessChange | AccessForgotten = _read_change(raw) if b'"user_id"' in raw else _read_forgotten(raw)
+    return said
+
+
 class ModelPiece(Event, frozen=True):
     """One piece of a model; it means nothing before the activation that follows it.
 

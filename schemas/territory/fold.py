@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from enum import Enum
+from typing import Any, Literal, NamedTuple, Protocol
 
 from territory.model import Model
 
@@ -39,6 +40,8 @@ class Message(NamedTuple):
     Attributes:
         value: The event; None is a tombstone.
         route: A text that decides the partition, or the partition itself.
+        is_part: Whether it is one of several that say something of their key together: then a
+            later one does not replace it.
     """
 
     topic: str
@@ -46,6 +49,7 @@ class Message(NamedTuple):
     value: object
     route: str | int
     headers: tuple[tuple[str, str], ...] = ()
+    is_part: bool = False
 
 
 @dataclass(slots=True)
@@ -72,6 +76,19 @@ class Effects:
         self.outcomes += other.outcomes
 
 
+class Wait(Enum):
+    """What a sweep waits for, instead of a slice."""
+
+    UNTIL_DECIDED = 1
+    """Until the stage that it follows has swept for the same models, and all that it said is known here."""
+
+
+UNTIL_DECIDED: Literal[Wait.UNTIL_DECIDED] = Wait.UNTIL_DECIDED
+
+Slice = Effects | Wait
+"""What a sweep yields."""
+
+
 class Fold(Protocol):
     """The memory and the decisions of one stage for one partition."""
 
@@ -93,10 +110,11 @@ class Fold(Protocol):
     def flush(self, models: Models, effects: Effects) -> None:
         """Add what was put off to the end of a turn, so that it is said once a turn."""
 
-    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+    def sweep(self, model: Model, limit: int) -> Iterator[Slice]:
         """Bring everything of one organisation under a new model, at most `limit` records a slice.
 
-        Steps may be applied between two slices.
+        Steps may be applied between two slices. After it has yielded a `Wait`, the next slice is
+        asked for once that has come true.
         """
 
     def __len__(self) -> int:
@@ -104,10 +122,10 @@ class Fold(Protocol):
 
 
 def collapse(messages: Iterable[Message]) -> list[Message]:
-    """Return the last message of every topic, key and route, in the order of the last ones."""
-    last: dict[tuple[str, str, str | int], Message] = {}
-    for message in messages:
-        place = (message.topic, message.key, message.route)
+    """Return the last message of every topic, key and route, in the order of the last ones; and all that are parts."""
+    last: dict[tuple[str, str, str | int] | int, Message] = {}
+    for number, message in enumerate(messages):
+        place = number if message.is_part else (message.topic, message.key, message.route)
         last.pop(place, None)
         last[place] = message
     return list(last.values())

@@ -50,6 +50,11 @@ def attainment_key(org_id: str, territory_id: str, period: str, user_id: str | N
     return key if user_id is None else f"{key}/{user_id}"
 
 
+def access_key(org_id: str, user_id: str) -> str:
+    """Return `<org>/<user>`; without a user, the key of what is said to all who follow an organisation's index."""
+    return f"{org_id}/{user_id}"
+
+
 def partial_key(org_id: str, territory_id: str, period: str, user_id: str | None, source: int) -> str:
     """Return the key of what one partition knows of an attainment."""
     return f"{attainment_key(org_id, territory_id, period, user_id)}#{source}"

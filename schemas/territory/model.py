@@ -107,6 +107,7 @@ class Model:
         self.targets: dict[TargetKey, Decimal] = {
             (target.territory, target.period, target.user): target.amount for target in document.targets
         }
+        self._decided_by = _decided_by(document)
 
     def _nodes(
         self, document: Document, rules: Mapping[tuple[str, RuledObject], Criterion]
@@ -151,6 +152,11 @@ class Model:
             role: frozenset(user for above in self.roles.ancestors_of(role) for user in holders.get(above, ()))
             for role in self.roles
         }
+
+    @cached_property
+    def deciding(self) -> bytes:
+        """What assignments follow from, in short: models that have it in common decide alike, on the same day."""
+        return hashlib.sha256(encode(self._decided_by)).digest()
 
     @property
     def uses_relative_dates(self) -> bool:
@@ -215,6 +221,15 @@ def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
     """Return the pieces of a document that is valid. Raises: ModelRefused."""
     compile_model(raw, 1)
     return pieces_of(raw)  # type: ignore[arg-type]  # a valid document is a mapping
+
+
+def _decided_by(document: Document) -> list[object]:
+    """Return what assignments follow from: all but who people are, what is wanted of them and what deals come to."""
+    organisation = document.organisation
+    places = sorted((each.id, each.parent, each.priority, each.rules) for each in document.territories)
+    limit = organisation.settings.max_territories_per_record
+    calendar = [organisation.settings.time_zone, organisation.fiscal_year_start]
+    return [limit, calendar, document.fields, document.tables, places]
 
 
 def _calendar_of(document: Document) -> FiscalCalendar:

@@ -56,6 +56,13 @@ ATTAINMENTS = Topic(
     written_by="forecast-aggregator",
     read_by="anyone",
 )  # fmt: skip
+ACCESS_CHANGES = Topic(
+    "territory.access-changes.v1", "delete", 7, None, True,
+    "What each user sees from now on, and what no more.",
+    key="<org>/<user>; <org>/, in every partition, where all that one source has said is void",
+    written_by="access-indexer",
+    read_by="downstream caches, search engines",
+)  # fmt: skip
 DEAD_LETTERS = Topic(
     "territory.dead-letters.v1", "delete", 30, None, True,
     "Refused messages, as they came; and receipts of those that were sent again.",
@@ -98,6 +105,7 @@ TOPICS = (
     MODEL,
     ASSIGNMENTS,
     ATTAINMENTS,
+    ACCESS_CHANGES,
     DEAD_LETTERS,
     RECORD_STATES,
     FAMILIES,

@@ -15,10 +15,11 @@ async def write_index(client: redis.asyncio.Redis, org: str) -> None:
     """
     changes: list[IndexChange] = [
         AdminsAre(org, frozenset({"root"})),
-        SetChange(org, "visible", frozenset({"u7"}), "account", "A-1", True),
-        SetChange(org, "editable", frozenset({"u7"}), "account", "A-1", True),
-        SetChange(org, "visible", frozenset({"u8"}), "account", "A-2", True),
-        SetChange(org, "visible", frozenset({"u7", "u8"}), "account", "A-3", True),
+        SetChange(org, "visible", "u7", "account", ["A-1"], True),
+        SetChange(org, "editable", "u7", "account", ["A-1"], True),
+        SetChange(org, "visible", "u8", "account", ["A-2"], True),
+        SetChange(org, "visible", "u7", "account", ["A-3"], True),
+        SetChange(org, "visible", "u8", "account", ["A-3"], True),
         RecordStands(org, "account", "A-1", 3, "u7", ("us-west",), 4),
         RecordStands(org, "account", "A-2", 1, None, (), 4),
         RecordStands(org, "account", "A-3", 2, "u8", ("us-west", "us-east"), 4),

@@ -134,7 +134,7 @@ def test_explanations(ask: Ask) -> None:
 def test_pages_hold_every_record(ask: Ask, redis_url: str, org: str) -> None:
     """What stays from the first page to the last is on one of them, with other ids coming meanwhile (V1)."""
     ids = {f"D-{number}" for number in range(1_500)}
-    change = [SetChange(org, "visible", frozenset({"u7"}), "deal", one, True) for one in ids]
+    change = [SetChange(org, "visible", "u7", "deal", [one], True) for one in ids]
 
     async def write() -> None:
         async with redis_client(redis_url) as client:
@@ -165,7 +165,7 @@ def test_an_index_that_is_at_least_as_new(ask: Ask, redis_url: str, org: str) ->
     async def write() -> None:
         async with redis_client(redis_url) as client:
             stands = RecordStands(org, "account", "A-1", 4, "u8", (), 4)
-            gone = SetChange(org, "visible", frozenset({"u7"}), "account", "A-1", False)
+            gone = SetChange(org, "visible", "u7", "account", ["A-1"], False)
             await RedisIndex(client, "access-indexer", 1).apply([gone, stands], [])
 
     asyncio.run(write())

@@ -37,10 +37,10 @@ def test_the_index_is_read_as_the_indexer_writes_it(redis_url: str, unique: str)
         changes: list[IndexChange] = [
             AdminsAre(unique, frozenset({"root"})),
             *(
-                SetChange(unique, "visible", frozenset({"ann"}), "account", record_id, True)
+                SetChange(unique, "visible", "ann", "account", [record_id], True)
                 for record_id in ("A-2", "A-1", "é:{/")
             ),
-            SetChange(unique, "editable", frozenset({"ann"}), "account", "A-1", True),
+            SetChange(unique, "editable", "ann", "account", ["A-1"], True),
             RecordStands(unique, "account", "A-1", 7, "ann", ("west", "east"), 4),
             RecordStands(unique, "deal", "D-1", 1, None, (), 4),
         ]

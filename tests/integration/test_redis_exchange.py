@@ -37,8 +37,8 @@ def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]])
 def of(org: str, record_id: str, *users: str) -> list[IndexChange]:
     """Return the changes that put an account before some users."""
     return [
-        SetChange(org, "visible", frozenset(users), "account", record_id, True),
-        SetChange(org, "editable", frozenset(users[:1]), "account", record_id, True),
+        *(SetChange(org, "visible", user_id, "account", [record_id], True) for user_id in users),
+        SetChange(org, "editable", users[0], "account", [record_id], True),
         RecordStands(org, "account", record_id, 1, users[0], ("west",), 1),
     ]
 
@@ -70,7 +70,7 @@ def test_the_new_index_takes_the_place_of_the_old(redis_url: str, org: str) -> N
         assert await exchange.begin()
         async with exchange.keeping():
             await exchange.write([AdminsAre(org, frozenset({"root"})), *of(org, "A-1", "ann"), *of(org, "é:{/}", "cy")])
-            await exchange.write([SetChange(org, "visible", frozenset({"cy"}), "account", "é:{/}", False)])
+            await exchange.write([SetChange(org, "visible", "cy", "account", ["é:{/}"], False)])
             await exchange.note_old()
             assert await index_of(client, org) == before
             assert await exchange.hold()

@@ -51,7 +51,7 @@ def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]])
 
 
 def put(org: str, record_id: str, present: bool = True, kind: SetKind = "visible", user_id: str = "ann") -> SetChange:
-    return SetChange(org, kind, frozenset({user_id}), "account", record_id, present)
+    return SetChange(org, kind, user_id, "account", [record_id], present)
 
 
 def progress(org: str, revision: int, partition: int = 0, offset: int = 10) -> Progress:
@@ -103,10 +103,10 @@ def test_sets_hashes_and_admins(redis_url: str, org: str) -> None:
     play(redis_url, acts)
 
 
-def test_last_change_wins_and_repeats_are_harmless(redis_url: str, org: str) -> None:
-    """Of several changes of one entry the last counts, and the same changes again change nothing (A9)."""
+def test_last_word_counts_and_repeats_are_harmless(redis_url: str, org: str) -> None:
+    """Of several words on one record the last counts, and the same changes again change nothing (A9)."""
     changes: list[IndexChange] = [
-        put(org, "A-1"), put(org, "A-1", present=False), put(org, "A-2", present=False), put(org, "A-2"),
+        put(org, "A-1", present=False), put(org, "A-2"),
         AdminsAre(org, frozenset({"root"})), AdminsAre(org, frozenset()),
         RecordStands(org, "account", "A-1", 1, "ann", (), 1), RecordStands(org, "account", "A-1", None),
         RecordStands(org, "account", "A-2", None), RecordStands(org, "account", "A-2", 2, "ann", (), 1),

@@ -121,7 +121,7 @@ def test_writer_is_all_that_the_indexer_needs(guarded: Guarded) -> None:
     async def acts(client: redis.asyncio.Redis) -> None:
         store = RedisIndex(client, "access-indexer", 1)
         await take(store, 0)
-        stray = SetChange("acme-2", "visible", frozenset({"u7"}), "deal", "D-1", True)
+        stray = SetChange("acme-2", "visible", "u7", "deal", ["D-1"], True)
         await store.apply([stray], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
         assert await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
         assert await client.hget(index_key("acme-2"), "model_revision") == "1"
@@ -174,11 +174,11 @@ def test_writer_is_all_that_a_rebuild_needs(guarded: Guarded) -> None:
         await write_index(client, "rebuilt")
         exchange = RedisExchange(client, "access-indexer", "rebuilt", "one")
         assert await exchange.begin()
-        await exchange.write([SetChange("rebuilt", "visible", frozenset({"u9"}), "account", "A-1", True)])
+        await exchange.write([SetChange("rebuilt", "visible", "u9", "account", ["A-1"], True)])
         await exchange.restart()
         await exchange.write(
             [
-                SetChange("rebuilt", "visible", frozenset({"u8"}), "account", "A-1", True),
+                SetChange("rebuilt", "visible", "u8", "account", ["A-1"], True),
                 RecordStands("rebuilt", "account", "A-1", 3, "u7", ("us-west",), 4),
             ]
         )

@@ -32,9 +32,16 @@ class Place:
         self.partitions = partitions
         self.now = 0.0
         self.watch = Watch(client, partitions, lambda: self.now)
-        self.folds = {number: Indexing(number, partitions) for number in range(partitions)}
         self._index = RedisIndex(client, "access-indexer", partitions)
         self.models = {org: _model(org)}
+        self.folds = self.empty()
+
+    def empty(self) -> dict[int, Indexing]:
+        """Return folds under the model, without records."""
+        folds = {number: Indexing(number, self.partitions) for number in range(self.partitions)}
+        for fold in folds.values():
+            fold.restored(self.models, frozenset())
+        return folds
 
     async def say(self, record_id: str, owner_id: str | None, *, into: str = "west", stored: bool = True) -> None:
         """Have an account decided, and stored."""
@@ -42,6 +49,7 @@ class Place:
         effects = Effects()
         fold = self.folds[partition_of(assignment.key, self.partitions)]
         fold.apply(Incoming(ASSIGNMENTS.name, assignment.key, assignment, {}), self.models, effects)
+        fold.flush(self.models, effects)
         if stored:
             await self._index.apply(effects.changes, [])
 
@@ -164,7 +172,7 @@ def test_one_look_is_bounded(redis_url: str, unique: str) -> None:
     """However many records are asked for, and however many see one: no turn waits long, and all come round (V1)."""
 
     async def acts(place: Place) -> None:
-        place.folds = {number: Indexing(number, place.partitions) for number in place.folds}
+        place.folds = place.empty()
         await place.say("C-1", "ann", into="crowd", stored=False)
         entries = 3 + LOOKED_AT_MAX + 100  # the hash, the owner's two, the crowd's
         for looks, suspected in enumerate((LOOKED_AT_MAX, entries), 1):

@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, get_args
 
-from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetKind
+from access_indexer.core.changes import AdminsAre, RecordStands, Revoked, SetChange, SetKind
 from access_indexer.core.indexing import Indexing
 from assigner.core.assignment import Assigning
 from assigner.core.intake import Intake
@@ -45,6 +45,7 @@ from territory.model import Model, compile_model, digest_of, pieces_of_model
 from territory_runtime.held import Held
 from territory_runtime.in_effect import InEffect, Moment, Note, unknown_under
 from tests.support.expectations import Standing, State
+from tests.support.follower import Follower
 from tests.support.oracle import Expected
 
 StageName = Literal["intake", "assigning", "indexing", "summing", "totals"]
@@ -147,12 +148,11 @@ class MemoryRedis:
 
     def _change_sets(self, change: SetChange) -> None:
         sets = self.visible if change.kind == "visible" else self.editable
-        for user_id in change.user_ids:
-            key = (change.org_id, user_id, change.object)
-            ids = sets.setdefault(key, set())
-            ids.add(change.record_id) if change.present else ids.discard(change.record_id)
-            if not ids:
-                del sets[key]
+        key = (change.org_id, change.user_id, change.object)
+        ids = sets.setdefault(key, set())
+        (ids.update if change.present else ids.difference_update)(change.record_ids)
+        if not ids:
+            del sets[key]
 
     def make(self, change: object) -> None:
         """Make one change. Harmless to repeat."""
@@ -176,7 +176,7 @@ class MemoryRedis:
             self.attainments.pop(change.place, None)
             if change.attainment is not None:
                 self.attainments[change.place] = change.attainment
-        else:
+        elif not isinstance(change, Revoked):
             raise TypeError(f"found a {type(change).__name__}, expected a change of the store")
 
     def reconcile(self, place: Place, fold: Fold, models: Models, unknown: frozenset[str]) -> frozenset[str]:
@@ -200,8 +200,8 @@ class MemoryRedis:
         for kind, sets in kinds:
             for (org, user, about), ids in list(sets.items()):
                 if org in unknown:
-                    for change in fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models):
-                        self.make(change)
+                    strays = fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models)
+                    self.make(SetChange(org, kind, user, about, strays, present=False))
         for key in [key for key in self.records if org_of(key) in unknown]:
             if fold.is_stray(*parse_record_key(key)):
                 del self.records[key]
@@ -221,6 +221,7 @@ class Stage:
     has_store: bool = False
     wants: Callable[[str], bool] = lambda key: True
     follows_days: bool = False
+    follows: StageName | None = None
 
     @property
     def restores_from_input(self) -> bool:
@@ -245,8 +246,9 @@ STAGES = (
         "indexing",
         {topics.ASSIGNMENTS.name: read_assignment},
         (topics.ASSIGNMENTS.name, read_assignment),
-        Indexing,
+        partial(Indexing, tells=True),
         has_store=True,
+        follows="assigning",
     ),
     Stage(
         "summing",
@@ -348,6 +350,16 @@ class Worker:
         held.repeats_until = {topic: len(self._house.log(topic, self.partition)) for topic in self.stage.inputs}
         self._held = held
 
+    def _hear_of_decisions(self) -> None:
+        """Hear how far the stage before is, if a sweep waits for it."""
+        held, before = self._held, self.stage.follows
+        topic = next(iter(self.stage.inputs))
+        if before is not None and held.waits_for is not None:
+            committed = [self._house.committed.get((before, number)) for number in range(self._house.partitions)]
+            position = min(-1 if each is None else Note.read(each.note).swept.position for each in committed)
+            held.decided(position, len(self._house.log(topic, self.partition)))
+        held.go_on_from(held.next_offsets[topic])
+
     # --- turns ---
 
     @property
@@ -359,7 +371,8 @@ class Worker:
     def has_work(self) -> bool:
         """Whether there is something to do, as far as it has heard."""
         held = self._held
-        if self._turn is not None or held.sweeps or held.now.moment != self._in_effect().moment:
+        self._hear_of_decisions()
+        if self._turn is not None or held.is_sweeping or held.now.moment != self._in_effect().moment:
             return True
         return any(offset != len(self._house.log(topic, self.partition)) for topic, offset in held.next_offsets.items())
 
@@ -375,6 +388,7 @@ class Worker:
     def _take_turn(self, random: Dice) -> Iterator[Phase]:
         """Take a batch and a slice of a sweep, and do what follows; stop before everything that others can see."""
         held, newest = self._held, self._in_effect()
+        self._hear_of_decisions()
         if held.may_pass_to(newest) and not self._is_repeating:
             held.pass_to(newest)
         if held.is_untold:
@@ -384,9 +398,9 @@ class Worker:
         models = held.now.models
         effects = Effects()
         offsets = self._take_batch(models, effects, random)
-        if not offsets and not held.sweeps:
+        if not offsets and not held.is_sweeping:
             return
-        if held.sweeps:
+        if held.is_sweeping:
             held.sweep_on(effects)
         held.fold.flush(models, effects)
         yield from self._send("messages", effects.messages, random)
@@ -471,6 +485,7 @@ class MemoryHouse:
     def __init__(self, partitions: int = 3) -> None:
         self.partitions = partitions
         self.redis = MemoryRedis(self.partitions)
+        self.follower = Follower()
         self.committed: dict[Place, Committed] = {}
         self.activations: list[Activation] = []
         self.dead_letters: dict[tuple[str, int, int], str] = {}
@@ -501,6 +516,8 @@ class MemoryHouse:
         value = None if message.value is None else encode(message.value)
         headers = tuple((name, text.encode()) for name, text in message.headers)
         self._append(topic, partition, message.key.encode(), value, headers)
+        if topic == topics.ACCESS_CHANGES.name and value is not None:
+            self.follower.take(partition, value)
 
     def _append(
         self, topic: str, partition: int, key: bytes, value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()

@@ -176,8 +176,10 @@ def assert_agrees(found: Expected, wanted: Expected) -> None:
 
 
 def assert_redis_agrees(house: MemoryHouse) -> None:
-    """What Redis says of records and attainments is what the topics say."""
+    """What Redis says of records and attainments is what the topics say; who follows the index has the same sets."""
     redis = house.redis
+    assert house.follower.sets() == redis.visible
+    assert house.follower.sets(editable=True) == redis.editable
     assert redis.attainments == {
         (row.org_id, row.territory_id, row.period, row.user_id): row for row in house.attainments().values()
     }

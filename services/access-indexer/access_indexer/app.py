@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_index import RedisIndex
 from access_indexer.watching import DriftWatch
@@ -14,6 +16,8 @@ from territory_runtime.settings import Settings
 from territory_runtime.stage import Stage
 
 STAGE = "access-indexer"
+ASSIGNER = "assigner-assignment"
+"""The consumer group of the stage that decides."""
 
 
 def build(settings: Settings, provisioned: Provisioned) -> Host:
@@ -24,9 +28,10 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             name=STAGE,
             inputs={topics.ASSIGNMENTS: read_assignment},
             state=(topics.ASSIGNMENTS, read_assignment),
-            make=Indexing,
+            make=partial(Indexing, tells=settings.access_changes),
             store=RedisIndex(connect(settings), STAGE, provisioned.partitions),
             sweep_passes=2,  # revocations, then grants
+            follows=ASSIGNER,
         )
     )
     if settings.verify_records_per_second:

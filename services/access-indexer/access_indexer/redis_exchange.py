@@ -15,7 +15,7 @@ import msgspec
 import redis.asyncio
 import redis.exceptions
 
-from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands
+from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
 from access_indexer.redis_index import SET_KEYS, RedisIndex
 from territory.keys import HELD_KEY, admins_key, rebuild_prefix, rebuilding_key, record_hash_key
 
@@ -190,7 +190,6 @@ def names_of(changes: Iterable[IndexChange]) -> set[str]:
             names.add(admins_key(change.org_id))
         elif isinstance(change, RecordStands):
             names.add(record_hash_key(change.org_id, change.object, change.record_id))
-        else:
-            make = SET_KEYS[change.kind]
-            names.update(make(change.org_id, user_id, change.object) for user_id in change.user_ids)
+        elif isinstance(change, SetChange):
+            names.add(SET_KEYS[change.kind](change.org_id, change.user_id, change.object))
     return names

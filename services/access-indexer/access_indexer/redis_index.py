@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 
 import redis.asyncio
 
-from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange, SetKind, record_hash
+from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, Revoked, SetChange, SetKind, record_hash
 from access_indexer.core.indexing import Indexing
 from territory.fold import Models
 from territory.keys import (
@@ -39,28 +38,25 @@ class RedisIndex:
         self.fences = Fences(client, stage)
         self._partitions = partitions
         self._book = ProgressBook(client)
-        self._keys: dict[tuple[str, str, str], _KeysOf] = {}
 
     async def apply(self, changes: list[IndexChange], progress: list[Progress]) -> None:
         """Make changes: administrators, then revocations, then grants and records, then the progress (V8).
 
-        Of several changes of one entry the last counts. Each command is small, so that no reader
-        waits for a large one.
+        Each script is small, so that no reader waits for a large one.
         """
         pipe = self._pipe([one.partition for one in progress])
         for change in changes:
             if isinstance(change, AdminsAre):
-                pipe.delete(admins_key(change.org_id))
-                users = sorted(change.users)
-                for start in range(0, len(users), CHUNK_MEMBERS):  # in one script: no reader sees the moment between
-                    pipe.sadd(admins_key(change.org_id), *users[start : start + CHUNK_MEMBERS])
-        removals, additions = self._members(changes)
-        for make, sets in ((pipe.srem, removals), (pipe.sadd, additions)):
-            for key, ids in sets.items():
-                for start in range(0, len(ids), CHUNK_MEMBERS):
-                    make(key, *ids[start : start + CHUNK_MEMBERS])
-                    if pipe.is_full:
-                        await pipe.execute()
+                _replace(pipe, change)
+        sets = [change for change in changes if isinstance(change, SetChange)]
+        for make, present in ((pipe.srem, False), (pipe.sadd, True)):
+            for change in sets:
+                if change.present is present:
+                    key = SET_KEYS[change.kind](change.org_id, change.user_id, change.object)
+                    for start in range(0, len(change.record_ids), CHUNK_MEMBERS):
+                        make(key, *change.record_ids[start : start + CHUNK_MEMBERS])
+                        if pipe.is_full:
+                            await pipe.execute()
         records = {
             (change.org_id, change.object, change.record_id): change
             for change in changes
@@ -80,29 +76,6 @@ class RedisIndex:
         await pipe.execute()
         await self._book.settle(progress, self._partitions)
         _observe(changes)
-
-    def _members(self, changes: Iterable[IndexChange]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Return which ids go out of which sets and which go in; of several changes of one entry the last counts."""
-        by_record: dict[tuple[str, str, str, str], list[SetChange]] = {}
-        for change in changes:
-            if isinstance(change, SetChange):
-                place = (change.kind, change.org_id, change.object, change.record_id)
-                by_record.setdefault(place, []).append(change)
-        removals: dict[str, list[str]] = defaultdict(list)
-        additions: dict[str, list[str]] = defaultdict(list)
-        for (kind, org_id, object_type, record_id), parts in by_record.items():
-            keys = self._keys.get((kind, org_id, object_type))
-            if keys is None:
-                keys = self._keys[kind, org_id, object_type] = _KeysOf(kind, org_id, object_type)
-            if len(parts) == 1:
-                into = additions if parts[0].present else removals
-                for user_id in parts[0].user_ids:
-                    into[keys[user_id]].append(record_id)
-            else:
-                last = {user_id: part.present for part in parts for user_id in part.user_ids}
-                for user_id, present in last.items():
-                    (additions if present else removals)[keys[user_id]].append(record_id)
-        return removals, additions
 
     async def reconcile(self, partition: int, fold: Indexing, models: Models, unknown: frozenset[str]) -> None:
         """Take out what the sets and hashes hold of a partition's records of unknown organisations and must not."""
@@ -137,8 +110,7 @@ class RedisIndex:
         last = fold.strays(org_id, kind, user_id, object_type, record_ids=batch, models=models)
         await self._remove(key, last, pipe)
 
-    async def _remove(self, key: str, strays: Iterable[SetChange], pipe: Pipe) -> None:
-        ids = [stray.record_id for stray in strays]
+    async def _remove(self, key: str, ids: list[str], pipe: Pipe) -> None:
         if ids:
             pipe.srem(key, *ids)
             metrics.INDEX_DRIFT.labels(kind="extra_member").inc(len(ids))
@@ -149,27 +121,19 @@ class RedisIndex:
         return Pipe(self._redis, self.fences, partitions, self._prefix)
 
 
-class _KeysOf(dict[str, str]):
-    """The keys of one kind of set, by user."""
-
-    def __init__(self, kind: str, org_id: str, object_type: str) -> None:
-        super().__init__()
-        self._place = (kind, org_id, object_type)
-
-    def __missing__(self, user_id: str) -> str:
-        kind, org_id, object_type = self._place
-        key = self[user_id] = SET_KEYS[kind](org_id, user_id, object_type)
-        return key
+def _replace(pipe: Pipe, admins: AdminsAre) -> None:
+    """Queue the administrators whole, in one script: no reader sees the moment between."""
+    key, users = admins_key(admins.org_id), sorted(admins.users)
+    pipe.delete(key)
+    for start in range(0, len(users), CHUNK_MEMBERS):
+        pipe.sadd(key, *users[start : start + CHUNK_MEMBERS])
 
 
 def _observe(changes: Iterable[IndexChange]) -> None:
     now_ms = time.time() * 1000
     for change in changes:
-        if isinstance(change, AdminsAre) or not change.since_ms:
-            continue
-        seconds = max(0.0, now_ms - change.since_ms) / 1000
-        if isinstance(change, RecordStands):
-            metrics.EVENT_TO_VISIBLE.observe(seconds)
-        elif not change.present:
-            for _ in change.user_ids:
-                metrics.REVOCATION.observe(seconds)
+        if isinstance(change, RecordStands) and change.since_ms:
+            metrics.EVENT_TO_VISIBLE.observe(max(0.0, now_ms - change.since_ms) / 1000)
+        elif isinstance(change, Revoked):
+            for _ in range(change.users):
+                metrics.REVOCATION.observe(max(0.0, now_ms - change.since_ms) / 1000)

@@ -24,7 +24,7 @@ from access_indexer.core.indexing import Indexing
 from access_indexer.redis_exchange import ExchangeLost, RedisExchange
 from territory.errors import BadMessage
 from territory.events import read_assignment
-from territory.fold import Effects, Incoming
+from territory.fold import Effects, Incoming, Wait
 from territory.model import Model, assemble
 from territory_control.comparing import INDEXER
 from territory_control.errors import NotReached, Refused
@@ -87,8 +87,11 @@ class Rebuilding:
             ends = {where: end for where, end in goal.ends.items() if where.partition == number}
             await self._read(dict.fromkeys(ends, 0), ends, lambda number, message: self._folds[number].restore(message))
             fold.restored({org_id: self._model}, frozenset({org_id}))  # nothing is there: say all
+            models = {org_id: self._model}
             for effects in fold.sweep(self._model, SLICE_RECORDS):
-                await self._exchange.write(effects.changes)
+                if not isinstance(effects, Wait):  # this index is asked by nobody before it is whole
+                    fold.flush(models, effects)
+                    await self._exchange.write(effects.changes)
             written += len(fold)
             report(written)
         self._positions = dict(goal.ends)
@@ -99,13 +102,15 @@ class Rebuilding:
         goal = await self._log.goal(INDEXER, self._folds)
         models = {self._model.org_id: self._model}
 
+        effects = Effects()
+
         def take(number: int, message: Incoming) -> None:
-            effects = Effects()
             self._folds[number].apply(message, models, effects)
-            self._changes += effects.changes
 
         await self._read(self._positions, goal.ends, take)
-        changes, self._changes = self._changes, []
+        for fold in self._folds.values():
+            fold.flush(models, effects)
+        changes = effects.changes
         for start in range(0, len(changes), CHANGES_MAX):
             await self._exchange.write(changes[start : start + CHANGES_MAX])
         self._positions = dict(goal.ends)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 
-from territory.fold import Effects, Fold
+from territory.fold import Effects, Fold, Slice, Wait
 from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
 
 
@@ -35,8 +35,10 @@ class Held:
         """The models that turns are taken under."""
         self.swept = Moment()
         """The moment that everything is swept for; committed beside the offsets."""
-        self.sweeps: dict[str, Iterator[Effects]] = {}
+        self.sweeps: dict[str, Iterator[Slice]] = {}
         """By organisation, what is left of bringing its records under its model of now."""
+        self._waiting: dict[str, int | None] = {}
+        """Of these, those that wait until all is decided that came before an offset; None: not known which."""
         self.committed: Note | None = None
         """The note of the last commit; None: not known."""
         self._resumed: frozenset[str] = frozenset()
@@ -106,21 +108,53 @@ class Held:
     def _begin(self, orgs: Set[str]) -> None:
         for org in sorted(orgs):
             self.sweeps[org] = self.fold.sweep(self.now.models[org], self._limit)
+            self._waiting.pop(org, None)
             self._swept_records = 0
         if not self.sweeps:
             self.swept = self.now.moment
 
+    @property
+    def is_sweeping(self) -> bool:
+        """Whether there is a slice to be had."""
+        return self.sweeps.keys() > self._waiting.keys()
+
     def sweep_on(self, effects: Effects) -> None:
         """Add the next slice of one organisation's sweep; organisations take turns."""
-        org = next(iter(self.sweeps))
+        org = next(org for org in self.sweeps if org not in self._waiting)
         sweep = self.sweeps.pop(org)
         slice_of = next(sweep, None)
-        self._swept_records += self._limit
-        if slice_of is not None:
+        if isinstance(slice_of, Wait):
+            self._waiting[org] = None
+        elif slice_of is not None:
             effects.add(slice_of)
+        if slice_of is not None:
             self.sweeps[org] = sweep  # at the end: others go first
+            self._swept_records += self._limit
         if not self.sweeps:
             self.swept = self.now.moment
+
+    # --- waiting for the stage that this one follows -------------------------------------------
+
+    @property
+    def waits_for(self) -> int | None:
+        """The position on the model topic that the stage before has to be swept for; None: nothing waits for that."""
+        return min((self.now.activated_at[org] for org, end in self._waiting.items() if end is None), default=None)
+
+    def decided(self, position: int, end: int) -> None:
+        """Hear that the stage before is swept for a position on the model topic, and had said so much by then.
+
+        Args:
+            position: On the model topic.
+            end: The offset after the last that it had said in this partition.
+        """
+        for org, known in self._waiting.items():
+            if known is None and self.now.activated_at[org] <= position:
+                self._waiting[org] = end
+
+    def go_on_from(self, offset: int) -> None:
+        """Hear that everything before an offset is taken: sweeps that waited for no more than that go on."""
+        for org in [org for org, end in self._waiting.items() if end is not None and end <= offset]:
+            del self._waiting[org]
 
     @property
     def revisions(self) -> dict[str, int]:

@@ -35,7 +35,7 @@ from territory_runtime.counting import count_turn
 from territory_runtime.fencing import Lease, begin_term
 from territory_runtime.health import Health
 from territory_runtime.held import Held
-from territory_runtime.in_effect import InEffect, Note, unknown_under
+from territory_runtime.in_effect import NOTHING_ACTIVATED, InEffect, Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.restoring import incoming_of, read_state
 from territory_runtime.sending import LeasedSender
@@ -46,6 +46,8 @@ from territory_runtime.waiting import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, un
 log = structlog.get_logger("territory")
 
 IDLE_SECONDS = 0.2
+WAITING_SECONDS = 0.05
+"""So often the stage before is asked how far it is, while a sweep waits for that."""
 STOP_SECONDS_MAX = 8.0
 LOOK_SECONDS = 5.0
 """An idle worker looks so often whether Redis still has what was written."""
@@ -137,14 +139,13 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 if not self._taken_over:
                     await self._take_over()
                 await self._follow_models()
-                waiting = self._places
+                await self._follow_decisions()
+                places, seconds = self._places, self._idle_seconds
             found = (
                 await self._consumer.getmany(
-                    *waiting,
-                    timeout_ms=0 if self._is_sweeping else int(IDLE_SECONDS * 1000),
-                    max_records=self._settings.batch_records_max,
+                    *places, timeout_ms=int(seconds * 1000), max_records=self._settings.batch_records_max
                 )
-                if waiting
+                if places
                 else {}
             )
             async with self._turn_lock:
@@ -258,7 +259,14 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     @property
     def _is_sweeping(self) -> bool:
-        return any(part.sweeps for part in self._held.values())
+        return any(part.is_sweeping for part in self._held.values())
+
+    @property
+    def _idle_seconds(self) -> float:
+        """How long to wait for messages."""
+        if self._is_sweeping:
+            return 0.0
+        return WAITING_SECONDS if any(part.sweeps for part in self._held.values()) else IDLE_SECONDS
 
     async def _follow_models(self) -> None:
         """Begin to bring partitions under the newest models; write that down before a word is said of it."""
@@ -269,6 +277,26 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         untold = {number for number, part in self._held.items() if part.is_untold}
         if untold:
             await self._commit(untold, {})
+
+    async def _follow_decisions(self) -> None:
+        """Let sweeps go on that waited for the stage before this one, once it is so far and what it said is taken."""
+        waiting = [part for part in self._held.values() if part.waits_for is not None]
+        if waiting and self._stage.follows is not None:
+            position = await until_done(self._stage.name, self._health, KAFKA_AWAY, self._decided_position)
+            if any(position >= (part.waits_for or 0) for part in waiting):
+                for number, part in self._held.items():
+                    ends = await until_done(self._stage.name, self._health, KAFKA_AWAY, partial(self._ends, number))
+                    part.decided(position, ends[next(iter(self._topics))])
+        for part in self._held.values():
+            part.go_on_from(part.next_offsets[next(iter(self._topics))])
+
+    async def _decided_position(self) -> int:
+        """Return the position on the model topic that the stage before is swept for, in all of its partitions."""
+        found = await self._admin.list_consumer_group_offsets(self._stage.follows)
+        notes = {where.partition: Note.read(at.metadata) for where, at in found.items()}
+        if len(notes) < self._partitions:
+            return NOTHING_ACTIVATED
+        return min(note.swept.position for note in notes.values())
 
     async def _is_repeating(self, number: int, part: Held) -> bool:
         """Whether what comes next may have been said already by the one who had the partition before."""
@@ -303,7 +331,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 offsets[where] = position
                 touched.add(where.partition)
         for number, part in self._held.items():
-            if part.sweeps:
+            if part.is_sweeping:
                 touched.add(number)
                 part.sweep_on(effects)
             if number in touched:

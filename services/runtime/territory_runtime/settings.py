@@ -45,6 +45,9 @@ class Settings(BaseSettings):
 
     batch_records_max: Annotated[int, Field(ge=1, le=100_000, description="Messages in one turn.")] = 5_000
     sweep_records_max: Annotated[int, Field(ge=1, le=100_000, description="Records in one slice of a sweep.")] = 1_000
+    access_changes: Annotated[
+        bool, Field(description="Whether the access indexer says on territory.access-changes.v1 what changes.")
+    ] = True
     day_check_seconds: Annotated[
         float, Field(gt=0, le=3600, description="How often to see whether a day has passed, for relative dates.")
     ] = 60.0

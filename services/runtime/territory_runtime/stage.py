@@ -68,6 +68,8 @@ class Stage:
         follows_days: Whether its decisions depend on the day (C7). Then its models are those of
             their organisation's present day, and a sweep follows when that passes.
         sweep_passes: How often a sweep goes through the records, to tell how far it is.
+        follows: The stage that writes its first input, where its sweeps wait for that one's
+            (`territory.fold.UNTIL_DECIDED`).
     """
 
     name: str
@@ -80,6 +82,7 @@ class Stage:
     prepare: Callable[[Model], None] = _nothing
     follows_days: bool = False
     sweep_passes: int = 1
+    follows: str | None = None
 
     @property
     def restores_from_input(self) -> bool:

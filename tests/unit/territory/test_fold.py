@@ -16,6 +16,7 @@ messages = st.lists(
         key=st.sampled_from(["x", "y"]),
         value=st.none() | st.integers(0, 9),
         route=st.sampled_from(["x", "y", 0, 1]),
+        is_part=st.just(False),
     ),
     max_size=12,
 )
@@ -45,6 +46,13 @@ def test_routes_are_places() -> None:
     old, new = Message("families", "k", None, "A"), Message("families", "k", 1, "B")
     assert collapse([old, new]) == [old, new]
     assert collapse([new, old, new]) == [old, new]
+
+
+def test_parts_all_stay() -> None:
+    """What says different things of its key is not replaced: a user is given records by many partitions (V8)."""
+    one, two = Message("a", "x", 1, "x", is_part=True), Message("a", "x", 2, "x", is_part=True)
+    whole = Message("a", "x", 3, "x")
+    assert collapse([whole, one, two, whole]) == [one, two, whole]
 
 
 @given(messages, messages)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from territory.codec import JSON
-from territory.fold import Effects, Incoming, Models
+from territory.fold import UNTIL_DECIDED, Effects, Incoming, Models, Slice
 from territory.model import Model, compile_model
 from territory_runtime.held import Held
 from territory_runtime.in_effect import InEffect, Moment, Note
@@ -34,7 +34,7 @@ class _Fold:
 
     def flush(self, models: Models, effects: Effects) -> None: ...
 
-    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+    def sweep(self, model: Model, limit: int) -> Iterator[Slice]:
         self.swept.append(model)
         return iter([Effects() for _ in range(SLICES)])
 
@@ -199,3 +199,63 @@ def test_records_left_are_counted_by_slices() -> None:
         part.sweep_on(Effects())
         left.append(part.to_sweep)
     assert left == [8, 6, 4, 0]
+
+
+# --- waiting for the stage before -------------------------------------------------------------
+
+
+class _Waiting(_Fold):
+    """Its sweeps wait before their second slice."""
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Slice]:
+        self.swept.append(model)
+        return iter([Effects(), UNTIL_DECIDED, Effects()])
+
+
+def waiting() -> Held:
+    """Return a partition whose sweep of the model at position 7 has come to where it waits."""
+    held = Held(_Waiting(), {"topic": 0})
+    nothing = InEffect({}, {}, Moment())
+    held.resume(Note(), nothing, nothing, frozenset(), limit=LIMIT)
+    held.pass_to(InEffect({"acme": ACME}, {"acme": 7}, Moment(7)))
+    held.sweep_on(Effects())
+    held.sweep_on(Effects())
+    return held
+
+
+def test_a_sweep_waits_until_all_is_decided_and_taken() -> None:
+    """Not before the stage before is swept for the model, and all that it said by then is taken (V8)."""
+    held = waiting()
+    assert (held.is_sweeping, held.waits_for, held.swept) == (False, 7, Moment())
+    held.decided(6, end=10)
+    assert (held.is_sweeping, held.waits_for) == (False, 7)
+    held.decided(7, end=12)
+    held.go_on_from(11)
+    assert (held.is_sweeping, held.waits_for) == (False, None)
+    held.go_on_from(12)
+    held.sweep_on(Effects())
+    held.sweep_on(Effects())
+    assert (held.sweeps, held.swept) == ({}, Moment(7))
+
+
+def test_a_newer_model_begins_anew() -> None:
+    """What was waited for is of no account then."""
+    held = waiting()
+    held.decided(7, end=12)
+    held.pass_to(InEffect({"acme": model_of(revision=2)}, {"acme": 9}, Moment(9)))
+    assert held.is_sweeping
+    held.sweep_on(Effects())
+    held.sweep_on(Effects())
+    assert held.waits_for == 9
+
+
+def test_others_are_swept_meanwhile() -> None:
+    """One organisation's waiting holds up nobody else."""
+    held = waiting()
+    held.pass_to(
+        InEffect({"acme": held.now.models["acme"], "other": model_of("other")}, {"acme": 7, "other": 8}, Moment(8))
+    )
+    assert held.is_sweeping
+    held.sweep_on(Effects())
+    held.sweep_on(Effects())
+    assert (held.is_sweeping, held.waits_for, sorted(held.sweeps)) == (False, 7, ["acme", "other"])

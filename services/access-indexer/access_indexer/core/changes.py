@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -11,16 +12,22 @@ SetKind = Literal["visible", "editable"]
 
 
 class SetChange(NamedTuple):
-    """One record id goes into, or out of, the sets of some users."""
+    """Some record ids go into, or out of, one user's set."""
 
     org_id: str
     kind: SetKind
-    user_ids: frozenset[str]
+    user_id: str
     object: str
-    record_id: str
+    record_ids: Sequence[str]
     present: bool
-    since_ms: int = 0
+
+
+class Revoked(NamedTuple):
+    """So many users see a record no more, or may edit it no more: what the time of a revocation is measured from."""
+
+    since_ms: int
     """When what it follows from happened, in milliseconds of the epoch; 0: not measured."""
+    users: int
 
 
 class RecordStands(NamedTuple):
@@ -54,4 +61,4 @@ class AdminsAre:
     users: frozenset[str]
 
 
-IndexChange = SetChange | RecordStands | AdminsAre
+IndexChange = SetChange | Revoked | RecordStands | AdminsAre

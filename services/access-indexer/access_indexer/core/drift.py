@@ -69,7 +69,7 @@ def mending(place: Place, standing: Standing | None) -> IndexChange:
         return gone if standing is None else standing.record
     kind: SetKind = place.word
     present = bool(expected_at(place, standing))
-    return SetChange(place.org_id, kind, frozenset({place.user_id}), place.object, place.record_id, present)
+    return SetChange(place.org_id, kind, place.user_id, place.object, [place.record_id], present)
 
 
 def _fields(stands: RecordStands) -> dict[str, str]:

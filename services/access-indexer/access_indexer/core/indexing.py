@@ -6,15 +6,25 @@ difference, whatever model it was last decided under, and a sweep needs no old m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetKind
-from access_indexer.core.viewers import NOBODY, Access, Viewers
+from access_indexer.core import followers
+from access_indexer.core.changes import AdminsAre, RecordStands, Revoked, SetChange, SetKind
+from access_indexer.core.holdings import Group, Holdings
+from access_indexer.core.passage import Passage
+from access_indexer.core.viewers import NOBODY, Viewers
 from territory.events import Assignment
-from territory.fold import Effects, Incoming, Models
+from territory.fold import UNTIL_DECIDED, Effects, Incoming, Models, Slice
 from territory.keys import org_of, parse_record_key, partition_of, record_key
 from territory.model import Model
+
+PASSED_OVER_SHARE = 0.02
+"""What it costs to see that a group of records keeps its viewers, compared with moving a record."""
+
+Nets = defaultdict[tuple[str, SetKind, str], defaultdict[str, dict[str, bool]]]
+"""By organisation, kind of set and object: by user, by record id, whether the set is to hold it."""
 
 
 class Standing(NamedTuple):
@@ -24,46 +34,53 @@ class Standing(NamedTuple):
     viewers: Viewers
 
 
-class _Entry:
-    """One record: what its assignment says, and whose sets hold it."""
+class _Difference(NamedTuple):
+    """Whose sets hold a record at most, whose surely do, and whose are to."""
 
-    __slots__ = ("model_revision", "owner_id", "territories", "version", "viewers")
+    at_most: Viewers
+    held: Viewers
+    due: Viewers
 
-    def __init__(self, assignment: Assignment) -> None:
-        self.viewers = NOBODY
-        self.take(assignment)
+    @property
+    def revoked(self) -> int:
+        """How many memberships are taken that surely were there."""
+        return len(self.held.readers - self.due.readers) + len(self.held.editors - self.due.editors)
 
-    def take(self, assignment: Assignment) -> None:
-        self.version = assignment.version
-        self.owner_id = assignment.owner_id
-        self.territories = assignment.territories
-        self.model_revision = assignment.model_revision
+
+class _Org:
+    """One organisation's records, and the model that their sets are under."""
+
+    __slots__ = ("id", "passage", "records")
+
+    def __init__(self, org_id: str) -> None:
+        self.id = org_id
+        self.records = Holdings()
+        self.passage = Passage()
 
 
 class Indexing:
     """The access index of one partition of territory.assignments.v1."""
 
-    def __init__(self, partition: int, partitions: int) -> None:
+    def __init__(self, partition: int, partitions: int, *, tells: bool = False) -> None:
+        """Make the fold of a partition; `tells` those who follow the index what changes."""
         self._partition = partition
         self._partitions = partitions
-        self._records: dict[str, dict[str, _Entry]] = {}
-        self._access: dict[str, Access] = {}
-        self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._unsaid: frozenset[str] = frozenset()
+        self._tells = tells
+        self._orgs: dict[str, _Org] = {}
+        self._nets: Nets = _no_nets()
 
     def __len__(self) -> int:
-        return sum(len(records) for records in self._records.values())
+        return sum(len(org.records) for org in self._orgs.values())
 
     def restore(self, message: Incoming) -> None:
         """Take an assignment as it was said."""
-        records = self._records.setdefault(org_of(message.key), {})
+        records = self._org(org_of(message.key)).records
+        known = records.get(message.key)
         if message.event is None:
-            records.pop(message.key, None)
-        elif (entry := records.get(message.key)) is not None:
-            if message.event.version >= entry.version:
-                self._take(entry, message.event)
-        else:
-            records[message.key] = self._new(message.event)
+            if known is not None:
+                records.remove(message.key)
+        elif known is None or message.event.version >= known.version:
+            self._put(records, message.key, message.event, None)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Take it that the sets hold what the active models say.
@@ -71,168 +88,239 @@ class Indexing:
         Of an unknown organisation they hold no more than that, once `strays` are taken out;
         the next sweep says all of it again. So does the first one where no model is known yet.
         """
-        self._unsaid = unknown | (self._records.keys() - models.keys())
-        for org_id, records in self._records.items():
-            if org_id in models:
-                access = self._access_of(models[org_id])
-                for entry in records.values():
-                    entry.viewers = access.viewers_of(entry.owner_id, entry.territories)
-
-    def flush(self, models: Models, effects: Effects) -> None:
-        """Nothing is put off."""
+        for org_id in self._orgs.keys() | models.keys():
+            org = self._org(org_id)
+            if org_id in unknown or org_id not in models:
+                org.passage.forget()
+                continue
+            org.passage.rest_under(models[org_id])
+            for group in org.records.groups():
+                # One decided under a later model was shown to fewer, at first.
+                org.records.settle(group, org.passage.due_at_last(group.about), models[org_id].revision)
 
     def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
         """Take one assignment, or the word that a record is gone."""
         org_id = org_of(message.key)
-        records = self._records.setdefault(org_id, {})
-        entry = records.get(message.key)
+        org = self._org(org_id)
+        passage, records = org.passage, org.records
+        if (model := models.get(org_id)) is not None:
+            self._go_to(org, model, effects)
+        known = records.get(message.key)
+        held = NOBODY if known is None else known.viewers or NOBODY
+        at_most = NOBODY if known is None else passage.holds_at_most(known.about, known.viewers)
         if message.event is None:
-            if entry is not None:
-                del records[message.key]
-                self._revise(message.key, entry, NOBODY, effects, message.timestamp_ms)
+            if known is not None:
+                records.remove(message.key)
+                self._revise(message.key, _Difference(at_most, held, NOBODY), effects, message.timestamp_ms)
             # A record that this memory does not know may be in Redis all the same (V7).
             effects.changes.append(RecordStands(*parse_record_key(message.key), version=None))
             effects.outcomes["gone"] += 1
             return
         assignment: Assignment = message.event
-        if entry is not None and assignment.version < entry.version:
+        if known is not None and assignment.version < known.version:
             effects.outcomes["stale"] += 1  # from a family that the record has left
             return
-        if entry is None:
-            entry = records[message.key] = self._new(assignment)
-        else:
-            self._take(entry, assignment)
-        model = models.get(org_id)
         if model is None:
-            self._unsaid |= {org_id}  # the assigner has heard of a model first
+            self._put(records, message.key, assignment, None)
+            passage.forget()  # the assigner has heard of a model first
             effects.outcomes["no_model"] += 1
             return
-        viewers = self._access_of(model).viewers_of(entry.owner_id, entry.territories)
-        self._revise(message.key, entry, viewers, effects, assignment.since_ms)
-        effects.changes.append(_stands(message.key, entry, assignment.since_ms))
+        before = None if known is None else known.about
+        due = passage.due(records.about(assignment), assignment.model_revision, before)
+        self._put(records, message.key, assignment, due)
+        self._revise(message.key, _Difference(at_most, held, due), effects, assignment.since_ms)
+        effects.changes.append(_stands(message.key, records, assignment.since_ms))
         effects.outcomes["indexed"] += 1
 
-    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
-        """Bring an organisation's records under a model, all revocations before the first grant (V8)."""
-        access = self._access_of(model)
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Say what has changed in this turn: of several changes of one entry the last, removals first (V8)."""
+        nets, self._nets = self._nets, _no_nets()
+        # Who may edit may read, at every moment.
+        order: tuple[tuple[bool, SetKind], ...] = (
+            (False, "editable"), (False, "visible"), (True, "visible"), (True, "editable")
+        )  # fmt: skip
+        for present, kind in order:
+            for (org_id, its_kind, object_type), users in nets.items():
+                if its_kind != kind:
+                    continue
+                for user_id, entries in users.items():
+                    ids = [record_id for record_id, there in entries.items() if there is present]
+                    if ids:
+                        effects.changes.append(SetChange(org_id, kind, user_id, object_type, ids, present))
+        if self._tells:
+            effects.messages += followers.told(nets, self._partition)
+
+    # --- sweeps ------------------------------------------------------------------------------
+
+    def sweep(self, model: Model, limit: int) -> Iterator[Slice]:
+        """Bring an organisation's records under a model, all revocations before the first grant (V8).
+
+        Grants wait until everything is decided under the model: whoever is let into a territory
+        now must not see what is about to leave it.
+        """
+        org, effects = self._org(model.org_id), Effects()
+        self._go_to(org, model, effects)
         if self._partition == 0:
-            effects = Effects()
             effects.changes.append(AdminsAre(model.org_id, model.admins))
-            yield effects
-        keys = list(self._records.get(model.org_id, ()))
-        again = model.org_id in self._unsaid
-        for step in (self._revoke, self._say_again if again else self._grant):
-            for start in range(0, len(keys), limit):
-                effects = Effects()
-                for key in keys[start : start + limit]:
-                    entry = self._records[model.org_id].get(key)
-                    if entry is not None:
-                        step(key, entry, access.viewers_of(entry.owner_id, entry.territories), effects)
-                yield effects
-        self._unsaid -= {model.org_id}
+        yield effects
+        yield from _slices(org, limit, self._revoke)
+        if not org.passage.is_decided:
+            yield UNTIL_DECIDED
+            org.passage.decided()
+        yield from _slices(org, limit, self._grant)
+        org.passage.settled()
+
+    def _go_to(self, org: _Org, model: Model, effects: Effects) -> None:
+        org.passage.go_to(model)
+        if org.passage.is_forgotten:
+            org.passage.is_forgotten = False
+            if self._tells:
+                effects.messages += followers.forgotten(org.id, self._partition, self._partitions)
+
+    def _revoke(self, org: _Org, group: Group, limit: int, effects: Effects) -> int:
+        """Take from the sets what a model no longer gives; return from how many records' sets."""
+        due = org.passage.due_at_last(group.about)
+        if group.viewers is not None:
+            return self._move(org, group, group.viewers & due, limit, effects)
+        at_most = org.passage.holds_at_most(group.about, None)
+        ids = org.records.ids_of(group.members)
+        self._enter((org.id, group.about.object), ids, _Difference(at_most, due, due), effects)
+        return 0
+
+    def _grant(self, org: _Org, group: Group, limit: int, effects: Effects) -> int:
+        """Make the sets what a model gives; return of how many records."""
+        due = org.passage.due_at_last(group.about)
+        if group.viewers is not None:
+            return self._move(org, group, due, limit, effects)
+        moved = org.records.move(group, due, limit)
+        for key in org.records.keys_of(moved):
+            self._revise(key, _Difference(NOBODY, NOBODY, due), effects)
+            effects.changes.append(_stands(key, org.records))
+        return len(moved)
+
+    def _move(self, org: _Org, group: Group, viewers: Viewers, limit: int, effects: Effects) -> int:
+        """Have some records of a group stand in other users' sets; return how many."""
+        held = group.viewers
+        if held is None or held == viewers:
+            return 0
+        moved = org.records.move(group, viewers, limit)
+        ids = org.records.ids_of(moved)
+        self._enter((org.id, group.about.object), ids, _Difference(held, held, viewers), effects)
+        return len(moved)
+
+    # --- strays ------------------------------------------------------------------------------
 
     def strays(
         self, org_id: str, kind: SetKind, user_id: str, object_type: str, *, record_ids: Iterable[str], models: Models
-    ) -> list[SetChange]:
-        """Return the removals of those ids, found in a user's set, that this partition says do not belong there."""
-        model = models.get(org_id)
-        records = self._records.get(org_id, {})
-        found: list[SetChange] = []
+    ) -> list[str]:
+        """Return those ids, found in a user's set, that this partition says do not belong there."""
+        org, model = self._orgs.get(org_id), models.get(org_id)
+        if org is not None and model is not None:
+            org.passage.go_to(model)
+        found: list[str] = []
         for record_id in record_ids:
             key = record_key(org_id, object_type, record_id)
             if partition_of(key, self._partitions) != self._partition:
                 continue
-            entry = records.get(key)
+            known = None if org is None else org.records.get(key)
             viewers = NOBODY
-            if entry is not None and model is not None:
-                viewers = self._access_of(model).viewers_of(entry.owner_id, entry.territories)
+            if org is not None and known is not None and model is not None:
+                viewers = org.passage.due_at_last(known.about)
             if user_id not in (viewers.readers if kind == "visible" else viewers.editors):
-                found.append(SetChange(org_id, kind, frozenset({user_id}), object_type, record_id, present=False))
+                found.append(record_id)
         return found
 
     def is_stray(self, org_id: str, object_type: str, record_id: str) -> bool:
         """Whether a record that Redis knows is of this partition, and gone."""
         key = record_key(org_id, object_type, record_id)
         mine = partition_of(key, self._partitions) == self._partition
-        return mine and key not in self._records.get(org_id, {})
+        return mine and (org_id not in self._orgs or key not in self._orgs[org_id].records)
 
     # --- looking -----------------------------------------------------------------------------
 
     def orgs(self) -> list[str]:
         """Return the organisations that have records here."""
-        return list(self._records)
+        return list(self._orgs)
 
     def is_said(self, org_id: str) -> bool:
-        """Whether the index holds what `standing` says; else all of the organisation is yet to be said again."""
-        return org_id not in self._unsaid
+        """Whether the index holds what `standing` says; else the organisation is on the way from model to model."""
+        return org_id not in self._orgs or self._orgs[org_id].passage.is_settled
 
     def keys(self, org_id: str) -> list[str]:
         """Return the keys of an organisation's records, as they are now."""
-        return list(self._records.get(org_id, ()))
+        return self._orgs[org_id].records.keys() if org_id in self._orgs else []
 
     def standing(self, key: str) -> Standing | None:
         """Return what the index holds of a record once all that was decided is written; None: nothing."""
-        entry = self._records.get(org_of(key), {}).get(key)
-        return None if entry is None else Standing(_stands(key, entry), entry.viewers)
+        org = self._orgs.get(org_of(key))
+        known = None if org is None else org.records.get(key)
+        if org is None or known is None:
+            return None
+        return Standing(_stands(key, org.records), known.viewers or NOBODY)
 
     # --- entries -----------------------------------------------------------------------------
 
-    def _new(self, assignment: Assignment) -> _Entry:
-        entry = _Entry(assignment)
-        self._take(entry, assignment)
-        return entry
+    def _org(self, org_id: str) -> _Org:
+        org = self._orgs.get(org_id)
+        if org is None:
+            org = self._orgs[org_id] = _Org(org_id)
+        return org
 
-    def _take(self, entry: _Entry, assignment: Assignment) -> None:
-        entry.take(assignment)
-        entry.territories = self._shared.setdefault(entry.territories, entry.territories)
+    def _put(self, records: Holdings, key: str, assignment: Assignment, viewers: Viewers | None) -> None:
+        records.put(key, records.about(assignment), assignment.version, assignment.model_revision, viewers)
 
-    def _access_of(self, model: Model) -> Access:
-        access = self._access.get(model.org_id)
-        if access is None or access.model is not model:
-            access = self._access[model.org_id] = Access(model)
-        return access
-
-    def _revoke(self, key: str, entry: _Entry, due: Viewers, effects: Effects) -> None:
-        """Take from the sets what a model no longer gives; grants follow later."""
-        held = entry.viewers
-        if due is not held:
-            self._revise(key, entry, Viewers(held.readers & due.readers, held.editors & due.editors), effects)
-
-    def _grant(self, key: str, entry: _Entry, due: Viewers, effects: Effects) -> None:
-        """Make the sets what a model gives."""
-        self._revise(key, entry, due, effects)
-
-    def _say_again(self, key: str, entry: _Entry, due: Viewers, effects: Effects) -> None:
-        """Say everything of a record, whatever the sets may hold of it."""
-        self._revoke(key, entry, due, effects)  # again: it may have come under a still newer model since
-        entry.viewers = NOBODY
-        self._revise(key, entry, due, effects)
-        effects.changes.append(_stands(key, entry))
-
-    def _revise(self, key: str, entry: _Entry, due: Viewers, effects: Effects, since_ms: int = 0) -> None:
-        """Add the set changes from whose sets hold the record to those that are due; removals first (V8)."""
-        held = entry.viewers
-        entry.viewers = due
-        if due is held or due == held:
-            return
+    def _revise(self, key: str, difference: _Difference, effects: Effects, since_ms: int = 0) -> None:
+        """Note the changes of one record's sets; the time that a revocation takes is measured."""
         org_id, object_type, record_id = parse_record_key(key)
-        kinds: tuple[tuple[SetKind, frozenset[str], frozenset[str]], ...] = (
-            ("editable", held.editors, due.editors),
-            ("visible", held.readers, due.readers),
+        self._enter((org_id, object_type), [record_id], difference, effects)
+        if since_ms and (revoked := difference.revoked):
+            effects.changes.append(Revoked(since_ms, revoked))
+
+    def _enter(self, place: tuple[str, str], ids: list[str], difference: _Difference, effects: Effects) -> None:
+        """Note the changes of the sets of some records of an organisation and object."""
+        org_id, object_type = place
+        at_most, held, due = difference
+        kinds: tuple[tuple[SetKind, frozenset[str], frozenset[str], frozenset[str]], ...] = (
+            ("visible", at_most.readers, held.readers, due.readers),
+            ("editable", at_most.editors, held.editors, due.editors),
         )
-        changes = effects.changes
-        for kind, had, has in kinds:
-            if taken := had - has:
-                changes.append(SetChange(org_id, kind, taken, object_type, record_id, False, since_ms))
-                effects.outcomes["revoked"] += len(taken)
-        for kind, had, has in reversed(kinds):
-            if given := has - had:
-                changes.append(SetChange(org_id, kind, given, object_type, record_id, True))
-                effects.outcomes["granted"] += len(given)
+        for kind, may_have, had, has in kinds:
+            for present, changed in ((False, may_have - has), (True, has - had)):
+                if not changed:
+                    continue
+                users = self._nets[org_id, kind, object_type]
+                for user_id in changed:
+                    if len(ids) == 1:
+                        users[user_id][ids[0]] = present
+                    else:
+                        users[user_id].update(dict.fromkeys(ids, present))
+                effects.outcomes["granted" if present else "revoked"] += len(ids) * len(changed)
 
 
-def _stands(key: str, entry: _Entry, since_ms: int = 0) -> RecordStands:
+def _no_nets() -> Nets:
+    return defaultdict(lambda: defaultdict(dict))
+
+
+def _slices(org: _Org, limit: int, revise: Callable[[_Org, Group, int, Effects], int]) -> Iterator[Effects]:
+    """Yield what comes of revising all groups that there are, about so many records at a time."""
+    effects, counted = Effects(), 0.0
+    for group in org.records.groups():
+        counted += PASSED_OVER_SHARE
+        while group.members:
+            moved = revise(org, group, max(1, int(limit - counted)), effects)
+            counted += moved
+            if counted >= limit:
+                yield effects
+                effects, counted = Effects(), 0.0
+            if not moved:
+                break
+    yield effects
+
+
+def _stands(key: str, records: Holdings, since_ms: int = 0) -> RecordStands:
     org_id, object_type, record_id = parse_record_key(key)
+    known = records[key]
     return RecordStands(
-        org_id, object_type, record_id, entry.version, entry.owner_id, entry.territories, entry.model_revision, since_ms
-    )
+        org_id, object_type, record_id, known.version, known.about.owner_id, known.about.territories,
+        known.model_revision, since_ms,
+    )  # fmt: skip

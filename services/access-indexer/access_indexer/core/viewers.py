@@ -16,6 +16,14 @@ class Viewers:
     readers: frozenset[str]
     editors: frozenset[str]
 
+    def __and__(self, other: Viewers) -> Viewers:
+        """Return those who are among both, each at the lower of the two levels."""
+        return self if self is other else Viewers(self.readers & other.readers, self.editors & other.editors)
+
+    def __or__(self, other: Viewers) -> Viewers:
+        """Return those who are among either, each at the higher of the two levels."""
+        return self if self is other else Viewers(self.readers | other.readers, self.editors | other.editors)
+
 
 NOBODY = Viewers(frozenset(), frozenset())
 

@@ -73,8 +73,8 @@ def told(fold: Indexing, model: Model | None, *said: Assignment | str, timestamp
 def set_changes(changes: list[IndexChange]) -> list[str]:
     """Return changes of sets as `+visible ann A-1`, in order."""
     return [
-        f"{'+' if change.present else '-'}{change.kind} {user_id} {change.record_id}"
+        f"{'+' if change.present else '-'}{change.kind} {change.user_id} {record_id}"
         for change in changes
         if isinstance(change, SetChange)
-        for user_id in sorted(change.user_ids)
+        for record_id in change.record_ids
     ]

@@ -66,18 +66,17 @@ def test_kinds(expected: Seen, seen: Seen, kind: DriftKind | None) -> None:
 def test_mending_says_what_the_log_implies() -> None:
     """In or out, the whole hash or none."""
     standing = fold_of("bay").standing("acme/account/A-1")
-    sam = frozenset({"sam"})
     stands = RecordStands("acme", "account", "A-1", 1, None, ("bay",), 1)
     changes: list[IndexChange] = [
-        SetChange("acme", "visible", sam, "account", "A-1", True),
-        SetChange("acme", "editable", sam, "account", "A-1", False),
+        SetChange("acme", "visible", "sam", "account", ["A-1"], True),
+        SetChange("acme", "editable", "sam", "account", ["A-1"], False),
         stands,
     ]
     assert [mending(place(*each), standing) for each in (("visible", "sam"), ("editable", "sam"), ("record",))] == (
         changes
     )
     assert mending(place("record"), None) == RecordStands("acme", "account", "A-1", None)
-    out = SetChange("acme", "visible", sam, "account", "A-1", False)
+    out = SetChange("acme", "visible", "sam", "account", ["A-1"], False)
     assert mending(place("visible", "sam"), None) == out
 
 
