@@ -103,6 +103,10 @@ class Goal:
     ends: Mapping[TopicPartition, int]
     position: int
 
+    def ends_of(self, number: int) -> dict[TopicPartition, int]:
+        """Return the ends that a partition has in each of the stage's topics."""
+        return {where: end for where, end in self.ends.items() if where.partition == number}
+
     def behind(self, committed: Mapping[TopicPartition, tuple[int, str]]) -> list[Behind]:
         """Return where the stage falls short of it, given its offsets and what stands beside them."""
         found: list[Behind] = []

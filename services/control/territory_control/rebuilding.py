@@ -11,18 +11,16 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import redis.asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import ConsumerRecord
 
 from access_indexer.core.changes import IndexChange
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_exchange import ExchangeLost, RedisExchange
-from territory.errors import BadMessage
 from territory.events import read_assignment
 from territory.fold import Effects, Incoming, Wait
 from territory.model import Model, assemble
@@ -34,7 +32,6 @@ from territory_control.stage_log import NotComparable, StageLog
 from territory_control.topic_reading import existing_partitions, started
 from territory_runtime import kafka
 from territory_runtime.redis_store import connect
-from territory_runtime.restoring import incoming_of
 from territory_runtime.settings import Settings
 
 SLICE_RECORDS = 1_000
@@ -71,7 +68,6 @@ class Rebuilding:
         self._model = model
         self._folds = {number: Indexing(number, partitions) for number in range(partitions)}
         self._positions: dict[TopicPartition, int] = {}
-        self._changes: list[IndexChange] = []
 
     @property
     def records(self) -> int:
@@ -84,8 +80,13 @@ class Rebuilding:
         goal = await self._log.goal(INDEXER, self._folds)
         org_id, written = self._model.org_id, 0
         for number, fold in self._folds.items():
-            ends = {where: end for where, end in goal.ends.items() if where.partition == number}
-            await self._read(dict.fromkeys(ends, 0), ends, lambda number, message: self._folds[number].restore(message))
+            ends = goal.ends_of(number)
+            await self._log.read(
+                dict.fromkeys(ends, 0),
+                ends,
+                read_assignment,
+                lambda number, message: self._folds[number].restore(message),
+            )
             fold.restored({org_id: self._model}, frozenset({org_id}))  # nothing is there: say all
             models = {org_id: self._model}
             for effects in fold.sweep(self._model, SLICE_RECORDS):
@@ -101,13 +102,12 @@ class Rebuilding:
         """Write what the log has said since; return how far it is now. Raises: NotComparable, ExchangeLost."""
         goal = await self._log.goal(INDEXER, self._folds)
         models = {self._model.org_id: self._model}
-
         effects = Effects()
 
         def take(number: int, message: Incoming) -> None:
             self._folds[number].apply(message, models, effects)
 
-        await self._read(self._positions, goal.ends, take)
+        await self._log.read(self._positions, goal.ends, read_assignment, take)
         for fold in self._folds.values():
             fold.flush(models, effects)
         changes = effects.changes
@@ -115,21 +115,6 @@ class Rebuilding:
             await self._exchange.write(changes[start : start + CHANGES_MAX])
         self._positions = dict(goal.ends)
         return goal
-
-    async def _read(
-        self,
-        starts: Mapping[TopicPartition, int],
-        ends: Mapping[TopicPartition, int],
-        take: Callable[[int, Incoming], None],
-    ) -> None:
-        def taken(message: ConsumerRecord) -> None:
-            try:
-                incoming = incoming_of(message, read_assignment)
-            except BadMessage:
-                return  # it went to the dead letters in its time
-            take(message.partition, incoming)
-
-        await self._log.read(starts, ends, taken)
 
 
 async def rebuild(settings: Settings, *, timeout_seconds: float, report: Report) -> Rebuilt:

@@ -8,9 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from territory.errors import BadMessage
+from territory.fold import Incoming
 from territory_control.model_topic import Activated
 from territory_control.progress import Goal, Pipeline, StageGroup, reach
 from territory_control.topic_reading import read_on
+from territory_runtime.restoring import incoming_of
+from territory_runtime.stage import Reader
 
 
 class NotComparable(Exception):
@@ -65,14 +69,29 @@ class StageLog:
         self,
         starts: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
-        take: Callable[[ConsumerRecord], None],
+        reader: Reader,
+        take: Callable[[int, Incoming], None],
     ) -> None:
-        """Hand over the organisation's messages of some partitions, each from an offset up to one."""
+        """Hand over the organisation's messages of some partitions, each from an offset up to one.
+
+        Args:
+            starts: Where to begin.
+            ends: Where to stop.
+            reader: Makes an event of a message's value; what it refuses with BadMessage is passed over.
+            take: Is given a message and the number of its partition.
+
+        Raises: KafkaError.
+        """
         ours = f"{self._activated.activation.org_id}/".encode()
 
         def taken(message: ConsumerRecord) -> None:
-            if message.key is not None and message.key.startswith(ours):
-                take(message)
+            if message.key is None or not message.key.startswith(ours):
+                return
+            try:
+                incoming = incoming_of(message, reader)
+            except BadMessage:
+                return  # it went to the dead letters in its time
+            take(message.partition, incoming)
 
         if any(start < ends[where] for where, start in starts.items()):
             await read_on(self._consumer, starts, taken, ends)

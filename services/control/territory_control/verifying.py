@@ -20,12 +20,10 @@ from typing import Any, Generic
 
 import redis.asyncio
 from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
 
 from access_indexer.core.changes import AdminsAre
 from access_indexer.redis_index import RedisIndex
 from access_indexer.redis_look import RedisLook
-from territory.errors import BadMessage
 from territory.fold import Effects, Incoming, Models
 from territory.keys import partition_of
 from territory.model import Model, assemble
@@ -43,7 +41,6 @@ from territory_control.stage_log import NotComparable, StageLog
 from territory_control.topic_reading import existing_partitions, started
 from territory_runtime import kafka
 from territory_runtime.redis_store import connect
-from territory_runtime.restoring import incoming_of
 from territory_runtime.settings import Settings
 
 NAMED_MAX = 20
@@ -149,7 +146,7 @@ class Comparing(Generic[P]):
 
     async def _restore(self, number: int, goal: Goal) -> None:
         fold = self._comparison.make(number, self._task.partitions)
-        ends = {where: end for where, end in goal.ends.items() if where.partition == number}
+        ends = goal.ends_of(number)
         await self._read(dict.fromkeys(ends, 0), ends, lambda _, message: fold.restore(message))
         fold.restored(self._task.models, frozenset())
         self._folds[number] = fold
@@ -180,15 +177,11 @@ class Comparing(Generic[P]):
         ends: Mapping[TopicPartition, int],
         take: Callable[[int, Incoming], None],
     ) -> None:
-        def taken(message: ConsumerRecord) -> None:
-            try:
-                incoming = incoming_of(message, self._comparison.read)
-            except BadMessage:
-                return  # it went to the dead letters in its time
-            if self._comparison.wants(incoming.key):
-                take(message.partition, incoming)
+        def wanted(number: int, message: Incoming) -> None:
+            if self._comparison.wants(message.key):
+                take(number, message)
 
-        await self._task.log.read(starts, ends, taken)
+        await self._task.log.read(starts, ends, self._comparison.read, wanted)
 
     # --- beside Redis ------------------------------------------------------------------------
 
