@@ -10,8 +10,9 @@ from forecast_aggregator.core.summing import DealLeftOut
 from forecast_aggregator.core.totalling import AttainmentStands
 from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
 from territory.events import Attainment
+from territory_client import IndexedRecord
 from territory_control.arguments import RecordName
-from territory_control.reading import IndexedRecord, LeftOutDeal, Membership, index
+from territory_control.reading import LeftOutDeal, Membership, index
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings, read_settings
 

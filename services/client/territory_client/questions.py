@@ -19,6 +19,7 @@ from territory_client.errors import IndexBehind
 AnswerT = TypeVar("AnswerT")
 
 PAGE_RECORDS: Final = 1_000
+RECORD_FIELDS: Final = ("version", "owner_id", "territories", "model_revision")
 _SET_KEYS: Final = {"read": visible_key, "edit": editable_key}
 _OBJECTS: Final = frozenset(get_args(ObjectType))
 _ORG_ID: Final = re.compile(r"[^\s/:{}\x00-\x1f\x7f]{1,255}")
@@ -121,7 +122,7 @@ class Questions:
         def read(replies: Sequence[Any]) -> Explanation:
             visible, editable, is_admin, fields = replies
             level: Level | None = "edit" if editable or is_admin else "read" if visible else None
-            record = _record_of(fields)
+            record = record_of(fields)
             is_owner = record is not None and record.owner_id == user_id
             return Explanation(level, bool(is_admin), is_owner, record)
 
@@ -130,7 +131,7 @@ class Questions:
                 ("SISMEMBER", self._set("read", user_id, object_type), record_id),
                 ("SISMEMBER", self._set("edit", user_id, object_type), record_id),
                 ("SISMEMBER", self._admins, user_id),
-                ("HMGET", self._record(object_type, record_id), "version", "owner_id", "territories", "model_revision"),
+                ("HMGET", self._record(object_type, record_id), *RECORD_FIELDS),
             ),
             read,
         )
@@ -153,7 +154,8 @@ def _no_such(object_type: str, level: str) -> ValueError:
     return ValueError(f"found {found!r}, expected one of {', '.join(expected)}")
 
 
-def _record_of(fields: Sequence[Any]) -> IndexedRecord | None:
+def record_of(fields: Sequence[Any]) -> IndexedRecord | None:
+    """Return where a record stands, given the `RECORD_FIELDS` of its hash; None: the index does not have it."""
     version, owner_id, territories, model_revision = fields
     if version is None:
         return None

@@ -9,11 +9,12 @@ from access_indexer.core.viewers import Path, paths_of
 from territory.documents import ObjectType
 from territory.events import Assignment, Link
 from territory.model import Model
+from territory_client import IndexedRecord
 from territory_control.arguments import OBJECTS, Level, RecordName, check_territory, check_user
 from territory_control.errors import NotFound, Refused
 from territory_control.explaining import Explainer, Near, Reason, Viewer, viewers_of
 from territory_control.model_topic import active_model
-from territory_control.reading import AttainmentRow, Index, IndexedRecord, Membership, index
+from territory_control.reading import AttainmentRow, Index, Membership, index
 from territory_control.record_log import family_of, last_assignment
 from territory_control.topic_reading import existing_partitions
 from territory_runtime.settings import Settings

@@ -20,22 +20,14 @@ from territory.keys import (
     record_hash_key,
     visible_key,
 )
+from territory_client import IndexedRecord
+from territory_client.questions import RECORD_FIELDS, record_of
 from territory_control.arguments import Level, RecordName
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings, SettingsRefused
 
 SCANNED_KEYS = 10_000
 CHUNK_COMMANDS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedRecord:
-    """Where a record stands, as the index has it."""
-
-    version: int
-    owner_id: str | None
-    territories: tuple[str, ...]
-    model_revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,7 @@ class Index:
 
     async def record(self, name: RecordName) -> IndexedRecord | None:
         """Return where a record stands; None when the index does not have it."""
-        return _record_of(await self._redis.hgetall(record_hash_key(self._org_id, name.object, name.id)))
+        return (await self.records(name.object, [name.id])).get(name.id)
 
     async def records(self, object_type: ObjectType, record_ids: Iterable[str]) -> dict[str, IndexedRecord]:
         """Return where records stand, those that the index has."""
@@ -103,9 +95,9 @@ class Index:
             chunk = wanted[start : start + CHUNK_COMMANDS]
             pipeline = self._redis.pipeline(transaction=False)
             for record_id in chunk:
-                pipeline.hgetall(record_hash_key(self._org_id, object_type, record_id))
+                pipeline.hmget(record_hash_key(self._org_id, object_type, record_id), RECORD_FIELDS)
             for record_id, fields in zip(chunk, await pipeline.execute(), strict=True):
-                record = _record_of(fields)
+                record = record_of(fields)
                 if record is not None:
                     found[record_id] = record
         return found
@@ -166,17 +158,6 @@ class Index:
             why = decode(found[deal_id].encode())
             deals.append(LeftOutDeal(deal_id, why["reason"], why["detail"]))
         return deals
-
-
-def _record_of(fields: Mapping[Any, Any]) -> IndexedRecord | None:
-    if not fields:
-        return None
-    return IndexedRecord(
-        version=int(fields["version"]),
-        owner_id=fields.get("owner_id") or None,
-        territories=tuple(decode(fields["territories"].encode())),
-        model_revision=int(fields["model_revision"]),
-    )
 
 
 def _row_of(key: str, fields: Mapping[str, str]) -> AttainmentRow:
