@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 from territory.topics import TOPICS, Topic
 from territory_control.errors import NotFound
 from territory_runtime import kafka
-from territory_runtime.provision import provision
+from territory_runtime.provision import partition_counts_now, provision
 from territory_runtime.settings import Settings
 
 FETCHED_RECORDS_MAX = 5_000
@@ -42,23 +42,12 @@ async def started(client: Any) -> AsyncIterator[Any]:
         await stop()
 
 
-async def partition_counts(settings: Settings) -> dict[str, int]:
-    """Return the number of partitions of those of our topics that exist. Raises: KafkaError.
-
-    All topics are asked for, by no name: some brokers create a topic that is named.
-    """
-    async with started(kafka.group_admin(settings)) as admin:
-        described = await admin.describe_topics()
-    ours = {topic.name for topic in TOPICS}
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["topic"] in ours}
-
-
 async def existing_partitions(settings: Settings) -> int:
     """Return how many partitions the partitioned topics have.
 
     Raises: NotFound when topics are missing, since nothing ran there yet; KafkaError.
     """
-    counts = await partition_counts(settings)
+    counts = await partition_counts_now(settings)
     missing = [topic.name for topic in TOPICS if topic.name not in counts]
     if missing:
         raise NotFound(
@@ -73,7 +62,7 @@ async def provisioned_partitions(settings: Settings) -> int:
 
     Raises: TopicsUnfit; KafkaError, at once when no broker answers.
     """
-    await partition_counts(settings)  # the client that creates topics would look for a broker for 30 s
+    await partition_counts_now(settings)  # the client that creates topics would look for a broker for 30 s
     return await asyncio.to_thread(_provision, settings)
 
 

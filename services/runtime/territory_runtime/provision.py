@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
 from territory.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
-from territory_runtime.kafka import LETTER_BYTES_MAX, REQUEST_BYTES_MAX
+from territory_runtime.kafka import LETTER_BYTES_MAX, REQUEST_BYTES_MAX, group_admin
 from territory_runtime.settings import Settings
 
 # A restore reads a compacted topic up to the committed offset: what a later message replaces must
@@ -52,9 +54,31 @@ def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
 
 
 def partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
-    """Return the number of partitions of those of our topics that exist."""
-    described = admin.describe_topics([topic.name for topic in TOPICS])
-    return {topic["name"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+    """Return the number of partitions of those of our topics that exist. Raises: kafka.errors.KafkaError."""
+    return _counts(admin.describe_topics(), "name")
+
+
+async def partition_counts_now(settings: Settings) -> dict[str, int]:
+    """Return the same over a connection of its own, which tells at once that no broker answers.
+
+    Raises: aiokafka.errors.KafkaError.
+    """
+    admin = group_admin(settings)
+    try:
+        await admin.start()
+        return _counts(await admin.describe_topics(), "topic")
+    finally:
+        await admin.close()
+
+
+def _counts(described: Iterable[Mapping[str, Any]], named: str) -> dict[str, int]:
+    """Return the partitions of ours among all topics: some brokers create one that they are asked for by name."""
+    ours = {topic.name for topic in TOPICS}
+    return {
+        topic[named]: len(topic["partitions"])
+        for topic in described
+        if topic[named] in ours and not topic["error_code"]
+    }
 
 
 def _common(counts: dict[str, int], settings: Settings) -> int:

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from mode import Service
 
 from territory.topics import TOPICS
-from territory_runtime import kafka
 from territory_runtime.health import Health
-from territory_runtime.provision import TopicsUnfit
+from territory_runtime.provision import TopicsUnfit, partition_counts_now
 from territory_runtime.settings import Settings
 from territory_runtime.waiting import KAFKA_AWAY, until_done
 
@@ -58,11 +57,4 @@ class TopicWatcher(Service):
             await self.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        admin = kafka.group_admin(self._settings)  # a new one: its connection tells the truth
-        try:
-            await admin.start()
-            # All topics, by no name: some brokers create one that is named.
-            described = await admin.describe_topics()
-        finally:
-            await admin.close()
-        check_topics({topic["topic"]: len(topic["partitions"]) for topic in described}, self._partitions)
+        check_topics(await partition_counts_now(self._settings), self._partitions)
