@@ -24,6 +24,7 @@ from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.rule_book import RuleBook
 from benchmarks.entrants.entrant import Entrant
 from territory.criteria import Fields
+from territory_runtime.collector import spare_what_stays
 
 STOP_SECONDS = 10.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -142,8 +143,7 @@ class EngineProcess:
 def _serve(
     pipe: Connection, contender: Contender, book: RuleBook, records: Sequence[Fields], builds: int
 ) -> None:  # pragma: no cover -- in a process of its own
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as the services have it
+    spare_what_stays()  # as the services do
     engine, built = _build(contender, book, builds)
     prepared = [engine.prepared(fields) for fields in records]
     gc.collect()

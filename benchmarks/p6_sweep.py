@@ -20,6 +20,7 @@ from territory.events import Assignment, Record
 from territory.fold import Effects, Incoming
 from territory.keys import family_key
 from territory.model import Model, compile_model
+from territory_runtime.collector import spare_what_stays
 from territory_runtime.settings import Settings
 
 RECORDS_A_SECOND_MIN = 60_000
@@ -51,8 +52,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         if number % 100_000 == 0:
             say(f"p6: {number:,} of {records:,} records are in memory")
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as the services have it
+    spare_what_stays()  # as the services do
     said, plain_said = _swept(fold, model), _swept(plain, model)
     changed_id = _changed(model, said)
     narrowed = compile_model(_narrowed(document, changed_id), 2)

@@ -28,6 +28,7 @@ from territory.model import Model, compile_model
 from territory.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, Topic
 from territory_control.topic_reading import started
 from territory_runtime import kafka
+from territory_runtime.collector import spare_what_stays
 from territory_runtime.restoring import read_state
 from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings
@@ -138,8 +139,7 @@ async def _write(settings: Settings, model: Model, linkers: Linkers, records: in
 async def _read(settings: Settings, stage: Restored, fold: Fold, model: Model) -> tuple[float, int]:
     """Return how many seconds it takes until a stage's memory is whole, and how many records are in it."""
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as the services have it
+    spare_what_stays()  # as the services do
     began = time.perf_counter()
     where = TopicPartition(stage.topic.name, 0)
     await read_state(settings, fold, where, stage.read, up_to=None, beat=lambda: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -23,6 +22,7 @@ from yarl import URL
 
 from territory.codec import encode
 from territory_runtime import metrics
+from territory_runtime.collector import spare_what_stays
 from territory_runtime.health import Health
 from territory_runtime.kafka import topic_admin
 from territory_runtime.model_watcher import ModelWatcher
@@ -225,8 +225,5 @@ def main(name: str, build: Callable[[Settings, Provisioned], Host], *, with_redi
     if provisioned.created:
         log.info("topics created", topics=provisioned.created)
     pause_after_empty_fetches(settings.kafka_fetch_pause_seconds)
-    # Records stay in memory and are no garbage: looking at all of them for cycles again and again
-    # cost a third of the assigner's time. Young objects are still looked at.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    spare_what_stays()
     host.run()
