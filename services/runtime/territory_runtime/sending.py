@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -124,9 +124,11 @@ class LeasedSender:
         if producer is not None:
             await producer.stop()
 
-    async def send(self, messages: Iterable[Message], encoded: dict[int, bytes]) -> None:
-        """Send messages as a `Sender` does. Raises: as that, LeaseEnded, and what `confirm` does."""
-        messages = list(messages)
+    async def send(self, messages: Sequence[Message], encoded: dict[int, bytes]) -> None:
+        """Send messages, once more where that has to be, as a `Sender` does.
+
+        Raises: as that, LeaseEnded, and what `confirm` does.
+        """
         await self._under_lease(lambda producer: Sender(producer, self._partitions).send(messages, encoded))
 
     async def bury(self, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:
