@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import pytest
 import redis
 
+from territory_control.child_process import until
 from territory_control.embedded import free_ports
 from tests.e2e.test_faults import MODEL, ORG, histories
 from tests.support.house import SERVICES, House, compare
@@ -19,14 +18,6 @@ from tests.support.oracle import expected
 from tests.support.servers import Kafka, Redis
 
 DEADLINE_SECONDS = 60.0
-POLL_SECONDS = 0.1
-
-
-def _until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(POLL_SECONDS)
 
 
 def _run_alone(service: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -89,11 +80,11 @@ def test_redis_away_is_waited_for(kafka_house: House, redis: Redis) -> None:
     kafka_house.wait()
     redis.stop()
     kafka_house.publish(history[1_000:])
-    _until(lambda: kafka_house.page("access_indexer", "ready")[0] == 503)
+    assert until(lambda: kafka_house.page("access_indexer", "ready")[0] == 503, DEADLINE_SECONDS)
     assert "Redis is away" in kafka_house.page("access_indexer", "ready")[1]
     assert kafka_house.page("access_indexer", "live")[0] == 200
     redis.start()  # it keeps nothing
-    _until(lambda: kafka_house.page("access_indexer", "ready")[0] == 200)
+    assert until(lambda: kafka_house.page("access_indexer", "ready")[0] == 200, DEADLINE_SECONDS)
     kafka_house.wait()
     kafka_house.stop_all()
     kafka_house.start_all()
@@ -131,4 +122,4 @@ def test_emptied_redis_fills_itself(house: House) -> None:
     with redis.Redis.from_url(house.settings.redis_url.get_secret_value()) as client:
         client.flushall()
     assert compare(house.found(ORG), ORG, wanted) != []
-    _until(lambda: compare(house.found(ORG), ORG, wanted) == [])
+    assert until(lambda: compare(house.found(ORG), ORG, wanted) == [], DEADLINE_SECONDS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from territory_control.child_process import until
 from tests.e2e.conftest import SESSION_TIMEOUT_SECONDS
 from tests.e2e.test_faults import MODEL, ORG
 from tests.support.house import House, command_of, compare
@@ -20,15 +20,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 
 ACCOUNTS = 60
 DEADLINE_SECONDS = 60.0
-POLL_SECONDS = 0.05
 LOST = "partitions are to be taken over anew"
-
-
-def _until(what: Any) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(POLL_SECONDS)
 
 
 def _changes(version: int, op: str, **content: Any) -> list[dict[str, Any]]:
@@ -70,13 +62,22 @@ class Zombie:
         self._when.touch()
         self.say(*changes)
         stat = Path(f"/proc/{self.house.pid(self.service)}/stat")
-        _until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        assert until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", DEADLINE_SECONDS)
+
+    def is_succeeded(self) -> None:
+        """Have it stand still, another take its partitions over and change all again, and then wake it."""
+        self.stand_still(*_changes(2, "upsert", owner_id="u1", fields={"country": "DE", "revenue": "1"}))
+        self.house.start(self.service, worker=2)
+        self.say(*_changes(3, "upsert", owner_id="u2", fields={"country": "US", "revenue": "900000"}))
+        self.house.wait()
+        assert self.differences() == []
+        self.wake()
 
     def wake(self) -> None:
         """Let it go on, and return when it has found out that it was taken for dead."""
         before = self.house.log_of(self.service).count(LOST)
         self.house.resume(self.service)
-        _until(lambda: self.house.log_of(self.service).count(LOST) > before)
+        assert until(lambda: self.house.log_of(self.service).count(LOST) > before, DEADLINE_SECONDS)
 
     def differences(self) -> list[str]:
         return compare(self.house.found(ORG), ORG, expected({ORG: MODEL}, self.history))
@@ -104,12 +105,7 @@ def zombie(request: pytest.FixtureRequest, kafka: Kafka, redis: Redis, tmp_path:
 )
 def test_nothing_is_written_over_a_successors_work_in_redis(zombie: Zombie, is_right: bool) -> None:
     """Its sets stay as the successor left them; without the terms they would not (A9, V8)."""
-    zombie.stand_still(*_changes(2, "upsert", owner_id="u1", fields={"country": "DE", "revenue": "1"}))
-    zombie.house.start(zombie.service, worker=2)
-    zombie.say(*_changes(3, "upsert", owner_id="u2", fields={"country": "US", "revenue": "900000"}))
-    zombie.house.wait()
-    assert zombie.differences() == []
-    zombie.wake()
+    zombie.is_succeeded()
     assert (zombie.differences() == []) is is_right
 
 
@@ -123,12 +119,7 @@ def test_nothing_is_written_over_a_successors_work_in_redis(zombie: Zombie, is_r
 )
 def test_nothing_is_sent_after_a_successors_words(zombie: Zombie, is_right: bool) -> None:
     """What was kept last is the successor's: a patch is merged into it. Without the lease it is not (A9)."""
-    zombie.stand_still(*_changes(2, "upsert", owner_id="u1", fields={"country": "DE", "revenue": "1"}))
-    zombie.house.start(zombie.service, worker=2)
-    zombie.say(*_changes(3, "upsert", owner_id="u2", fields={"country": "US", "revenue": "900000"}))
-    zombie.house.wait()
-    assert zombie.differences() == []
-    zombie.wake()
+    zombie.is_succeeded()
     for worker in (1, 2):
         zombie.house.stop(zombie.service, worker)
     zombie.house.start(zombie.service, worker=2)  # from what is on the topics, and nothing else
