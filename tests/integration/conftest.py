@@ -50,7 +50,7 @@ def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(
     params=[pytest.param("embedded", marks=pytest.mark.embedded), pytest.param("kafka", marks=pytest.mark.kafka)]
 )
-def settings(request: pytest.FixtureRequest, unique: str) -> Settings:
+def settings(request: pytest.FixtureRequest, org: str) -> Settings:
     """Give settings for an organisation of the test's own, on each of the two kinds of broker in turn."""
     if request.param == "embedded":
         servers: str = request.getfixturevalue("embedded_servers")
@@ -61,9 +61,15 @@ def settings(request: pytest.FixtureRequest, unique: str) -> Settings:
         {
             "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": servers,
             "TERRITORY_KAFKA_PARTITIONS": str(PARTITIONS),
-            "TERRITORY_ORG_ID": unique[-90:].strip("-"),
+            "TERRITORY_ORG_ID": org,
         }
     )
+
+
+@pytest.fixture
+def org(unique: str) -> str:
+    """Give an organisation of the test's own."""
+    return unique[-90:].strip("-")
 
 
 @pytest.fixture

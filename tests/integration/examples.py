@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import redis.asyncio
@@ -77,3 +77,13 @@ async def redis_client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
+    """Let a test act on Redis."""
+
+    async def acted() -> None:
+        async with redis_client(redis_url) as client:
+            await acts(client)
+
+    asyncio.run(acted())

@@ -68,15 +68,15 @@ WAYS: dict[str, tuple[Way, dict[str, Any]]] = {
 
 
 @pytest.fixture
-def org(redis_url: str, unique: str) -> str:
-    """Give an organisation of the test's own, with an index."""
+def org(redis_url: str, org: str) -> str:
+    """Give the organisation of the test's own an index."""
 
     async def write() -> None:
         async with redis_client(redis_url) as client:
-            await write_index(client, unique[-90:].strip("-"))
+            await write_index(client, org)
 
     asyncio.run(write())
-    return unique[-90:].strip("-")
+    return org
 
 
 @pytest.fixture(params=WAYS)

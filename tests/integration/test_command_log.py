@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -36,12 +36,7 @@ from territory_runtime import kafka as clients
 from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings
 
-Answer = TypeVar("Answer")
 PARTITIONS = 3
-
-
-def run(asking: Coroutine[Any, Any, Answer]) -> Answer:
-    return asyncio.run(asking)
 
 
 def model(org_id: str, *territories: str) -> Any:
@@ -57,7 +52,7 @@ def line(settings: Settings, record_id: str, version: int, op: str = "upsert", *
 
 
 def published(settings: Settings, *lines: bytes, as_is: bool = False) -> Published:
-    return run(publish(settings, lines, as_is=as_is, report=lambda *_: None))
+    return asyncio.run(publish(settings, lines, as_is=as_is, report=lambda *_: None))
 
 
 def found(settings: Settings, record_id: str) -> Record | None:
@@ -66,7 +61,7 @@ def found(settings: Settings, record_id: str) -> Record | None:
         there = await find_record(settings, partitions, record_key(settings.org_id, "account", record_id))
         return None if there is None else there.record
 
-    return run(look())
+    return asyncio.run(look())
 
 
 # --- models -----------------------------------------------------------------------------------
@@ -75,17 +70,17 @@ def found(settings: Settings, record_id: str) -> Record | None:
 def test_a_model_is_applied_once(settings: Settings) -> None:
     """A new revision comes with a change and with nothing else; what is removed is gone."""
     org = settings.org_id
-    first = run(apply(settings, model(org, "a", "b")))
+    first = asyncio.run(apply(settings, model(org, "a", "b")))
     assert (first.revision, first.activated, len(first.changes.added)) == (1, True, 3)
-    again = run(apply(settings, model(org, "b", "a")))
+    again = asyncio.run(apply(settings, model(org, "b", "a")))
     assert (again.revision, again.activated) == (1, False)
-    second = run(apply(settings, model(org, "a", "c")))
+    second = asyncio.run(apply(settings, model(org, "a", "c")))
     assert (second.revision, second.changes.removed, second.changes.added) == (
         2,
         (("territory", "b"),),
         (("territory", "c"),),
     )
-    active = run(active_model(settings, org))
+    active = asyncio.run(active_model(settings, org))
     assert (active.revision, set(active.territories)) == (2, {"a", "c"})
 
 
@@ -97,12 +92,12 @@ def test_of_models_applied_at_once_each_is_whole_or_refused(settings: Settings) 
         tries = [apply(settings, model(org, "a", f"t{number}")) for number in range(4)]
         return await asyncio.gather(*tries, return_exceptions=True)
 
-    ended = run(race())
+    ended = asyncio.run(race())
     applied = [one for one in ended if isinstance(one, Applied)]
     assert applied
     assert all(isinstance(one, Applied | Refused) for one in ended)
     assert sorted(one.revision for one in applied) == list(range(1, len(applied) + 1))
-    active = run(active_model(settings, org))
+    active = asyncio.run(active_model(settings, org))
     assert active.revision == len(applied)
     assert len(active.territories) == 2
 
@@ -126,7 +121,7 @@ def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings)
                 assert not done  # it can't know yet which revision is the last
             return await second
 
-    applied = run(play())
+    applied = asyncio.run(play())
     assert (applied.revision, applied.changes.added) == (2, (("territory", "b"),))
 
 
@@ -142,9 +137,9 @@ async def aborted(producer: Any) -> AsyncIterator[None]:
 
 def test_an_organisation_without_a_model(settings: Settings) -> None:
     """There is nothing to explain by, and that is said."""
-    run(provisioned_partitions(settings))
+    asyncio.run(provisioned_partitions(settings))
     with pytest.raises(NotFound, match="has no model"):
-        run(active_model(settings, settings.org_id))
+        asyncio.run(active_model(settings, settings.org_id))
 
 
 # --- records ----------------------------------------------------------------------------------
@@ -165,7 +160,7 @@ def test_lines_are_published_in_order_and_bad_ones_listed(settings: Settings) ->
             settings, starts, lambda message: values.append(message.value) if message.key == key else None
         )
 
-    run(read())
+    asyncio.run(read())
     assert values == [one.strip() for one in lines]
 
 
@@ -192,16 +187,16 @@ def test_a_record_is_found_with_what_the_assigner_did_not_take_yet(settings: Set
 def test_links_by_hand_have_versions_of_their_own(settings: Settings) -> None:
     """Each decision counts one up, also of several at the same moment; the last of a pair holds (A4)."""
     org, name = settings.org_id, RecordName("account", "A")
-    run(apply(settings, model(org, "a", "b")))
+    asyncio.run(apply(settings, model(org, "a", "b")))
     published(settings, line(settings, "A", 1))
 
     async def race() -> list[int]:
         done = await asyncio.gather(*(link(settings, name, "a", "assign") for _ in range(3)))
         return [one.link_version for one in done]
 
-    assert sorted(run(race())) == [1, 2, 3]
-    run(link(settings, name, "b", "exclude"))
-    run(link(settings, name, "a", "none"))
+    assert sorted(asyncio.run(race())) == [1, 2, 3]
+    asyncio.run(link(settings, name, "b", "exclude"))
+    asyncio.run(link(settings, name, "a", "none"))
     record = found(settings, "A")
     assert record is not None
     assert (record.link_version, record.links, record.version) == (5, {"b": "exclude"}, 1)
@@ -210,26 +205,26 @@ def test_links_by_hand_have_versions_of_their_own(settings: Settings) -> None:
 def test_a_link_needs_a_record_and_a_territory(settings: Settings) -> None:
     """Unknown records and territories are refused; but a link to a territory that is gone can be taken back (A11)."""
     org, name = settings.org_id, RecordName("account", "A")
-    run(apply(settings, model(org, "west", "gone")))
+    asyncio.run(apply(settings, model(org, "west", "gone")))
     with pytest.raises(NotFound, match=r"account/A .* is not known; publish it first"):
-        run(link(settings, name, "west", "assign"))
+        asyncio.run(link(settings, name, "west", "assign"))
     published(settings, line(settings, "A", 1))
     with pytest.raises(NotFound, match="did you mean west"):
-        run(link(settings, name, "wset", "assign"))
-    run(link(settings, name, "gone", "assign"))
-    run(apply(settings, model(org, "west")))
+        asyncio.run(link(settings, name, "wset", "assign"))
+    asyncio.run(link(settings, name, "gone", "assign"))
+    asyncio.run(apply(settings, model(org, "west")))
     with pytest.raises(NotFound, match="'gone' is not in the model"):
-        run(link(settings, name, "gone", "exclude"))
-    assert run(link(settings, name, "gone", "none")).link_version == 2
+        asyncio.run(link(settings, name, "gone", "exclude"))
+    assert asyncio.run(link(settings, name, "gone", "none")).link_version == 2
     published(settings, line(settings, "A", 2, "delete"))
     with pytest.raises(NotFound, match="was deleted"):
-        run(link(settings, name, "west", "assign"))
+        asyncio.run(link(settings, name, "west", "assign"))
 
 
 def test_a_link_goes_to_where_the_records_changes_are(settings: Settings) -> None:
     """An upstream may choose partitions in its own way: a link goes beside the record's other changes (A9)."""
     org, name = settings.org_id, RecordName("account", "A")
-    run(apply(settings, model(org, "west")))
+    asyncio.run(apply(settings, model(org, "west")))
     key = name.key(org)
 
     async def play() -> list[tuple[int, str]]:
@@ -253,7 +248,7 @@ def test_a_link_goes_to_where_the_records_changes_are(settings: Settings) -> Non
         await read_messages(settings, dict.fromkeys(partitions_of(RECORDS, PARTITIONS), 0), take)
         return places
 
-    assert sorted(run(play())) == [(0, "B0"), (1, "B1"), (2, "A"), (2, "B2")]
+    assert sorted(asyncio.run(play())) == [(0, "B0"), (1, "B1"), (2, "A"), (2, "B2")]
 
 
 def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings) -> None:
@@ -295,7 +290,7 @@ def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings)
         )
         return found, reports
 
-    found, reports = run(play())
+    found, reports = asyncio.run(play())
     assert found.coverage.records == {"account": 2, "lead": 0, "deal": 0}
     assert [(overlap.siblings, overlap.records) for overlap in found.coverage.overlaps] == [(("a", "b"), 2)]
     assert [one.territory_id for one in found.coverage.unreached] == ["c"]
@@ -306,10 +301,10 @@ def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings)
 
 def test_waiting_in_vain_says_for_whom(settings: Settings) -> None:
     """Nobody runs: after the timeout the stages are named that are behind, and that they are absent."""
-    run(apply(settings, model(settings.org_id, "west")))
+    asyncio.run(apply(settings, model(settings.org_id, "west")))
     published(settings, line(settings, "A", 1))
-    done = run(wait(settings, 0.3, lambda *_: None))
+    done = asyncio.run(wait(settings, 0.3, lambda *_: None))
     assert not done.done
     assert {item.stage for item in done.behind} >= {"assigner-intake", "access-indexer"}
     assert set(done.absent) >= {"assigner-intake", "access-indexer"}
-    assert list(run(absent_stages(settings))) == [stage.name for stage in PIPELINE]
+    assert list(asyncio.run(absent_stages(settings))) == [stage.name for stage in PIPELINE]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import pytest
 import redis.asyncio
 
 from territory.keys import HELD_KEY, fence_key
 from territory_runtime.fencing import Fenced, Fences, Rewound, StoreHeld
 from territory_runtime.redis_pipe import Pipe
-from tests.integration.examples import redis_client
+from tests.integration.examples import play
 
 
 class Worker:
@@ -29,14 +26,6 @@ class Worker:
 
     async def written(self) -> set[str]:
         return {str(member) for member in await self._client.smembers(self._key)}
-
-
-def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
-    async def acted() -> None:
-        async with redis_client(redis_url) as client:
-            await acts(client)
-
-    asyncio.run(acted())
 
 
 def test_the_worker_before_can_write_no_more(redis_url: str, unique: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -33,12 +33,7 @@ from territory_runtime.dead_letters import PREFIX, bury
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, messages_of, producer
 
-Answer = TypeVar("Answer")
 SECONDS_MAX = 20.0
-
-
-def run(asking: Coroutine[Any, Any, Answer]) -> Answer:
-    return asyncio.run(asking)
 
 
 def quietly(*_: float) -> None:
@@ -51,13 +46,13 @@ class Refusals:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.org = settings.org_id
-        run(provisioned_partitions(settings))
+        asyncio.run(provisioned_partitions(settings))
         assert until(self._topics_are_there, SECONDS_MAX)
 
     def _topics_are_there(self) -> bool:
         # A new topic is in the broker's list a moment after it was created.
         with suppress(NotFound):
-            return run(existing_partitions(self.settings)) > 0
+            return asyncio.run(existing_partitions(self.settings)) > 0
         return False
 
     def refuse(
@@ -75,7 +70,7 @@ class Refusals:
                     )
                     await bury(client, self._taken(at, key, value, changes), stage="s", code=code, reason="found it so")
 
-        run(play())
+        asyncio.run(play())
         return [letter for letter in self.letters() if letter.letter not in before]
 
     def _taken(self, at: Any, key: bytes, value: bytes | None, changes: dict[str, Any]) -> ConsumerRecord:
@@ -94,21 +89,21 @@ class Refusals:
                 key = f"{self.org}/account/A".encode()
                 await client.send_and_wait(DEAD_LETTERS.name, b"{}", key=key, partition=0, headers=headers)
 
-        run(play())
+        asyncio.run(play())
         return next((letter for letter in self.letters() if letter not in before), None)
 
     def letters(self, **wanted: Any) -> list[Letter]:
-        return run(find_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), quietly))
+        return asyncio.run(find_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), quietly))
 
     def listed(self, limit: int = 50, *, unsent: bool = False, **wanted: Any) -> Letters:
-        return run(
+        return asyncio.run(
             list_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), limit, quietly, unsent=unsent)
         )  # fmt: skip
 
     def redrive(self, *letters: Letter, again: bool = False, **wanted: Any) -> Redriven:
         places = frozenset(letter.place for letter in letters)
         key = None if places else f"{self.org}/"
-        return run(redrive(self.settings, Wanted(places, key=key, **wanted), quietly, again=again))
+        return asyncio.run(redrive(self.settings, Wanted(places, key=key, **wanted), quietly, again=again))
 
     def published(self) -> list[ConsumerRecord]:
         return messages_of(self.settings, RECORDS, PARTITIONS, self.org)
@@ -154,12 +149,12 @@ def test_letters_are_chosen(refusals: Refusals) -> None:
 def test_a_letter_is_shown(refusals: Refusals) -> None:
     """The reason, the message's own headers, and what it says where it is JSON; its bytes in any case."""
     [good, bad, none] = refusals.refuse([b'{"a": 1}', b"\xff{", None])
-    shown, raw = run(show_letter(refusals.settings, good.place))
+    shown, raw = asyncio.run(show_letter(refusals.settings, good.place))
     assert (shown.value, shown.not_json, shown.headers, raw) == ({"a": 1}, None, (("ce_id", "9f"),), b'{"a": 1}')
-    shown, raw = run(show_letter(refusals.settings, bad.place))
+    shown, raw = asyncio.run(show_letter(refusals.settings, bad.place))
     assert (shown.value, shown.base64, raw) == (None, "/3s=", b"\xff{")
     assert "expected UTF-8 JSON" in str(shown.not_json)
-    shown, raw = run(show_letter(refusals.settings, none.place))
+    shown, raw = asyncio.run(show_letter(refusals.settings, none.place))
     assert (shown.not_json, shown.base64, raw) == ("the message has no value", None, None)
 
 
@@ -169,7 +164,7 @@ def test_what_is_no_letter_is_not_found(refusals: Refusals) -> None:
     refusals.redrive(*letters)
     receipt = Place(letters[0].place.partition, letters[0].place.offset + 1)
     with pytest.raises(NotFound, match=f"no dead letter stands at {receipt}"):
-        run(show_letter(refusals.settings, receipt))
+        asyncio.run(show_letter(refusals.settings, receipt))
     before = len(refusals.published())
     missing = replace(letters[0], letter="0/999999999")
     with pytest.raises(NotFound, match="0/999999999"):
@@ -215,7 +210,7 @@ def test_messages_are_sent_in_the_order_in_which_they_came_first(refusals: Refus
         async with producer(refusals.settings) as client:
             await bury(client, resent, stage="s", code="no_record", reason="still not there")
 
-    run(refuse_again())
+    asyncio.run(refuse_again())
     last = refusals.letters()[-1]
     assert (last.sent_before, last.first_offset, last.offset) == (1, first.offset, resent.offset)
     assert refusals.redrive().sent == (last.letter, newer.letter)
@@ -240,7 +235,7 @@ def test_what_can_not_be_sent_again(refusals: Refusals) -> None:
     assert f"has no partition {PARTITIONS} any more" in done[gone.letter]
     assert len(refusals.published()) == before
     assert refusals.listed(unsent=True).total == 3
-    shown, _ = run(show_letter(refusals.settings, cut.place))
+    shown, _ = asyncio.run(show_letter(refusals.settings, cut.place))
     assert shown.blocked == done[cut.letter]
 
 

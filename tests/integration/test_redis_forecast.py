@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
-import pytest
 import redis.asyncio
 
 from forecast_aggregator.core.contribution import LeftOut
@@ -20,28 +17,12 @@ from territory.keys import attainment_hash_key, attainment_key, index_key, left_
 from territory.model import compile_model
 from territory.topics import ASSIGNMENTS, PARTIALS
 from territory_runtime.stage import Progress
-from tests.integration.examples import redis_client, take
+from tests.integration.examples import play, take
 
 SUMMING, TOTALLING = "forecast-aggregator", "forecast-totals"
 Q1 = "2017-Q1"
 NOTHING: frozenset[str] = frozenset()
 NO_AMOUNT = LeftOut("no_amount", "its amount 'é' is not a number")
-
-
-@pytest.fixture
-def org(unique: str) -> str:
-    """Give an organisation of the test's own."""
-    return unique[-90:].strip("-")
-
-
-def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
-    """Let a test act on Redis."""
-
-    async def acted() -> None:
-        async with redis_client(redis_url) as client:
-            await acts(client)
-
-    asyncio.run(acted())
 
 
 def models_of(*orgs: str) -> Models:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
 import redis.asyncio
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange, SetKind
@@ -27,27 +24,11 @@ from territory.model import Model, compile_model
 from territory.topics import ASSIGNMENTS
 from territory_runtime.redis_store import CHUNK_MEMBERS
 from territory_runtime.stage import Progress
-from tests.integration.examples import redis_client, take
+from tests.integration.examples import play, take
 
 STAGE = "access-indexer"
 NOTHING: frozenset[str] = frozenset()
 KINDS: tuple[SetKind, SetKind] = ("visible", "editable")
-
-
-@pytest.fixture
-def org(unique: str) -> str:
-    """Give an organisation of the test's own."""
-    return unique[-90:].strip("-")
-
-
-def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
-    """Let a test act on Redis."""
-
-    async def acted() -> None:
-        async with redis_client(redis_url) as client:
-            await acts(client)
-
-    asyncio.run(acted())
 
 
 def put(org: str, record_id: str, present: bool = True, kind: SetKind = "visible", user_id: str = "ann") -> SetChange:

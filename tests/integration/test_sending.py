@@ -49,9 +49,9 @@ class Place:
 
 
 @pytest.fixture
-def place(kafka: Kafka, unique: str) -> Place:
+def place(kafka: Kafka, org: str) -> Place:
     """Give a broker with our topics, and an organisation of the test's own."""
-    return Place(settings_for(kafka.bootstrap_servers), unique[-90:].strip("-"))
+    return Place(settings_for(kafka.bootstrap_servers), org)
 
 
 def test_partition_is_that_of_the_route(place: Place) -> None:
