@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.servers import find_kafka_of_jars, find_redis_that_keeps
+from tests.support.servers import find_kafka_of_jars, find_redis_that_keeps, needed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 
@@ -22,11 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _servers() -> None:
-    for part, found in (("kafka", find_kafka_of_jars()), ("redis", find_redis_that_keeps())):
-        if found.make is None and part in os.environ.get("TESTS_REQUIRE", "").split(","):
-            pytest.fail(f"{part} is required here: {found.says}")
-        if found.make is None:
-            pytest.skip(found.says)
+    needed("kafka", find_kafka_of_jars())
+    needed("redis", find_redis_that_keeps())
 
 
 def chaos(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from territory_control.embedded import EmbeddedMissing, EmbeddedServer
 from tests.support.house import House
-from tests.support.servers import Kafka, Redis, find_kafka, find_redis, serving
+from tests.support.servers import Kafka, Redis, embedded_server, find_kafka, find_redis, serving
 
 EMBEDDED_FETCH_PAUSE_SECONDS = 0.02
 SESSION_TIMEOUT_SECONDS = 6
@@ -48,13 +46,7 @@ def kafka_house(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]:
 @pytest.fixture
 def embedded_house(tmp_path: Path) -> Iterator[House]:
     """Give a house on the embedded broker; its services are not started."""
-    try:
-        server = EmbeddedServer(tmp_path / "embedded")
-    except EmbeddedMissing as missing:
-        if "embedded" in os.environ.get("TESTS_REQUIRE", "").split(","):
-            pytest.fail(f"embedded is required here: {missing}")
-        pytest.skip(str(missing))
-    with server:
+    with embedded_server(tmp_path / "embedded") as server:
         house = House(
             server.bootstrap_servers,
             server.redis_url,

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from territory_control.embedded import EmbeddedMissing, EmbeddedServer
 from territory_runtime.settings import Settings, read_settings
 from tests.integration.examples import PARTITIONS
-from tests.support.servers import Kafka, find_kafka, find_redis, serving
+from tests.support.servers import Kafka, embedded_server, find_kafka, find_redis, serving
 
 RAN_ON = pytest.StashKey[list[str]]()
 
@@ -39,11 +38,7 @@ def redis_url(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the embedded broker of this test run."""
-    try:
-        server = EmbeddedServer(tmp_path_factory.mktemp("embedded"))
-    except EmbeddedMissing as missing:
-        pytest.skip(str(missing))
-    with server:
+    with embedded_server(tmp_path_factory.mktemp("embedded")) as server:
         yield server.bootstrap_servers
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -31,7 +30,7 @@ from territory_control.child_process import ChildProcess, until
 from territory_control.embedded import HOST, free_ports, redis_answers
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client
-from tests.support.servers import START_SECONDS, OfThisMachine, RedisServer
+from tests.support.servers import START_SECONDS, OfThisMachine, RedisServer, program
 
 Ask = Callable[..., Any]
 """Ask one of the clients by a method's name and arguments."""
@@ -245,9 +244,7 @@ def test_a_connection_that_broke_is_made_again(redis_url: str, org: str) -> None
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Give a port of a Redis Cluster of three nodes."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on the path")
+    binary = program("redis", "redis-server")
     with ExitStack() as stack:
         ports: list[tuple[int, int]] = []
         nodes: list[Any] = []
@@ -339,9 +336,7 @@ def test_cluster_that_is_gone() -> None:
 
 def test_sentinel(redis_url: str, org: str, tmp_path: Path) -> None:
     """A client that Sentinel gives is a client like any other; where it knows no master there is no answer."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on the path")
+    binary = program("redis", "redis-server")
     address = urlsplit(redis_url)
     configuration = tmp_path / "sentinel.conf"
     configuration.write_text(f"sentinel monitor index {address.hostname} {address.port} 1\n")

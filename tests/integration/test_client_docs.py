@@ -6,7 +6,6 @@ import asyncio
 import doctest
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ import territory_client
 from territory_client import Access, AsyncAccess, access, async_access
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client
+from tests.support.servers import program
 
 README = Path(__file__).parents[2] / "services" / "client" / "README.md"
 
@@ -60,12 +60,12 @@ def test_examples_of_the_readme(names: dict[str, object]) -> None:
 
 def test_commands_of_the_readme(redis_url: str, names: dict[str, object]) -> None:
     """What redis-cli is shown to print is what it prints."""
-    if shutil.which("redis-cli") is None:
-        pytest.skip("no redis-cli on the path")
+    redis_cli = program("redis", "redis-cli")
     (session,) = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     acts = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", session, re.MULTILINE)
     assert len(acts) == 5
     for command, shown in acts:
-        program, *words = shlex.split(command)
-        done = subprocess.run((program, "-u", redis_url, *words), capture_output=True, text=True, check=True)
+        name, *words = shlex.split(command)
+        assert name == "redis-cli"
+        done = subprocess.run((redis_cli, "-u", redis_url, *words), capture_output=True, text=True, check=True)
         assert done.stdout == shown, command

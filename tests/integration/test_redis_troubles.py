@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from territory_runtime.health import Health
 from territory_runtime.redis_pipe import Pipe
 from territory_runtime.waiting import REDIS_AWAY, until_done
 from tests.integration.examples import redis_client
-from tests.support.servers import RedisServer
+from tests.support.servers import RedisServer, program
 
 Act = Callable[[Any], None]
 SECONDS_MAX = 60.0
@@ -127,11 +126,7 @@ def operating(server: RedisServer) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
     """Give a Redis whose settings a test may change."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on the path")
-    folder = tmp_path_factory.mktemp("redis")
-    return RedisServer(folder, binary)
+    return RedisServer(tmp_path_factory.mktemp("redis"), program("redis", "redis-server"))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from territory_runtime.settings import read_settings
 from territory_runtime.stage import Progress
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client, take
-from tests.support.servers import START_SECONDS, RedisServer
+from tests.support.servers import START_SECONDS, RedisServer, program
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "redis"
 STARRED = "ac*"
@@ -87,9 +87,7 @@ class Guarded:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Give a server, with an index of each organisation that the writer wrote."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on the path")
+    binary = program("redis", "redis-server")
     one = Guarded(tmp_path_factory.mktemp("guarded"), binary)
     with closing(one.server):
         one.server.start()
@@ -297,9 +295,7 @@ def test_reader_of_one_organisation_sees_no_other(guarded: Guarded, org: str) ->
 
 def test_reader_can_find_its_way_in_a_cluster(tmp_path: Path) -> None:
     """What redis-py asks of a cluster before anything else is allowed, too."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on the path")
+    binary = program("redis", "redis-server")
     (bus,) = free_ports(1)
     guarded = Guarded(tmp_path, binary, ("--cluster-enabled", "yes", "--cluster-port", str(bus)))
     with closing(guarded.server):

@@ -16,9 +16,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from territory_control.child_process import until
-from territory_control.embedded import HOST, EmbeddedMissing, EmbeddedServer, redis_answers
+from territory_control.embedded import HOST, EmbeddedServer, redis_answers
 from territory_control.errors import StackFailed
-from tests.support.servers import Kafka, find_kafka, serving
+from tests.support.servers import Kafka, embedded_server, find_kafka, serving
 
 ENDED_SECONDS = 15.0
 
@@ -26,10 +26,7 @@ ENDED_SECONDS = 15.0
 @pytest.fixture
 def embedded(tmp_path: Path) -> EmbeddedServer:
     """Give an embedded server of the test's own, not started."""
-    try:
-        return EmbeddedServer(tmp_path / "embedded")
-    except EmbeddedMissing as missing:
-        pytest.skip(str(missing))
+    return embedded_server(tmp_path / "embedded")
 
 
 def create_topic(bootstrap_servers: str, name: str, partitions: int = 1) -> None:

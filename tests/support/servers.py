@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 import pytest
 from kafka import KafkaAdminClient
@@ -105,17 +105,43 @@ class Found(Generic[ServerT_co]):
 
 @contextmanager
 def serving(part: str, found: Found[ServerT], folder: Path) -> Iterator[ServerT]:
-    """Give a started server that ends with the test; skip the test where there is none to be had.
-
-    TESTS_REQUIRE names parts (`kafka`, `redis`, with commas) whose absence is a failure instead.
-    """
-    if found.make is None:
-        if part in os.environ.get("TESTS_REQUIRE", "").split(","):
-            pytest.fail(f"{part} is required here: {found.says}")
-        pytest.skip(found.says)
-    with closing(found.make(folder)) as server:
+    """Give a started server that ends with the test; do without the test where there is none to be had."""
+    with closing(needed(part, found)(folder)) as server:
         server.start()
         yield server
+
+
+def needed(part: str, found: Found[ServerT]) -> Callable[[Path], ServerT]:
+    """Return what makes a server; do without the test where there is none to be had."""
+    if found.make is None:
+        do_without(part, found.says)
+    return found.make
+
+
+def program(part: str, name: str) -> str:
+    """Return where a program of this machine is; do without the test where it is not on the path."""
+    path = shutil.which(name)
+    if path is None:
+        do_without(part, f"no {name} on the path")
+    return path
+
+
+def embedded_server(folder: Path) -> EmbeddedServer:
+    """Return an embedded broker, not started; do without the test where it is not installed."""
+    try:
+        return EmbeddedServer(folder)
+    except EmbeddedMissing as missing:
+        do_without("embedded", str(missing))
+
+
+def do_without(part: str, why: str) -> NoReturn:
+    """Skip the test for want of something; fail it where TESTS_REQUIRE names the part that it belongs to.
+
+    Parts are `kafka`, `redis` and `embedded`, with commas between them.
+    """
+    if part in os.environ.get("TESTS_REQUIRE", "").split(","):
+        pytest.fail(f"{part} is required here: {why}")
+    pytest.skip(why)
 
 
 def find_kafka() -> Found[Kafka]:
