@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -89,13 +90,14 @@ class Faults:
 
     def come_to_pass(self, plan: Sequence[Fault]) -> None:
         """Do all faults of a plan at their times; return when all is made good again."""
-        threads = []
-        for fault in plan:
-            time.sleep(max(0.0, self._began + fault.at - time.monotonic()))
-            threads.append(threading.Thread(target=self._do, args=(fault,), name=str(fault)))
-            threads[-1].start()
-        for thread in threads:
-            thread.join()
+        begun: list[tuple[Fault, Future[None]]] = []
+        with ThreadPoolExecutor(max(1, len(plan))) as threads:
+            for fault in plan:
+                time.sleep(max(0.0, self._began + fault.at - time.monotonic()))
+                begun.append((fault, threads.submit(self._do, fault)))
+        for fault, doing in begun:
+            if (trouble := doing.exception()) is not None:
+                self.broken.append(f"{fault}: {type(trouble).__name__}: {trouble}")
         for worker in WORKERS:  # the same day for both: the end state has one
             self._clocks.set(worker, self.days)
 
@@ -103,9 +105,8 @@ class Faults:
         began = time.monotonic()
         try:
             self._ways()[fault.kind](fault)
-        except Exception as trouble:  # noqa: BLE001 -- a thread's own; it is told, and fails the run
-            self.broken.append(f"{fault}: {type(trouble).__name__}: {trouble}")
-        self.done.append(Done(fault, round(began - self._began, 1), round(time.monotonic() - self._began, 1)))
+        finally:
+            self.done.append(Done(fault, round(began - self._began, 1), round(time.monotonic() - self._began, 1)))
 
     def _ways(self) -> Mapping[Kind, Callable[[Fault], None]]:
         return {

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from datetime import date
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from territory.errors import BadMessage
 from territory.events import read_record_change
+from territory_control.errors import StackFailed
 from territory_control.models import check_model
+from tests.chaos.crew import WORKERS, Worker
+from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GuardUnknown, take_away
 from tests.chaos.history import ORGS, Said, messages, models
-from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, WEIGHTS, plan
+from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, WEIGHTS, Fault, plan
 from tests.chaos.verdict import _is_refused
 from tests.support.oracle import Record
 
@@ -121,6 +126,8 @@ def test_no_such_guard() -> None:
 
 TAKE_EACH_AWAY = """
 import os, sys
+from tests.chaos.crew import WORKERS, Worker
+from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GUARDS, take_away
 for name in GUARDS:
     if (child := os.fork()) == 0:
@@ -135,3 +142,23 @@ def test_guards_are_where_they_were() -> None:
     """Everything that a guard is made of is still in the product; each is taken away in a process of its own."""
     done = subprocess.run((sys.executable, "-c", TAKE_EACH_AWAY), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class NobodyThere:
+    """A crew that nothing can be done to."""
+
+    def held(self, *workers: Worker) -> None:
+        raise StackFailed(f"{workers[0].service} is not there")
+
+
+def test_a_fault_that_can_not_be_done_is_told(tmp_path: Path) -> None:
+    """It fails the run, and the others come to pass all the same."""
+    nothing: Any = None
+    crew: Any = NobodyThere()
+    clocks = Clocks(tmp_path)
+    faults = Faults(nothing, crew, broker=nothing, store=nothing, clocks=clocks, began=time.monotonic())
+    kill, clock = Fault(0, "kill", 0, "assigner", 1, 0), Fault(0, "clock", 0, "assigner", 0, 2)
+    faults.come_to_pass([kill, clock])
+    assert faults.broken == [f"{kill}: StackFailed: assigner is not there"]
+    assert faults.counted == {"kill": 1, "clock": 1}
+    assert [clocks.file(worker).read_text() for worker in WORKERS] == [str(2 * DAY_SECONDS)] * 2
