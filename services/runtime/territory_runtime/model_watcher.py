@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
@@ -30,6 +30,9 @@ from territory_runtime.settings import Settings
 from territory_runtime.waiting import KAFKA_AWAY, until_done
 
 log = structlog.get_logger("territory")
+
+DAYS_BACK_MAX = 7
+"""How many days a model is looked for that is not refused."""
 
 Prepare = Callable[[Model], None]
 """Makes what a stage derives from a model. Raises ModelRefused when it can't."""
@@ -182,7 +185,7 @@ class ModelWatcher(Service):
         model = await asyncio.to_thread(self._make, activation, pieces)
         activated_at = {**self.activated.activated_at, org_id: offset}
         activated = InEffect({**self.activated.models, org_id: model}, activated_at, Moment(offset))
-        self.today = await self._resolve(activated, self._looked_at)
+        self.today = await self._resolve(activated, self._looked_at, org_id)
         self.activated = activated
         metrics.MODEL_REVISION.set(max(model.revision for model in activated.models.values()))
         metrics.RULES.labels(engine=self._settings.assigner_engine).set(
@@ -204,32 +207,54 @@ class ModelWatcher(Service):
         """Put the models of the present day in effect where it has passed since the last look, or was set back."""
         async with self._making:
             now = int(self._clock())
-            try:
-                today = await self._resolve(self.activated, now)
-            except ModelRefused as refused:
-                metrics.MODELS_REFUSED.inc()
-                faults = [str(fault) for fault in refused.faults[:20]]
-                log.error("the day's models refused", faults=faults)  # noqa: TRY400 -- no traceback
-                return
+            today = await self._resolve(self.activated, now)
             self._looked_at = now
             passed = [org for org, model in today.models.items() if model is not self.today.models[org]]
             if passed:
                 self.today = today
                 log.info("a day has passed", org_ids=passed[:10], organisations=len(passed))
 
-    async def _resolve(self, activated: InEffect, instant: int) -> InEffect:
-        """Return models resolved for the days at an instant. Raises: ModelRefused."""
+    async def _resolve(self, activated: InEffect, instant: int, activating: str | None = None) -> InEffect:
+        """Return models resolved for the days at an instant.
+
+        Raises: ModelRefused where that of the organisation that is being activated is refused.
+        """
         when = datetime.fromtimestamp(instant, UTC)
         models = dict(activated.models)
         for org_id, model in activated.models.items():
             if model.uses_relative_dates:
-                day = model.day_of(when)
-                place = (org_id, activated.activated_at[org_id], day)
-                resolved = self._resolved.get(place)
-                if resolved is None:
-                    resolved = self._resolved[place] = await asyncio.to_thread(self._make_for, model, day)
-                models[org_id] = resolved
+                activated_at, day = activated.activated_at[org_id], model.day_of(when)
+                if org_id == activating:
+                    models[org_id] = await self._of_day(model, activated_at, day)
+                else:
+                    models[org_id] = await self._of_last_day(model, activated_at, day)
         return InEffect(models, activated.activated_at, Moment(activated.moment.position, instant))
+
+    async def _of_last_day(self, model: Model, activated_at: int, day: date) -> Model:
+        """Return a model of a day or, where that is refused, of the last day before whose is not.
+
+        So an organisation whose day's model is refused holds back no other's day, and a worker that
+        takes over finds the same model as the one before it. Far back it is the one in effect here.
+        """
+        for days in range(DAYS_BACK_MAX + 1):
+            earlier = day - timedelta(days)
+            try:
+                return await self._of_day(model, activated_at, earlier)
+            except ModelRefused as refused:
+                metrics.MODELS_REFUSED.inc()
+                faults = [str(fault) for fault in refused.faults[:20]]
+                log.error(  # noqa: TRY400 -- no traceback
+                    "the day's model refused", org_id=model.org_id, day=str(earlier), faults=faults
+                )
+        return self.today.models[model.org_id]
+
+    async def _of_day(self, model: Model, activated_at: int, day: date) -> Model:
+        """Return a model resolved for a day, prepared for. Raises: ModelRefused."""
+        place = (model.org_id, activated_at, day)
+        resolved = self._resolved.get(place)
+        if resolved is None:
+            resolved = self._resolved[place] = await asyncio.to_thread(self._make_for, model, day)
+        return resolved
 
     def _make_for(self, model: Model, day: date) -> Model:
         resolved = model.on(day)

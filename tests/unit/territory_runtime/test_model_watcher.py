@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from territory.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.keys import model_key
 from territory.model import Model, digest_of
 from territory_runtime.health import Health
-from territory_runtime.model_watcher import ModelWatcher, Pieces, activated_model
+from territory_runtime.model_watcher import DAYS_BACK_MAX, ModelWatcher, Pieces, activated_model
 from territory_runtime.settings import read_settings
 
 DOCUMENT: dict[str, Any] = {
@@ -277,6 +277,57 @@ def test_a_day_that_can_not_be_prepared_for_is_tried_again() -> None:
         await topic.watcher.look_at_the_clock()
         assert topic.days == {"acme": SECOND}
         assert tries == [FIRST, SECOND, SECOND]
+
+    asyncio.run(story())
+
+
+def test_a_day_that_can_not_be_prepared_for_is_that_organisations_own() -> None:
+    """Others' days pass, and their models come into effect; who takes over finds the day before, too (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        watcher = topic.watcher
+
+        def prepare(model: Model) -> None:
+            if model.org_id == "acme" and model.today == SECOND:
+                refuse(model)
+
+        watcher.prepare_with(prepare, follows_days=True)
+        for document in (DAILY, ABROAD):
+            await topic.activate(document)
+        kept = watcher.today.models["acme"]
+        topic.clock.now += DAY
+        await watcher.look_at_the_clock()
+        assert topic.days == {"acme": FIRST, "beta": SECOND}
+        assert watcher.today.models["acme"] is kept
+        await topic.activate({**DOCUMENT, "org": "plain"})
+        await topic.activate(ABROAD, revision=2)
+        assert topic.revisions(follows_days=True) == {"acme": 1, "beta": 2, "plain": 1}
+        topic.clock.now += DAY
+        await watcher.look_at_the_clock()
+        assert topic.days == {"acme": date(2017, 3, 2), "beta": date(2017, 3, 2), "plain": None}
+        resumed = await watcher.as_of(int(NOON + DAY), follows_days=True)
+        assert resumed.models["acme"].today == FIRST
+
+    asyncio.run(story())
+
+
+def test_days_in_a_row_that_can_not_be_prepared_for() -> None:
+    """The last day that could be stays in effect, however long ago; the others' days pass (C7)."""
+
+    async def story() -> None:
+        topic = _Topic()
+
+        def prepare(model: Model) -> None:
+            if model.org_id == "acme" and model.today != FIRST:
+                refuse(model)
+
+        topic.watcher.prepare_with(prepare, follows_days=True)
+        for document in (DAILY, ABROAD):
+            await topic.activate(document)
+        topic.clock.now += (DAYS_BACK_MAX + 2) * DAY
+        await topic.watcher.look_at_the_clock()
+        assert topic.days == {"acme": FIRST, "beta": SECOND + timedelta(DAYS_BACK_MAX + 1)}
 
     asyncio.run(story())
 
