@@ -13,14 +13,14 @@ import pytest
 
 from assigner.core.rule_analysis import analysed
 from territory.codec import decode, encode
-from territory.events import Record
-from territory.keys import family_key, record_key
+from territory.events import ACTIVATION, ModelActivated, Record
+from territory.keys import family_key, model_key, record_key
 from territory.topics import FAMILIES, MODEL, RECORDS
 from territory_control.arguments import RecordName
 from territory_control.errors import NotFound, Refused
 from territory_control.linking import link
 from territory_control.model_topic import ModelLog, active_model
-from territory_control.models import Applied, apply, check_model, messages_of
+from territory_control.models import Applied, apply, check_model, messages_of, refusal
 from territory_control.progress import PIPELINE, absent_stages, wait
 from territory_control.publishing import Published, publish
 from territory_control.record_log import find_record
@@ -308,3 +308,23 @@ def test_waiting_in_vain_says_for_whom(settings: Settings) -> None:
     assert {item.stage for item in done.behind} >= {"assigner-intake", "access-indexer"}
     assert set(done.absent) >= {"assigner-intake", "access-indexer"}
     assert list(asyncio.run(absent_stages(settings))) == [stage.name for stage in PIPELINE]
+
+
+def test_a_refused_model_is_told(settings: Settings) -> None:
+    """An activation that speaks of other pieces than there are, of another writer's: told until the next apply."""
+    org = settings.org_id
+    asyncio.run(apply(settings, model(org, "west")))
+    assert asyncio.run(refusal(settings)) is None
+
+    async def activate() -> None:
+        activation = ModelActivated(org, 2, 1, "another digest", "2017-01-01T00:00:00Z")
+        async with started(clients.producer(settings)) as producer:
+            key = model_key(org, *ACTIVATION).encode()
+            await producer.send_and_wait(MODEL.name, encode(activation), key=key, partition=0)
+
+    asyncio.run(activate())
+    refused = asyncio.run(refusal(settings))
+    assert refused is not None
+    assert refused.revision == 2
+    assert asyncio.run(apply(settings, model(org, "west"))).revision == 3
+    assert asyncio.run(refusal(settings)) is None

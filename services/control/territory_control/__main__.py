@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
 
@@ -166,8 +167,9 @@ def wait(timeout: Seconds = WAIT_SECONDS, as_json: AsJson = False) -> None:
     """Wait until everything published so far is in Redis."""
     output, settings = Output(as_json=as_json), read_settings()
     done = _waited(settings, timeout, output)
-    output.result(done, *rendering.waited(done))
-    if not done.done:
+    refused = _run(models.refusal(settings))
+    output.result({**asdict(done), "refused": refused}, *rendering.waited(done, refused))
+    if refused is not None or not done.done:
         raise typer.Exit(EXIT_REFUSED)
 
 

@@ -41,6 +41,7 @@ class ModelLog:
     def __init__(self) -> None:
         self._pieces = Pieces()
         self._revisions: dict[str, int] = {}
+        self._newest: dict[str, ModelActivated] = {}
         self._activated: dict[str, Activated] = {}
 
     def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
@@ -52,6 +53,7 @@ class ModelLog:
         if activation is None:
             return
         org_id = activation.org_id
+        self._newest[org_id] = activation
         self._revisions[org_id] = max(activation.revision, self._revisions.get(org_id, 0))
         pieces = self._pieces.of(org_id)
         if digest_of(pieces) == activation.digest:  # else the services refuse it, and the one before stays
@@ -69,6 +71,10 @@ class ModelLog:
     def revision_of(self, org_id: str) -> int:
         """Return the highest revision that was ever activated; 0 for none."""
         return self._revisions.get(org_id, 0)
+
+    def newest(self, org_id: str) -> ModelActivated | None:
+        """Return the activation of an organisation that came last, in effect or not."""
+        return self._newest.get(org_id)
 
     def activated(self, org_id: str) -> Activated | None:
         """Return what is in effect for an organisation."""

@@ -13,12 +13,14 @@ from aiokafka import errors as kafka_errors
 
 from assigner.core.links import Linker
 from assigner.core.matching.engines import EngineName
+from assigner.core.matching.port import EngineMissing
 from territory.codec import JSON, decode, encode
 from territory.documents import PieceKey, parse_text, pieces_of
+from territory.errors import Fault, ModelRefused
 from territory.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.fold import Message
 from territory.keys import model_key
-from territory.model import Model, compile_model, digest_of
+from territory.model import Model, assemble, compile_model, digest_of
 from territory.topics import MODEL
 from territory_control.errors import NotFound, Refused
 from territory_control.model_topic import ModelLog, model_topic
@@ -63,6 +65,14 @@ class Applied:
     changes: PieceChanges
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An activation that the services refused: the model before it stays in effect."""
+
+    revision: int
+    faults: tuple[Fault, ...]
+
+
 def read_text(path: str) -> str:
     """Return the text of a file, `-` for stdin. Raises: NotFound, Refused."""
     try:
@@ -83,13 +93,18 @@ def check_model(text: str, engine: EngineName = "index") -> CheckedModel:
     """
     raw = parse_text(text)
     model = compile_model(raw, 1)
-    if engine == "durable":  # the others carry everything
-        Linker(model.on(model.day_of(datetime.now(UTC))), engine)
+    _check_carried(model, engine)
     pieces: dict[PieceKey, JSON] = {
         key: decode(encode(value))
         for key, value in pieces_of(raw).items()  # type: ignore[arg-type]  # a valid document is a mapping
     }
     return CheckedModel(model.org_id, model, pieces)
+
+
+def _check_carried(model: Model, engine: EngineName) -> None:
+    """Raises: ModelRefused with every rule that the assigner's engine can't carry."""
+    if engine == "durable":  # the others carry everything
+        Linker(model.on(model.day_of(datetime.now(UTC))), engine)
 
 
 def changes_between(before: Mapping[PieceKey, JSON], after: Mapping[PieceKey, JSON]) -> PieceChanges:
@@ -101,6 +116,33 @@ def changes_between(before: Mapping[PieceKey, JSON], after: Mapping[PieceKey, JS
         ),
         removed=tuple(sorted(before.keys() - after.keys())),
     )
+
+
+def refusal_of(log: ModelLog, org_id: str, engine: EngineName) -> Refusal | None:
+    """Return why the services refused what was activated last; None: they did not, as far as can be known here.
+
+    They say it nowhere but in their logs and metrics, so it is checked as they did; a service of
+    another engine than this may have come to something else.
+    """
+    newest, activated = log.newest(org_id), log.activated(org_id)
+    if newest is None:
+        return None
+    if activated is None or activated.activation is not newest:
+        return Refusal(newest.revision, (Fault("activation", "it speaks of other pieces than there are; apply again"),))
+    try:
+        _check_carried(assemble(org_id, newest.revision, activated.pieces), engine)
+    except ModelRefused as refused:
+        return Refusal(newest.revision, refused.faults)
+    except EngineMissing:
+        return None
+    return None
+
+
+async def refusal(settings: Settings) -> Refusal | None:
+    """Return the same for the settings' organisation and engine, as the model topic is now. Raises: KafkaError."""
+    async with model_topic(settings) as topic:
+        await topic.read_on()
+        return refusal_of(topic.log, settings.org_id, settings.assigner_engine)
 
 
 def _canonical(value: JSON) -> str:

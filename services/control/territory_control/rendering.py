@@ -14,7 +14,7 @@ from territory.events import Link
 from territory.model import Model
 from territory_control.answers import ExplainedAccess, ExplainedAssignment, RecordViewers, ShownRecord, VisibleRecords
 from territory_control.explaining import Near, Reason
-from territory_control.models import Applied, removed_territories
+from territory_control.models import Applied, Refusal, removed_territories
 from territory_control.progress import Waited
 from territory_control.publishing import Published
 from territory_control.reading import LeftOutDeal
@@ -88,14 +88,18 @@ def published(done: Published) -> list[RenderableType]:
     return [Text(line) for line in lines]
 
 
-def waited(done: Waited) -> list[RenderableType]:
-    """Return whether everything has come through, and else what has not."""
+def waited(done: Waited, refused: Refusal | None) -> list[RenderableType]:
+    """Return whether everything has come through, else what has not; and that it is not under the newest model."""
     if done.done:
-        return [Text(f"everything is in Redis, after {done.seconds:.1f} s")]
-    lines = [f"not everything has come through after {done.seconds:.0f} s"]
-    lines += [f"  {item}" for item in done.behind]
+        lines = [f"everything is in Redis, after {done.seconds:.1f} s"]
+    else:
+        lines = [f"not everything has come through after {done.seconds:.0f} s"]
+        lines += [f"  {item}" for item in done.behind]
     if done.absent:
         lines.append(f"  no service is running for {', '.join(done.absent)}: start it")
+    if refused is not None:
+        lines.append(f"revision {refused.revision} was refused, the model before it stays in effect:")
+        lines += [f"  {fault}" for fault in refused.faults[:NAMED_MAX]]
     return [Text(line) for line in lines]
 
 

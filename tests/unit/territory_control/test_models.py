@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from territory.codec import JSON, encode
+from territory.documents import pieces_of
 from territory.errors import ModelRefused
-from territory.events import ModelActivated
+from territory.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.fold import Message
+from territory.keys import model_key
+from territory.model import digest_of
 from territory_control.errors import NotFound, Refused
 from territory_control.model_topic import ModelLog
 from territory_control.models import (
@@ -23,6 +26,7 @@ from territory_control.models import (
     check_model,
     messages_of,
     read_text,
+    refusal_of,
     removed_territories,
 )
 from tests.support.strategies import edited, models
@@ -182,3 +186,65 @@ def test_rules_that_the_engine_cannot_carry_are_faults() -> None:
     with pytest.raises(ModelRefused) as refused:
         check_model(text, "durable")
     assert [fault.path for fault in refused.value.faults] == ["territories[t].rules.account"]
+
+
+# --- what the services refused ----------------------------------------------------------------
+
+SMALL: dict[str, JSON] = {"org": "acme", "territories": [{"id": "world"}]}
+SOFT: dict[str, JSON] = {
+    "org": "acme",
+    "fields": {"account": {"name": "text"}},
+    "territories": [{"id": "world", "rules": {"account": {"field": "name", "contains": "soft"}}}],
+}
+
+
+def say(log: ModelLog, document: dict[str, JSON], revision: int, *, whole: bool = True) -> None:
+    """Say a model's pieces and activate them; or leave one out."""
+    pieces = pieces_of(document)
+    said = [
+        (key, encode(ModelPiece("acme", *key, revision=revision, value=value))) for key, value in sorted(pieces.items())
+    ]
+    activation = ModelActivated("acme", revision, len(pieces), digest_of(pieces), "2017-01-01T00:00:00Z")
+    for key, value in [*said[: len(said) if whole else -1], (ACTIVATION, encode(activation))]:
+        log.take(revision, model_key("acme", *key).encode(), value)
+
+
+def test_what_is_in_effect_was_not_refused() -> None:
+    """Nor was what was never activated."""
+    log = ModelLog()
+    assert refusal_of(log, "acme", "index") is None
+    say(log, SMALL, 1)
+    assert refusal_of(log, "acme", "index") is None
+
+
+def test_an_activation_of_other_pieces_was_refused() -> None:
+    """Until another is taken: whoever waits is told that the model before stays in effect."""
+    log = ModelLog()
+    say(log, SMALL, 1)
+    say(log, SOFT, 2, whole=False)
+    refused = refusal_of(log, "acme", "index")
+    assert refused is not None
+    assert (refused.revision, [fault.path for fault in refused.faults]) == (2, ["activation"])
+    say(log, SOFT, 3)
+    assert refusal_of(log, "acme", "index") is None
+
+
+def test_a_model_with_faults_was_refused() -> None:
+    """Another writer can activate what `territory apply` does not send."""
+    log = ModelLog()
+    say(log, {"org": "acme", "territories": [{"id": "world", "parent": "nowhere"}]}, 1)
+    refused = refusal_of(log, "acme", "index")
+    assert refused is not None
+    assert refused.revision == 1
+    assert "nowhere" in str(refused.faults[0])
+
+
+def test_a_model_that_the_engine_cannot_carry_was_refused() -> None:
+    """It may have been applied by somebody whose settings name another engine."""
+    pytest.importorskip("durable", reason="the extra durable is not installed")
+    log = ModelLog()
+    say(log, SOFT, 1)
+    assert refusal_of(log, "acme", "index") is None
+    refused = refusal_of(log, "acme", "durable")
+    assert refused is not None
+    assert [fault.path for fault in refused.faults] == ["territories[world].rules.account"]

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 
+from territory.errors import Fault
 from territory.events import Link
 from territory_control import rendering
 from territory_control.answers import ExplainedAssignment, ShownRecord
 from territory_control.explaining import Near
-from territory_control.models import Applied, PieceChanges
+from territory_control.models import Applied, PieceChanges, Refusal
 from territory_control.progress import Behind, Waited
 from territory_control.publishing import Published, RefusedLine
 from territory_control.reading import LeftOutDeal
@@ -47,11 +48,21 @@ def test_refused_lines_are_listed() -> None:
 def test_what_has_not_come_through_is_listed() -> None:
     """The stages that are behind, and those that nobody runs."""
     behind = Behind("assigner-intake", "crm.records.v1", 2, 5, unswept=False)
-    said = text(rendering.waited(Waited(False, 9.9, (behind,), ("assigner-intake",))))
+    said = text(rendering.waited(Waited(False, 9.9, (behind,), ("assigner-intake",)), None))
     assert said.splitlines() == [
         "not everything has come through after 10 s",
         "  assigner-intake: crm.records.v1 [2]: 5 messages",
         "  no service is running for assigner-intake: start it",
+    ]
+
+
+def test_a_refused_model_is_told_where_all_else_has_come_through() -> None:
+    """Everything is there, under the model before: who waits for the new one must hear of it."""
+    refused = Refusal(5, (Fault("territories[t].rules.account", "found x, expected y"),))
+    assert text(rendering.waited(Waited(True, 1.0, (), ()), refused)).splitlines() == [
+        "everything is in Redis, after 1.0 s",
+        "revision 5 was refused, the model before it stays in effect:",
+        "  territories[t].rules.account: found x, expected y",
     ]
 
 
