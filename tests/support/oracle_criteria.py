@@ -80,7 +80,7 @@ def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, se
     """Return whether a positive operator holds; for a missing field none does (C2, C4)."""
     if value is None:
         return False
-    if operator in _RELATIVE:
+    if operator in RELATIVE:
         return _relative_holds(operator, _day_of(value, setting), operand, setting)
     match operator:
         case "includes_any":
@@ -148,7 +148,7 @@ def _must_be_true(operand: Any) -> bool:
 
 # --- days (C7) --------------------------------------------------------------------------------
 
-_RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")
+RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")
 
 
 def _day_of(value: Any, setting: Setting) -> date:

@@ -17,16 +17,6 @@ from tests.support.oracle import Setting
 
 from ..examples import FIELDS, Document, days, instants, long_decimals, scalars, texts
 
-NEGATIONS = {
-    "ne": "eq",
-    "not_in": "in",
-    "not_contains": "contains",
-    "not_starts_with": "starts_with",
-    "not_between": "between",
-    "excludes_any": "includes_any",
-    "excludes_all": "includes_all",
-    "is_empty": "is_not_empty",
-}
 TABLES = {"core": ["US", " Straße", "us"], "codes": ["94102", "94103", "8AB"], "none": []}
 
 # --- settings ---------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from territory.criteria import OPERATORS, Leaf
 from territory.values import FieldType
 from tests.support.oracle import Setting, criteria_holds
+from tests.support.oracle_criteria import POSITIVE_OF
 
 from ..examples import FIELDS, Document
-from .examples import NEGATIONS, VALUES, holds, leaves, on, parsed, records, settings, trees
+from .examples import VALUES, holds, leaves, on, parsed, records, settings, trees
 
 
 @given(trees, records, settings)
@@ -33,11 +34,11 @@ def test_every_operator_agrees_with_the_oracle(word: str, data: st.DataObject, s
     assert holds(leaf, fields, setting=setting) is criteria_holds(leaf, fields, FIELDS, setting)
 
 
-@given(leaves(NEGATIONS), records)
+@given(leaves(POSITIVE_OF), records)
 def test_a_negative_operator_negates(leaf: Document, fields: dict[str, Any]) -> None:
     """Every negative operator is exactly the negation of its positive one (C2)."""
     name, (word, operand) = leaf["field"], next((word, leaf[word]) for word in leaf if word != "field")
-    assert holds(leaf, fields) is not holds({"field": name, NEGATIONS[word]: operand}, fields)
+    assert holds(leaf, fields) is not holds({"field": name, POSITIVE_OF[word]: operand}, fields)
 
 
 @given(trees, records)
@@ -52,7 +53,7 @@ def test_the_logic_has_two_values(document: Document, fields: dict[str, Any]) ->
 @given(leaves())
 def test_a_missing_field(leaf: Document) -> None:
     """A missing field satisfies `is_empty` and the negative operators, and nothing else (C2)."""
-    assert holds(leaf, {}) is any(word in leaf for word in NEGATIONS)
+    assert holds(leaf, {}) is any(word in leaf for word in POSITIVE_OF)
 
 
 @given(leaves(), st.sampled_from([None, "", " \t", "\u00a0"]))
@@ -73,7 +74,7 @@ def test_every_operator_has_its_example() -> None:
         *("within_km", "in_polygon"),
         *("is_empty", "is_not_empty"),
     }
-    assert {word for word, operator in OPERATORS.items() if operator.negated} == set(NEGATIONS)
+    assert {word for word, operator in OPERATORS.items() if operator.negated} == set(POSITIVE_OF)
     assert set(get_args(FieldType)) == set(FIELDS)
 
 

@@ -12,6 +12,7 @@ from territory.criteria import Fields, Leaf
 from territory.errors import DayNotSet
 from territory.periods import FiscalCalendar
 from territory.values import read_fields
+from tests.support.oracle_criteria import RELATIVE
 
 from ..examples import FIELDS, Document
 from .examples import leaves_of, parsed, records, trees, unresolved
@@ -58,7 +59,6 @@ def test_denied_twice() -> None:
 
 # --- days (C7) --------------------------------------------------------------------------------
 
-RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")
 FISCAL = FiscalCalendar()
 
 
