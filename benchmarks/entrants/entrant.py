@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
@@ -20,11 +23,55 @@ class Entrant(Protocol):
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
 
 
-class Dialect(Protocol):
+ORDER: Mapping[str, str] = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+class Dialect(ABC):
     """How an expression language says what a leaf asks of a value that is there."""
 
     def test(self, leaf: Leaf) -> str:
         """Return the expression. Raises: ValueError for an operator that no corpus has."""
+        name, wanted = leaf.field, leaf.wanted
+        match leaf.operator:
+            case "eq" | "ne":
+                return f"{name} == {self.literal(wanted)}"
+            case "in" | "not_in":
+                return self.is_among(name, self.listed(wanted))
+            case "between" | "not_between":
+                return f"{name} >= {self.literal(wanted[0])} and {name} <= {self.literal(wanted[1])}"
+            case "lt" | "le" | "gt" | "ge":
+                return f"{name} {ORDER[leaf.operator]} {self.literal(wanted)}"
+            case "starts_with" | "not_starts_with":
+                return self.starts_with(name, self.literal(wanted))
+            case "contains" | "not_contains":
+                return self.contains(name, self.literal(wanted))
+            case "is_empty" | "is_not_empty":
+                return "true"
+        raise ValueError(f"no expression is known for {leaf.operator!r} ({leaf.text}); add it to the dialect")
+
+    def listed(self, values: frozenset[Any]) -> str:
+        """Return the literals of some values, in order."""
+        return ", ".join(self.literal(value) for value in sorted(values))
+
+    def literal(self, value: Any) -> str:
+        """Return how a value is written: texts and truths as in JSON, the rest as the language has it."""
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else self.number_or_day(value)
+
+    @abstractmethod
+    def number_or_day(self, value: Any) -> str:
+        """Return how a number or a day is written."""
+
+    @abstractmethod
+    def is_among(self, name: str, listed: str) -> str:
+        """Return that a field has one of some values."""
+
+    @abstractmethod
+    def starts_with(self, name: str, literal: str) -> str:
+        """Return that a field's text begins with another."""
+
+    @abstractmethod
+    def contains(self, name: str, literal: str) -> str:
+        """Return that a field's text has another in it."""
 
 
 def written(criterion: Criterion, dialect: Dialect) -> str:
@@ -36,8 +83,3 @@ def written(criterion: Criterion, dialect: Dialect) -> str:
         return f"(not {written(criterion.part, dialect)})"
     word = " or " if isinstance(criterion, AnyOf) else " and "
     return f"({word.join(written(part, dialect) for part in criterion.parts)})"
-
-
-def unwritable(leaf: Leaf) -> ValueError:
-    """Return what a dialect raises for an operator that it does not know."""
-    return ValueError(f"no expression is known for {leaf.operator!r} ({leaf.text}); add it to the dialect")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from typing import Any
 
 import rule_engine
 
 from assigner.core.matching.rule_book import RuleBook
-from benchmarks.entrants.entrant import unwritable, written
-from territory.criteria import Fields, Leaf
+from benchmarks.entrants.entrant import Dialect, written
+from territory.criteria import Fields
 
 
 class RuleExpressions:
@@ -35,33 +34,17 @@ class RuleExpressions:
         return self._book.deepest([place for place, rule in self._rules if rule.matches(fields)])
 
 
-class _RuleEngine:
+class _RuleEngine(Dialect):
     """Its expression language."""
 
-    def test(self, leaf: Leaf) -> str:
-        name, wanted = leaf.field, leaf.wanted
-        match leaf.operator:
-            case "eq" | "ne":
-                return f"{name} == {_literal(wanted)}"
-            case "in" | "not_in":
-                return f"{name} in {{{', '.join(_literal(value) for value in sorted(wanted))}}}"
-            case "between" | "not_between":
-                return f"{name} >= {_literal(wanted[0])} and {name} <= {_literal(wanted[1])}"
-            case "lt" | "le" | "gt" | "ge":
-                return f"{name} {_ORDER[leaf.operator]} {_literal(wanted)}"
-            case "starts_with" | "not_starts_with":
-                return f"{name}.starts_with({_literal(wanted)})"
-            case "contains" | "not_contains":
-                return f"{_literal(wanted)} in {name}"
-            case "is_empty" | "is_not_empty":
-                return "true"
-        raise unwritable(leaf)
+    def number_or_day(self, value: Any) -> str:
+        return f'd"{value.isoformat()}"' if isinstance(value, date) else str(value)
 
+    def is_among(self, name: str, listed: str) -> str:
+        return f"{name} in {{{listed}}}"
 
-_ORDER = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+    def starts_with(self, name: str, literal: str) -> str:
+        return f"{name}.starts_with({literal})"
 
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)
-    return f'd"{value.isoformat()}"' if isinstance(value, date) else str(value)
+    def contains(self, name: str, literal: str) -> str:
+        return f"{literal} in {name}"

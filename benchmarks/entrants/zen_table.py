@@ -14,7 +14,7 @@ from typing import Any
 import zen
 
 from assigner.core.matching.rule_book import RuleBook
-from benchmarks.entrants.entrant import unwritable, written
+from benchmarks.entrants.entrant import ORDER, Dialect, written
 from territory.criteria import All, Criterion, Fields, Leaf
 
 REST, PLACE = "rest", "place"
@@ -44,53 +44,36 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Decimal) else value
 
 
-class _Zen:
+class _Zen(Dialect):
     """Its expression language. Dates are compared as the numbers of their days."""
 
-    def test(self, leaf: Leaf) -> str:
-        name, wanted = leaf.field, leaf.wanted
-        match leaf.operator:
-            case "eq" | "ne":
-                return f"{name} == {_literal(wanted)}"
-            case "in" | "not_in":
-                return f"{name} in [{_list(wanted)}]"
-            case "between" | "not_between":
-                return f"{name} >= {_literal(wanted[0])} and {name} <= {_literal(wanted[1])}"
-            case "lt" | "le" | "gt" | "ge":
-                return f"{name} {_ORDER[leaf.operator]} {_literal(wanted)}"
-            case "starts_with" | "not_starts_with":
-                return f"startsWith({name}, {_literal(wanted)})"
-            case "contains" | "not_contains":
-                return f"contains({name}, {_literal(wanted)})"
-            case "is_empty" | "is_not_empty":
-                return "true"
-        raise unwritable(leaf)
+    def number_or_day(self, value: Any) -> str:
+        return str(_plain(value))
+
+    def is_among(self, name: str, listed: str) -> str:
+        return f"{name} in [{listed}]"
+
+    def starts_with(self, name: str, literal: str) -> str:
+        return f"startsWith({name}, {literal})"
+
+    def contains(self, name: str, literal: str) -> str:
+        return f"contains({name}, {literal})"
 
 
-_ORDER = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)
-    return str(_plain(value))
-
-
-def _list(values: frozenset[Any]) -> str:
-    return ", ".join(_literal(value) for value in sorted(values))
+DIALECT = _Zen()
 
 
 def _cell(leaf: Leaf) -> str | None:
     """Return a leaf as what a field's own column can hold; None where it can't."""
     match leaf.operator:
         case "eq":
-            return _literal(leaf.wanted)
+            return DIALECT.literal(leaf.wanted)
         case "in":
-            return _list(leaf.wanted)
+            return DIALECT.listed(leaf.wanted)
         case "between":
-            return f"[{_literal(leaf.wanted[0])}..{_literal(leaf.wanted[1])}]"
+            return f"[{DIALECT.literal(leaf.wanted[0])}..{DIALECT.literal(leaf.wanted[1])}]"
         case "lt" | "le" | "gt" | "ge":
-            return f"{_ORDER[leaf.operator]} {_literal(leaf.wanted)}"
+            return f"{ORDER[leaf.operator]} {DIALECT.literal(leaf.wanted)}"
     return None
 
 
@@ -104,7 +87,7 @@ def _row(place: int, criterion: Criterion) -> dict[str, str]:
         else:
             row[part.field] = cell
     if rest:
-        row[REST] = written(All(tuple(rest)), _Zen())
+        row[REST] = written(All(tuple(rest)), DIALECT)
     return row
 
 
