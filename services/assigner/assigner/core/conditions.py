@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from assigner.core.matching.clauses import CLAUSES_MAX, clauses_of
+from assigner.core.operators import EQUAL, RELATIVE, values_of
 from territory.criteria import All, AnyOf, Criterion, Leaf, Not
 from territory.values import Value
 
@@ -16,8 +17,6 @@ CHOICES_MAX = 16
 """More choices along one path are not looked at."""
 CLASH_WORK = 50
 """What looking for a clash costs besides the values of a list, in values."""
-MOVING = frozenset({"within_last_days", "within_next_days", "older_than_days", "in_period"})
-"""Operators whose meaning moves with the day (C7)."""
 TRUE = All(())
 
 Literal = Leaf | Not
@@ -37,7 +36,7 @@ def settled(criterion: Criterion, *, negated: bool = False) -> Criterion:
     if isinstance(criterion, Not):
         return settled(criterion.part, negated=not negated)
     if isinstance(criterion, Leaf):
-        if criterion.operator not in MOVING:
+        if criterion.operator not in RELATIVE:
             return Not(criterion) if negated else criterion
         return TRUE if negated else _there(criterion)
     parts = tuple(settled(part, negated=negated) for part in criterion.parts)
@@ -120,17 +119,9 @@ def clash_of(literals: Literals, budget: Budget) -> Literals | None:
     return next((pair for pair in pairs if not _is_possible(pair)), literals)
 
 
-_EQUAL = {"eq", "ne", "in", "not_in", "in_table"}
-
-
 def _shortest_list(wanting: Iterable[Leaf]) -> frozenset[Value] | None:
     """Return the fewest values of which a field must have one; None where no leaf lists them."""
-    lists = [
-        leaf.wanted if isinstance(leaf.wanted, frozenset) else frozenset((leaf.wanted,))
-        for leaf in wanting
-        if leaf.operator in _EQUAL
-    ]
-    return min(lists, key=len, default=None)
+    return min((values_of(leaf) for leaf in wanting if leaf.operator in EQUAL), key=len, default=None)
 
 
 def _is_possible(literals: Literals, shortest: frozenset[Value] | None = None) -> bool:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from assigner.core.conditions import (
-    MOVING,
     Budget,
     Conditions,
     Literal,
@@ -27,6 +26,7 @@ from assigner.core.conditions import (
 from assigner.core.links import RULED_OBJECTS, TREE_RULED
 from assigner.core.matching.clauses import CLAUSES_MAX, Clause, NotValues, There, clauses_of, leaves_of
 from assigner.core.matching.rule_book import NO_PARENT, Rule, rule_book
+from assigner.core.operators import EQUAL, RELATIVE
 from territory.criteria import All, Criterion, Leaf
 from territory.documents import RuledObject
 from territory.model import Model
@@ -138,8 +138,8 @@ def _narrowing(clause: Clause) -> set[str]:
     }
 
 
-_LINE = {"lt", "le", "gt", "ge", "between", "not_between", *MOVING}
-_PLAIN = {"eq", "ne", "in", "not_in", "in_table", "is_empty", "is_not_empty", "postal_between", *_LINE}
+_LINE = {"lt", "le", "gt", "ge", "between", "not_between", *RELATIVE}
+_PLAIN = {*EQUAL, "is_empty", "is_not_empty", "postal_between", *_LINE}
 PLAIN_LEAVES_MAX = 9
 """However they stand together, they make at most 27 alternatives, fewer than `CLAUSES_MAX`."""
 
@@ -260,7 +260,7 @@ class _Paths:
         leaf, _ = leaf_of(literal)
         above = place
         while above != NO_PARENT and not any(
-            leaf is other or (other.operator in MOVING and leaf.text == other.text)
+            leaf is other or (other.operator in RELATIVE and leaf.text == other.text)
             for other in leaves_of(self._rules[above].criterion)
         ):
             above = self._rules[above].parent

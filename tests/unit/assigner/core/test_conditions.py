@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assigner.core.conditions import MOVING, TRUE, Budget, Conditions, alternatives_of, settled
+from assigner.core.conditions import TRUE, Budget, Conditions, alternatives_of, settled
 from assigner.core.matching.clauses import leaves_of
+from assigner.core.operators import RELATIVE
 from territory.criteria import All, AnyOf, Leaf, Not, parse
 from tests.contracts.rules import TYPES, criterion_of, dice_of, document, raw_values, record, typed
 
@@ -40,7 +41,7 @@ def test_a_settled_rule_means_the_same(seed: int) -> None:
     """
     dice = dice_of(seed)
     criterion = criterion_of(document(FIELDS, dice))
-    moves = any(leaf.operator in MOVING for leaf in leaves_of(criterion))
+    moves = any(leaf.operator in RELATIVE for leaf in leaves_of(criterion))
     for _ in range(5):
         values = typed(record(dice))
         for negated in (False, True):
@@ -79,7 +80,7 @@ def test_what_clashes_holds_for_no_record() -> None:
     assert clashing > settings().max_examples / 2  # else it proves nothing
 
 
-@pytest.mark.parametrize("operator", sorted(MOVING))
+@pytest.mark.parametrize("operator", sorted(RELATIVE))
 def test_what_moves_with_the_day_is_no_clash(operator: str) -> None:
     """This year's day may come: only that the field is there is known, and of a negation nothing (C7, C2)."""
     long_ago = of(field="founded", lt="1900-01-01")

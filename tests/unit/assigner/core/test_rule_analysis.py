@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assigner.core.conditions import MOVING
 from assigner.core.matching.clauses import leaves_of
 from assigner.core.matching.indexed import IndexedMatcher
 from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.rule_book import RuleBook, rule_book
+from assigner.core.operators import RELATIVE
 from assigner.core.rule_analysis import EvaluatedRule, RuleAnalysis, analysed
 from territory.model import Model, compile_model
 from tests.contracts.rules import TABLES, TODAY, TYPES, dice_of, document, record, typed
@@ -117,7 +117,7 @@ def test_what_is_evaluated_is_what_the_index_says(seed: int) -> None:
     still = {
         rule.territory_id
         for rule in book.rules
-        if all(leaf.operator not in MOVING for leaf in leaves_of(rule.criterion))
+        if all(leaf.operator not in RELATIVE for leaf in leaves_of(rule.criterion))
     }
     evaluated = analysed(model).evaluated
     assert {rule.territory_id for rule in evaluated} & still == set(IndexedMatcher(book).off_index) & still

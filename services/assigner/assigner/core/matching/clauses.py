@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from assigner.core.operators import EQUAL, RELATIVE, values_of
 from territory.criteria import AnyOf, Criterion, Leaf, Not
 from territory.values import Value
 
@@ -171,11 +172,7 @@ def _clause(literals: _Conjunction) -> Clause | None:
     return Clause(predicates, exact)
 
 
-_ORDER = {
-    "lt", "le", "gt", "ge", "between", "not_between", "postal_between",
-    "within_last_days", "within_next_days", "older_than_days", "in_period",
-}  # fmt: skip
-_EQUAL = {"eq", "ne", "in", "not_in", "in_table"}
+_ORDER = {"lt", "le", "gt", "ge", "between", "not_between", "postal_between", *RELATIVE}
 _PREFIX = {"starts_with", "not_starts_with"}
 _EMPTY = {"is_empty", "is_not_empty"}
 _INCLUDES = {"includes_any", "includes_all"}
@@ -190,8 +187,8 @@ def _predicate(asked: list[Literal]) -> tuple[Predicate | None, bool]:
         return _present(asked) if asked else (There(there=True), True)
     if any(literal.leaf.operator in _EMPTY for literal in asked):
         return There(there=False), True  # a missing value satisfies every negation (C2)
-    if all(literal.leaf.operator in _EQUAL for literal in asked):
-        return NotValues(frozenset().union(*(_values(literal) for literal in asked))), True
+    if all(literal.leaf.operator in EQUAL for literal in asked):
+        return NotValues(frozenset().union(*(values_of(literal.leaf) for literal in asked))), True
     if all(literal.leaf.operator in _ORDER for literal in asked):
         return _spans(asked), True
     return None, False
@@ -199,9 +196,9 @@ def _predicate(asked: list[Literal]) -> tuple[Predicate | None, bool]:
 
 def _present(asked: list[Literal]) -> tuple[Predicate | None, bool]:
     """Return the most telling of what is asked of a value that must be there."""
-    finite = [literal for literal in asked if literal.leaf.operator in _EQUAL and not literal.negated]
+    finite = [literal for literal in asked if literal.leaf.operator in EQUAL and not literal.negated]
     if finite:
-        shortest = min((_values(literal) for literal in finite), key=len)
+        shortest = min((values_of(literal.leaf) for literal in finite), key=len)
         others = [literal for literal in asked if literal is not finite[0]] if len(finite) == 1 else asked
         if not others:
             return Values(shortest), True
@@ -223,11 +220,6 @@ def _present(asked: list[Literal]) -> tuple[Predicate | None, bool]:
             return Members(wanted), len(asked) == 1
         return Members(frozenset({min(wanted)})), len(asked) == 1 and len(wanted) == 1
     return There(there=True), False
-
-
-def _values(literal: Literal) -> frozenset[Value]:
-    wanted: Any = literal.leaf.wanted
-    return wanted if literal.leaf.operator in ("in", "not_in", "in_table") else frozenset((wanted,))
 
 
 # --- spans -----------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from assigner.core.matching.clauses import leaves_of
 from assigner.core.matching.port import EngineMissing, RulesRefused
 from assigner.core.matching.rule_book import RuleBook
+from assigner.core.operators import EQUAL, RELATIVE, values_of
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
 from territory.values import Value
 
@@ -201,9 +202,7 @@ Alternative = tuple[Comparison, ...]
 _OPPOSITE = {"eq": "neq", "neq": "eq", "lt": "gte", "gte": "lt", "gt": "lte", "lte": "gt"}
 _BOUND = {"lt": ("high", "lt"), "le": ("high", "lte"), "gt": ("low", "gt"), "ge": ("low", "gte")}
 """Where an operator looks so that it fails, and its opposite holds, for a missing value."""
-_RANGES = {
-    "between", "not_between", "within_last_days", "within_next_days", "older_than_days", "in_period",
-}  # fmt: skip
+_RANGES = {"between", "not_between", *RELATIVE}
 
 
 def _alternatives(criterion: Criterion, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
@@ -232,8 +231,8 @@ def _bounded(alternatives: Iterable[Alternative]) -> list[Alternative]:
 
 def _of_leaf(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
     """Return the alternatives of a leaf's positive test, or of its negation, which a missing value satisfies (C2)."""
-    if leaf.operator in ("eq", "ne", "in", "not_in", "in_table"):
-        values = _operands(leaf)
+    if leaf.operator in EQUAL:
+        values = values_of(leaf)
         if len(values) > ALTERNATIVES_MAX:
             raise _Unfit(
                 f"{leaf.field} {leaf.operator} has {len(values)} values, at most {ALTERNATIVES_MAX} are carried"
