@@ -4,9 +4,8 @@ It is slow and obvious on purpose, follows the numbered rules one by one, uses t
 for the shape of the Earth geographiclib, and shares no code with the product. Tests compare the product
 with it.
 
-It takes models that are valid already and knows what the foundation has: no sharing rules (V6), no
-`territory_access_rolls_up_roles` (V4), no frozen periods (F12). A model whose rules depend on the day (C7)
-has that day, a date, as `today` beside the rest of the document.
+It takes models that are valid already, and knows no frozen periods (F12). A model whose rules depend on the
+day (C7) has that day, a date, as `today` beside the rest of the document.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,9 @@
-"""The oracle's visibility: who sees a record, by which paths, at which level (V1 to V3, V7)."""
+"""The oracle's visibility: who sees a record, by which paths, at which level (V1 to V4, V6, V7)."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+from .oracle_criteria import criteria_holds, setting_of
 from .oracle_records import Record
 from .oracle_tree import (
     Model,
@@ -47,10 +48,10 @@ def is_active(user: str, model: Model) -> bool:
 
 
 def paths_of(user: str, record: Record, territories: Sequence[str], model: Model) -> set[Path]:
-    """Return every path by which a user sees a record, each with its level (V1, V3).
+    """Return every path by which a user sees a record, each with its level (V1, V3, V4, V6).
 
-    A path is named `owner`, `role`, `admin`, `manager:<holding territory>` or
-    `member:<holding territory>`.
+    A path is named `owner`, `role`, `admin`, `manager:<holding territory>`,
+    `member:<holding territory>`, `above:<member>:<holding territory>` or `sharing:<rule>`.
     """
     if not is_active(user, model):
         return set()
@@ -63,6 +64,10 @@ def paths_of(user: str, record: Record, territories: Sequence[str], model: Model
         paths.add(("admin", "edit"))
     for holding in territories:
         paths |= _paths_by_territory(user, holding, model)
+        paths |= _paths_rolled_up(user, holding, model)
+    for rule in model.get("sharing") or []:
+        if user in _audience_of(rule["to"], model) and _is_shared(record, rule, model):
+            paths.add((f"sharing:{rule['id']}", rule.get("level", "read")))
     return paths
 
 
@@ -89,3 +94,52 @@ def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
             level: Level = "edit" if permission == "read_write_delete" else "read"
             paths.add((f"member:{holding}", level))
     return paths
+
+
+def _paths_rolled_up(user: str, holding: str, model: Model) -> set[Path]:
+    """Return what a user sees because members below his role see it by a territory, where that is set (V4).
+
+    A deactivated member sees nothing (V7), so there is nothing of his to see.
+    """
+    if not (model.get("settings") or {}).get("territory_access_rolls_up_roles", False):
+        return set()
+    return {
+        (f"above:{member}:{holding}", level)
+        for member in entries(model, "users")
+        if is_active(member, model) and _is_role_superior(user, member, model)
+        for _, level in _paths_by_territory(member, holding, model)
+    }
+
+
+def _is_shared(record: Record, rule: Mapping[str, Any], model: Model) -> bool:
+    """Return whether a sharing rule's criteria hold for a record (V6)."""
+    if rule["object"] != record.object:
+        return False
+    field_types = (model.get("fields") or {}).get(record.object) or {}
+    return criteria_holds(rule["criteria"], record.fields, field_types, setting_of(model))
+
+
+def _audience_of(to: Mapping[str, str], model: Model) -> set[str]:
+    """Return whom a sharing rule is for (V6)."""
+    ((kind, target),) = to.items()
+    match kind:
+        case "user":
+            return {target}
+        case "role":
+            return _users_of({target}, model)
+        case "role_and_below":
+            return _users_of(_with_those_below(target, "roles", model), model)
+        case "territory":
+            return members_of(model, target)
+        case "territory_and_below":
+            below = _with_those_below(target, "territories", model)
+            return {member for territory in below for member in members_of(model, territory)}
+    raise ValueError(f"target {kind!r}: expected a user, a role or a territory")
+
+
+def _users_of(roles: set[str], model: Model) -> set[str]:
+    return {user for user, entry in entries(model, "users").items() if entry["role"] in roles}
+
+
+def _with_those_below(top: str, kind: str, model: Model) -> set[str]:
+    return {each for each in entries(model, kind) if each == top or top in ancestors_of(model, kind, each)}

@@ -1,6 +1,10 @@
 """The oracle's visibility against examples that were worked out by hand."""
 
 from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pytest
 
 from tests.support.oracle import Record, paths_of, viewers_of
 
@@ -161,3 +165,123 @@ def test_sets() -> None:
     assert state.editable == edited
     assert state.visible == edited | only_read
     assert state.admins == {"acme": {"ada"}}
+
+
+# --- rolled up along the roles (V4) -----------------------------------------------------------
+
+
+def rolling_up(*users: Document, **bay: str) -> Document:
+    """Return the model with the setting; rita, below vera in the roles, sits in the bay."""
+    tree = [*SEEN_TREE[:2], {"id": "bay", "parent": "west", "users": ["rita"], **bay}, *SEEN_TREE[3:]]
+    return {**seen_model(*users, territories=tree), "settings": {"territory_access_rolls_up_roles": True}}
+
+
+def test_superiors_of_members_see_what_they_see() -> None:
+    """With the setting role superiors see what a member sees by territory, at the member's level (V4)."""
+    members = {"rita": "read", "wanda": "read", "boss": "edit"}
+    above = {"vera": "read", "cleo": "edit"}  # cleo is above the boss as well
+    assert viewers(rolling_up(), None, "bay") == members | above
+    assert viewers({**rolling_up(), "settings": {}}, None, "bay") == members
+    assert viewers(rolling_up(), None, "hills") == {**members, **above, "hugo": "read"}
+    assert viewers(rolling_up(), None, "west") == {"wanda": "read", "boss": "edit", "cleo": "edit"}
+    assert viewers(rolling_up(manager="rolf"), None, "bay") == members | {
+        "rolf": "edit",
+        "vera": "edit",
+        "cleo": "edit",
+    }
+    assert viewers(rolling_up(permission="read_write_delete"), None, "bay") == dict.fromkeys(members | above, "edit")
+
+
+def test_only_what_is_seen_by_territory_rolls_up() -> None:
+    """What a member sees by a sharing rule is not seen by the superiors; each member is a path (V4, V9)."""
+    record = Record("acme", "account", "A", 1, alive=True, fields={"country": "US"})
+    document = {**rolling_up(), "sharing": [share({"user": "rita"})]}
+    assert viewers_of(record, [], document) == {"rita": "read", "ada": "edit"}
+    assert paths_of("vera", record, ["bay"], document) == {("above:rita:bay", "read")}
+    assert paths_of("cleo", record, ["hills"], rolling_up()) == {
+        *((f"above:{each}:hills", "read") for each in ("rita", "wanda", "hugo", "boss")),
+        ("above:boss:hills", "edit"),
+    }
+
+
+def test_nothing_rolls_up_from_who_is_deactivated() -> None:
+    """A deactivated member sees nothing, so a superior sees nothing by that (V4, V7)."""
+    document = rolling_up({"id": "rita", "role": "rep-west", "active": False})
+    assert "vera" not in viewers(document, None, "bay")
+    assert "vera" in viewers(rolling_up(), None, "bay")
+
+
+# --- shared by a rule (V6) --------------------------------------------------------------------
+
+
+def share(to: Document, level: str = "read", **more: Any) -> Document:
+    """Return a sharing rule for accounts in the US, unless told otherwise."""
+    criteria = {"field": "country", "eq": "US"}
+    return {"id": "s1", "object": "account", "criteria": criteria, "to": to, "level": level, **more}
+
+
+def shared_with(*rules: Document, of: str = "account", today: date | None = None, **fields: Any) -> dict[str, str]:
+    """Return who sees a record without owner or territory, by sharing rules."""
+    types = {"country": "text", "since": "date"}
+    document = {
+        **seen_model(),
+        "fields": dict.fromkeys(("account", "contact", "lead", "deal"), types),
+        "tables": {"core": [" us"]},
+        "sharing": list(rules),
+        "today": today,
+    }
+    record = Record("acme", of, "X", 1, alive=True, fields={"country": "US", **fields})
+    levels = dict(viewers_of(record, [], document))
+    assert levels.pop("ada") == "edit"
+    return {user: str(level) for user, level in levels.items()}
+
+
+@pytest.mark.parametrize(
+    ("to", "users"),
+    [
+        ({"user": "hugo"}, {"hugo"}),
+        ({"user": "ada"}, set()),
+        ({"role": "rep-west"}, {"rita", "rolf"}),
+        ({"role": "vp-west"}, {"vera"}),
+        ({"role_and_below": "vp-west"}, {"vera", "rita", "rolf"}),
+        ({"territory": "bay"}, {"mona", "bert"}),
+        ({"territory": "hills"}, {"hugo"}),
+        ({"territory_and_below": "west"}, {"wanda", "mona", "bert", "hugo"}),
+    ],
+)
+@pytest.mark.parametrize("level", ["read", "edit"])
+def test_sharing_rule_gives_access(to: Document, users: set[str], level: str) -> None:
+    """To a user, a role, a role and below, a territory's members, a territory's and those below; at its level (V6)."""
+    assert shared_with(share(to, level)) == dict.fromkeys(users, level)
+
+
+def test_sharing_rule_asks_for_object_and_criteria() -> None:
+    """It gives records of its object for which its criteria hold: tables and relative dates, too (V6, C4, C7)."""
+    to = {"user": "hugo"}
+    assert shared_with(share(to), country="FR") == {}
+    for about in ("account", "contact", "lead", "deal"):
+        assert shared_with(share(to, object=about), of=about) == {"hugo": "read"}
+        assert shared_with(share(to, object=about), of="deal" if about == "lead" else "lead") == {}
+    assert shared_with(share(to, criteria={"field": "country", "in_table": "core"})) == {"hugo": "read"}
+    recent = share(to, criteria={"field": "since", "within_last_days": 1})
+    assert shared_with(recent, since="2017-03-01", today=date(2017, 3, 2)) == {"hugo": "read"}
+    assert shared_with(recent, since="2017-03-01", today=date(2017, 3, 3)) == {}
+
+
+def test_highest_of_sharing_rules_counts() -> None:
+    """Of several rules the highest level counts; each is a path of its own (V3, V5, V6)."""
+    rules = share({"role": "rep-west"}), share({"user": "rita"}, "edit", id="s2")
+    assert shared_with(*rules) == {"rita": "edit", "rolf": "read"}
+    document = {**seen_model(), "sharing": list(rules)}
+    record = Record("acme", "account", "A", 1, alive=True, owner_id="rita", fields={"country": "us"})
+    assert paths_of("rita", record, [], document) == {("owner", "edit"), ("sharing:s1", "read"), ("sharing:s2", "edit")}
+
+
+def test_sharing_gives_nothing_to_who_is_deactivated() -> None:
+    """A deactivated user sees nothing; neither do the superiors of who sees by a sharing rule (V6, V7)."""
+    document = {
+        **seen_model({"id": "rita", "role": "rep-west", "active": False}),
+        "sharing": [share({"role": "rep-west"})],
+    }
+    record = Record("acme", "account", "A", 1, alive=True, fields={"country": "US"})
+    assert set(viewers_of(record, [], document)) == {"rolf", "ada"}
