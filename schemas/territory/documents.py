@@ -29,6 +29,7 @@ SHOWN_CHARACTERS_MAX = 80
 
 ObjectType = Literal["account", "contact", "lead", "deal"]
 RuledObject = Literal["account", "lead", "deal"]
+Level = Literal["read", "edit"]
 Category = Literal["pipeline", "best_case", "committed", "won", "omitted"]
 
 _ID = re.compile(r"[^\s/:{}\x00-\x1f\x7f]{1,255}")
@@ -160,7 +161,7 @@ class SharingRule(Piece):
     object: ObjectType
     criteria: Any
     to: Audience
-    level: Literal["read", "edit"] = "read"
+    level: Level = "read"
 
 
 _Piece = TypeVar("_Piece", bound=Piece)

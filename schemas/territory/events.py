@@ -230,6 +230,13 @@ class Assignment(Event, frozen=True):
     family: str = ""
     event_id: Annotated[str, Field(description="The event that this follows from.")] = ""
     since_ms: Annotated[int, Field(description="When that happened; 0 for a change of the model.")] = 0
+    shared: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Marks of the sharing rules whose criteria hold for the record, sorted (V6): `<rule>#<digest "
+            "of the criteria>`. A mark that a model does not have means nothing under it."
+        ),
+    ] = ()
 
     @property
     def key(self) -> str:

@@ -32,6 +32,7 @@ from territory.documents import (
 )
 from territory.errors import Fault, ModelRefused
 from territory.periods import FiscalCalendar
+from territory.sharing import Sharing, compiled
 from territory.trees import Tree, cycles_of
 from territory.values import FieldType
 
@@ -80,7 +81,14 @@ class Model:
     Rules that depend on the day raise DayNotSet until the model is asked as it is `on` a day (C7).
     """
 
-    def __init__(self, document: Document, revision: int, rules: Mapping[tuple[str, RuledObject], Criterion]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        revision: int,
+        rules: Mapping[tuple[str, RuledObject], Criterion],
+        shared: Mapping[str, Criterion],
+    ) -> None:
+        """Take the criteria of the document's rules, by territory and object, and of its sharing rules by id."""
         self.org_id = document.org
         self.revision = revision
         self.organisation: Organisation = document.organisation
@@ -104,6 +112,9 @@ class Model:
         }
         self.relative_territories = frozenset(self._relative_rules)
         """Those with a rule that depends on the day (C7)."""
+        self.sharing: Mapping[str, Sharing] = compiled(document, shared)
+        """The sharing rules by their marks: what assignments say of them (V6)."""
+        self._relative_sharing = {mark: rule for mark, rule in self.sharing.items() if rule.criterion.is_relative}
         self.targets: dict[TargetKey, Decimal] = {
             (target.territory, target.period, target.user): target.amount for target in document.targets
         }
@@ -143,13 +154,18 @@ class Model:
         return frozenset(person.id for person in self.people.values() if person.active) - self.admins
 
     @cached_property
+    def holders(self) -> dict[str, frozenset[str]]:
+        """By role, its users."""
+        holders: dict[str, set[str]] = {role: set() for role in self.roles}
+        for person in self.people.values():
+            holders[person.role].add(person.id)
+        return {role: frozenset(users) for role, users in holders.items()}
+
+    @cached_property
     def superiors(self) -> dict[str, frozenset[str]]:
         """By role, the users of all roles strictly above it (V1)."""
-        holders: dict[str, set[str]] = {}
-        for person in self.people.values():
-            holders.setdefault(person.role, set()).add(person.id)
         return {
-            role: frozenset(user for above in self.roles.ancestors_of(role) for user in holders.get(above, ()))
+            role: frozenset(user for above in self.roles.ancestors_of(role) for user in self.holders[above])
             for role in self.roles
         }
 
@@ -160,8 +176,8 @@ class Model:
 
     @property
     def uses_relative_dates(self) -> bool:
-        """Whether a rule depends on the day (C7)."""
-        return bool(self.relative_territories)
+        """Whether a rule depends on the day, a sharing rule too (C7)."""
+        return bool(self.relative_territories or self._relative_sharing)
 
     def on(self, today: date) -> Model:
         """Return the model as it is meant on a day of the organisation, all else shared; itself where that is so."""
@@ -176,6 +192,13 @@ class Model:
             )
             for territory_id, rules in self._relative_rules.items()
         }
+        model.sharing = {
+            **self.sharing,
+            **{
+                mark: replace(rule, criterion=rule.criterion.on(today, self.calendar))
+                for mark, rule in self._relative_sharing.items()
+            },
+        }
         return model
 
     def day_of(self, instant: datetime) -> date:
@@ -187,6 +210,11 @@ class Model:
         """The most links of an account, contact or lead; None for no limit (A3)."""
         return self.organisation.settings.max_territories_per_record
 
+    @property
+    def territory_access_rolls_up_roles(self) -> bool:
+        """Whether role superiors of a territory's members see what these see by it (V4)."""
+        return self.organisation.settings.territory_access_rolls_up_roles
+
 
 def compile_model(raw: JSON, revision: int, today: date | None = None) -> Model:
     """Return the model that a document describes, on a day of the organisation if one is given.
@@ -195,12 +223,13 @@ def compile_model(raw: JSON, revision: int, today: date | None = None) -> Model:
     """
     document, faults = read_document(raw)
     rules: dict[tuple[str, RuledObject], Criterion] = {}
+    shared: dict[str, Criterion] = {}
     faults += [*_organisation_faults(document), *_sharing_faults(document)]
-    faults += [*_tree_faults(document), *_forecast_faults(document), *_rule_faults(document, rules)]
+    faults += [*_tree_faults(document), *_forecast_faults(document), *_rule_faults(document, rules, shared)]
     faults = faults or list(oversized(raw))  # type: ignore[arg-type]  # without faults it is a mapping
     if faults:
         raise ModelRefused(sorted(faults))
-    model = Model(document, revision, rules)
+    model = Model(document, revision, rules, shared)
     return model if today is None else model.on(today)
 
 
@@ -305,7 +334,9 @@ def _tree_faults(document: Document) -> Iterable[Fault]:
         )
 
 
-def _rule_faults(document: Document, rules: dict[tuple[str, RuledObject], Criterion]) -> Iterable[Fault]:
+def _rule_faults(
+    document: Document, rules: dict[tuple[str, RuledObject], Criterion], shared: dict[str, Criterion]
+) -> Iterable[Fault]:
     lists = Lists({name: document.tables.get(name, []) for name in document.known_ids.get("tables", ())})
     for territory in document.territories:
         for kind, criteria in territory.rules.items():
@@ -315,8 +346,11 @@ def _rule_faults(document: Document, rules: dict[tuple[str, RuledObject], Criter
             if criterion is not None:
                 rules[territory.id, kind] = criterion
     for rule in document.sharing:
-        _, faults = parse(rule.criteria, document.fields.get(rule.object, {}), f"sharing[{rule.id}].criteria", lists)
+        path = f"sharing[{rule.id}].criteria"
+        criterion, faults = parse(rule.criteria, document.fields.get(rule.object, {}), path, lists)
         yield from faults
+        if criterion is not None:
+            shared[rule.id] = criterion
 
 
 def _forecast_faults(document: Document) -> Iterable[Fault]:

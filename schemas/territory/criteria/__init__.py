@@ -8,7 +8,7 @@ missing field (C2).
 from territory.criteria.lists import Lists
 from territory.criteria.operators import OPERATORS, Operator
 from territory.criteria.parsing import NESTING_MAX, parse
-from territory.criteria.tree import All, AnyOf, Criterion, Failure, Fields, Leaf, Not, Test
+from territory.criteria.tree import All, AnyOf, Criterion, Failure, Fields, Leaf, Not, Test, leaves_of
 
 __all__ = [
     "NESTING_MAX",
@@ -23,5 +23,6 @@ __all__ = [
     "Not",
     "Operator",
     "Test",
+    "leaves_of",
     "parse",
 ]

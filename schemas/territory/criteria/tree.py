@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -208,6 +208,17 @@ class Not:
 
 
 Criterion = Leaf | All | AnyOf | Not
+
+
+def leaves_of(criterion: Criterion) -> Iterator[Leaf]:
+    """Iterate over the leaves of a rule."""
+    if isinstance(criterion, Leaf):
+        yield criterion
+    elif isinstance(criterion, Not):
+        yield from leaves_of(criterion.part)
+    else:
+        for part in criterion.parts:
+            yield from leaves_of(part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         org_id=_ids, object=_objects, id=_ids, version=st.integers(1, 2**63 - 1), model_revision=st.integers(1, 9),
         owner_id=_optional, links=st.lists(_links, max_size=2).map(tuple), cut=_lines, runners_up=_lines,
         dropped=_lines, unassigned=st.none() | texts, deal=st.none() | _facts, family=_ids, event_id=_ids,
-        since_ms=_counts,
+        since_ms=_counts, shared=_lines,
     ),
     Partial: st.builds(
         Partial,

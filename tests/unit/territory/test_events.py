@@ -256,6 +256,7 @@ def test_new_attributes_are_optional() -> None:
     assignment = reader_of(Assignment)(raw + b', "links": []}')
     assert assignment.key == "acme/deal/D-1"
     assert (assignment.territories, assignment.cut, assignment.deal, assignment.since_ms) == ((), (), None, 0)
+    assert assignment.shared == ()
     with pytest.raises(BadMessage, match="links"):
         reader_of(Assignment)(raw + b"}")
 

@@ -1,4 +1,4 @@
-"""Second stage: whole records become assignments, each beside its account (A1 to A11).
+"""Second stage: whole records become assignments, each beside its account (A1 to A11, V6).
 
 Partitioned by family. A family is decided under one model at a time: a change of the model
 reaches it with the sweep, or with the first change of one of its records, whichever is first.
@@ -239,6 +239,7 @@ def _said(record: Record, standing: Standing, model: Model, origin: Origin) -> M
         family=record.family,
         event_id=event_id,
         since_ms=since_ms,
+        shared=standing.shared,
     )
     key = record.key
     return Message(topics.ASSIGNMENTS.name, key, assignment, key)

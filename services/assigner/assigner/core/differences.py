@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from assigner.core.families import Family
 from assigner.core.links import TREE_RULED
-from assigner.core.matching.engines import matcher_of
+from assigner.core.matching.engines import quick_matcher_of
 from assigner.core.matching.port import Matcher
-from assigner.core.matching.rule_book import rule_book
+from assigner.core.matching.rule_book import RuleBook, rule_book, sharing_book
 from territory.criteria import Criterion, Leaf, Not
 from territory.criteria.places import Circle, Region
-from territory.documents import RuledObject
+from territory.documents import OBJECTS, ObjectType, RuledObject
 from territory.events import Record
 from territory.model import Model
 from territory.values import read_fields
-
-PLAIN_RULES_MAX = 40
-"""So few rules are evaluated sooner than they are indexed."""
 
 
 class Difference:
@@ -27,7 +24,7 @@ class Difference:
     """
 
     def __init__(self, old: Model, new: Model) -> None:
-        self._touches: dict[str, Callable[[Record], bool]] = {}
+        self._touches: dict[ObjectType, list[Callable[[Record], bool]]] = {kind: [] for kind in OBJECTS}
         self._everything = (
             old.max_territories_per_record != new.max_territories_per_record or old.field_types != new.field_types
         )
@@ -38,19 +35,27 @@ class Difference:
             if 2 * len(touched) > len(new.territories):
                 self._everything = True
             elif touched:
-                self._touches[kind] = _toucher(old, new, kind, touched)
+                books = [rule_book(model, kind, only=touched & model.territories.keys()) for model in (old, new)]
+                self._touches[kind].append(_toucher(new, kind, touched, books))
+        changed = _changed_sharing(old, new)
+        for about in OBJECTS:
+            shared = [
+                sharing_book({mark: model.sharing[mark] for mark in changed & model.sharing.keys()}, about)
+                for model in (old, new)
+            ]
+            if any(book.rules for book in shared):
+                self._touches[about].append(_toucher(new, about, changed, shared))
 
     def may_move(self, family: Family) -> bool:
         """Whether a member of a family may stand elsewhere.
 
         What people decided by hand may hide or add anything, so records with links may always
-        move. Contacts and deals follow their account (A5, A6).
+        move. Contacts and deals follow their account (A5, A6); sharing rules ask for them themselves (V6).
         """
         return self._everything or any(self._may_move(member.record) for member in family)
 
     def _may_move(self, record: Record) -> bool:
-        touches = self._touches.get(record.object)
-        return bool(record.links) or (touches is not None and touches(record))
+        return bool(record.links) or any(touches(record) for touches in self._touches[record.object])
 
 
 def _touched(old: Model, new: Model, kind: RuledObject) -> frozenset[str]:
@@ -76,14 +81,23 @@ def _touched(old: Model, new: Model, kind: RuledObject) -> frozenset[str]:
     return frozenset(changed)
 
 
-def _toucher(old: Model, new: Model, kind: RuledObject, touched: frozenset[str]) -> Callable[[Record], bool]:
-    """Return whether a record qualifies for a touched territory under one model or the other."""
-    books = [rule_book(model, kind, only=touched & model.territories.keys()) for model in (old, new)]
-    names = sorted(books[0].fields | books[1].fields)
+def _changed_sharing(old: Model, new: Model) -> frozenset[str]:
+    """Return the marks of the sharing rules that are added, removed or of other criteria, on another day perhaps.
+
+    A change of a target or a level leaves a mark as it is, and what is said of records with it.
+    """
+    both = old.sharing.keys() & new.sharing.keys()
+    otherwise = {mark for mark in both if not _same(old.sharing[mark].criterion, new.sharing[mark].criterion)}
+    return frozenset((old.sharing.keys() ^ new.sharing.keys()) | otherwise)
+
+
+def _toucher(
+    new: Model, kind: ObjectType, touched: frozenset[str], books: Sequence[RuleBook]
+) -> Callable[[Record], bool]:
+    """Return whether a record is taken by something touched under one of two models, whose rule books are given."""
+    names = sorted(name for book in books for name in book.fields)
     types = {name: new.field_types[kind][name] for name in names}
-    matchers: list[Matcher] = [
-        matcher_of("plain" if len(book.rules) <= PLAIN_RULES_MAX else "index", book) for book in books
-    ]
+    matchers: list[Matcher] = [quick_matcher_of("index", book) for book in books]
 
     def touches(record: Record) -> bool:
         fields, _ = read_fields(types, record.fields)

@@ -1,20 +1,21 @@
-"""The links of one record, from the rules and from what people decided (A1 to A6, A10, A11)."""
+"""The links of one record, from the rules and from what people decided (A1 to A6, A10, A11); who shares it (V6)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from assigner.core.matching.engines import EngineName, matcher_of
+from assigner.core.matching.engines import EngineName, matcher_of, quick_matcher_of
 from assigner.core.matching.port import Matcher, RulesRefused
-from assigner.core.matching.rule_book import RuleBook, rule_book
+from assigner.core.matching.rule_book import RuleBook, rule_book, sharing_book
 from assigner.core.telling import Telling
 from territory.criteria import Fields
-from territory.documents import RuledObject
+from territory.documents import OBJECTS, ObjectType, RuledObject
 from territory.errors import Fault, ModelRefused
 from territory.events import Cause, Link, Record
 from territory.model import Model
-from territory.values import read_fields
+from territory.values import FieldType, read_fields
 
 SHARED_STANDINGS_MAX = 100_000
 RULED_OBJECTS: tuple[RuledObject, ...] = ("account", "lead", "deal")
@@ -34,6 +35,8 @@ class Standing:
     runners_up: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     unassigned: str | None = None
+    shared: tuple[str, ...] = ()
+    """The marks of the sharing rules that hold (V6)."""
 
 
 NOWHERE = Standing(())
@@ -50,16 +53,15 @@ class Linker:
         self.wrong_values = 0
         """How many values of fields that rules compare were of the wrong type so far (C6)."""
         books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
-        self._matchers = _matchers(engine, books)
+        shared = {kind: book for kind in OBJECTS if (book := sharing_book(model.sharing, kind)).rules}
+        self._matchers, self._sharers = _matchers(engine, books, shared, model)
         self._telling = {kind: Telling(model, kind) for kind in TREE_RULED}
-        self._types = {
-            kind: {name: model.field_types[kind][name] for name in sorted(book.fields)} for kind, book in books.items()
-        }
+        self._types = {kind: _types_of(model, kind, [books, shared]) for kind in OBJECTS}
         self._by_rules: dict[tuple[tuple[str, ...], ...], Standing] = {}
-        """By territories and what held in each: standings of records that only rules have a say in."""
+        """By territories, sharing rules and what held in each: standings of records that only rules have a say in."""
         self._shared: dict[Standing, Standing] = {}
 
-    def fields_of(self, kind: RuledObject, fields: Mapping[str, object]) -> Fields:
+    def fields_of(self, kind: ObjectType, fields: Mapping[str, object]) -> Fields:
         """Return the typed values of the fields that rules compare (C3, C6)."""
         values, wrong = read_fields(self._types[kind], fields)
         self.wrong_values += wrong
@@ -69,15 +71,20 @@ class Linker:
         """Return the territories that take an account or a lead by rule (A2)."""
         return self._matchers[kind].matching(fields)
 
+    def shared(self, kind: ObjectType, fields: Fields) -> tuple[str, ...]:
+        """Return the marks of the sharing rules that hold for a record (V6)."""
+        sharer = self._sharers.get(kind)
+        return () if sharer is None else tuple(sharer.matching(fields))
+
     def telling(self, kind: RuledObject) -> Telling:
         """Return who tells why accounts or leads are in territories or not (A10)."""
         return self._telling[kind]
 
     def of_ruled(self, record: Record) -> Standing:
-        """Decide for an account or a lead: rules and its own manual links (A2, A3, A4, A7)."""
+        """Decide for an account or a lead: rules and its own manual links (A2, A3, A4, A7), sharing rules (V6)."""
         kind: RuledObject = "account" if record.object == "account" else "lead"
         fields = self.fields_of(kind, record.fields)
-        found = self.matching(kind, fields)
+        found, shared = self.matching(kind, fields), self.shared(kind, fields)
         telling = self._telling[kind]
         why = [telling.why(territory_id, fields) for territory_id in found]
         causes: Causes
@@ -87,52 +94,58 @@ class Linker:
                 for territory_id, lines in zip(found, why, strict=True)
                 if record.links.get(territory_id) != "exclude"
             }
-            return self._limited(record, causes)
-        place = (tuple(found), *why)
+            return self._limited(record, causes, shared)
+        place = (tuple(found), shared, *why)
         standing = self._by_rules.get(place)
         if standing is None:
             if len(self._by_rules) >= SHARED_STANDINGS_MAX:
                 self._by_rules.clear()
             causes = {territory_id: [("rule", lines)] for territory_id, lines in zip(found, why, strict=True)}
-            standing = self._by_rules[place] = self._limited(record, causes)
+            standing = self._by_rules[place] = self._limited(record, causes, shared)
         return standing
 
     def of_contact(self, contact: Record, account: Standing | None) -> Standing:
-        """Decide for a contact: its account's links and its own manual ones (A5)."""
+        """Decide for a contact: its account's links and its own manual ones (A5), sharing rules (V6)."""
+        shared: tuple[str, ...] = ()
+        if "contact" in self._sharers:
+            shared = self.shared("contact", self.fields_of("contact", contact.fields))
         if not contact.links and (account is None or not account.links):
-            return NOWHERE
+            return self._share(Standing((), shared=shared)) if shared else NOWHERE
         causes: Causes = {}
         for link in account.links if account is not None else ():
             if contact.links.get(link.territory_id) != "exclude":
                 why = (f"inherited from account {contact.account_id}",)
                 causes[link.territory_id] = [("inherited", why)]
-        return self._limited(contact, causes)
+        return self._limited(contact, causes, shared)
 
     def of_deal(self, deal: Record, contact: Standing | None, account: Standing | None) -> Standing:
-        """Decide for a deal: a manual link, else one of its contact's or account's territories (A6)."""
+        """Decide for a deal: a manual link, else one of its contact's or account's territories (A6); sharing (V6)."""
+        is_read = "deal" in self._sharers
+        fields = self.fields_of("deal", deal.fields) if is_read else {}
+        shared = self.shared("deal", fields)
         by_hand, dropped = self._by_hand(deal)
         if by_hand:
             first, *others = self._ranked(by_hand)
-            return Standing((Link(first, ("manual",), (_BY_HAND,)),), runners_up=tuple(others), dropped=dropped)
+            links = (Link(first, ("manual",), (_BY_HAND,)),)
+            return Standing(links, runners_up=tuple(others), dropped=dropped, shared=shared)
         source, candidates = "contact", contact.links if contact is not None else ()
         if not candidates:
             source, candidates = "account", account.links if account is not None else ()
         kept = [link.territory_id for link in candidates if deal.links.get(link.territory_id) != "exclude"]
-        fields: Fields = {}
         if any("deal" in self.model.territories[territory_id].rules for territory_id in kept):
-            fields = self.fields_of("deal", deal.fields)
+            fields = fields if is_read else self.fields_of("deal", deal.fields)
             kept = [territory_id for territory_id in kept if self._takes_deal(territory_id, fields)]
         if not kept:
-            return Standing((), dropped=dropped, unassigned=_unassigned(deal, account, len(candidates), source))
+            why_not = _unassigned(deal, account, len(candidates), source)
+            return Standing((), dropped=dropped, unassigned=why_not, shared=shared)
         first, *others = self._ranked(kept)
         rule = self.model.territories[first].rules.get("deal")
         named = deal.contact_id if source == "contact" else deal.account_id
         why = [f"inherited from {source} {named}"]
         if rule is not None:
             why += [f"{first}: {leaf}" for leaf in rule.held(fields)]
-        return self._share(
-            Standing((Link(first, ("inherited",), tuple(why)),), runners_up=tuple(others), dropped=dropped)
-        )
+        links = (Link(first, ("inherited",), tuple(why)),)
+        return self._share(Standing(links, runners_up=tuple(others), dropped=dropped, shared=shared))
 
     def _share(self, standing: Standing) -> Standing:
         """Return an equal standing that is in memory already: many records share theirs with others."""
@@ -152,7 +165,7 @@ class Linker:
         there = [territory for territory in assigned if territory in self.model.territories]
         return there, tuple(territory for territory in assigned if territory not in self.model.territories)
 
-    def _limited(self, record: Record, causes: Causes) -> Standing:
+    def _limited(self, record: Record, causes: Causes, shared: tuple[str, ...]) -> Standing:
         by_hand, dropped = self._by_hand(record)
         for territory_id in by_hand:
             causes.setdefault(territory_id, []).append(("manual", (_BY_HAND,)))
@@ -167,7 +180,7 @@ class Linker:
             )
             for territory_id in kept
         )
-        return self._share(Standing(links, cut=tuple(cut), dropped=dropped))
+        return self._share(Standing(links, cut=tuple(cut), dropped=dropped, shared=shared))
 
     def _ranked(self, territory_ids: Collection[str], first: frozenset[str] = frozenset()) -> list[str]:
         """Order territories as A3 does: `first` ones, then priority, depth and id."""
@@ -180,18 +193,35 @@ class Linker:
 _BY_HAND = "assigned by hand"
 
 
-def _matchers(engine: EngineName, books: Mapping[RuledObject, RuleBook]) -> dict[RuledObject, Matcher]:
-    """Return the matchers of the objects that rules decide along the tree. Raises: ModelRefused."""
+def _types_of(model: Model, kind: ObjectType, books: Iterable[Mapping[Any, RuleBook]]) -> dict[str, FieldType]:
+    """Return the fields of an object type that some rules compare, with their types."""
+    names = {name for of_kind in books if kind in of_kind for name in of_kind[kind].fields}
+    return {name: model.field_types[kind][name] for name in sorted(names)}
+
+
+def _matchers(
+    engine: EngineName, books: Mapping[RuledObject, RuleBook], shared: Mapping[ObjectType, RuleBook], model: Model
+) -> tuple[dict[RuledObject, Matcher], dict[ObjectType, Matcher]]:
+    """Return the matchers of the objects that rules decide along the tree, and those of sharing rules.
+
+    Raises: ModelRefused.
+    """
     matchers: dict[RuledObject, Matcher] = {}
+    sharers: dict[ObjectType, Matcher] = {}
     faults: list[Fault] = []
     for kind in TREE_RULED:
         try:
             matchers[kind] = matcher_of(engine, books[kind])
         except RulesRefused as refused:
             faults += [Fault(f"territories[{territory_id}].rules.{kind}", why) for territory_id, why in refused.refused]
+    for about, book in shared.items():
+        try:
+            sharers[about] = quick_matcher_of(engine, book)
+        except RulesRefused as refused:
+            faults += [Fault(f"sharing[{model.sharing[mark].id}].criteria", why) for mark, why in refused.refused]
     if faults:
         raise ModelRefused(sorted(faults))
-    return matchers
+    return matchers, sharers
 
 
 def _unassigned(deal: Record, account: Standing | None, candidates: int, source: str) -> str:

@@ -24,10 +24,10 @@ from assigner.core.conditions import (
     settled,
 )
 from assigner.core.links import RULED_OBJECTS, TREE_RULED
-from assigner.core.matching.clauses import CLAUSES_MAX, Clause, NotValues, There, clauses_of, leaves_of
+from assigner.core.matching.clauses import CLAUSES_MAX, Clause, NotValues, There, clauses_of
 from assigner.core.matching.rule_book import NO_PARENT, Rule, rule_book
 from assigner.core.operators import EQUAL, RELATIVE
-from territory.criteria import All, Criterion, Leaf
+from territory.criteria import All, Criterion, Leaf, leaves_of
 from territory.documents import RuledObject
 from territory.model import Model
 

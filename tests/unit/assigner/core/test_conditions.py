@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assigner.core.conditions import TRUE, Budget, Conditions, alternatives_of, settled
-from assigner.core.matching.clauses import leaves_of
 from assigner.core.operators import RELATIVE
-from territory.criteria import All, AnyOf, Leaf, Not, parse
+from territory.criteria import All, AnyOf, Leaf, Not, leaves_of, parse
 from tests.contracts.rules import TYPES, criterion_of, dice_of, document, raw_values, record, typed
 
 

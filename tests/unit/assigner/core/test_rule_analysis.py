@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assigner.core.matching.clauses import leaves_of
 from assigner.core.matching.indexed import IndexedMatcher
 from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.rule_book import RuleBook, rule_book
 from assigner.core.operators import RELATIVE
 from assigner.core.rule_analysis import EvaluatedRule, RuleAnalysis, analysed
+from territory.criteria import leaves_of
 from territory.model import Model, compile_model
 from tests.contracts.rules import TABLES, TODAY, TYPES, dice_of, document, record, typed
 

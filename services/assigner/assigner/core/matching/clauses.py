@@ -6,7 +6,7 @@ are exact, also the other way round. Negation moves to the leaves: the logic is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,17 +38,6 @@ class Clause:
 
     predicates: Mapping[Column, Predicate]
     exact: bool
-
-
-def leaves_of(criterion: Criterion) -> Iterator[Leaf]:
-    """Iterate over the leaves of a rule."""
-    if isinstance(criterion, Leaf):
-        yield criterion
-    elif isinstance(criterion, Not):
-        yield from leaves_of(criterion.part)
-    else:
-        for part in criterion.parts:
-            yield from leaves_of(part)
 
 
 def clauses_of(criterion: Criterion) -> list[Clause]:

@@ -23,11 +23,10 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from itertools import count
 from typing import Any, NamedTuple
 
-from assigner.core.matching.clauses import leaves_of
 from assigner.core.matching.port import EngineMissing, RulesRefused
 from assigner.core.matching.rule_book import RuleBook
 from assigner.core.operators import EQUAL, RELATIVE, values_of
-from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
+from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not, leaves_of
 from territory.values import Value
 
 ALTERNATIVES_MAX = 1_000

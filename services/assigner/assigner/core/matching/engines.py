@@ -21,6 +21,18 @@ _ENGINES: dict[EngineName, Callable[[RuleBook], Matcher]] = {
 }
 
 
+PLAIN_RULES_MAX = 40
+"""So few rules are evaluated sooner than they are indexed."""
+
+
+def quick_matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
+    """Return a matcher for a rule book that may be small: the plain engine's where it has few rules.
+
+    Raises: RulesRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
+    """
+    return matcher_of("plain" if len(book.rules) <= PLAIN_RULES_MAX else engine, book)
+
+
 def matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
     """Return a matcher for a rule book.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from assigner.core.matching.clauses import leaves_of
-from territory.criteria import Criterion
-from territory.documents import RuledObject
+from territory.criteria import Criterion, leaves_of
+from territory.documents import ObjectType, RuledObject
 from territory.model import Model
+from territory.sharing import Sharing
 
 NO_PARENT = -1
 
@@ -18,6 +18,7 @@ class Rule(NamedTuple):
     """One territory's rule, and where the rule above it is in the book."""
 
     territory_id: str
+    """In a book of sharing rules, which have no tree, the rule's mark."""
     criterion: Criterion
     parent: int
     """Place of the nearest territory above that has a rule; `NO_PARENT`: there is none."""
@@ -78,3 +79,8 @@ def rule_book(model: Model, kind: RuledObject, only: Collection[str] | None = No
             place_below[territory_id] = len(rules)
             rules.append(Rule(territory_id, criterion, above))
     return RuleBook(tuple(rules))
+
+
+def sharing_book(rules: Mapping[str, Sharing], kind: ObjectType) -> RuleBook:
+    """Return the sharing rules for an object type, by their marks: all of them are roots (V6)."""
+    return RuleBook(tuple(Rule(mark, rule.criterion, NO_PARENT) for mark, rule in rules.items() if rule.object == kind))
