@@ -82,7 +82,7 @@ def check(client: Any, model: Model, answers: Answers, seed: int) -> tuple[list[
         expected = (str(record.version), record.owner_id or "", list(territories))
         if found != expected:
             faults.append(f"{key}: found {found}, expected {expected}")
-        viewers = access.viewers_of(record.owner_id, territories)
+        viewers = access.viewers_of(record.owner_id, territories, ())
         for user in {*viewers.readers, *rng.sample(users, min(STRANGERS_EACH, len(users)))}:
             for set_key, among in ((visible_key, viewers.readers), (editable_key, viewers.editors)):
                 name = set_key(record.org_id, user, record.object)

@@ -154,18 +154,13 @@ class Model:
         return frozenset(person.id for person in self.people.values() if person.active) - self.admins
 
     @cached_property
-    def holders(self) -> dict[str, frozenset[str]]:
-        """By role, its users."""
-        holders: dict[str, set[str]] = {role: set() for role in self.roles}
-        for person in self.people.values():
-            holders[person.role].add(person.id)
-        return {role: frozenset(users) for role, users in holders.items()}
-
-    @cached_property
     def superiors(self) -> dict[str, frozenset[str]]:
         """By role, the users of all roles strictly above it (V1)."""
+        holders: dict[str, set[str]] = {}
+        for person in self.people.values():
+            holders.setdefault(person.role, set()).add(person.id)
         return {
-            role: frozenset(user for above in self.roles.ancestors_of(role) for user in self.holders[above])
+            role: frozenset(user for above in self.roles.ancestors_of(role) for user in holders.get(above, ()))
             for role in self.roles
         }
 
@@ -173,6 +168,15 @@ class Model:
     def deciding(self) -> bytes:
         """What assignments follow from, in short: models that have it in common decide alike, on the same day."""
         return hashlib.sha256(encode(self._decided_by)).digest()
+
+    @cached_property
+    def places(self) -> dict[str, frozenset[str]]:
+        """By user, the territories that the user is a member of."""
+        places: dict[str, set[str]] = {user: set() for user in self.people}
+        for node in self.territories.values():
+            for user in node.members:
+                places[user].add(node.id)
+        return {user: frozenset(territories) for user, territories in places.items()}
 
     @property
     def uses_relative_dates(self) -> bool:

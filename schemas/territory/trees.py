@@ -77,13 +77,6 @@ class Tree:
         """Return the nodes strictly above a node, nearest first."""
         return self._paths[node][1:]
 
-    def branch_of(self, node: str) -> tuple[str, ...]:
-        """Return a node and all that are below it, every parent before its children."""
-        branch = [node]
-        for above in branch:  # it grows while it is gone through
-            branch += self._children.get(above, ())
-        return tuple(branch)
-
     def depth_of(self, node: str) -> int:
         """Return how many nodes are above a node; 0 for a root."""
         return len(self._paths[node]) - 1

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from assigner.core.matching.engines import EngineName
 from assigner.core.rule_analysis import analysed
-from territory.documents import ObjectType
+from territory.documents import Level, ObjectType
 from territory.errors import BadMessage, ModelRefused
 from territory.events import LinkKind
 from territory_control import (
@@ -37,7 +37,7 @@ from territory_control import (
     rule_tables,
     verifying,
 )
-from territory_control.arguments import OBJECTS, AsJson, Level, RecordName, record_name
+from territory_control.arguments import OBJECTS, AsJson, RecordName, record_name
 from territory_control.attainment_tree import tree_of
 from territory_control.errors import CommandFailed, NotFound, NotReached
 from territory_control.output import Output
@@ -108,7 +108,7 @@ def validate(
         shown += rule_tables.of_records(fallen)
     data = {"valid": True, "org_id": checked.org_id, "faults": [], "rules": analysis, "on_records": fallen}
     output.result(data, *shown)
-    if strict and (analysis.impossible or analysis.empty):
+    if strict and (analysis.impossible or analysis.empty or analysis.sharing):
         raise typer.Exit(EXIT_REFUSED)
 
 

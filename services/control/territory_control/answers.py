@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from access_indexer.core.viewers import Path, paths_of
-from territory.documents import ObjectType
+from territory.documents import Level, ObjectType
 from territory.events import Assignment, Link
 from territory.model import Model
 from territory_client import IndexedRecord
-from territory_control.arguments import OBJECTS, Level, RecordName, check_territory, check_user
+from territory_control.arguments import OBJECTS, RecordName, check_territory, check_user
 from territory_control.errors import NotFound, Refused
 from territory_control.explaining import Explainer, Near, Reason, Viewer, viewers_of
 from territory_control.model_topic import active_model
@@ -117,7 +117,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
         runners_up=said.runners_up if said is not None else (),
         dropped=said.dropped if said is not None else (),
         unassigned=said.unassigned if said is not None else None,
-        viewers=len(viewers_of(model, stands.owner_id, stands.territories)),
+        viewers=len(viewers_of(model, stands.owner_id, stands.territories, said.shared if said is not None else ())),
         index_is_behind=said is None or not _is_of(stands, said),
     )
 
@@ -176,7 +176,8 @@ async def explain_access(settings: Settings, user_id: str, name: RecordName) -> 
     check_user(model, user_id)
     async with index(settings) as stored:
         membership = await stored.membership(user_id, name)
-    paths = paths_of(model, user_id, stands.owner_id, stands.territories)
+    shared = await _marks(settings, model, name)
+    paths = paths_of(model, user_id, stands.owner_id, stands.territories, shared)
     level = _highest(paths)
     admin = user_id in model.admins
     due = Membership(visible=bool(paths) and not admin, editable=level == "edit" and not admin, admin=admin)
@@ -222,10 +223,23 @@ async def _sees_anything(stored: Index, user_id: str) -> bool:
 
 
 async def viewers(settings: Settings, name: RecordName) -> RecordViewers:
-    """Return everybody who sees a record, and how. Raises: NotFound, RedisError, KafkaError."""
+    """Return everybody who sees a record, and by which paths (V9). Raises: NotFound, RedisError, KafkaError."""
     stands = await _indexed(settings, name)
     model = await active_model(settings, settings.org_id)
-    return RecordViewers(str(name), settings.org_id, tuple(viewers_of(model, stands.owner_id, stands.territories)))
+    shared = await _marks(settings, model, name)
+    found = viewers_of(model, stands.owner_id, stands.territories, shared)
+    return RecordViewers(str(name), settings.org_id, tuple(found))
+
+
+async def _marks(settings: Settings, model: Model, name: RecordName) -> tuple[str, ...]:
+    """Return the marks of sharing rules that were said last of a record: the log has them, the index has not.
+
+    Where no rule asks for records of its object the log is not read.
+    """
+    if not any(rule.object == name.object for rule in model.sharing.values()):
+        return ()
+    said = await last_assignment(settings, await existing_partitions(settings), name.key(settings.org_id))
+    return () if said is None else said.shared
 
 
 async def attainment(

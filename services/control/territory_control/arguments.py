@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,7 +15,6 @@ from territory.model import Model
 from territory_control.errors import NotFound
 
 OBJECTS: tuple[ObjectType, ...] = get_args(ObjectType)
-Level = Literal["read", "edit"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 _ID_CHARACTERS_MAX = 255

@@ -154,7 +154,8 @@ class AccessComparison(Comparison[IndexPlace]):
         standing = fold.standing(place.key)
         if standing is None:
             return Drift(str(kind), where, "the set has it, but the record is gone")
-        paths = paths_of(self._model, place.user_id, standing.record.owner_id, standing.record.territories)
+        stands = standing.record
+        paths = paths_of(self._model, place.user_id, stands.owner_id, stands.territories, standing.shared)
         by = "; ".join(map(str, paths)) if paths else "none"
         has = "the set lacks it" if expected else "the set has it"
         return Drift(str(kind), where, f"{has}; paths by which the user sees it: {by}")

@@ -15,12 +15,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from territory.codec import decode
-from territory.documents import ObjectType
+from territory.documents import Level, ObjectType
 from territory.model import Model
 from territory.money import ZERO, add
 from territory_control import answers, rendering
 from territory_control.answers import ExplainedAccess, ExplainedAssignment
-from territory_control.arguments import OBJECTS, Level, RecordName
+from territory_control.arguments import OBJECTS, RecordName
 from territory_control.attainment_tree import money, tree_of
 from territory_control.errors import NotReached
 from territory_control.example import example_folder, example_lines, example_model

@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from access_indexer.core.viewers import Access
+from access_indexer.core.viewers import Access, Path, paths_of
 from assigner.core.families import Family, Member
 from assigner.core.links import TREE_RULED, Linker, Standing
 from territory.criteria import Fields
-from territory.documents import RuledObject
+from territory.documents import Level, RuledObject
 from territory.events import Record
 from territory.model import Model
-from territory_control.arguments import Level
 
 Outcome = Literal[
     "linked", "cut", "runner_up", "excluded", "deeper", "no_rule", "rule_failed", "not_inherited", "not_candidate",
@@ -229,20 +228,24 @@ def _and(words: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """One user who sees a record."""
+    """One user who sees a record, and every path by which."""
 
     user_id: str
     name: str
     level: Level
     admin: bool
+    paths: tuple[Path, ...]
 
 
-def viewers_of(model: Model, owner_id: str | None, territories: tuple[str, ...]) -> list[Viewer]:
-    """Return everybody who sees a record, by id: those whose sets hold it, and the administrators (V1, V3)."""
-    viewers = Access(model).viewers_of(owner_id, territories)
+def viewers_of(
+    model: Model, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]
+) -> list[Viewer]:
+    """Return everybody who sees a record, by id: those whose sets hold it, and the administrators (V1, V9)."""
+    viewers = Access(model).viewers_of(owner_id, territories, shared)
     found: list[Viewer] = []
     for user_id in sorted(viewers.readers | model.admins):
+        paths = paths_of(model, user_id, owner_id, territories, shared)
         admin = user_id in model.admins
         level: Level = "edit" if admin or user_id in viewers.editors else "read"
-        found.append(Viewer(user_id, model.people[user_id].name, level, admin))
+        found.append(Viewer(user_id, model.people[user_id].name, level, admin, tuple(paths)))
     return found

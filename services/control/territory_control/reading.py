@@ -10,7 +10,7 @@ from typing import Any
 import redis.asyncio
 
 from territory.codec import decode
-from territory.documents import ObjectType
+from territory.documents import Level, ObjectType
 from territory.keys import (
     admins_key,
     attainment_hash_key,
@@ -22,7 +22,7 @@ from territory.keys import (
 )
 from territory_client import IndexedRecord
 from territory_client.questions import RECORD_FIELDS, record_of
-from territory_control.arguments import Level, RecordName
+from territory_control.arguments import RecordName
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings, SettingsRefused
 

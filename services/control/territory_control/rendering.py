@@ -247,14 +247,15 @@ def visible(found: VisibleRecords) -> list[RenderableType]:
 
 
 def viewers(found: RecordViewers) -> list[RenderableType]:
-    """Return who sees a record, as a table."""
+    """Return who sees a record, as a table, with every path of each (V9)."""
     table = Table(
         box=None, padding=(0, 2), title=f"{found.record}: {counted(len(found.viewers), 'user')}", title_justify="left"
     )
-    for heading in ("user", "name", "level"):
-        table.add_column(heading)
+    for heading in ("user", "name", "level", "by"):
+        table.add_column(heading, overflow="fold")
     for viewer in found.viewers:
-        table.add_row(viewer.user_id, viewer.name, f"{viewer.level}{', administrator' if viewer.admin else ''}")
+        by = Text("\n".join(map(str, viewer.paths)))
+        table.add_row(Text(viewer.user_id), Text(viewer.name), viewer.level, by)
     return [table]
 
 

@@ -20,7 +20,7 @@ def of_rules(analysis: RuleAnalysis) -> list[RenderableType]:
     """Return what rules cost by their structure, and a warning for each that makes no sense."""
     total, evaluated = sum(analysis.rules.values()), len(analysis.evaluated)
     if not total:
-        return []
+        return _of_sharing(analysis)
     by_kind = ", ".join(f"{count:,} for {kind}s" for kind, count in analysis.rules.items() if count)
     share = f"{evaluated:,} of {total:,} ({100 * evaluated / total:.1f} %)"
     says = f"{share} are evaluated for what the index can't rule out" if evaluated else "all are looked up in an index"
@@ -49,11 +49,21 @@ def of_rules(analysis: RuleAnalysis) -> list[RenderableType]:
                 for rule in analysis.empty
             ],
         )
+    parts += _of_sharing(analysis)
     if analysis.unfinished:
         parts.append(
             Text(f"rules that ask too much to be looked at whole: {analysis.unfinished:,}; they may make no sense, too")
         )
     return parts
+
+
+def _of_sharing(analysis: RuleAnalysis) -> list[RenderableType]:
+    odd = counted(len(analysis.sharing), "sharing rule shares", "sharing rules share")
+    return _table(
+        f"warning: {odd} nothing or everything",
+        ("sharing rule", "object", "because"),
+        [(rule.rule_id, rule.object, rule.why or "it asks nothing") for rule in analysis.sharing],
+    )
 
 
 def of_records(found: OnRecords) -> list[RenderableType]:

@@ -84,14 +84,3 @@ def test_edges() -> None:
         Tree({"b": "a", "a": "b", "c": "a"})
     with pytest.raises(ValueError, match="'x'"):
         Tree({"a": "x"})
-
-
-@given(forests())
-def test_branches(forest: dict[str, str | None]) -> None:
-    """A branch is a node and all whose path goes over it, parents first."""
-    tree = Tree(forest)
-    for node in forest:
-        branch = tree.branch_of(node)
-        assert branch[0] == node
-        assert sorted(branch) == sorted(each for each in forest if node in tree.path_of(each))
-        assert all(tree.parent_of(each) in branch[:place] for place, each in enumerate(branch) if place)

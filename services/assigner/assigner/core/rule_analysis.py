@@ -25,10 +25,10 @@ from assigner.core.conditions import (
 )
 from assigner.core.links import RULED_OBJECTS, TREE_RULED
 from assigner.core.matching.clauses import CLAUSES_MAX, Clause, NotValues, There, clauses_of
-from assigner.core.matching.rule_book import NO_PARENT, Rule, rule_book
+from assigner.core.matching.rule_book import NO_PARENT, Rule, rule_book, sharing_book
 from assigner.core.operators import EQUAL, RELATIVE
 from territory.criteria import All, Criterion, Leaf, leaves_of
-from territory.documents import RuledObject
+from territory.documents import OBJECTS, ObjectType, RuledObject
 from territory.model import Model
 
 WORK_MAX = 20_000_000
@@ -55,7 +55,7 @@ class EvaluatedRule:
 class ImpossibleRule:
     """A rule that no record can satisfy along with those above it (A1)."""
 
-    object: RuledObject
+    object: ObjectType
     territory_id: str
     why: str
     below: Sequence[str]
@@ -66,10 +66,20 @@ class ImpossibleRule:
 class EmptyRule:
     """A rule that asks nothing: it holds for every record for which the rules above it hold, if there are any."""
 
-    object: RuledObject
+    object: ObjectType
     territory_id: str
     alone: bool
     """Whether it holds for every record whatsoever."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddSharing:
+    """A sharing rule that shares nothing, or every record of its object (V6)."""
+
+    rule_id: str
+    object: ObjectType
+    why: str | None
+    """Why no record can satisfy it; None: it asks nothing and holds for every record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,8 @@ class RuleAnalysis:
     empty: tuple[EmptyRule, ...]
     unfinished: int
     """Rules of which not everything was looked at, because it is too much: they may be impossible or empty."""
+    sharing: tuple[OddSharing, ...] = ()
+    """The sharing rules that make no sense."""
 
 
 def analysed(model: Model) -> RuleAnalysis:
@@ -92,6 +104,7 @@ def analysed(model: Model) -> RuleAnalysis:
     books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
     budget = Budget(WORK_MAX)
     paths = [_Paths(kind, book.rules, budget) for kind, book in books.items()]
+    shared = [_Paths(kind, sharing_book(model.sharing, kind).rules, budget) for kind in OBJECTS]
     evaluated = [
         found for kind, book in books.items() for rule in book.rules if (found := _evaluated(kind, rule)) is not None
     ]
@@ -101,7 +114,15 @@ def analysed(model: Model) -> RuleAnalysis:
         costliest=tuple(heapq.nsmallest(COSTLIEST, evaluated, key=_by_cost)),
         impossible=tuple(found for path in paths for found in path.impossible),
         empty=tuple(found for path in paths for found in path.empty),
-        unfinished=sum(path.unfinished for path in paths),
+        unfinished=sum(path.unfinished for path in [*paths, *shared]),
+        sharing=tuple(
+            OddSharing(model.sharing[mark].id, model.sharing[mark].object, why)
+            for path in shared
+            for mark, why in [
+                *((found.territory_id, found.why) for found in path.impossible),
+                *((found.territory_id, None) for found in path.empty),
+            ]
+        ),
     )
 
 
@@ -207,7 +228,7 @@ def _corners(shape: object) -> int:
 class _Paths:
     """Looks at the rules of one object type together with those above them."""
 
-    def __init__(self, kind: RuledObject, rules: tuple[Rule, ...], budget: Budget) -> None:
+    def __init__(self, kind: ObjectType, rules: tuple[Rule, ...], budget: Budget) -> None:
         self.impossible: list[ImpossibleRule] = []
         self.empty: list[EmptyRule] = []
         self.unfinished = 0

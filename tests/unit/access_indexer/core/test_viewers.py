@@ -13,15 +13,31 @@ from tests.unit.access_indexer.core.examples import TERRITORIES, USERS, but, mod
 MODEL = model_of()
 
 
-def seen(owner_id: str | None, *territories: str, model: Model = MODEL) -> tuple[set[str], set[str]]:
+def seen(
+    owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
+) -> tuple[set[str], set[str]]:
     """Return who reads a record and who may edit it."""
-    viewers = Access(model).viewers_of(owner_id, territories)
+    viewers = Access(model).viewers_of(owner_id, territories, shared)
     return set(viewers.readers), set(viewers.editors)
 
 
-def shown(user_id: str, owner_id: str | None, *territories: str, model: Model = MODEL) -> list[str]:
+def shown(
+    user_id: str, owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
+) -> list[str]:
     """Return the paths by which a user sees a record, as they are shown."""
-    return [str(path) for path in paths_of(model, user_id, owner_id, territories)]
+    return [str(path) for path in paths_of(model, user_id, owner_id, territories, shared)]
+
+
+def sharing(to: dict[str, str], level: str = "read", rule_id: str = "s1", **sections: Any) -> Model:
+    """Return the model with one sharing rule; records have its mark where a test says so."""
+    criteria = {"field": "sector", "eq": "medical"}
+    rule = {"id": rule_id, "object": "account", "criteria": criteria, "to": to, "level": level}
+    return model_of(fields={"account": {"sector": "text"}}, sharing=[rule], **sections)
+
+
+def marks(model: Model) -> tuple[str, ...]:
+    """Return the marks of all sharing rules of a model."""
+    return tuple(model.sharing)
 
 
 def test_owner_and_superiors() -> None:
@@ -102,8 +118,86 @@ def test_unknown_owner_or_territory(owner_id: str | None, territories: tuple[str
 def test_like_records_share_one_answer() -> None:
     """The same owner and territories are worked out once (V1)."""
     access = Access(MODEL)
-    assert access.viewers_of("ann", ("bay",)) is access.viewers_of("ann", ("bay",))
-    assert isinstance(access.viewers_of("ann", ("bay",)), Viewers)
+    assert access.viewers_of("ann", ("bay",), ()) is access.viewers_of("ann", ("bay",), ())
+    assert isinstance(access.viewers_of("ann", ("bay",), ()), Viewers)
+
+
+# --- sharing rules ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to", "users"),
+    [
+        ({"user": "bob"}, {"bob"}),
+        ({"user": "root"}, set()),
+        ({"user": "gone"}, set()),
+        ({"role": "rep"}, {"ann", "bob"}),
+        ({"role": "vp"}, {"vic"}),
+        ({"role_and_below": "vp"}, {"vic", "ann", "bob"}),
+        ({"territory": "bay"}, {"sam"}),
+        ({"territory": "world"}, {"mia"}),
+        ({"territory_and_below": "west"}, {"wes", "sam"}),
+    ],
+)
+def test_sharing_rule_gives_its_target_its_level(to: dict[str, str], users: set[str]) -> None:
+    """A user, a role, a role and below, a territory's members, those of a branch; read or edit (V6, V7)."""
+    read, edit = sharing(to), sharing(to, "edit")
+    assert seen(None, model=read, shared=marks(read)) == (users, set())
+    assert seen(None, model=edit, shared=marks(edit)) == (users, users)
+
+
+def test_sharing_adds_to_what_others_give() -> None:
+    """Of several paths the highest level counts, and each gives only its own (V3, V5, V6)."""
+    model = sharing({"territory": "bay"}, "edit")
+    assert seen("ann", "bay", model=model, shared=marks(model)) == (
+        {"ann", "vic", "cleo", "sam", "wes", "mia"},
+        {"ann", "vic", "cleo", "sam", "mia"},
+    )
+    assert "sam" not in seen("ann", "bay", model=model)[1]
+
+
+def test_mark_that_the_model_does_not_have_gives_nothing() -> None:
+    """Of a rule that is gone, or of criteria that it had before: nobody sees by it meanwhile (V6)."""
+    model = sharing({"role": "rep"})
+    for mark in ("s1#000000000000", "s0#000000000000", "s1"):
+        assert seen(None, model=model, shared=(mark,)) == (set(), set())
+        assert shown("ann", None, model=model, shared=(mark,)) == []
+        assert "ann" in seen(None, model=model, shared=(mark, *marks(model)))[0]
+
+
+# --- rolled up along the roles ----------------------------------------------------------------
+
+
+def rolling_up(**sections: Any) -> Model:
+    """Return the model with the setting; ann, below vic in the roles, sits in the bay."""
+    of_ann = but(TERRITORIES, "bay", users=["ann"])
+    return model_of(settings={"territory_access_rolls_up_roles": True}, **{"territories": of_ann} | sections)
+
+
+def test_superiors_of_members_see_what_they_see() -> None:
+    """Role superiors of those who see a record by territory see it, too, at the member's level (V4)."""
+    assert seen(None, "bay", model=rolling_up()) == ({"ann", "wes", "mia", "vic", "cleo"}, {"mia", "cleo"})
+    without = model_of(territories=but(TERRITORIES, "bay", users=["ann"]))
+    assert seen(None, "bay", model=without) == ({"ann", "wes", "mia"}, {"mia"})
+    writable = rolling_up(territories=but(TERRITORIES, "bay", users=["ann"], permission="read_write_delete"))
+    everybody = {"ann", "wes", "mia", "vic", "cleo"}
+    assert seen(None, "bay", model=writable) == (everybody, everybody)
+    managed = rolling_up(territories=but(TERRITORIES, "bay", manager="ann"))
+    assert seen(None, "bay", model=managed)[1] == {"ann", "mia", "vic", "cleo"}
+
+
+def test_only_what_is_seen_by_territory_rolls_up() -> None:
+    """Superiors of who sees a record by a sharing rule get nothing by that (V4, V6)."""
+    model = sharing({"user": "ann"}, settings={"territory_access_rolls_up_roles": True})
+    assert seen(None, model=model, shared=marks(model)) == ({"ann"}, set())
+
+
+def test_nothing_rolls_up_from_who_is_deactivated() -> None:
+    """A deactivated member sees nothing, and so do the superiors by that; as an owner it is otherwise (V4, V7)."""
+    off = rolling_up(users=but(USERS, "ann", active=False))
+    assert "vic" not in seen(None, "bay", model=off)[0]
+    assert shown("vic", None, "bay", model=off) == []
+    assert "vic" in seen("ann", model=off)[0]
 
 
 # --- explain ----------------------------------------------------------------------------------
@@ -145,16 +239,45 @@ def test_all_paths_of_one_user() -> None:
     ]
 
 
+def test_paths_that_are_rolled_up() -> None:
+    """Each names the member, where that one sits, and the two roles (V4, V9)."""
+    assert shown("vic", None, "bay", model=rolling_up()) == [
+        "role vp is above role rep of ann, member of territory bay (read)"
+    ]
+    assert shown("cleo", None, "bay", model=rolling_up()) == [
+        "role ceo is above role rep of ann, member of territory bay (read)",
+        "role ceo is above role clerk of wes, member of territory west, which is above bay (read)",
+        "role ceo is above role clerk of mia, manager of territory world, which is above bay (edit)",
+    ]
+
+
+def test_paths_by_sharing_rules() -> None:
+    """Each names the rule and whom it is for (V6, V9)."""
+    model = sharing({"territory_and_below": "west"}, "edit")
+    assert shown("sam", None, model=model, shared=marks(model)) == [
+        "sharing rule s1 for territory and below west (edit)"
+    ]
+    assert shown("sam", "sam", "bay", model=model, shared=marks(model)) == [
+        "owner (edit)",
+        "member of territory bay (read)",
+        "sharing rule s1 for territory and below west (edit)",
+    ]
+
+
 @pytest.mark.parametrize(
     "territories", [TERRITORIES, but(TERRITORIES, "west", manager="wes"), but(TERRITORIES, "bay", manager="mia")]
 )
 @pytest.mark.parametrize("place", [(), ("bay",), ("west", "east")])
-def test_paths_and_sets_agree(territories: list[dict[str, Any]], place: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("rolls_up", [False, True])
+@pytest.mark.parametrize("to", [{"user": "bob"}, {"role_and_below": "vp"}, {"territory_and_below": "west"}])
+def test_paths_and_sets_agree(
+    territories: list[dict[str, Any]], place: tuple[str, ...], rolls_up: bool, to: dict[str, str]
+) -> None:
     """A user has a path exactly where a set, or being an administrator, says so; and so with edit (V1, V3, V9)."""
-    model = model_of(territories=territories)
-    readers, editors = seen("ann", *place, model=model)
+    model = sharing(to, "edit", territories=territories, settings={"territory_access_rolls_up_roles": rolls_up})
+    readers, editors = seen("ann", *place, model=model, shared=marks(model))
     for user_id in model.people:
-        paths = paths_of(model, user_id, "ann", place)
+        paths = paths_of(model, user_id, "ann", place, marks(model))
         assert bool(paths) == (user_id in readers or user_id in model.admins)
         assert (Path("administrator", "edit") in paths) == (user_id in model.admins)
         assert any(path.level == "edit" for path in paths) == (user_id in editors or user_id in model.admins)
