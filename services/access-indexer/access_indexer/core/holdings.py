@@ -1,6 +1,6 @@
 """The records of one organisation in one partition, those that are alike together.
 
-Records of one object with one owner and the same territories have the same viewers. They are a group,
+Records of one object with one owner, the same territories and sharing rules have the same viewers. They are a group,
 and a group is a bit-set of ordinals: a change of the model is worked out once for each group, and
 moves as many records as there are in a slice by one operation on bit-sets.
 """
@@ -24,6 +24,8 @@ class About(NamedTuple):
     object: str
     owner_id: str | None
     territories: tuple[str, ...]
+    shared: tuple[str, ...]
+    """Marks of the sharing rules that hold for it (V6)."""
 
 
 class Group:
@@ -83,7 +85,7 @@ class Holdings:
 
     def about(self, assignment: Assignment) -> About:
         """Return what an assignment says that decides who sees its record."""
-        about = About(assignment.object, assignment.owner_id, assignment.territories)
+        about = About(assignment.object, assignment.owner_id, assignment.territories, assignment.shared)
         return self._abouts.setdefault(about, about)
 
     def put(self, key: str, about: About, version: int, model_revision: int, viewers: Viewers | None) -> None:
@@ -171,4 +173,4 @@ class Holdings:
             self._groups.pop((group.about, group.viewers), None)
 
 
-_NOWHERE = Group(About("", None, ()), None)
+_NOWHERE = Group(About("", None, (), ()), None)

@@ -32,6 +32,8 @@ class Standing(NamedTuple):
 
     record: RecordStands
     viewers: Viewers
+    shared: tuple[str, ...] = ()
+    """Marks of sharing rules, as the assignment says them: also such as the model does not have (V6)."""
 
 
 class _Difference(NamedTuple):
@@ -256,7 +258,7 @@ class Indexing:
         known = None if org is None else org.records.get(key)
         if org is None or known is None:
             return None
-        return Standing(_stands(key, org.records), known.viewers or NOBODY)
+        return Standing(_stands(key, org.records), known.viewers or NOBODY, known.about.shared)
 
     # --- entries -----------------------------------------------------------------------------
 

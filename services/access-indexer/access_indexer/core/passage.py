@@ -95,4 +95,4 @@ class Passage:
 
     @staticmethod
     def _viewers(access: Access | None, about: About) -> Viewers:
-        return NOBODY if access is None else access.viewers_of(about.owner_id, about.territories)
+        return NOBODY if access is None else access.viewers_of(about.owner_id, about.territories, about.shared)
