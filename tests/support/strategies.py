@@ -10,12 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pprint import pformat
 from typing import Any, Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.support.memory import Dice, dice
+from tests.support.memory import FIRST_DAY, Dice, dice
 
 Change = dict[str, Any]
 Document = dict[str, Any]
@@ -61,10 +62,15 @@ FIELDS = {
         "tags": "set",
         "spot": "geo",
     },
+    "contact": {"country": "text", "since": "date"},
     "lead": {"country": "text", "score": "number"},
     "deal": {"product": "text", "amount": "money"},
 }
 TABLES = {"core": ["US", " de"], "some": ["FR", "U"], "none": []}
+OTHER_TABLES = {**TABLES, "core": ["DE"], "none": ["us"]}
+SHARINGS = ("s1", "s2", "s3")
+HOUSE_DAYS = (date(2017, 3, 5), FIRST_DAY, date(2018, 1, 1))
+"""What the clocks say in turn; FIRST_DAY is 131 days after one of the dates in records."""
 OPERANDS: dict[str, tuple[Any, ...]] = {
     "text": ("US", "us ", "DE", "U"),
     "money": (0, "100", 1000),
@@ -84,12 +90,13 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 _ORDERED = ("lt", "le", "gt", "ge", "between", "not_between")
 _EQUAL = ("eq", "in", "ne", "not_in", "is_empty", "is_not_empty")
+_RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")
 _TEXTUAL = ("contains", "not_contains", "starts_with", "not_starts_with", "ends_with")
 OPERATORS = {
     "text": (*_EQUAL, "eq", "in", "in_table", "postal_between", *_TEXTUAL),
     "money": (*_EQUAL, *_ORDERED),
     "number": (*_EQUAL, *_ORDERED),
-    "date": (*_EQUAL, *_ORDERED),
+    "date": (*_EQUAL, *_ORDERED, *_RELATIVE),
     "boolean": _EQUAL,
     "set": ("includes_any", "includes_all", "excludes_any", "excludes_all", "is_empty", "is_not_empty"),
     "geo": ("within_km", "in_polygon", "is_empty", "is_not_empty"),
@@ -101,7 +108,9 @@ PLACES: dict[str, tuple[Document, ...]] = {
         {"type": "MultiPolygon", "coordinates": [[[[-180, 0], [-170, 0], [-180, 5], [-180, 0]]]]},
     ),
 }
-"""What operators on places want; dates relative to today need a clock, which these histories do not have."""
+"""What operators on places want."""
+SPANS = (0, 130, 131, 200)
+IN_PERIODS = ("this_month", "this_quarter", "this_year", "previous_quarter", "previous_year")
 
 
 def one_in(count: int, random: Dice) -> bool:
@@ -126,6 +135,8 @@ def _leaf(kind: str, random: Dice) -> Document:
     operand: Any = random.choice(operands)
     if operator == "in_table":
         operand = random.choice(list(TABLES))
+    elif operator in _RELATIVE:
+        operand = random.choice(IN_PERIODS if operator == "in_period" else SPANS)
     elif operator == "postal_between":
         operand = ["DE", random.choice(("fr", "US"))]
     elif operator in ("is_empty", "is_not_empty"):
@@ -181,6 +192,30 @@ def _user(name: str, roles: Sequence[str], random: Dice) -> Document:
     return {"id": name, "role": random.choice(roles), **flags}
 
 
+def _settings(random: Dice) -> Document:
+    return {
+        "max_territories_per_record": random.choice((1, 2, 3, None)),
+        "territory_access_rolls_up_roles": random.choice((False, False, True)),
+    }
+
+
+def _sharing_rule(name: str, document: Document, random: Dice) -> Document:
+    """Return a sharing rule for records of any object (V6)."""
+    kind = random.choice(tuple(IDS))
+    rule = {"id": name, "object": kind, "criteria": _criteria(kind, random), "to": _audience(document, random)}
+    return rule | ({"level": random.choice(("read", "edit"))} if one_in(2, random) else {})
+
+
+def _audience(document: Document, random: Dice) -> Document:
+    ids = {
+        "user": USERS,
+        "role": [role["id"] for role in document["roles"]],
+        "territory": [node["id"] for node in document["territories"]],
+    }
+    to = random.choice(("user", "role", "role_and_below", "territory", "territory_and_below"))
+    return {to: random.choice(ids[to.removesuffix("_and_below")])}
+
+
 def _targets(document: Document, random: Dice) -> list[Document]:
     """Return targets of territories and of users in them, each place once."""
     names = [node["id"] for node in document["territories"]]
@@ -214,7 +249,7 @@ def models(draw: st.DrawFn, org: str = ORG) -> Document:
         "currency": random.choice(CURRENCIES),
         "period": random.choice(("quarter", "quarter", "month")),
         "fiscal_year_start": random.choice((1, 1, 2, 4, 12)),
-        "settings": {"max_territories_per_record": random.choice((1, 2, 3, None))},
+        "settings": _settings(random),
         "fields": FIELDS,
         "tables": TABLES,
         "stages": STAGES,
@@ -226,6 +261,7 @@ def models(draw: st.DrawFn, org: str = ORG) -> Document:
     }
     document["targets"] = _targets(document, random)
     document["rates"] = _rates(document, random)
+    document["sharing"] = [_sharing_rule(name, document, random) for name in _some(SHARINGS, random, 3)]
     return document
 
 
@@ -270,6 +306,7 @@ def _remove_territory(document: Document, random: Dice) -> None:
                 child["parent"] = node["parent"]
     document["territories"].remove(node)
     document["targets"] = [target for target in document["targets"] if target["territory"] != node["id"]]
+    document["sharing"] = [rule for rule in document["sharing"] if node["id"] not in rule["to"].values()]
 
 
 def _add_territory(document: Document, random: Dice) -> None:
@@ -319,20 +356,47 @@ def _edit_stages(document: Document, random: Dice) -> None:
         stages[name] = {"category": random.choice(CATEGORIES), "probability": random.choice(("0", "0.25", 1))}
 
 
-def _edit_limit(document: Document, random: Dice) -> None:
-    document["settings"] = {"max_territories_per_record": random.choice((1, 2, 3, None))}
+def _edit_settings(document: Document, random: Dice) -> None:
+    document["settings"] = _settings(random)
+
+
+def _edit_sharing(document: Document, random: Dice) -> None:
+    """Add, remove or rewrite a sharing rule: its criteria, its target, its level, or several of them at once."""
+    rules = document["sharing"]
+    name = random.choice(SHARINGS)
+    place = next((index for index, rule in enumerate(rules) if rule["id"] == name), None)
+    fresh = _sharing_rule(name, document, random)
+    if place is None:
+        rules.append(fresh)
+    elif one_in(4, random):
+        del rules[place]
+    else:
+        keys = random.choice((("criteria", "object"), ("to",), ("level",), ("criteria", "object", "to", "level")))
+        rules[place] = rules[place] | {key: fresh[key] for key in keys if key in fresh}
+
+
+def _edit_meaning(document: Document, random: Dice) -> None:
+    """Change what rules mean that stay as they are written: a table that they name, the type of a field."""
+    if one_in(2, random):
+        document["tables"] = random.choice((TABLES, OTHER_TABLES))
+    else:
+        kind = random.choice(("account", "contact"))
+        document["fields"][kind]["since"] = random.choice(("date", "datetime"))
 
 
 EDITS: tuple[Callable[[Document, Dice], None], ...] = (
     *(_move_territory, _remove_territory, _add_territory, _rewrite_territory, _rewrite_territory, _rewrite_territory),
-    *(_move_role, _edit_user, _edit_user, _edit_targets, _edit_money, _edit_calendar, _edit_stages, _edit_limit),
+    *(_move_role, _edit_user, _edit_user, _edit_targets, _edit_money, _edit_calendar, _edit_stages, _edit_settings),
+    *(_edit_sharing, _edit_sharing, _edit_sharing, _edit_meaning),
 )
+SHARING_EDITS = (_edit_sharing, _edit_sharing, _edit_sharing, _edit_meaning, _edit_calendar)
+"""What changes which records are shared with whom, and nothing else where no territory has a rule."""
 
 
-def edited(document: Document, random: Dice) -> Document:
+def edited(document: Document, random: Dice, edits: Sequence[Callable[[Document, Dice], None]] = EDITS) -> Document:
     """Return a model after one to three edits."""
     after = copy.deepcopy(document)
-    for edit in random.choices(EDITS, k=random.randint(1, 3)):
+    for edit in random.choices(edits, k=random.randint(1, 3)):
         edit(after, random)
     return after
 
@@ -432,7 +496,14 @@ class Work:
     seed: int = 0
 
 
-Happening = Publish | Apply | Work
+@dataclass(frozen=True)
+class Dawn:
+    """A day begins, or the clocks are set back; every worker looks at them in its own time."""
+
+    day: date
+
+
+Happening = Publish | Apply | Work | Dawn
 
 
 @dataclass(frozen=True)
@@ -448,15 +519,17 @@ class Tale:
 
     @property
     def models(self) -> Mapping[str, Document]:
-        """The last model of every organisation that has one."""
-        return {each.model["org"]: each.model for each in self.happenings if isinstance(each, Apply)}
+        """The last model of every organisation that has one, with the last day as the oracle wants it."""
+        today = next((each.day for each in reversed(self.happenings) if isinstance(each, Dawn)), FIRST_DAY)
+        applied = [each.model for each in self.happenings if isinstance(each, Apply)]
+        return {model["org"]: {**model, "today": today} for model in applied}
 
     def __repr__(self) -> str:
         return pformat(self.happenings, width=200, compact=True, sort_dicts=False)
 
 
 MODELS_MAX = 4
-WORDS = ("change",) * 12 + ("work",) * 7 + ("model",)
+WORDS = ("change",) * 12 + ("work",) * 7 + ("model", "day")
 SEED_MAX = 2**24
 
 
@@ -476,6 +549,8 @@ def tales(draw: st.DrawFn, length: int = 50) -> Tale:
             happenings.append(Publish(upstream.change(random, orgs)))
         elif word == "work":
             happenings.append(Work("lose_redis" if one_in(40, random) else random.choice(EVENTS), seed))
+        elif word == "day":
+            happenings.append(Dawn(random.choice(HOUSE_DAYS)))
         elif count < MODELS_MAX:
             org = random.choice(orgs)
             present, count = edited({**present, "org": org}, random), count + 1

@@ -9,12 +9,25 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.support.memory import PHASES, MemoryHouse, dice
+from tests.support.memory import FIRST_DAY, PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
 from tests.support.oracle_forecast import Counted, judge
 from tests.support.oracle_tree import ancestors_of
 from tests.support.oracle_values import total
-from tests.support.strategies import ORG, Apply, Publish, Tale, Work, tales
+from tests.support.strategies import (
+    ORG,
+    SHARING_EDITS,
+    Apply,
+    Dawn,
+    Document,
+    Publish,
+    Tale,
+    Upstream,
+    Work,
+    edited,
+    models,
+    tales,
+)
 
 Rows = dict[tuple[str, str, str | None], dict[str, Any]]
 """One organisation's attainments by territory, period and user or None."""
@@ -82,6 +95,31 @@ def test_no_reader_is_sent_back(tale: Tale) -> None:
             versions = now
 
 
+@tried(4)
+@given(models(), st.integers(0, 2**32))
+def test_nobody_sees_meanwhile_what_neither_model_shares(model: Document, seed: int) -> None:
+    """Whatever changes of sharing rules at once, nobody sees or edits what no model gives, at any moment (V6, V8)."""
+    house, random, upstream = MemoryHouse(2), dice(seed), Upstream()
+    for node in model["territories"]:
+        node.pop("rules", None)  # so that records are in territories by hand alone, and stay there
+    history = [upstream.change(random) for _ in range(20)]
+    house.apply_model(model)
+    for change in history:
+        house.publish(change)
+    house.run(random)
+    after = edited(model, random, SHARING_EDITS)
+    states = [expected({ORG: {**each, "today": FIRST_DAY}}, history) for each in (model, after)]
+    house.apply_model(after)
+    while house.step(random):
+        for found, allowed in (
+            (house.redis.visible, [state.visible for state in states]),
+            (house.redis.editable, [state.editable for state in states]),
+        ):
+            for key, ids in found.items():
+                assert ids <= set().union(*(sets.get(key, ()) for sets in allowed))
+    assert_agrees(house.found(), states[1])
+
+
 @tried(1)
 @given(tales())
 def test_sums_add_up(tale: Tale) -> None:
@@ -108,15 +146,19 @@ def test_deal_that_moves_takes_its_whole_amount_along(tale: Tale, seed: int) -> 
     model = tale.models[ORG]
     house, random = play(tale), dice(seed)
     before = house.found()
-    placed = sorted(
-        (key, row["territories"][0])
-        for key, row in before.assignments.items()
-        if key.startswith(f"{ORG}/deal/") and row["territories"]
-    )
-    assume(placed)
-    key, origin = random.choice(placed)
-    goal = random.choice([node["id"] for node in model["territories"]])
-    put_by_hand(house, key.split("/")[2], goal, model)
+    deals = {
+        key: row["territories"] for key, row in sorted(before.assignments.items()) if key.startswith(f"{ORG}/deal/")
+    }
+    assume(deals)
+    key = random.choice([key for key, placed in deals.items() if placed] or list(deals))
+    origin, goal = (random.choice([node["id"] for node in model["territories"]]) for _ in range(2))
+    if deals[key]:
+        (origin,) = deals[key]
+    else:
+        put_by_hand(house, key.split("/")[2], origin, model, version=1000)
+        house.run()
+        before = house.found()
+    put_by_hand(house, key.split("/")[2], goal, model, version=2000)
     house.run()
     after = house.found()
     assert after.assignments[key]["territories"] == [goal]
@@ -136,13 +178,15 @@ def play(tale: Tale, partitions: int = 3) -> MemoryHouse:
     return house
 
 
-def do(happening: Publish | Apply | Work, house: MemoryHouse) -> None:
+def do(happening: Publish | Apply | Work | Dawn, house: MemoryHouse) -> None:
     """Let one thing happen."""
     match happening:
         case Publish(change):
             house.publish(change)
         case Apply(model):
             house.apply_model(model)
+        case Dawn(day):
+            house.day = day
         case Work(what, seed):
             random = dice(seed)
             place = random.choice(house.places)
@@ -224,7 +268,7 @@ def assert_adds_up(rows: Rows, place: tuple[str, str], children: list[str], deal
     assert sum(of_users) == sum(1 for deal in won if deal.owner_id is not None)
 
 
-def put_by_hand(house: MemoryHouse, deal: str, goal: str, model: dict[str, Any]) -> None:
+def put_by_hand(house: MemoryHouse, deal: str, goal: str, model: dict[str, Any], version: int) -> None:
     """Take all manual links of a deal back, and assign it to one territory."""
     decisions = [(node["id"], "none") for node in model["territories"]] + [(goal, "assign")]
     for number, (territory, kind) in enumerate(decisions):
@@ -234,7 +278,7 @@ def put_by_hand(house: MemoryHouse, deal: str, goal: str, model: dict[str, Any])
                 "org_id": ORG,
                 "object": "deal",
                 "id": deal,
-                "version": 1000 + number,
+                "version": version + number,
                 "op": "link",
                 "occurred_at": "2017-01-02T08:00:00Z",
                 "territory_id": territory,
