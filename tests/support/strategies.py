@@ -375,6 +375,11 @@ def _edit_sharing(document: Document, random: Dice) -> None:
         rules[place] = rules[place] | {key: fresh[key] for key in keys if key in fresh}
 
 
+def _rewrite_sharing(document: Document, random: Dice) -> None:
+    """Write every sharing rule anew: what a rule took is no more for whom it was, nor for whom it is now."""
+    document["sharing"] = [_sharing_rule(rule["id"], document, random) for rule in document["sharing"]]
+
+
 def _edit_meaning(document: Document, random: Dice) -> None:
     """Change what rules mean that stay as they are written: a table that they name, the type of a field."""
     if one_in(2, random):
@@ -389,7 +394,7 @@ EDITS: tuple[Callable[[Document, Dice], None], ...] = (
     *(_move_role, _edit_user, _edit_user, _edit_targets, _edit_money, _edit_calendar, _edit_stages, _edit_settings),
     *(_edit_sharing, _edit_sharing, _edit_sharing, _edit_meaning),
 )
-SHARING_EDITS = (_edit_sharing, _edit_sharing, _edit_sharing, _edit_meaning, _edit_calendar)
+SHARING_EDITS = (_rewrite_sharing, _edit_sharing, _edit_sharing, _edit_meaning, _edit_calendar)
 """What changes which records are shared with whom, and nothing else where no territory has a rule."""
 
 

@@ -9,25 +9,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.support.memory import FIRST_DAY, PHASES, MemoryHouse, dice
+from tests.support.memory import PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
 from tests.support.oracle_forecast import Counted, judge
 from tests.support.oracle_tree import ancestors_of
 from tests.support.oracle_values import total
-from tests.support.strategies import (
-    ORG,
-    SHARING_EDITS,
-    Apply,
-    Dawn,
-    Document,
-    Publish,
-    Tale,
-    Upstream,
-    Work,
-    edited,
-    models,
-    tales,
-)
+from tests.support.strategies import ORG, Apply, Dawn, Publish, Tale, Work, tales
 
 Rows = dict[tuple[str, str, str | None], dict[str, Any]]
 """One organisation's attainments by territory, period and user or None."""
@@ -93,31 +80,6 @@ def test_no_reader_is_sent_back(tale: Tale) -> None:
             now = {key: record.version or 0 for key, record in house.redis.records.items()}
             assert all(now.get(key, 0) >= version for key, version in versions.items())
             versions = now
-
-
-@tried(4)
-@given(models(), st.integers(0, 2**32))
-def test_nobody_sees_meanwhile_what_neither_model_shares(model: Document, seed: int) -> None:
-    """Whatever changes of sharing rules at once, nobody sees or edits what no model gives, at any moment (V6, V8)."""
-    house, random, upstream = MemoryHouse(2), dice(seed), Upstream()
-    for node in model["territories"]:
-        node.pop("rules", None)  # so that records are in territories by hand alone, and stay there
-    history = [upstream.change(random) for _ in range(20)]
-    house.apply_model(model)
-    for change in history:
-        house.publish(change)
-    house.run(random)
-    after = edited(model, random, SHARING_EDITS)
-    states = [expected({ORG: {**each, "today": FIRST_DAY}}, history) for each in (model, after)]
-    house.apply_model(after)
-    while house.step(random):
-        for found, allowed in (
-            (house.redis.visible, [state.visible for state in states]),
-            (house.redis.editable, [state.editable for state in states]),
-        ):
-            for key, ids in found.items():
-                assert ids <= set().union(*(sets.get(key, ()) for sets in allowed))
-    assert_agrees(house.found(), states[1])
 
 
 @tried(1)
