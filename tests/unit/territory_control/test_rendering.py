@@ -5,11 +5,12 @@ from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 
+from access_indexer.core.viewers import Path
 from territory.errors import Fault
 from territory.events import Link
 from territory_control import rendering
-from territory_control.answers import ExplainedAssignment, ShownRecord
-from territory_control.explaining import Near
+from territory_control.answers import ExplainedAssignment, RecordViewers, ShownRecord
+from territory_control.explaining import Near, Viewer
 from territory_control.models import Applied, PieceChanges, Refusal
 from territory_control.progress import Behind, Waited
 from territory_control.publishing import Published, RefusedLine
@@ -115,3 +116,18 @@ def test_long_lists_are_cut_short() -> None:
     """The first ten, and how many more."""
     assert rendering.named(["a", "b"]) == "a, b"
     assert rendering.named([str(n) for n in range(12)]).endswith("9, … 2 more")
+
+
+def test_viewers_come_with_their_paths() -> None:
+    """Each path on a line of its own, beside the highest level (V9)."""
+    paths = (Path("owner", "edit"), Path("sharing rule s1 for role rep", "read"))
+    ann = Viewer("ann", "Ann", "edit", admin=False, paths=paths)
+    root = Viewer("root", "Root", "edit", admin=True, paths=(Path("administrator", "edit"),))
+    found = RecordViewers("account/A", "acme", (ann, root))
+    assert [" ".join(line.split()) for line in text(rendering.viewers(found)).splitlines()] == [
+        "account/A: 2 users",
+        "user name level by",
+        "ann Ann edit owner (edit)",
+        "sharing rule s1 for role rep (read)",
+        "root Root edit administrator (edit)",
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assigner.core.coverage import Overlap, RecordCoverage, Unreached
-from assigner.core.rule_analysis import EmptyRule, EvaluatedRule, ImpossibleRule, RuleAnalysis
+from assigner.core.rule_analysis import EmptyRule, EvaluatedRule, ImpossibleRule, OddSharing, RuleAnalysis
 from territory_control import rule_tables
 from territory_control.records_at_hand import MeasuredRule, OnRecords
 from tests.unit.territory_control.test_rendering import text
@@ -52,6 +52,18 @@ def test_costs_and_warnings() -> None:
         "f account always",
         "g account whenever the rules above it do",
         "rules that ask too much to be looked at whole: 1; they may make no sense, too",
+    ]
+
+
+def test_sharing_rules_that_make_no_sense() -> None:
+    """Each with its object and the reason, also in a model without other rules (V6)."""
+    odd = (OddSharing("s1", "contact", "x lt 1 and x gt 2 can't both hold"), OddSharing("s2", "deal", None))
+    analysis = RuleAnalysis({"account": 0, "lead": 0, "deal": 0}, (), (), (), (), 0, odd)
+    assert lines_of(rule_tables.of_rules(analysis)) == [
+        "warning: 2 sharing rules share nothing or everything",
+        "sharing rule object because",
+        "s1 contact x lt 1 and x gt 2 can't both hold",
+        "s2 deal it asks nothing",
     ]
 
 

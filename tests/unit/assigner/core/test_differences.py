@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -117,6 +118,115 @@ def test_what_is_left_out_stands_where_it_stood(
     if not moves:
         assert decided(family, Linker(old)) == decided(family, Linker(new))
 
+
+# --- sharing rules ----------------------------------------------------------------------------
+
+CRITERIA: tuple[dict[str, Any], ...] = (
+    {"field": "country", "eq": "US"},
+    {"field": "country", "in_table": "some"},
+    {"not": {"field": "country", "in_table": "none"}},
+    {"field": "since", "within_last_days": 1},
+    {"field": "since", "in_period": "this_quarter"},
+)
+TYPES = {"country": "text", "since": "date"}
+rules = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.sampled_from(["s1", "s2", "s3"]),
+            "object": st.sampled_from(["account", "contact", "lead", "deal"]),
+            "criteria": st.sampled_from(CRITERIA),
+            "to": st.sampled_from([{"territory": "world"}, {"territory_and_below": "west"}]),
+        }
+    ),
+    max_size=3,
+    unique_by=lambda rule: rule["id"],
+)
+
+
+@st.composite
+def shared_models(draw: st.DrawFn) -> tuple[Model, Model]:
+    """Give two models that differ in their sharing rules, the tables, the calendar or the day alone."""
+    territories = [{"id": "world"}, {"id": "west", "parent": "world"}, {"id": "east", "parent": "world"}]
+    found: list[Model] = []
+    sharing = draw(rules)
+    for revision in (1, 2):
+        document: dict[str, Any] = {
+            "org": "acme",
+            "fields": dict.fromkeys(("account", "contact", "lead", "deal"), TYPES),
+            "fiscal_year_start": draw(st.sampled_from([1, 1, 2])),
+            "tables": {"some": draw(st.sampled_from([["US"], ["US"], ["US", "FR"]])), "none": []},
+            "territories": territories,
+            "sharing": sharing,
+        }
+        found.append(compile_model(document, revision, today=draw(st.sampled_from(DAYS))))
+        sharing = draw(st.sampled_from([sharing, [*sharing[1:]]]) | rules)
+    return found[0], found[1]
+
+
+DAYS = [date(2017, 3, 30), date(2017, 3, 31), date(2017, 4, 1)]
+shared_fields = st.fixed_dictionaries(
+    {}, optional={"country": st.sampled_from([*COUNTRIES, 7]), "since": st.sampled_from([str(day) for day in DAYS])}
+)
+
+
+@given(shared_models(), st.lists(shared_fields, min_size=4, max_size=4))
+def test_sharing_rules_that_change_move_what_they_take(models: tuple[Model, Model], said: list[dict[str, Any]]) -> None:
+    """A family that a change of sharing rules, tables or the day cannot move has the same marks (V6, C7, A9)."""
+    old, new = models
+    family = family_of(
+        record("account/A-1", fields=said[0]),
+        record("contact/C-1", account_id="A-1", fields=said[1]),
+        record("deal/D-1", account_id="A-1", fields=said[2]),
+    )
+    for each in (family, family_of(record("lead/L-1", fields=said[3]))):
+        moves = Difference(old, new).may_move(each)
+        event(f"moves: {moves}")
+        if not moves:
+            assert decided(each, Linker(old)) == decided(each, Linker(new))
+
+
+def shared_by(*rules: dict[str, Any], today: date = DAYS[0]) -> Model:
+    """Return a model with some sharing rules, and territories that stay as they are."""
+    fields = dict.fromkeys(("account", "contact", "lead", "deal"), TYPES)
+    territories = [{"id": "world"}, {"id": "west", "parent": "world"}, {"id": "east", "parent": "world"}]
+    document: dict[str, Any] = {"org": "acme", "fields": fields, "territories": territories, "sharing": list(rules)}
+    return compile_model(document, 1, today=today)
+
+
+@pytest.mark.parametrize("kind", ["account", "contact", "lead", "deal"])
+def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
+    """Of a rule that comes, goes or has other criteria; none where its target or level changes alone (V6)."""
+    american, french = ({"id": "s1", "object": kind, "criteria": {"field": "country", "eq": country},
+                         "to": {"territory": "west"}} for country in ("US", "FR"))  # fmt: skip
+    key, other = f"{kind}/1", "lead/2" if kind == "deal" else "deal/2"
+    moves = {
+        (country, change): Difference(*models).may_move(family_of(record(key, fields={"country": country})))
+        for country in ("US", "FR", "CA")
+        for change, models in {
+            "comes": (shared_by(), shared_by(american)),
+            "goes": (shared_by(american), shared_by()),
+            "asks for others": (shared_by(american), shared_by(french)),
+            "is for others": (shared_by(american), shared_by({**american, "to": {"territory": "east"}})),
+            "gives more": (shared_by(american), shared_by({**american, "level": "edit"})),
+        }.items()
+    }
+    assert {at for at, may in moves.items() if may} == {
+        ("US", "comes"), ("US", "goes"), ("US", "asks for others"), ("FR", "asks for others"),
+    }  # fmt: skip
+    assert not Difference(shared_by(), shared_by(american)).may_move(family_of(record(other, fields={"country": "US"})))
+
+
+def test_day_moves_what_relative_sharing_rules_take() -> None:
+    """On a new day, what a rule took or takes; its mark is the same (V6, C7)."""
+    recent = {"id": "s1", "object": "deal", "criteria": CRITERIA[3], "to": {"territory": "west"}}
+    first, second = (shared_by(recent, today=day) for day in (DAYS[0], DAYS[2]))
+    assert first.sharing.keys() == second.sharing.keys()
+    may = [Difference(first, second).may_move(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS]
+    assert may == [True, True, True]
+    assert not Difference(first, second).may_move(family_of(record("deal/D", fields={"since": "2017-01-01"})))
+
+
+# --- one thing at a time ----------------------------------------------------------------------
 
 BEFORE = model_of()
 AMERICAN = record("account/A-1", fields={"country": "US"})

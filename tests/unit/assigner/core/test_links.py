@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from assigner.core.links import Linker, Standing
+from assigner.core.matching.engines import EngineName
 from territory.events import Cause, Link
-from tests.unit.assigner.core.examples import IN_AMERICA, SAN_FRANCISCO, model_of, record
+from territory.model import Model, compile_model
+from tests.unit.assigner.core.examples import FIELDS, IN_AMERICA, SAN_FRANCISCO, TREE, model_of, record
 
 BY_HAND = "assigned by hand"
 
@@ -181,3 +183,76 @@ def test_deal_without_a_territory_says_why(state: dict[str, Any], account: Stand
     stands = Linker(model_of()).of_deal(record("deal/D-1", **state), None, account)
     assert stands.links == ()
     assert (stands.unassigned or "").startswith(reason)
+
+
+# --- sharing rules (V6) -----------------------------------------------------------------------
+
+
+def sharing_model(*rules: dict[str, Any], **sections: Any) -> Model:
+    """Return the model of these tests with sharing rules; a rule is its id, its object and its criteria."""
+    document: dict[str, Any] = {
+        "org": "acme",
+        "fields": {**FIELDS, "contact": {"country": "text"}},
+        "territories": list(TREE),
+        "sharing": [{**rule, "to": {"territory": "world"}} for rule in rules],
+    }
+    return compile_model(document | sections, 1)
+
+
+def american(rule_id: str, kind: str, field: str = "country") -> dict[str, Any]:
+    """Return a sharing rule for records in the US."""
+    return {"id": rule_id, "object": kind, "criteria": {"field": field, "eq": "US"}}
+
+
+def ids(marks: tuple[str, ...]) -> list[str]:
+    """Return the sharing rules that some marks stand for."""
+    return [mark.partition("#")[0] for mark in marks]
+
+
+def test_marks_of_rules_that_hold_are_said() -> None:
+    """Every sharing rule that holds is named by its mark, whatever becomes of the record's links (V6)."""
+    model = sharing_model(american("s2", "account"), american("s1", "account"), american("s0", "lead"))
+    linker = Linker(model)
+    stands = linker.of_ruled(record("account/A-1", fields={"country": "US"}))
+    assert (ids(stands.shared), territories(stands)) == (["s1", "s2"], ["west"])
+    assert set(stands.shared) < set(model.sharing)
+    excluded = linker.of_ruled(record("account/A-1", fields={"country": "US"}, links={"west": "exclude"}))
+    assert (excluded.shared, territories(excluded)) == (stands.shared, [])
+    assert linker.of_ruled(record("account/A-1", fields={"country": "FR"})).shared == ()
+    assert ids(linker.of_ruled(record("lead/L-1", fields={"country": "us"})).shared) == ["s0"]
+
+
+def test_contacts_and_deals_are_shared_by_their_own_fields() -> None:
+    """They inherit territories, and no sharing: a rule of their own object asks for their own fields (V6, A5, A6)."""
+    linker = Linker(sharing_model(american("c", "contact"), american("d", "deal", "product"), american("a", "account")))
+    account = Standing((Link("west", ("rule",), ()),), shared=("a#of-the-account",))
+    contact = record("contact/C-1", account_id="A-1", fields={"country": "US"})
+    assert ids(linker.of_contact(contact, account).shared) == ["c"]
+    assert ids(linker.of_contact(contact, None).shared) == ["c"]
+    assert linker.of_contact(record("contact/C-2", account_id="A-1"), account).shared == ()
+    for links in ({}, {"west": "assign"}, {"west": "exclude"}):
+        deal = record("deal/D-1", account_id="A-1", fields={"product": "US"}, links=links)
+        assert ids(linker.of_deal(deal, None, account).shared) == ["d"]
+    assert linker.of_deal(record("deal/D-2", account_id="A-1"), None, account).shared == ()
+
+
+def test_wrong_values_are_counted_once() -> None:
+    """A value of the wrong type counts once, also where territories and sharing rules compare its field (C6)."""
+    linker = Linker(sharing_model(american("s1", "account"), american("s2", "deal", "product")))
+    linker.of_ruled(record("account/A-1", fields={"country": 7}))
+    assert linker.wrong_values == 1
+    linker.of_deal(record("deal/D-1", fields={"product": 7}), None, standing("games"))
+    assert linker.wrong_values == 2
+
+
+@pytest.mark.parametrize("count", [3, 200])
+@pytest.mark.parametrize("engine", ["index", "plain"])
+def test_many_sharing_rules_are_indexed(engine: EngineName, count: int) -> None:
+    """Few rules are evaluated, many indexed: the same ones hold (V6)."""
+    rules = [
+        {"id": f"s{number}", "object": "account", "criteria": {"field": "revenue", "ge": number * 10}}
+        for number in range(count)
+    ]
+    linker = Linker(sharing_model(*rules), engine)
+    shared = linker.of_ruled(record("account/A-1", fields={"revenue": 15})).shared
+    assert ids(shared) == ["s0", "s1"]

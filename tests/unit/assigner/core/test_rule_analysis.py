@@ -13,7 +13,7 @@ from assigner.core.matching.indexed import IndexedMatcher
 from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.rule_book import RuleBook, rule_book
 from assigner.core.operators import RELATIVE
-from assigner.core.rule_analysis import EvaluatedRule, RuleAnalysis, analysed
+from assigner.core.rule_analysis import EvaluatedRule, OddSharing, RuleAnalysis, analysed
 from territory.criteria import leaves_of
 from territory.model import Model, compile_model
 from tests.contracts.rules import TABLES, TODAY, TYPES, dice_of, document, record, typed
@@ -267,3 +267,25 @@ def test_a_window_of_days_is_named_as_it_is_written() -> None:
     assert [(rule.territory_id, rule.why) for rule in found.impossible] == [
         ("empty", "founded in_period this_year (of new) and founded is_empty true can't both hold")
     ]
+
+
+def test_sharing_rules_that_make_no_sense() -> None:
+    """One that no record can satisfy, and one that asks nothing; each object, and each rule alone (V6)."""
+    never = {"all": [{"field": "revenue", "lt": 1}, {"field": "revenue", "gt": 2}]}
+    always = {"any": [{"field": "country", "is_empty": True}, {"field": "country", "is_not_empty": True}]}
+    some = {"field": "country", "eq": "x"}
+    document: Any = {
+        "org": "acme",
+        "fields": dict.fromkeys(("account", "contact"), TYPES),
+        "territories": [{"id": "world"}],
+        "sharing": [
+            {"id": name, "object": kind, "criteria": criteria, "to": {"territory": "world"}}
+            for name, kind, criteria in (
+                ("s1", "contact", never), ("s2", "account", always), ("s3", "account", some), ("s4", "contact", some),
+            )
+        ],
+    }  # fmt: skip
+    assert analysed(compile_model(document, 1)).sharing == (
+        OddSharing("s2", "account", None),
+        OddSharing("s1", "contact", "revenue lt 1 and revenue gt 2 can't both hold"),
+    )

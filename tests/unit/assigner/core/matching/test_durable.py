@@ -15,6 +15,7 @@ from assigner.core.matching.port import RulesRefused
 from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import Lists, parse
 from territory.errors import Fault, ModelRefused
+from territory.model import compile_model
 from tests.contracts.carried import needs_durable
 from tests.unit.assigner.core.examples import model_of
 
@@ -135,6 +136,29 @@ def test_model_is_refused() -> None:
         Fault("territories[odd].rules.account", f"city contains has no equal in durable_rules; {advice}"),
         Fault("territories[odd].rules.lead", f"country ends_with has no equal in durable_rules; {advice}"),
     )
+
+
+@needs_durable
+@pytest.mark.parametrize("count", [1, 50])
+def test_sharing_rules_that_it_cannot_carry(count: int) -> None:
+    """Many sharing rules are its own, and refused by their path; few are evaluated plainly, and carried (V6)."""
+    rules = [
+        {"id": f"s{number:02}", "object": "contact", "to": {"territory": "world"},
+         "criteria": {"field": "city", "ends_with" if number == 0 else "eq": "x"}}
+        for number in range(count)
+    ]  # fmt: skip
+    document: Any = {
+        "org": "acme",
+        "fields": {"contact": {"city": "text"}},
+        "territories": [{"id": "world"}],
+        "sharing": rules,
+    }
+    if count == 1:
+        assert Linker(compile_model(document, 1), "durable").shared("contact", {"city": "fox"})
+        return
+    with pytest.raises(ModelRefused) as refused:
+        Linker(compile_model(document, 1), "durable")
+    assert [fault.path for fault in refused.value.faults] == ["sharing[s00].criteria"]
 
 
 def test_extra_is_missing() -> None:
