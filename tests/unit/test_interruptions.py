@@ -56,6 +56,23 @@ FAMILY = [
     upsert("deal", "D", owner_id="rita", account_id=HERE, contact_id="C", fields=WON),
 ]
 
+CONTACT_FIELDS = {**FIELDS, "contact": {"title": "text"}}
+
+
+def sharing(criteria: Document, to: Document, **sections: Any) -> Document:
+    """Return a model that shares accounts, and contacts of its own, and rolls up territory access."""
+    rules = [
+        {"id": "s1", "object": "account", "criteria": criteria, "to": to, "level": "edit"},
+        {"id": "s2", "object": "contact", "criteria": {"field": "title", "is_not_empty": True}, "to": {"user": "rolf"}},
+    ]
+    return model(TREE, fields=CONTACT_FIELDS, sharing=rules, **sections)
+
+
+SHARED_HERE = sharing({"field": "state", "eq": "CA"}, {"user": "emma"})
+SHARED_THERE = sharing(
+    {"field": "state", "ne": "CA"}, {"role_and_below": "vp-east"}, settings={"territory_access_rolls_up_roles": True}
+)
+
 Story = tuple[Document | None, list[Change], Document | None, list[Change]]
 """A model and changes that are worked off; then another model and changes, amid which a worker stops."""
 
@@ -118,6 +135,18 @@ STORIES: dict[str, Story] = {
         model(users=[{"id": "cleo", "role": "ceo"}, {"id": "rita", "role": "rep-west", "active": False}]),
         [patch("account", THERE, 2, owner_id="rita")],
     ),
+    "sharing rules change, and what they ask for": (
+        SHARED_HERE,
+        FAMILY,
+        SHARED_THERE,
+        [patch("account", THERE, 2, fields=IN_CA), patch("contact", "C", 2, fields={"title": "Dr"})],
+    ),
+    "sharing rules go while a contact moves": (
+        SHARED_THERE,
+        [*FAMILY, patch("contact", "C", 2, fields={"title": "Dr"})],
+        PLAIN,
+        [patch("contact", "C", 3, account_id=THERE)],
+    ),
 }
 
 FIRST, SECOND, THIRD = DAYS = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3, 2)
@@ -128,7 +157,8 @@ def of_days(**entries: Any) -> Document:
     today = {"field": "since", "within_last_days": 0}
     nodes = [{**node, "rules": {"account": today}} if node["id"] == "us-west" else node for node in TREE]
     fields = {**FIELDS, "account": {**FIELDS["account"], "since": "date"}}
-    return model(nodes, fields=fields, **entries)
+    shared = {"id": "s1", "object": "account", "criteria": {"not": today}, "to": {"role": "rep-west"}}
+    return model(nodes, fields=fields, sharing=[shared], **entries)
 
 
 def accounts_of(*days: date) -> list[Change]:
