@@ -6,6 +6,10 @@ import redis.asyncio
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
 from access_indexer.redis_index import RedisIndex
+from territory_runtime.stage import Progress
+from tests.integration.examples import take
+
+STAGE = "access-indexer"
 
 
 async def write_index(client: redis.asyncio.Redis, org: str) -> None:
@@ -24,4 +28,6 @@ async def write_index(client: redis.asyncio.Redis, org: str) -> None:
         RecordStands(org, "account", "A-2", 1, None, (), 4),
         RecordStands(org, "account", "A-3", 2, "u8", ("us-west", "us-east"), 4),
     ]
-    await RedisIndex(client, "access-indexer", 1).apply(changes, [])
+    index = RedisIndex(client, STAGE, 1)
+    await take(index, 0)
+    await index.apply(changes, [Progress(STAGE, 0, 12, {org: 4})])

@@ -20,11 +20,13 @@ from territory_client import (
     Access,
     AsyncAccess,
     Explanation,
+    Freshness,
     IndexBehind,
     IndexedRecord,
     IndexRefused,
     IndexUnavailable,
     Page,
+    PartitionFreshness,
 )
 from territory_control.child_process import ChildProcess, until
 from territory_control.embedded import HOST, free_ports, redis_answers
@@ -160,15 +162,100 @@ def test_an_index_that_is_at_least_as_new(ask: Ask, redis_url: str, org: str) ->
         with pytest.raises(IndexBehind) as caught:
             ask("can_see", "u7", "account", record_id, at_least=at_least)
         assert caught.value.found == found
-
-    async def write() -> None:
-        async with redis_client(redis_url) as client:
-            stands = RecordStands(org, "account", "A-1", 4, "u8", (), 4)
-            gone = SetChange(org, "visible", "u7", "account", ["A-1"], False)
-            await RedisIndex(client, "access-indexer", 1).apply([gone, stands], [])
-
-    asyncio.run(write())
+    asyncio.run(write_version(redis_url, org, 4))
     assert not ask("can_see", "u7", "account", "A-1", at_least=4)
+
+
+async def write_version(url: str, org: str, version: int) -> None:
+    """Have the indexer take A-1 from u7, under a version."""
+    async with redis_client(url) as client:
+        gone = SetChange(org, "visible", frozenset({"u7"}), "account", "A-1", False)
+        stands = RecordStands(org, "account", "A-1", version, "u8", (), 4)
+        await RedisIndex(client, "access-indexer", 1).apply([gone, stands], [])
+
+
+@pytest.mark.parametrize("asked", ["can_see", "can_edit"])
+def test_a_version_is_waited_for(redis_url: str, org: str, asked: str) -> None:
+    """The index comes to it during the third pause, and the answer knows of it (V8)."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) >= 3:
+            asyncio.run(write_version(redis_url, org, len(pauses) + 1))
+
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        access = Access(client, org, clock=lambda: 0.0, sleep=sleep)
+        assert getattr(access, asked)("u7", "account", "A-1", at_least=3, within=5)
+        assert not pauses
+        seen = getattr(access, asked)("u7", "account", "A-1", at_least=4, within=5)
+        assert (seen, len(pauses)) == (asked == "can_edit", 3)  # the indexer of this test leaves `editable` as it is
+
+
+def test_waiting_for_a_version_has_an_end(redis_url: str, org: str) -> None:
+    """Then it is told which version there is; of a record that is gone none ever comes (V8, V7)."""
+    passed = [0.0]
+
+    def sleep(seconds: float) -> None:
+        passed[0] += seconds
+
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        access = Access(client, org, clock=lambda: passed[0], sleep=sleep)
+        for record_id, found in (("A-1", 3), ("A-9", None)):
+            passed[0] = 0.0
+            with pytest.raises(IndexBehind) as caught:
+                access.can_see("u7", "account", record_id, at_least=4, within=0.5)
+            assert (caught.value.found, caught.value.at_least) == (found, 4)
+            assert passed[0] == pytest.approx(0.5)
+        with pytest.raises(ValueError, match="expected seconds"):
+            access.can_see("u7", "account", "A-1", at_least=3, within=-1)
+
+
+@pytest.mark.parametrize("asked", ["can_see", "can_edit"])
+def test_others_go_on_while_a_version_is_waited_for(redis_url: str, org: str, asked: str) -> None:
+    """One task waits, another one of the same loop writes what it waits for (V8)."""
+
+    async def play() -> bool:
+        waiting = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            waiting.set()
+            await asyncio.sleep(seconds)
+
+        async def write() -> None:
+            await waiting.wait()
+            await write_version(redis_url, org, 4)
+
+        async with redis.asyncio.Redis.from_url(redis_url) as client, asyncio.TaskGroup() as tasks:
+            access = AsyncAccess(client, org, sleep=sleep)
+            tasks.create_task(write())
+            answer: bool = await getattr(access, asked)("u7", "account", "A-1", at_least=4, within=START_SECONDS)
+        return answer
+
+    assert asyncio.run(play()) is (asked == "can_edit")
+
+
+def test_waiting_for_a_version_has_an_end_with_asyncio(redis_url: str, org: str) -> None:
+    """The same, by a clock that the pauses turn (V8)."""
+
+    async def play() -> float:
+        passed = [0.0]
+
+        async def sleep(seconds: float) -> None:
+            passed[0] += seconds
+
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            access = AsyncAccess(client, org, clock=lambda: passed[0], sleep=sleep)
+            with pytest.raises(IndexBehind, match="at version 3"):
+                await access.can_see("u7", "account", "A-1", at_least=4, within=0.5)
+        return passed[0]
+
+    assert asyncio.run(play()) == pytest.approx(0.5)
+
+
+def test_how_far_the_index_is(ask: Ask) -> None:
+    """On the whole, and by partition (V8)."""
+    assert ask("freshness") == Freshness(4, {0: PartitionFreshness(12, 4)})
 
 
 # --- what can't be answered -----------------------------------------------------------------------
@@ -180,6 +267,8 @@ def test_nobody_answers(way: Way) -> None:
     (port,) = free_ports(1)
     with way(f"redis://{HOST}:{port}", "acme", retry=None) as ask, pytest.raises(IndexUnavailable, match="be asked"):
         ask("can_see", "u7", "account", "A-1")
+    with way(f"redis://{HOST}:{port}", "acme", retry=None) as ask, pytest.raises(IndexUnavailable):
+        ask("can_see", "u7", "account", "A-1", at_least=1, within=START_SECONDS)  # a fault ends the wait
 
 
 def test_refusals_are_told(ask: Ask, redis_url: str, org: str) -> None:

@@ -63,7 +63,7 @@ def test_commands_of_the_readme(redis_url: str, names: dict[str, object]) -> Non
     redis_cli = program("redis", "redis-cli")
     (session,) = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     acts = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", session, re.MULTILINE)
-    assert len(acts) == 5
+    assert len(acts) == 6
     for command, shown in acts:
         name, *words = shlex.split(command)
         assert name == "redis-cli"

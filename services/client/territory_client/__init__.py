@@ -6,7 +6,7 @@ True
 """
 
 from territory_client.access import Access
-from territory_client.answers import Explanation, IndexedRecord, Level, ObjectType, Page
+from territory_client.answers import Explanation, Freshness, IndexedRecord, Level, ObjectType, Page, PartitionFreshness
 from territory_client.async_access import AsyncAccess
 from territory_client.errors import AccessUnknown, IndexBehind, IndexRefused, IndexUnavailable
 
@@ -15,6 +15,7 @@ __all__ = [
     "AccessUnknown",
     "AsyncAccess",
     "Explanation",
+    "Freshness",
     "IndexBehind",
     "IndexRefused",
     "IndexUnavailable",
@@ -22,4 +23,5 @@ __all__ = [
     "Level",
     "ObjectType",
     "Page",
+    "PartitionFreshness",
 ]

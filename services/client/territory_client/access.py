@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import redis
 
-from territory_client.answers import Explanation, Level, ObjectType, Page
-from territory_client.errors import FAULTS, unknown
+from territory_client.answers import Explanation, Freshness, Level, ObjectType, Page
+from territory_client.errors import FAULTS, IndexBehind, unknown
 from territory_client.questions import PAGE_RECORDS, AnswerT, Question, Questions
 from territory_client.round_trip import sent
+from territory_client.waiting import Clock, Patience
 
 
 class Access:
@@ -21,20 +23,36 @@ class Access:
     Administrators see and edit everything and have no sets of their own, so no answer about them
     says whether a record exists.
 
-    Every method is one round trip and raises ValueError for an object or level that there is not,
-    and AccessUnknown where it can't be said: IndexUnavailable, IndexRefused.
+    Every method is one round trip, unless it says otherwise, and raises ValueError for an object or
+    level that there is not, and AccessUnknown where it can't be said: IndexUnavailable, IndexRefused.
 
     >>> access = Access(redis.Redis.from_url(REDIS_URL), "acme")
     >>> access.can_see("u7", "account", "A-1")
     True
     """
 
-    def __init__(self, client: redis.Redis | redis.RedisCluster, org_id: str) -> None:
-        """Raise ValueError for an id that no organisation can have."""
+    def __init__(
+        self,
+        client: redis.Redis | redis.RedisCluster,
+        org_id: str,
+        *,
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Raise ValueError for an id that no organisation can have; clock and sleep are for `within`."""
         self._redis = client
         self._questions = Questions(org_id)
+        self._clock, self._sleep = clock, sleep
 
-    def can_see(self, user_id: str, object_type: ObjectType, record_id: str, *, at_least: int | None = None) -> bool:
+    def can_see(
+        self,
+        user_id: str,
+        object_type: ObjectType,
+        record_id: str,
+        *,
+        at_least: int | None = None,
+        within: float = 0,
+    ) -> bool:
         """Return whether a user may read a record (V1).
 
         Args:
@@ -44,6 +62,8 @@ class Access:
             at_least: A version of the record that the answer must know of (V8): what the app has
                 just published, say. It takes a second round trip. Raises: IndexBehind, until then;
                 of a deleted record always, since the index has no version of it.
+            within: How many seconds to wait for that version, asking again after pauses of 2 to 50 ms,
+                before IndexBehind is raised. An answer of Redis takes its own time; a fault ends the wait.
 
         >>> access.can_see("u7", "account", "A-2"), access.can_see("root", "account", "A-2")
         (False, True)
@@ -52,16 +72,28 @@ class Access:
         >>> access.can_see("u7", "account", "A-1", at_least=4)
         Traceback (most recent call last):
         territory_client.errors.IndexBehind: record:{acme:account:A-1} is at version 3, asked for 4 or later; ask again
+        >>> access.can_see("u7", "account", "A-1", at_least=3, within=2)
+        True
         """
-        return self._may("read", user_id, object_type, record_id, at_least)
+        self._await(object_type, record_id, at_least, within)
+        return self._ask(self._questions.may("read", user_id, object_type, record_id))
 
-    def can_edit(self, user_id: str, object_type: ObjectType, record_id: str, *, at_least: int | None = None) -> bool:
-        """Return whether a user may edit a record (V3); `at_least` as in `can_see`.
+    def can_edit(
+        self,
+        user_id: str,
+        object_type: ObjectType,
+        record_id: str,
+        *,
+        at_least: int | None = None,
+        within: float = 0,
+    ) -> bool:
+        """Return whether a user may edit a record (V3); `at_least` and `within` as in `can_see`.
 
         >>> access.can_edit("u7", "account", "A-1"), access.can_edit("u7", "account", "A-3")
         (True, False)
         """
-        return self._may("edit", user_id, object_type, record_id, at_least)
+        self._await(object_type, record_id, at_least, within)
+        return self._ask(self._questions.may("edit", user_id, object_type, record_id))
 
     def filter_visible(
         self, user_id: str, object_type: ObjectType, record_ids: Iterable[str], *, level: Level = "read"
@@ -132,10 +164,33 @@ class Access:
         """
         return self._ask(self._questions.explained(user_id, object_type, record_id))
 
-    def _may(self, level: Level, user_id: str, object_type: ObjectType, record_id: str, at_least: int | None) -> bool:
-        if at_least is not None:
-            self._ask(self._questions.as_new_as(object_type, record_id, at_least))
-        return self._ask(self._questions.may(level, user_id, object_type, record_id))
+    def freshness(self) -> Freshness:
+        """Return how far the index is (V8), by partition of `territory.assignments.v1` and on the whole.
+
+        That is for who operates an app, and for a change of the model, which `territory apply` gives
+        a revision: once `model_revision` has come to it every answer is under it. Of one record
+        `at_least` knows more.
+
+        >>> found = access.freshness()
+        >>> found.model_revision, found.partitions[0].offset, found.partitions[0].model_revision
+        (4, 12, 4)
+        """
+        return self._ask(self._questions.freshness())
+
+    def _await(self, object_type: ObjectType, record_id: str, at_least: int | None, within: float) -> None:
+        if at_least is None:
+            return
+        question, patience = self._questions.as_new_as(object_type, record_id, at_least), Patience(within, self._clock)
+        while True:
+            try:
+                self._ask(question)
+            except IndexBehind:
+                pause = patience.pause()
+                if pause is None:
+                    raise
+                self._sleep(pause)
+            else:
+                return
 
     def _ask(self, question: Question[AnswerT]) -> AnswerT:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,3 +43,23 @@ class Explanation:
     is_owner: bool
     record: IndexedRecord | None
     """None: the index does not have it; it was never published, is not yet indexed, or is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFreshness:
+    """How far the index is in one partition of `territory.assignments.v1`."""
+
+    offset: int
+    """The message after the last one of this organisation that is in, or a later one."""
+    model_revision: int | None
+    """The model's revision that all of the partition's records are in under; None: there is none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far the index is, as Redis says."""
+
+    model_revision: int | None
+    """The model's revision that all records are in under; None: under none are all of them."""
+    partitions: Mapping[int, PartitionFreshness]
+    """By partition's number."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
 
 import redis.asyncio
 
-from territory_client.answers import Explanation, Level, ObjectType, Page
-from territory_client.errors import FAULTS, unknown
+from territory_client.answers import Explanation, Freshness, Level, ObjectType, Page
+from territory_client.errors import FAULTS, IndexBehind, unknown
 from territory_client.questions import PAGE_RECORDS, AnswerT, Question, Questions
+from territory_client.waiting import Clock, Patience
 
 
 class AsyncAccess:
@@ -23,22 +26,44 @@ class AsyncAccess:
     True
     """
 
-    def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster, org_id: str) -> None:
-        """Raise ValueError for an id that no organisation can have."""
+    def __init__(
+        self,
+        client: redis.asyncio.Redis | redis.asyncio.RedisCluster,
+        org_id: str,
+        *,
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Raise ValueError for an id that no organisation can have; clock and sleep are for `within`."""
         self._redis = client
         self._questions = Questions(org_id)
+        self._clock, self._sleep = clock, sleep
 
     async def can_see(
-        self, user_id: str, object_type: ObjectType, record_id: str, *, at_least: int | None = None
+        self,
+        user_id: str,
+        object_type: ObjectType,
+        record_id: str,
+        *,
+        at_least: int | None = None,
+        within: float = 0,
     ) -> bool:
-        """Return whether a user may read a record (V1)."""
-        return await self._may("read", user_id, object_type, record_id, at_least)
+        """Return whether a user may read a record (V1); while it waits for a version others go on (V8)."""
+        await self._await(object_type, record_id, at_least, within)
+        return await self._ask(self._questions.may("read", user_id, object_type, record_id))
 
     async def can_edit(
-        self, user_id: str, object_type: ObjectType, record_id: str, *, at_least: int | None = None
+        self,
+        user_id: str,
+        object_type: ObjectType,
+        record_id: str,
+        *,
+        at_least: int | None = None,
+        within: float = 0,
     ) -> bool:
         """Return whether a user may edit a record (V3)."""
-        return await self._may("edit", user_id, object_type, record_id, at_least)
+        await self._await(object_type, record_id, at_least, within)
+        return await self._ask(self._questions.may("edit", user_id, object_type, record_id))
 
     async def filter_visible(
         self, user_id: str, object_type: ObjectType, record_ids: Iterable[str], *, level: Level = "read"
@@ -72,12 +97,24 @@ class AsyncAccess:
         """Return what Redis alone can tell of why a user sees a record (V9)."""
         return await self._ask(self._questions.explained(user_id, object_type, record_id))
 
-    async def _may(
-        self, level: Level, user_id: str, object_type: ObjectType, record_id: str, at_least: int | None
-    ) -> bool:
-        if at_least is not None:
-            await self._ask(self._questions.as_new_as(object_type, record_id, at_least))
-        return await self._ask(self._questions.may(level, user_id, object_type, record_id))
+    async def freshness(self) -> Freshness:
+        """Return how far the index is (V8), by partition of `territory.assignments.v1` and on the whole."""
+        return await self._ask(self._questions.freshness())
+
+    async def _await(self, object_type: ObjectType, record_id: str, at_least: int | None, within: float) -> None:
+        if at_least is None:
+            return
+        question, patience = self._questions.as_new_as(object_type, record_id, at_least), Patience(within, self._clock)
+        while True:
+            try:
+                await self._ask(question)
+            except IndexBehind:
+                pause = patience.pause()
+                if pause is None:
+                    raise
+                await self._sleep(pause)
+            else:
+                return
 
     async def _ask(self, question: Question[AnswerT]) -> AnswerT:
         pipeline = self._redis.pipeline(transaction=False)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args
 
-from territory.keys import admins_key, editable_key, record_hash_key, visible_key
-from territory_client.answers import Explanation, IndexedRecord, Level, ObjectType, Page
+from territory.keys import admins_key, editable_key, index_key, record_hash_key, visible_key
+from territory_client.answers import Explanation, Freshness, IndexedRecord, Level, ObjectType, Page, PartitionFreshness
 from territory_client.errors import IndexBehind
 
 AnswerT = TypeVar("AnswerT")
@@ -22,6 +22,9 @@ PAGE_RECORDS: Final = 1_000
 RECORD_FIELDS: Final = ("version", "owner_id", "territories", "model_revision")
 _SET_KEYS: Final = {"read": visible_key, "edit": editable_key}
 _OBJECTS: Final = frozenset(get_args(ObjectType))
+_STAGE: Final = "access-indexer"
+"""Who writes the sets; others note there how far their own figures are."""
+_OFFSET_FIELD: Final = re.compile(rf"{_STAGE}:(\d+):offset")
 _ORG_ID: Final = re.compile(r"[^\s/:{}\x00-\x1f\x7f]{1,255}")
 
 
@@ -136,6 +139,10 @@ class Questions:
             read,
         )
 
+    def freshness(self) -> Question[Freshness]:
+        """Ask how far the index is (V8)."""
+        return Question((("HGETALL", index_key(self._org_id)),), lambda replies: _freshness_of(replies[0]))
+
     def _set(self, level: Level, user_id: str, object_type: ObjectType) -> str:
         key_of = _SET_KEYS.get(level)
         if key_of is None or object_type not in _OBJECTS:
@@ -160,6 +167,23 @@ def record_of(fields: Sequence[Any]) -> IndexedRecord | None:
     if version is None:
         return None
     return IndexedRecord(int(version), _text(owner_id) or None, tuple(json.loads(territories)), int(model_revision))
+
+
+def _freshness_of(reply: Any) -> Freshness:
+    pairs = reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
+    fields = {_text(name): value for name, value in pairs}
+
+    def number(name: str) -> int | None:
+        return int(fields[name]) if name in fields else None
+
+    partitions = sorted(int(found[1]) for name in fields if (found := _OFFSET_FIELD.fullmatch(name)))
+    return Freshness(
+        number("model_revision"),
+        {
+            one: PartitionFreshness(int(fields[f"{_STAGE}:{one}:offset"]), number(f"{_STAGE}:{one}:model_revision"))
+            for one in partitions
+        },
+    )
 
 
 def _text(reply: Any) -> str:

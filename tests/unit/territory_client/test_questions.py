@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from territory import documents
-from territory_client import Explanation, IndexBehind, IndexedRecord, ObjectType, Page
+from territory_client import Explanation, Freshness, IndexBehind, IndexedRecord, ObjectType, Page, PartitionFreshness
 from territory_client.questions import Questions
 
 ASK = Questions("acme")
@@ -96,6 +96,36 @@ def test_an_index_that_is_older_is_refused() -> None:
         with pytest.raises(IndexBehind) as caught:
             question.read([reply])
         assert (caught.value.at_least, caught.value.found) == (7, found)
+
+
+PROGRESS = {
+    "access-indexer:10:offset": "5",
+    "access-indexer:10:model_revision": "3",
+    "access-indexer:2:offset": "7",
+    "forecast-aggregator:2:offset": "9",
+    "forecast-aggregator:2:model_revision": "4",
+    "another:field": "of another kind",
+    "model_revision": "3",
+}
+PAIRS = [text for pair in PROGRESS.items() for text in pair]
+
+
+@pytest.mark.parametrize(
+    "reply", [PROGRESS, PAIRS, [text.encode() for text in PAIRS]], ids=["mapping", "texts", "bytes"]
+)
+def test_how_far_the_index_is(reply: Any) -> None:
+    """By partition of the access indexer and on the whole, in every form that redis-py replies in (V8)."""
+    question = ASK.freshness()
+    assert question.commands == (("HGETALL", "index:{acme}"),)
+    expected = Freshness(3, {2: PartitionFreshness(7, None), 10: PartitionFreshness(5, 3)})
+    assert question.read([reply]) == expected
+    assert list(question.read([reply]).partitions) == [2, 10]
+
+
+@pytest.mark.parametrize("reply", [{}, []])
+def test_nothing_is_indexed_yet(reply: Any) -> None:
+    """Nor is there an organisation in Redis, then (V8)."""
+    assert ASK.freshness().read([reply]) == Freshness(None, {})
 
 
 def test_objects_are_those_of_the_language() -> None:
