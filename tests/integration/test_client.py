@@ -15,7 +15,7 @@ import redis.asyncio
 
 from access_indexer.core.changes import RecordStands, SetChange
 from access_indexer.redis_index import RedisIndex
-from territory.keys import admins_key, editable_key, visible_key
+from territory.keys import admins_key, editable_key, index_key, record_hash_key, visible_key
 from territory_client import (
     Access,
     AsyncAccess,
@@ -365,7 +365,9 @@ def fill(client: Any, org: str) -> set[str]:
     for number in range(20):
         client.sadd(visible_key(org, f"u{number}", "account"), f"A-{number}", "A-all")
         client.sadd(editable_key(org, f"u{number}", "account"), f"A-{number}")
+        client.hset(record_hash_key(org, "account", f"A-{number}"), "version", "2")
     client.sadd(admins_key(org), "root")
+    client.hset(index_key(org), mapping={"access-indexer:0:offset": "12", "model_revision": "4"})
     keys = [visible_key(org, f"u{number}", "account") for number in range(20)]
     return {str(client.get_node_from_key(key)) for key in keys}
 
@@ -387,7 +389,11 @@ def test_cluster(cluster: int, org: str) -> None:
         users = [f"u{number}" for number in range(20)]
         assert access.viewers("account", "A-all", users) == users
         assert access.viewers("account", "A-4", [*users, "root"]) == ["u4", "root"]
-        assert access.explain("u3", "account", "A-3") == Explanation("edit", False, False, None)
+        assert access.explain("u3", "contact", "A-3") == Explanation(None, False, False, None)
+        assert all(access.can_edit(f"u{number}", "account", f"A-{number}", at_least=2) for number in range(20))
+        with pytest.raises(IndexBehind):
+            access.can_see("u3", "account", "A-3", at_least=3, within=0.01)
+        assert access.freshness() == Freshness(4, {0: PartitionFreshness(12, None)})
 
 
 def test_cluster_with_asyncio(cluster: int, org: str) -> None:
@@ -403,7 +409,11 @@ def test_cluster_with_asyncio(cluster: int, org: str) -> None:
             assert await access.can_see("root", "account", "A-2")
             assert await access.viewers("account", "A-4", ["u3", "u4", "root"]) == ["u4", "root"]
             assert await access.filter_visible("u1", "account", []) == []
-            assert (await access.explain("u3", "account", "A-3")).level == "edit"
+            assert (await access.explain("u3", "contact", "A-3")).level is None
+            assert await access.can_edit("u3", "account", "A-3", at_least=2)
+            with pytest.raises(IndexBehind):
+                await access.can_see("u3", "account", "A-3", at_least=3, within=0.01)
+            assert await access.freshness() == Freshness(4, {0: PartitionFreshness(12, None)})
 
     asyncio.run(play())
 
