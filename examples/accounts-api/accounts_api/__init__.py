@@ -1,0 +1,1 @@
+"""An app that lists accounts to those who may see them."""
