@@ -34,7 +34,8 @@ def prepare(path: Path, changes: Iterable[Mapping[str, Any]], partitions: int) -
     return size // max(1, count)
 
 
-def _read(path: Path) -> Iterator[Prepared]:
+def read_prepared(path: Path) -> Iterator[Prepared]:
+    """Yield the messages of a file."""
     with path.open("rb") as file:
         for line in file:
             partition, key, value = line.rstrip(b"\n").split(b"\t", 2)
@@ -43,7 +44,7 @@ def _read(path: Path) -> Iterator[Prepared]:
 
 async def publish(settings: Settings, path: Path, topic: str, ready: Path) -> None:
     """Wait to be told, then publish everything and see that it is acknowledged."""
-    messages = list(_read(path))
+    messages = list(read_prepared(path))
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
     producer = kafka.producer(settings)

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import p1_matching, p2_assigner, p3_pipeline, p5_client, p6_sweep, p9_restore
+from benchmarks import (
+    p1_matching,
+    p2_assigner,
+    p3_pipeline,
+    p4_latency,
+    p5_client,
+    p6_sweep,
+    p7_membership,
+    p9_restore,
+)
 from benchmarks.results import Report, say, table, write
 
 
@@ -29,8 +38,10 @@ BENCHMARKS = {
     "p1": Benchmark(p1_matching.run, records=20_000, territories=100_000, runs=7),
     "p2": Benchmark(p2_assigner.run, records=100_000, territories=10_000, runs=3),
     "p3": Benchmark(p3_pipeline.run, records=100_000, territories=1_000, runs=3),
+    "p4": Benchmark(p4_latency.run, records=90_000, territories=1_000, runs=1),
     "p5": Benchmark(p5_client.run, records=100_000, territories=1, runs=7),
     "p6": Benchmark(p6_sweep.run, records=1_000_000, territories=1_000, runs=1),
+    "p7": Benchmark(p7_membership.run, records=1_000_000, territories=1, runs=1),
     "p9": Benchmark(p9_restore.run, records=1_000_000, territories=1_000, runs=1),
 }
 

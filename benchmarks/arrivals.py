@@ -1,0 +1,49 @@
+"""Notes when each message of a topic comes to a consumer that does nothing else, until a signal ends it.
+
+That is what the broker takes, and what nothing behind it can be quicker than.
+
+python -m benchmarks.arrivals TOPIC FILE READY
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+
+from aiokafka import TopicPartition
+
+from benchmarks.pacer import Moment, write_moments
+from benchmarks.stack import PARTITIONS
+from territory_control.topic_reading import started
+from territory_runtime import kafka
+from territory_runtime.patience import pause_after_empty_fetches
+from territory_runtime.settings import Settings, read_settings
+
+
+async def note(settings: Settings, topic: str, ready: Path) -> list[Moment]:
+    """Return when each message came that was published since this was ready."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    came: list[Moment] = []
+    async with started(kafka.reader(settings)) as consumer:
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(places)
+        await consumer.seek_to_end(*places)
+        for place in places:
+            await consumer.position(place)  # else the end is asked for with the first fetch
+        await asyncio.to_thread(ready.touch)
+        while not stopping.is_set():
+            found = await consumer.getmany(timeout_ms=200)
+            now = time.time()
+            came += (Moment(place.partition, now) for place, messages in found.items() for _ in messages)
+    return came
+
+
+if __name__ == "__main__":
+    topic, file, ready = sys.argv[1:]
+    given = read_settings()
+    pause_after_empty_fetches(given.kafka_fetch_pause_seconds)
+    write_moments(Path(file), asyncio.run(note(given, topic, Path(ready))))

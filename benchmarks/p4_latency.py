@@ -1,0 +1,276 @@
+"""P4: how long a change takes to be visible at a steady rate, and what readers wait meanwhile.
+
+One worker of each service. The same messages go to a consumer that does nothing else, which says
+what the broker takes of that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, NamedTuple
+
+import redis
+import redis.asyncio
+
+from benchmarks.corpus import ORG, record_changes
+from benchmarks.p2_assigner import SHOWN_FAULTS_MAX, Load, corpus_of, make_load
+from benchmarks.p3_pipeline import SERVICES, check
+from benchmarks.pacer import Moment, read_moments
+from benchmarks.readers import read_asked
+from benchmarks.results import Figure, Report, figure, say
+from benchmarks.stack import Stack, Worker, running_stack
+from territory.keys import parse_record_key, record_hash_key
+from territory.model import compile_model
+from territory.topics import RECORDS
+from territory_control.errors import StackFailed
+from territory_control.progress import wait
+from territory_runtime.settings import Settings
+
+STEADY, LOAD = "steady", "load"
+STEADY_RATE, LOAD_RATE = 1_000, 2_000
+"""Changes a second."""
+P50_MS_MAX, P99_MS_MAX = 100, 500
+SAMPLES_A_SECOND = 50
+WARM_SECONDS = 5.0
+"""From the first change on, in which nothing is measured: connections are made, and Python grows its heap."""
+POLL_SECONDS = 0.001
+READERS, READER_PAUSE_SECONDS = 50, 0.1
+IDLE_SECONDS = 5.0
+"""How long the readers are measured before changes come."""
+SUBJECTS = 20_000
+VISIBLE_SECONDS_MAX = 60.0
+QUIET_SECONDS_MAX = 300.0
+
+
+class Phase(NamedTuple):
+    """Changes of the corpus that are published at one rate, each second so many."""
+
+    name: str
+    first: int
+    records: int
+    rate: int
+
+
+class Sample(NamedTuple):
+    """A change whose way is timed."""
+
+    place: int
+    """Among those of its phase, from 0."""
+    key: str
+    """Of its record, in Redis."""
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a phase."""
+
+    sent: list[Moment]
+    seen: dict[int, float]
+    """When a sample was in Redis, in seconds since the epoch, by its place."""
+
+    @property
+    def rate(self) -> float:
+        """How many changes were sent a second."""
+        return (len(self.sent) - 1) / (self.sent[-1].at - self.sent[0].at)
+
+
+class Waits(NamedTuple):
+    """Milliseconds from when the samples of a phase were sent."""
+
+    visible: list[float]
+    """Until they were in Redis."""
+    consumed: list[float]
+    """Until the consumer had them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run found."""
+
+    rates: dict[str, float]
+    """By phase, how many changes were sent a second."""
+    waits: dict[str, Waits]
+    """By phase."""
+    readers: list[float]
+    """Milliseconds for an answer while changes arrive."""
+    readers_alone: list[float]
+    """And before."""
+    faults: list[str]
+    checked: dict[str, int]
+
+
+def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
+    """Measure some times, each on servers of its own, and check what is in Redis afterwards."""
+    load = make_load(folder, records, territories, seed)
+    changes = list(record_changes(records, seed))
+    found: list[Measured] = []
+    surroundings: dict[str, str] = {}
+    for number in range(runs):
+        with running_stack(embedded=embedded) as stack:
+            surroundings = {"broker": stack.broker, "redis": stack.redis}
+            found.append(_measure(stack, load, changes, seed))
+        say(f"run {number + 1}: {', '.join(f'{name}: {rate:,.0f} sent/s' for name, rate in found[-1].rates.items())}")
+    return Report(
+        name="p4",
+        title="event to visible at a steady rate, and the answers that readers get meanwhile",
+        parameters=corpus_of(load)
+        | {"samples_a_second": SAMPLES_A_SECOND, "readers": READERS, "reader_pause_seconds": READER_PAUSE_SECONDS},
+        surroundings=surroundings,
+        figures=tuple(_figures(found)),
+        faults=tuple([fault for one in found for fault in one.faults][:SHOWN_FAULTS_MAX]),
+        checked=found[-1].checked,
+    )
+
+
+def phases_of(records: int) -> tuple[Phase, Phase]:
+    """Return the steady phase and the load: a third and the rest, so that both last equally long."""
+    steady = records // 3
+    return Phase(STEADY, 0, steady, STEADY_RATE), Phase(LOAD, steady, records - steady, LOAD_RATE)
+
+
+def samples_of(changes: Sequence[Mapping[str, Any]], phase: Phase) -> list[Sample]:
+    """Return some changes of a phase, none of a record that is ever deleted: it could be gone unseen."""
+    gone = {_key(change) for change in changes if change["op"] == "delete"}
+    chosen = range(int(WARM_SECONDS * phase.rate), phase.records, phase.rate // SAMPLES_A_SECOND)
+    asked = ((place, changes[phase.first + place]) for place in chosen)
+    return [Sample(place, _key(one), one["version"]) for place, one in asked if _key(one) not in gone]
+
+
+def _key(change: Mapping[str, Any]) -> str:
+    return record_hash_key(change["org_id"], change["object"], change["id"])
+
+
+def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], seed: int) -> Measured:
+    """Publish both phases, the second with readers, and check the end state."""
+    stack.provision(load.document, [])
+    workers = [stack.start_service(service) for service in SERVICES]
+    came, asked = stack.folder / "came", stack.folder / "asked"
+    arrivals = stack.start_module("benchmarks.arrivals", RECORDS.name, str(came))
+    steady, loaded = phases = phases_of(load.records)
+    published = {steady.name: _publish(stack, load, steady, samples_of(changes, steady))}
+    reading = _start_readers(stack, load, asked, seed)
+    time.sleep(IDLE_SECONDS)
+    began = time.time()
+    published[loaded.name] = _publish(stack, load, loaded, samples_of(changes, loaded))
+    reading.stop()
+    waited = asyncio.run(wait(stack.settings, QUIET_SECONDS_MAX, lambda *_: None))
+    arrivals.stop()
+    faults = [str(one) for one in waited.behind]
+    for phase in phases:
+        missing = len(samples_of(changes, phase)) - len(published[phase.name].seen)
+        if missing:
+            faults.append(f"{phase.name}: {missing} changes were not visible {VISIBLE_SECONDS_MAX:g} s after the last")
+    with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
+        wrong, checked = check(client, compile_model(load.document, 1), load.answers, seed)
+    for worker in workers:
+        worker.stop()
+    answers = read_asked(asked)
+    waits = waits_of([published[phase.name] for phase in phases], read_moments(came))
+    return Measured(
+        rates={name: one.rate for name, one in published.items()},
+        waits={phase.name: one for phase, one in zip(phases, waits, strict=True)},
+        readers=[1_000 * one.took for one in answers if one.at >= began],
+        readers_alone=[1_000 * one.took for one in answers if one.at < began],
+        faults=faults + wrong,
+        checked=checked | {"timed": sum(len(one.visible) for one in waits)},
+    )
+
+
+def _start_readers(stack: Stack, load: Load, asked: Path, seed: int) -> Worker:
+    """Start readers who ask of any user and any record that there is at the end."""
+    rng = random.Random(seed)
+    users, records = [user["id"] for user in load.document["users"]], sorted(load.answers.records)
+    subjects = [(rng.choice(users), *parse_record_key(rng.choice(records))[1:]) for _ in range(SUBJECTS)]
+    questions = stack.folder / "questions"
+    questions.write_text("".join("\t".join(subject) + "\n" for subject in subjects))
+    options = (ORG, str(questions), str(READERS), str(READER_PAUSE_SECONDS), str(asked))
+    return stack.start_module("benchmarks.readers", *options)
+
+
+def _publish(stack: Stack, load: Load, phase: Phase, samples: list[Sample]) -> Published:
+    """Publish a phase and watch for its samples until all are in Redis, or it takes too long."""
+    sent = stack.folder / f"sent-{phase.name}"
+    options = (str(load.path), str(phase.first), str(phase.records), RECORDS.name, str(phase.rate), str(sent))
+    pacer = stack.start_module("benchmarks.pacer", *options)
+    pacer.go()
+    seen = asyncio.run(_watch(stack.settings, phase, samples))
+    pacer.await_end(VISIBLE_SECONDS_MAX)
+    return Published(read_moments(sent), seen)
+
+
+async def _watch(settings: Settings, phase: Phase, samples: list[Sample]) -> dict[int, float]:
+    """Ask Redis, about every millisecond, for those that were sent and not seen; return when each was seen."""
+    seen: dict[int, float] = {}
+    coming, sent = deque(samples), list[Sample]()
+    began = time.monotonic()
+    async with redis.asyncio.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        while coming or sent:
+            now = time.monotonic() - began
+            if now > phase.records / phase.rate + VISIBLE_SECONDS_MAX:
+                break
+            while coming and coming[0].place <= now * phase.rate:
+                sent.append(coming.popleft())
+            pipeline = client.pipeline(transaction=False)
+            for sample in sent:
+                pipeline.hget(sample.key, "version")
+            versions = await pipeline.execute()
+            at, left = time.time(), list[Sample]()
+            for sample, version in zip(sent, versions, strict=True):
+                if version is not None and int(version) >= sample.version:
+                    seen[sample.place] = at
+                else:
+                    left.append(sample)
+            sent = left
+            await asyncio.sleep(POLL_SECONDS)
+    return seen
+
+
+def waits_of(published: Sequence[Published], came: Sequence[Moment]) -> list[Waits]:
+    """Return how long the samples of each phase took; messages came in the order of their partition.
+
+    Raises: StackFailed, when others came than were sent.
+    """
+    arrivals: dict[int, deque[float]] = defaultdict(deque)
+    for moment in came:
+        arrivals[moment.partition].append(moment.at)
+    sent_in_all = sum(len(one.sent) for one in published)
+    if sent_in_all != len(came):
+        raise StackFailed(f"{sent_in_all} messages were sent, and {len(came)} came to the consumer")
+    waits: list[Waits] = []
+    for one in published:
+        found = Waits([], [])
+        for place, moment in enumerate(one.sent):
+            came_at = arrivals[moment.partition].popleft()
+            if place in one.seen:
+                found.visible.append(1_000 * (one.seen[place] - moment.at))
+                found.consumed.append(1_000 * (came_at - moment.at))
+        waits.append(found)
+    return waits
+
+
+def _figures(found: Sequence[Measured]) -> list[Figure]:
+    figures: list[Figure] = []
+    for name, rate in ((STEADY, STEADY_RATE), (LOAD, LOAD_RATE)):
+        for share, most in ((50, P50_MS_MAX), (99, P99_MS_MAX)):
+            values = [(_percentile(one.waits[name].visible, share), _percentile(one.waits[name].consumed, share))
+                      for one in found]  # fmt: skip
+            promised = most if name == STEADY else None
+            figures.append(figure(f"event to visible at {rate:,}/s, p{share}", "ms", values, value_max=promised))
+        figures.append(figure(f"sent, of {rate:,}/s", "records/s", [(one.rates[name], None) for one in found]))
+    for share in (50, 99):
+        values = [(_percentile(one.readers, share), _percentile(one.readers_alone, share)) for one in found]
+        figures.append(figure(f"can_see at {LOAD_RATE:,} changes/s, p{share}", "ms", values))
+    return figures
+
+
+def _percentile(values: Sequence[float], share: int) -> float:
+    """Return what so many of a hundred values are below."""
+    return quantiles(values, n=100, method="inclusive")[share - 1]
