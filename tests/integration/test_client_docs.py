@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -69,3 +71,43 @@ def test_commands_of_the_readme(redis_url: str, names: dict[str, object]) -> Non
         assert name == "redis-cli"
         done = subprocess.run((redis_cli, "-u", redis_url, *words), capture_output=True, text=True, check=True)
         assert done.stdout == shown, command
+
+
+QUESTIONS_OF_NODE = """
+const asked = [];
+for (const [user, id] of [["u7", "A-1"], ["u7", "A-2"], ["root", "A-2"]]) {
+  asked.push(await canSee("acme", user, "account", id));
+}
+for (const user of ["u7", "root"]) asked.push(await filterVisible("acme", user, "account", ["A-3", "A-2", "A-1"]));
+asked.push(await filterVisible("acme", "u7", "account", []));
+for (const [id, version] of [["A-1", 3], ["A-1", 4], ["A-9", 1]]) {
+  asked.push(await hasVersion("acme", "account", id, version, 5));
+}
+console.log(JSON.stringify(asked));
+await redis.close();
+"""
+
+
+@pytest.mark.usefixtures("names")
+def test_example_for_node(redis_url: str, tmp_path: Path) -> None:
+    """It answers what the client answers, with a stand-in for node-redis that asks a real Redis (V1, V8)."""
+    if shutil.which("node") is None:
+        pytest.skip("no node on the path")
+    (code,) = re.findall(r"```javascript\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.mjs").write_text(code + QUESTIONS_OF_NODE, encoding="utf-8")
+    shutil.copytree(Path(__file__).with_name("node_redis"), tmp_path / "node_modules" / "redis")
+    done = subprocess.run(
+        ("node", "example.mjs"),
+        cwd=tmp_path,
+        env={**os.environ, "REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        *(True, False, True),
+        *(["A-3", "A-1"], ["A-3", "A-2", "A-1"], []),
+        *(True, False, False),
+    ]
