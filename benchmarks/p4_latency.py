@@ -156,14 +156,15 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
     arrivals = stack.start_module("benchmarks.arrivals", RECORDS.name, str(came))
     steady, loaded = phases = phases_of(load.records)
     published = {steady.name: _publish(stack, load, steady, samples_of(changes, steady))}
+    asyncio.run(_quiet(stack.settings))
     reading = _start_readers(stack, load, asked, seed)
     time.sleep(IDLE_SECONDS)
     began = time.time()
     published[loaded.name] = _publish(stack, load, loaded, samples_of(changes, loaded))
     reading.stop()
-    waited = asyncio.run(wait(stack.settings, QUIET_SECONDS_MAX, lambda *_: None))
+    asyncio.run(_quiet(stack.settings))
     arrivals.stop()
-    faults = [str(one) for one in waited.behind]
+    faults: list[str] = []
     for phase in phases:
         missing = len(samples_of(changes, phase)) - len(published[phase.name].seen)
         if missing:
@@ -182,6 +183,13 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
         faults=faults + wrong,
         checked=checked | {"timed": sum(len(one.visible) for one in waits)},
     )
+
+
+async def _quiet(settings: Settings) -> None:
+    """Return when all that was published has come through. Raises: StackFailed when it does not."""
+    waited = await wait(settings, QUIET_SECONDS_MAX, lambda *_: None)
+    if not waited.done:
+        raise StackFailed("\n".join(map(str, waited.behind)))
 
 
 def _start_readers(stack: Stack, load: Load, asked: Path, seed: int) -> Worker:
