@@ -257,7 +257,10 @@ def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
 
 
 def _decided_by(document: Document) -> list[object]:
-    """Return what assignments follow from: all but who people are, what is wanted of them and what deals come to."""
+    """Return what assignments follow from: all but who people are, what is wanted of them and what deals come to.
+
+    Sharing rules are left out: their marks say themselves what a record was decided by.
+    """
     organisation = document.organisation
     places = sorted((each.id, each.parent, each.priority, each.rules) for each in document.territories)
     limit = organisation.settings.max_territories_per_record

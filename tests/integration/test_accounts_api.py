@@ -45,7 +45,7 @@ def org(redis_url: str, unique: str) -> str:
     org_id = unique[-90:].strip("-")
 
     def members(kind: SetKind, user: str, ids: list[str]) -> list[IndexChange]:
-        return [SetChange(org_id, kind, frozenset({user}), "account", one, True) for one in ids]
+        return [SetChange(org_id, kind, user, "account", ids, True)]
 
     changes: list[IndexChange] = [
         AdminsAre(org_id, frozenset({"root"})),

@@ -169,7 +169,7 @@ def test_an_index_that_is_at_least_as_new(ask: Ask, redis_url: str, org: str) ->
 async def write_version(url: str, org: str, version: int) -> None:
     """Have the indexer take A-1 from u7, under a version."""
     async with redis_client(url) as client:
-        gone = SetChange(org, "visible", frozenset({"u7"}), "account", "A-1", False)
+        gone = SetChange(org, "visible", "u7", "account", ["A-1"], False)
         stands = RecordStands(org, "account", "A-1", version, "u8", (), 4)
         await RedisIndex(client, "access-indexer", 1).apply([gone, stands], [])
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -91,13 +92,12 @@ await redis.close();
 @pytest.mark.usefixtures("names")
 def test_example_for_node(redis_url: str, tmp_path: Path) -> None:
     """It answers what the client answers, with a stand-in for node-redis that asks a real Redis (V1, V8)."""
-    if shutil.which("node") is None:
-        pytest.skip("no node on the path")
+    node = program("node", "node")
     (code,) = re.findall(r"```javascript\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "example.mjs").write_text(code + QUESTIONS_OF_NODE, encoding="utf-8")
     shutil.copytree(Path(__file__).with_name("node_redis"), tmp_path / "node_modules" / "redis")
     done = subprocess.run(
-        ("node", "example.mjs"),
+        (node, "example.mjs"),
         cwd=tmp_path,
         env={**os.environ, "REDIS_URL": redis_url},
         capture_output=True,

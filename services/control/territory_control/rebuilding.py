@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 import redis.asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from access_indexer.core.changes import IndexChange
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_exchange import ExchangeLost, RedisExchange
 from territory.events import read_assignment

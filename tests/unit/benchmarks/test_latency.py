@@ -78,5 +78,5 @@ def test_a_pause_belongs_to_what_was_done_meanwhile() -> None:
 def test_who_joins_is_a_member_and_nothing_else() -> None:
     """Neither user sees the records in another way (V1, V2)."""
     before, after = (Access(compile_model(model_document(*members), 1)) for members in ((MEMBER,), (MEMBER, JOINER)))
-    assert before.viewers_of(None, (TERRITORY,)).readers == {MEMBER}
-    assert after.viewers_of(None, (TERRITORY,)).readers == {MEMBER, JOINER}
+    assert before.viewers_of(None, (TERRITORY,), ()).readers == {MEMBER}
+    assert after.viewers_of(None, (TERRITORY,), ()).readers == {MEMBER, JOINER}
