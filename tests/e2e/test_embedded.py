@@ -44,6 +44,7 @@ MODEL: dict[str, Any] = {
         {"id": "east", "parent": "world", "users": ["cleo"], "rules": {"account": {"field": "country", "eq": "DE"}}},
     ],
     "targets": [{"territory": "west", "period": "2017-Q1", "amount": "200"}],
+    "sharing": [{"id": "s1", "object": "deal", "criteria": {"field": "product", "eq": "GTX"}, "to": {"user": "cleo"}}],
 }
 
 
@@ -183,6 +184,7 @@ def test_a_day_on_the_command_line(tmp_path: Path) -> None:
         records_are_published(up)
         a_record_is_shown_and_explained(up)
         access_is_explained_and_listed(up)
+        a_record_is_shared(up)
         territories_stand(up)
         links_are_made_by_hand(up)
         the_index_is_verified_mended_and_rebuilt(up)
@@ -234,6 +236,21 @@ def access_is_explained_and_listed(up: Up) -> None:
     assert up.answer("visible", "root")["admin"] is True
     viewers = up.answer("viewers", "account/A")["viewers"]
     assert {viewer["user_id"]: viewer["level"] for viewer in viewers} == dict.fromkeys(("ann", "bob", "root"), "edit")
+    assert [path["how"] for path in viewers[1]["paths"]] == ["owner", "member of territory west"]
+
+
+def a_record_is_shared(up: Up) -> None:
+    """By a sharing rule: the path is named, and the index agrees (V6, V9)."""
+    assert up.answer("explain", "access", "cleo", "deal/D")["sees"] is False
+    up.answer(
+        "publish", "-", given=line("deal", "D", 2, owner_id="bob", account_id="A", fields={**WON, "product": "gtx"})
+    )
+    up.answer("wait")
+    shared = up.answer("explain", "access", "cleo", "deal/D")
+    assert shared["paths"] == [{"how": "sharing rule s1 for user cleo", "level": "read"}]
+    assert (shared["index"]["visible"], shared["index"]["editable"], shared["index_is_behind"]) == (True, False, False)
+    assert up.answer("show", "deal/D")["viewers"] == 4
+    assert "sharing rule s1 for user cleo (read)" in up.run("viewers", "deal/D").stdout.decode()
 
 
 def territories_stand(up: Up) -> None:
