@@ -83,11 +83,12 @@ def _note() -> None:
 def _fence() -> None:
     """Redis refuses who was taken for dead, and whose partitions another worker has."""
     # As who is not refused, but without moving the fence back: its present holder would take Redis for rewound.
-    _change_script("return {'fenced', term} end", "late = true end")
-    _change_script("if not term or", "if not late and (not term or")
+    _change_script("return {'fenced', term} end", "fenced = true end")
+    _change_script("if not term or", "if not fenced and (not term or")
     _change_script("tonumber(ARGV[n + 1]) then", "tonumber(ARGV[n + 1])) then")
-    _change_script("for i = 2, #KEYS do\n  local n", "for i = 2, late and 1 or #KEYS do\n  local n")
-    _replace(redis_pipe, "WRITE", f"local late = false\n{redis_pipe.WRITE}")
+    _change_script("late = late or", "late = late or not fenced and")
+    _change_script("for i = 2, #KEYS do\n  local n", "for i = 2, fenced and 1 or #KEYS do\n  local n")
+    _replace(redis_pipe, "WRITE", f"local fenced = false\n{redis_pipe.WRITE}")
 
 
 def _lease() -> None:

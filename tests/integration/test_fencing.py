@@ -124,6 +124,27 @@ def test_a_script_that_comes_late_is_not_done(redis_url: str, unique: str) -> No
     play(redis_url, acts)
 
 
+def test_what_is_worse_is_said_of_several_partitions(redis_url: str, unique: str) -> None:
+    """Of a late script that another term refuses, too, that is said; and a late partition keeps all from being done."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        worker, late = Worker(client, unique), Worker(client, unique)
+        for each in (worker, late):
+            await each.fences.take(0, 1, 0)
+            await each.fences.take(1, 1, 0)
+        await worker.write("a", 0)
+        with pytest.raises(Rewound, match="same term"):
+            await late.write("b", 1, 0)
+        assert await client.get(fence_key(unique, 1)) == "1.0"
+        assert await Worker(client, unique).fences.take(1, 2, 0) == (2, True)
+        for order in ((0, 1), (1, 0)):
+            with pytest.raises(Fenced, match="term 2"):
+                await late.write("b", *order)
+        assert await worker.written() == {"a"}
+
+    play(redis_url, acts)
+
+
 def test_nobody_writes_while_the_index_is_exchanged(redis_url: str, unique: str) -> None:
     """The same write is done afterwards."""
 

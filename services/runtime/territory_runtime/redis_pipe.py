@@ -20,6 +20,7 @@ CHUNK_ARGUMENTS = 5_000
 
 WRITE = """
 if #KEYS > 1 and redis.call('EXISTS', KEYS[1]) == 1 then return {'held', 0} end
+local late = false
 for i = 2, #KEYS do
   local term, count = string.match(redis.call('GET', KEYS[i]) or '', '^(%d+)%.(%d+)$')
   local n = 3 * (i - 2) + 2
@@ -27,13 +28,10 @@ for i = 2, #KEYS do
   if not term or tonumber(term) < tonumber(ARGV[n]) or tonumber(count) < tonumber(ARGV[n + 1]) then
     return {'rewound', redis.call('GET', KEYS[i]) or ''}
   end
+  -- one that was given up, and sent again by another connection before it came; another fence may say more
+  late = late or tonumber(count) >= tonumber(ARGV[n + 2])
 end
-for i = 2, #KEYS do
-  local term, count = string.match(redis.call('GET', KEYS[i]), '^(%d+)%.(%d+)$')
-  local n = 3 * (i - 2) + 2
-  -- one that was given up, and sent again by another connection before it came
-  if tonumber(term) == tonumber(ARGV[n]) and tonumber(count) >= tonumber(ARGV[n + 2]) then return {'late', 0} end
-end
+if late then return {'late', 0} end
 for _, command in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call(unpack(command)) end
 for i = 2, #KEYS do
   local n = 3 * (i - 2) + 2
