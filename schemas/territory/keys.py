@@ -137,13 +137,21 @@ def left_out_key(org_id: str) -> str:
     return f"left_out:{{{org_id}}}"
 
 
-def fence_key(stage: str, partition: int) -> str:
-    """Return the key that says which term of a partition may write, and how often one has."""
-    return f"fence:{stage}:{partition}"
+def fence_key(stage: str, partition: int, tag: int | None = None) -> str:
+    """Return the key that says which term of a partition may write, and how often one has.
+
+    On a cluster there is one for each node, and some more, told apart by a number that is the hash tag.
+    """
+    return f"fence:{stage}:{partition}" if tag is None else f"fence:{{{tag}}}:{stage}:{partition}"
 
 
 HELD_KEY = "index-held"
 """While it is there, nobody writes: the index is being exchanged."""
+
+
+def held_key(tag: int | None = None) -> str:
+    """Return the key that writes look at for that; with a tag one of a cluster, where nothing is ever exchanged."""
+    return HELD_KEY if tag is None else f"fence:{{{tag}}}:held"
 
 
 def rebuilding_key(org_id: str) -> str:

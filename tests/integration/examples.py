@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
-import redis.asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from kafka import KafkaAdminClient
@@ -70,9 +70,10 @@ async def take(store: Store, *partitions: int) -> None:
 
 
 @asynccontextmanager
-async def redis_client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    """Give the client that stores use."""
-    client = connect(read_settings({"TERRITORY_REDIS_URL": redis_url}))
+async def redis_client(redis_at: str | Mapping[str, str]) -> AsyncIterator[Any]:
+    """Give the client that stores use, by an address or by what the fixture `redis_at` gives."""
+    at = {"TERRITORY_REDIS_URL": redis_at} if isinstance(redis_at, str) else redis_at
+    client = connect(read_settings(at))
     try:
         yield client
     finally:

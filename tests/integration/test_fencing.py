@@ -20,7 +20,7 @@ class Worker:
         self.fences = Fences(client, stage)
 
     async def write(self, member: str, *partitions: int) -> None:
-        pipe = Pipe(self._client, self.fences, partitions or [0])
+        pipe = Pipe(self.fences, partitions or [0])
         pipe.sadd(self._key, member)
         await pipe.execute()
 
@@ -98,8 +98,8 @@ def test_a_write_without_an_answer_is_no_loss(redis_url: str, unique: str) -> No
         await worker.fences.take(0, 1, 0)
         worker.fences.begin([0])  # sent, and not done
         await worker.write("a")
-        keys, arguments = worker.fences.begin([0])  # sent, and done, but the answer is lost
-        await client.set(keys[0], f"{arguments[0]}.{arguments[2]}")
+        term, _, count = worker.fences.begin([0])  # sent, and done, but the answer is lost
+        await client.set(fence_key(unique, 0), f"{term}.{count}")
         await worker.write("b")
         assert await worker.written() == {"a", "b"}
         assert worker.fences.written(0) == 4

@@ -17,7 +17,7 @@ from tests.support.servers import find_redis, serving
 
 def pipe_on(client: redis.asyncio.Redis) -> Pipe:
     """Return a pipe for no partition: nobody can refuse it."""
-    return Pipe(client, Fences(client, "none"), [])
+    return Pipe(Fences(client, "none"), [])
 
 
 def full(pipe: Pipe) -> bool:

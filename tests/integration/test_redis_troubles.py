@@ -165,7 +165,7 @@ def test_a_write_waits_for_the_end_of_trouble(
             comes(operator)
 
             async def write() -> None:
-                pipe = Pipe(client, fences, [0])
+                pipe = Pipe(fences, [0])
                 pipe.sadd(unique, "member")
                 await pipe.execute()
 

@@ -16,7 +16,8 @@ import redis.asyncio
 import redis.exceptions
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
-from access_indexer.redis_index import SET_KEYS, RedisIndex
+from access_indexer.redis_index import RedisIndex
+from access_indexer.redis_look import SET_KEYS
 from territory.keys import HELD_KEY, admins_key, rebuild_prefix, rebuilding_key, record_hash_key
 
 LOCK_SECONDS = 30

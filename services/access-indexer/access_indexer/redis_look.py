@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
-
-import redis.asyncio
 
 from access_indexer.core.changes import SetKind
 from access_indexer.core.drift import Place, Seen
 from territory.keys import admins_key, editable_key, parse_record_hash_key, parse_set_key, record_hash_key, visible_key
+from territory_runtime.redis_nodes import Client, Nodes, key_pages
 
 PAGE = 1_000
 SET_KEYS = {"visible": visible_key, "editable": editable_key}
 
 
 class RedisLook:
-    """What Redis holds of the access index. Every method raises redis.exceptions.RedisError."""
+    """What Redis holds of the access index. Every method raises redis.exceptions.RedisError, RedisClusterException."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: Client) -> None:
         self._redis = client
+        self._nodes = Nodes(client)
 
     async def at(self, places: Sequence[Place]) -> list[Seen]:
         """Return what is at some entries, in their order: one command for each hash and each set."""
@@ -49,22 +49,25 @@ class RedisLook:
         """Return the users who see and edit everything."""
         return frozenset(map(str, await self._redis.smembers(admins_key(org_id))))
 
-    async def entries(self, org_id: str) -> AsyncIterator[list[Place]]:
-        """Yield all entries of an organisation, in pages; each at least once, if it is there all the while."""
-        for word in SET_KEYS:
-            async for key in self._redis.scan_iter(match=f"{word}:{{{org_id}:*", count=PAGE):
-                cursor = 0
-                while True:
-                    cursor, page = await self.members(key, cursor, PAGE)
-                    yield page
-                    if not cursor:
-                        break
-        cursor = 0
-        while True:
-            cursor, keys = await self._redis.scan(cursor, match=f"record:{{{org_id}:*", count=PAGE)
-            yield list(_records_of(map(str, keys)))
-            if not cursor:
-                return
+    async def entries(self, org_ids: Collection[str]) -> AsyncIterator[list[Place]]:
+        """Yield all entries of organisations, in pages: hashes, or members of one set.
+
+        Each comes at least once, if it is there all the while. All keys of Redis are gone through once.
+        """
+        match = f"*:{{{next(iter(org_ids))}:*" if len(org_ids) == 1 else "*:{*:*"
+        async for keys in key_pages(self._nodes, match, PAGE):
+            records: list[Place] = []
+            for key in keys:
+                word = key.partition(":{")[0]
+                with suppress(ValueError):  # another's key that begins like ours
+                    if word == "record":
+                        records.append(Place("record", *parse_record_hash_key(key)))
+                    elif word in SET_KEYS and parse_set_key(key)[1] in org_ids:
+                        cursor = -1
+                        while cursor:
+                            cursor, members = await self.members(key, max(cursor, 0), PAGE)
+                            yield members
+            yield [place for place in records if place.org_id in org_ids]
 
     async def members(self, key: str, cursor: int, count: int) -> tuple[int, list[Place]]:
         """Return some members of a user's set as entries, and where to go on; 0 at the end."""
@@ -72,9 +75,3 @@ class RedisLook:
         kind: SetKind = "visible" if word == "visible" else "editable"
         cursor, ids = await self._redis.sscan(key, cursor, count=count)
         return int(cursor), [Place(kind, org_id, object_type, str(record_id), user_id) for record_id in ids]
-
-
-def _records_of(keys: Iterable[str]) -> Iterator[Place]:
-    for key in keys:
-        with suppress(ValueError):  # another's key that begins like ours
-            yield Place("record", *parse_record_hash_key(key))

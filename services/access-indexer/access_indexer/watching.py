@@ -13,7 +13,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import redis.asyncio
 import redis.exceptions
 import structlog
 from mode import Service
@@ -24,6 +23,7 @@ from access_indexer.redis_look import RedisLook
 from territory.keys import parse_record_hash_key, parse_set_key, partition_of
 from territory_runtime import metrics
 from territory_runtime.partition_loop import PartitionLoop
+from territory_runtime.redis_nodes import Client, KeyWalk, Nodes
 
 log = structlog.get_logger("territory")
 
@@ -40,17 +40,14 @@ Folds = Mapping[int, Indexing]
 class Watch:
     """Where the two walks are, and what is suspected."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, partitions: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._redis = client
+    def __init__(self, client: Client, partitions: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._walk = KeyWalk(Nodes(client))
         self._look = RedisLook(client)
         self._partitions = partitions
         self._clock = clock
         self._orgs: deque[tuple[int, str]] = deque()
         self._keys: list[str] = []
         self._due: deque[Place] = deque()
-        self._cursor = 0
         self._sets: deque[tuple[str, int]] = deque()
         self._suspects: deque[tuple[float, Place]] = deque()
 
@@ -62,9 +59,8 @@ class Watch:
             if cursor:
                 self._sets.appendleft((key, cursor))
             return places
-        self._cursor, keys = await self._redis.scan(self._cursor, count=count)
         places = []
-        for key in map(str, keys):
+        for key in await self._walk.page(count):
             with suppress(ValueError):  # another's key that begins like ours
                 if key.startswith("record:{"):
                     places.append(Place("record", *parse_record_hash_key(key)))
@@ -139,7 +135,7 @@ class Watch:
 class DriftWatch(Service):
     """Keeps looking, at so many records a second."""
 
-    def __init__(self, loop: PartitionLoop, client: redis.asyncio.Redis, partitions: int, per_second: float) -> None:
+    def __init__(self, loop: PartitionLoop, client: Client, partitions: int, per_second: float) -> None:
         super().__init__()
         self._stage = loop
         self._watch = Watch(client, partitions)
@@ -152,7 +148,7 @@ class DriftWatch(Service):
             await self.sleep(self._step_seconds)
             try:
                 await self._step(await self._watch.found(self._count))
-            except redis.exceptions.RedisError as fault:
+            except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as fault:
                 # What is away the stage waits for; what was found comes round again.
                 log.warning("the index is not looked at", fault=f"{type(fault).__name__}: {fault}")
 

@@ -405,11 +405,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS does not do it: {_said(fault)}; "
             "see that the broker is running and the address and credentials are right",
         )
-    except redis.exceptions.RedisError as fault:
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as fault:
         _end(
             EXIT_REFUSED,
             f"Redis at TERRITORY_REDIS_URL does not do it: {_said(fault)}; "
-            "see that it is running and the address and password are right",
+            "see that it is running, that the address and password are right, and that TERRITORY_REDIS_CLUSTER says "
+            "whether it is a cluster",
         )
     except KeyboardInterrupt:
         _end(EXIT_INTERRUPTED, "interrupted")

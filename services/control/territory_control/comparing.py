@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-import redis.asyncio
-
 from access_indexer.core.drift import Place as IndexPlace
 from access_indexer.core.drift import Seen, expected_at, kind_of, mending, places_of
 from access_indexer.core.indexing import Indexing
@@ -22,22 +20,27 @@ from access_indexer.redis_look import RedisLook
 from forecast_aggregator.core.summing import DealLeftOut, Summing, is_deal
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from forecast_aggregator.core.totalling import Place as AttainmentPlace
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut, attainment_hash
+from forecast_aggregator.redis_forecast import (
+    RedisAttainments,
+    RedisLeftOut,
+    attainment_hash,
+    attainment_pages,
+    left_out_pages,
+)
 from territory.codec import encode
 from territory.events import read_assignment, read_partial
 from territory.keys import (
     attainment_hash_key,
     attainment_key,
     left_out_key,
-    parse_attainment_hash_key,
     parse_partial_key,
     record_key,
 )
 from territory.model import Model
 from territory_control.progress import PIPELINE, StageGroup
+from territory_runtime.redis_nodes import Client, Nodes
 
 P = TypeVar("P", bound=Hashable)
-SCANNED = 1_000
 
 INDEXER, SUMMING, TOTALLING = PIPELINE[2:]
 
@@ -108,7 +111,7 @@ class AccessComparison(Comparison[IndexPlace]):
 
     stage = INDEXER
 
-    def __init__(self, client: redis.asyncio.Redis, model: Model) -> None:
+    def __init__(self, client: Client, model: Model) -> None:
         self._model = model
         self._look = RedisLook(client)
         self._index = RedisIndex(client, INDEXER.name, 0)
@@ -134,7 +137,7 @@ class AccessComparison(Comparison[IndexPlace]):
 
     def found(self) -> AsyncIterator[list[IndexPlace]]:
         """Yield all members of sets, and all hashes."""
-        return self._look.entries(self._model.org_id)
+        return self._look.entries({self._model.org_id})
 
     async def look(self, places: Sequence[IndexPlace]) -> list[Seen]:
         """Return whether sets hold ids, and what hashes say."""
@@ -170,7 +173,7 @@ class AttainmentComparison(Comparison[AttainmentPlace]):
 
     stage = TOTALLING
 
-    def __init__(self, client: redis.asyncio.Redis, model: Model) -> None:
+    def __init__(self, client: Client, model: Model) -> None:
         self._redis = client
         self._org_id = model.org_id
         self._store = RedisAttainments(client, TOTALLING.name, 0)
@@ -197,14 +200,9 @@ class AttainmentComparison(Comparison[AttainmentPlace]):
         for place in fold.places(self._org_id):
             yield [place]
 
-    async def found(self) -> AsyncIterator[list[AttainmentPlace]]:
+    def found(self) -> AsyncIterator[list[AttainmentPlace]]:
         """Yield all attainments' hashes."""
-        cursor = 0
-        while True:
-            cursor, keys = await self._redis.scan(cursor, match=f"attainment:{{{self._org_id}}}:*", count=SCANNED)
-            yield [parse_attainment_hash_key(str(key)) for key in keys]
-            if not cursor:
-                return
+        return attainment_pages(Nodes(self._redis), {self._org_id})
 
     async def look(self, places: Sequence[AttainmentPlace]) -> list[dict[str, str]]:
         """Return the hashes; empty ones where there is none."""
@@ -237,7 +235,7 @@ class LeftOutComparison(Comparison[str]):
 
     stage = SUMMING
 
-    def __init__(self, client: redis.asyncio.Redis, model: Model) -> None:
+    def __init__(self, client: Client, model: Model) -> None:
         self._redis = client
         self._org_id = model.org_id
         self._store = RedisLeftOut(client, SUMMING.name)
@@ -264,14 +262,9 @@ class LeftOutComparison(Comparison[str]):
             if fold.why_left_out(self._org_id, deal_id) is not None:
                 yield [deal_id]
 
-    async def found(self) -> AsyncIterator[list[str]]:
+    def found(self) -> AsyncIterator[list[str]]:
         """Yield all deals that are listed."""
-        cursor = 0
-        while True:
-            cursor, fields = await self._redis.hscan(left_out_key(self._org_id), cursor, count=SCANNED)
-            yield list(map(str, fields))
-            if not cursor:
-                return
+        return left_out_pages(self._redis, self._org_id)
 
     async def look(self, places: Sequence[str]) -> list[dict[str, str]]:
         """Return the reasons; none for a deal that is not listed."""

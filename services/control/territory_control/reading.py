@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import redis.asyncio
+from redis.exceptions import RedisClusterException
 
 from territory.codec import decode
 from territory.documents import Level, ObjectType
@@ -23,6 +23,7 @@ from territory.keys import (
 from territory_client import IndexedRecord
 from territory_client.questions import RECORD_FIELDS, record_of
 from territory_control.arguments import RecordName
+from territory_runtime.redis_nodes import Client
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings, SettingsRefused
 
@@ -77,9 +78,9 @@ _AMOUNTS = ("target", "won", "pipeline", "best_case", "committed", "weighted", "
 
 
 class Index:
-    """One organisation's keys in Redis. Every method raises redis.exceptions.RedisError."""
+    """One organisation's keys in Redis. Every method raises redis.exceptions.RedisError, RedisClusterException."""
 
-    def __init__(self, client: redis.asyncio.Redis, org_id: str) -> None:
+    def __init__(self, client: Client, org_id: str) -> None:
         self._redis = client
         self._org_id = org_id
 
@@ -182,7 +183,7 @@ async def index(settings: Settings, org_id: str | None = None) -> AsyncIterator[
     """
     try:
         client = connect(settings)
-    except ValueError as fault:
+    except (ValueError, RedisClusterException) as fault:
         raise SettingsRefused(f"TERRITORY_REDIS_URL: {fault}") from fault
     try:
         yield Index(client, org_id or settings.org_id)

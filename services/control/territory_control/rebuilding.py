@@ -130,12 +130,12 @@ async def rebuild(settings: Settings, *, timeout_seconds: float, report: Report)
     Raises: NotFound, ModelRefused, Refused, NotReached, KafkaError, RedisError.
     """
     began = time.monotonic()
-    partitions = await existing_partitions(settings)
     async with (
         _redis(settings) as client,
         pipeline(settings) as stages,
         started(kafka.reader(settings)) as consumer,
     ):
+        partitions = await existing_partitions(settings)
         exchange = RedisExchange(client, INDEXER.name, settings.org_id, uuid.uuid4().hex)
         if not await exchange.begin():
             raise Refused(
@@ -217,6 +217,11 @@ async def _is_newer(stages: Pipeline, activated: Activated) -> bool:
 @asynccontextmanager
 async def _redis(settings: Settings) -> AsyncIterator[redis.asyncio.Redis]:
     client = connect(settings)
+    if isinstance(client, redis.asyncio.RedisCluster):
+        raise Refused(
+            "on a Redis Cluster an index can't be exchanged in one step, since keys of several nodes are not renamed "
+            "together; run `territory verify --repair`, which mends the index in use"
+        )
     try:
         yield client
     finally:

@@ -26,7 +26,7 @@ SERVICES = {"assigner": "assigner", "access-indexer": "access_indexer", "forecas
 """By command, the module that runs it."""
 
 OF_OTHER_SERVERS = ("kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password",
-                    "kafka_ssl_cafile", "kafka_replication_factor")  # fmt: skip
+                    "kafka_ssl_cafile", "kafka_replication_factor", "redis_cluster")  # fmt: skip
 """Settings that say how to reach servers of one's own; the embedded ones know none of them."""
 
 FETCH_PAUSE_SECONDS = 0.02

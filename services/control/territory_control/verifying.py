@@ -18,7 +18,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-import redis.asyncio
 from aiokafka import TopicPartition
 
 from access_indexer.core.changes import AdminsAre
@@ -40,6 +39,7 @@ from territory_control.progress import Goal, pipeline
 from territory_control.stage_log import NotComparable, StageLog
 from territory_control.topic_reading import existing_partitions, started
 from territory_runtime import kafka
+from territory_runtime.redis_nodes import Client
 from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings
 
@@ -266,7 +266,7 @@ class Comparing(Generic[P]):
         self._task.found.unsettled += len(set(left) - counted)
 
 
-async def _compare_admins(task: Task, client: redis.asyncio.Redis) -> None:
+async def _compare_admins(task: Task, client: Client) -> None:
     """Compare the set of administrators with the model's; the first partition's sweep writes it."""
     look, org_id, admins = RedisLook(client), task.model.org_id, task.model.admins
     await task.log.reach(await task.log.goal(INDEXER, [0]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import redis.asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 
 from forecast_aggregator.core.summing import DealLeftOut, Summing
-from forecast_aggregator.core.totalling import AttainmentStands, Totalling
+from forecast_aggregator.core.totalling import AttainmentStands, Place, Totalling
 from territory.codec import encode
 from territory.events import Attainment
 from territory.fold import Models
@@ -17,8 +18,9 @@ from territory.keys import (
     partition_of,
 )
 from territory_runtime.fencing import Fences
+from territory_runtime.redis_nodes import Client, Nodes, key_pages
 from territory_runtime.redis_pipe import Pipe
-from territory_runtime.redis_store import CHUNK_MEMBERS, ProgressBook
+from territory_runtime.redis_store import ProgressBook
 from territory_runtime.stage import Progress
 
 OF_TERRITORY = (
@@ -36,19 +38,20 @@ OF_TERRITORY = (
     "model_revision",
 )
 OF_USER = ("target", "won", "deals_won", "attainment_pct")
+PAGE = 1_000
 
 
 class RedisLeftOut:
     """The list of deals that are in no sum: the store of the forecast's first step."""
 
-    def __init__(self, client: redis.asyncio.Redis, stage: str) -> None:
+    def __init__(self, client: Client, stage: str) -> None:
         self._redis = client
         self.fences = Fences(client, stage)
         self._book = ProgressBook(client)
 
     async def apply(self, changes: list[DealLeftOut], progress: list[Progress]) -> None:
         """Put deals on the list or take them off, then note the progress."""
-        pipe = Pipe(self._redis, self.fences, [one.partition for one in progress])
+        pipe = Pipe(self.fences, [one.partition for one in progress])
         for change in {(change.org_id, change.deal_id): change for change in changes}.values():
             key = left_out_key(change.org_id)
             if change.why is None:
@@ -57,32 +60,37 @@ class RedisLeftOut:
                 pipe.hset(key, change.deal_id, encode(change.why).decode())
             if pipe.is_full:
                 await pipe.execute()
+        await pipe.barrier()
         touched = frozenset(change.org_id for change in changes)
         for one in progress:
             self._book.add(pipe, one, touched)
         await pipe.execute()
         self._book.note(progress)
 
-    async def reconcile(self, partition: int, fold: Summing, models: Models, unknown: frozenset[str]) -> None:
+    async def reconcile(
+        self,
+        partition: int,
+        fold: Summing,
+        models: Models,
+        unknown: frozenset[str],
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take off the list of unknown organisations what is this partition's and does not belong there."""
         self._book.forget(partition)
-        pipe = Pipe(self._redis, self.fences, [partition])
+        pipe = Pipe(self.fences, [partition])
         for org_id in unknown:
-            key = left_out_key(org_id)
-            strays = [
-                deal_id
-                async for deal_id, _ in self._redis.hscan_iter(key, count=1_000)
-                if fold.is_stray(org_id, deal_id)
-            ]
-            for start in range(0, len(strays), CHUNK_MEMBERS):
-                pipe.hdel(key, *strays[start : start + CHUNK_MEMBERS])
-                await pipe.execute()
+            async for page in left_out_pages(self._redis, org_id):
+                beat()
+                strays = [deal_id for deal_id in page if fold.is_stray(org_id, deal_id)]
+                if strays:
+                    pipe.hdel(left_out_key(org_id), *strays)
+                    await pipe.execute()
 
 
 class RedisAttainments:
     """How every territory and person stands: the store of the forecast's second step."""
 
-    def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int) -> None:
+    def __init__(self, client: Client, stage: str, partitions: int) -> None:
         self._redis = client
         self.fences = Fences(client, stage)
         self._partitions = partitions
@@ -90,7 +98,7 @@ class RedisAttainments:
 
     async def apply(self, changes: list[AttainmentStands], progress: list[Progress]) -> None:
         """Write attainments whole, each at once for its readers, then note the progress."""
-        pipe = Pipe(self._redis, self.fences, [one.partition for one in progress])
+        pipe = Pipe(self.fences, [one.partition for one in progress])
         for change in {change.place: change for change in changes}.values():
             key = attainment_hash_key(*change.place)
             if change.attainment is None:
@@ -99,24 +107,58 @@ class RedisAttainments:
                 pipe.hset(key, *attainment_hash(change.attainment))  # always all fields: one command replaces the whole
             if pipe.is_full:
                 await pipe.execute()
+        await pipe.barrier()
         touched = frozenset(change.place[0] for change in changes)
         for one in progress:
             self._book.add(pipe, one, touched)
         await pipe.execute()
         self._book.note(progress)
 
-    async def reconcile(self, partition: int, fold: Totalling, models: Models, unknown: frozenset[str]) -> None:
+    async def reconcile(
+        self,
+        partition: int,
+        fold: Totalling,
+        models: Models,
+        unknown: frozenset[str],
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take away attainments of unknown organisations that this partition does not have."""
         self._book.forget(partition)
-        pipe = Pipe(self._redis, self.fences, [partition])
-        for org_id in unknown:
-            async for key in self._redis.scan_iter(match=f"attainment:{{{org_id}}}:*", count=1_000):
-                place = parse_attainment_hash_key(key)
+        pipe = Pipe(self.fences, [partition])
+        if not unknown:
+            return
+        async for page in attainment_pages(self.fences.nodes, unknown):
+            beat()
+            for place in page:
                 if partition_of(attainment_key(*place), self._partitions) == partition and fold.is_stray(place):
-                    pipe.delete(key)
-                    if pipe.is_full:
-                        await pipe.execute()
+                    pipe.delete(attainment_hash_key(*place))
+            if pipe.is_full:
+                await pipe.execute()
         await pipe.execute()
+
+
+async def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
+    """Yield the deals that are listed as in no sum, in pages. Raises: RedisError, RedisClusterException."""
+    cursor = -1
+    while cursor:
+        cursor, fields = await client.hscan(left_out_key(org_id), max(cursor, 0), count=PAGE)
+        yield list(map(str, fields))
+
+
+async def attainment_pages(nodes: Nodes, org_ids: Collection[str]) -> AsyncIterator[list[Place]]:
+    """Yield where organisations have attainments, in pages; all keys of Redis are gone through once.
+
+    Raises: RedisError, RedisClusterException.
+    """
+    match = f"attainment:{{{next(iter(org_ids))}}}:*" if len(org_ids) == 1 else "attainment:{*}:*"
+    async for keys in key_pages(nodes, match, PAGE):
+        yield [place for place in _places_of(keys) if place[0] in org_ids]
+
+
+def _places_of(keys: Iterable[str]) -> Iterator[Place]:
+    for key in keys:
+        with suppress(ValueError):  # another's key that begins like ours
+            yield parse_attainment_hash_key(key)
 
 
 def attainment_hash(attainment: Attainment) -> list[str | int]:

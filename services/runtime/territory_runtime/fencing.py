@@ -20,7 +20,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import redis.asyncio
 import redis.exceptions
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -28,15 +27,17 @@ from aiokafka.protocol.produce import ProduceRequest
 
 from territory.keys import fence_key
 from territory_runtime.in_effect import Moment, Note
+from territory_runtime.redis_nodes import Call, Client, Nodes
 
 TAKE = """
-local found = redis.call('GET', KEYS[1])
-local term, count = string.match(found or '', '^(%d+)%.(%d+)$')
-if term and tonumber(term) > tonumber(ARGV[1]) then return {tonumber(term), 0, 0} end
-local whole = count and tonumber(count) >= tonumber(ARGV[2])
-count = tonumber(count or 0)
-redis.call('SET', KEYS[1], string.format('%s.%.0f', ARGV[1], count))
-return {tonumber(ARGV[1]), count, whole and 1 or 0}
+local names, latest, counts = {KEYS[1], unpack(ARGV, 3)}, tonumber(ARGV[1]), {}
+for i, name in ipairs(names) do
+  local term, count = string.match(redis.call('GET', name) or '', '^(%d+)%.(%d+)$')
+  latest, counts[i] = math.max(latest, tonumber(term or 0)), tonumber(count)
+end
+if latest > tonumber(ARGV[1]) then return {latest, 0, 0} end
+for i, name in ipairs(names) do redis.call('SET', name, string.format('%s.%.0f', ARGV[1], counts[i] or 0)) end
+return {latest, counts[1] or 0, counts[1] and counts[1] >= tonumber(ARGV[2]) and 1 or 0}
 """
 
 
@@ -110,12 +111,18 @@ class _Fence:
 
 
 class Fences:
-    """The fences of a stage's partitions that this worker has taken."""
+    """The fences of a stage's partitions that this worker has taken.
 
-    def __init__(self, client: redis.asyncio.Redis, stage: str) -> None:
+    On a cluster a partition has a fence on every master, and all count alike: each node is sent every
+    script, if only to count it. Which key is a node's fence follows from the slots that it has. Where
+    slots move, that may become another of a fixed number of keys. So a term is begun with all of these,
+    and a worker that knows the slots as they were finds the later term there, too.
+    """
+
+    def __init__(self, client: Client, stage: str) -> None:
+        self.nodes = Nodes(client)
         self._stage = stage
         self._taken: dict[int, _Fence] = {}
-        self._take: Any = client.register_script(TAKE)
 
     async def take(self, partition: int, term: int, written: int) -> tuple[int, bool]:
         """Begin a term, so that whoever had the partition before can't write any more.
@@ -130,26 +137,37 @@ class Fences:
             noted: then ours has not begun. And whether Redis has all that was written; what says that it has
             not stays there, until a note says so, too.
         """
-        key = fence_key(self._stage, partition)
-        found, count, is_whole = await self._take(keys=[key], args=[term, written])
-        if found == term:
-            self._taken[partition] = _Fence(term, count, count)
-        return found, bool(is_whole)
+        calls = []
+        for node in await self.nodes.all():
+            key, *others = [fence_key(self._stage, partition, tag) for tag in node.tags]
+            calls.append(Call(node, TAKE, [key], [term, written, *others]))
+        answers = await self.nodes.run(calls)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        latest = max(found for found, _, _ in answers)
+        if latest == term:
+            counts = [count for _, count, _ in answers]
+            self._taken[partition] = _Fence(term, min(counts), max(counts))
+        return latest, all(is_whole for _, _, is_whole in answers)
 
     def written(self, partition: int) -> int:
         """Return how many scripts of writes there were in this partition, in all terms."""
         fence = self._taken.get(partition)
         return 0 if fence is None else fence.confirmed
 
-    def begin(self, partitions: Iterable[int]) -> tuple[list[str], list[int]]:
-        """Return keys and arguments of a script of writes: by partition the term, the least count and the new one."""
-        keys, arguments = [], []
+    def keys(self, partitions: Iterable[int], tag: int | None = None) -> list[str]:
+        """Return the keys of partitions' fences; with a tag those of a cluster's node."""
+        return [fence_key(self._stage, partition, tag) for partition in partitions]
+
+    def begin(self, partitions: Iterable[int]) -> list[int]:
+        """Return the arguments of a script of writes: by partition the term, the least count and the new one."""
+        arguments = []
         for partition in partitions:
             fence = self._taken[partition]
             fence.attempted += 1
-            keys.append(fence_key(self._stage, partition))
             arguments += [fence.term, fence.confirmed, fence.attempted]
-        return keys, arguments
+        return arguments
 
     def confirm(self, partitions: Iterable[int]) -> None:
         """Note that Redis has answered."""

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import faust
 import kafka.errors
@@ -99,17 +99,37 @@ def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
     finally:
         admin.close()
     if with_redis:
-        client = redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=5)
-        try:
-            client.ping()
-        except redis.exceptions.RedisError as fault:
-            raise CannotStart(
-                f"Redis does not answer as TERRITORY_REDIS_URL says ({type(fault).__name__}: {fault}); "
-                "start it or correct the address and password"
-            ) from fault
-        finally:
-            client.close()
+        check_redis(settings)
     return provisioned
+
+
+def check_redis(settings: Settings) -> None:
+    """See that Redis answers, and is what the settings say. Raises: CannotStart."""
+    address = settings.redis_url.get_secret_value()
+    client = redis.Redis.from_url(address, socket_connect_timeout=5, decode_responses=True)
+    try:
+        client.ping()
+        is_cluster = _is_cluster(client)
+    except redis.exceptions.RedisError as fault:
+        raise CannotStart(
+            f"Redis does not answer as TERRITORY_REDIS_URL says ({type(fault).__name__}: {fault}); "
+            "start it or correct the address and password"
+        ) from fault
+    finally:
+        client.close()
+    if is_cluster != settings.redis_cluster:
+        found, wanted = ("a cluster", "true") if is_cluster else ("no cluster", "false")
+        raise CannotStart(f"Redis at TERRITORY_REDIS_URL is {found}; set TERRITORY_REDIS_CLUSTER={wanted}")
+
+
+def _is_cluster(client: Any) -> bool:
+    """Whether a Redis says that it is a node of a cluster; every user may ask that."""
+    try:
+        said = client.execute_command("HELLO")
+    except redis.exceptions.ResponseError:  # it does not know the question
+        return False
+    pairs = said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=True))
+    return pairs.get("mode") == "cluster"
 
 
 def build_app(name: str, settings: Settings) -> faust.App:

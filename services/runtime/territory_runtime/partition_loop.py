@@ -221,7 +221,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         swept, towards = await self._models_of(note)
         unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self._stage.store is not None:
-            await self._stage.store.reconcile(number, held.fold, towards.models, unknown & towards.models.keys())
+            orgs = unknown & towards.models.keys()
+            await self._stage.store.reconcile(number, held.fold, towards.models, orgs, beat)
         held.resume(
             note._replace(term=held.term), swept, towards, unknown & towards.models.keys(),
             limit=self._settings.sweep_records_max, passes=self._stage.sweep_passes,

@@ -2,18 +2,21 @@
 
 They go as one argument of a script, which costs no more than a pipeline of them: packing and
 reading replies is done once. Redis does a script as a whole, so it has a bounded size.
+
+On a cluster every node gets a script with the commands for its keys, and with its own fences; one
+without commands, too: so each has counted as many. Nodes do theirs at different times, and one may
+refuse what another has done: then the turn is repeated, as after a crash between two scripts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
-import redis.asyncio
 
-from territory.keys import HELD_KEY
+from territory.keys import held_key
 from territory_runtime.fencing import Fenced, Fences, Rewound, StoreHeld
+from territory_runtime.redis_nodes import Call
 
 CHUNK_ARGUMENTS = 5_000
 """Names, values and members in a script: about 5 ms of Redis' time, in which nobody else is answered."""
@@ -42,11 +45,12 @@ return {'done', 0}
 
 
 class Pipe:
-    """Commands that are done in order, a bounded number as a whole; others' commands may come between those."""
+    """Commands that are done in order, a bounded number as a whole; others' commands may come between those.
 
-    def __init__(
-        self, client: redis.asyncio.Redis, fences: Fences, partitions: Collection[int], prefix: str = ""
-    ) -> None:
+    On a cluster the order is that of each node; what must be done everywhere before what follows, a `barrier` ends.
+    """
+
+    def __init__(self, fences: Fences, partitions: Collection[int], prefix: str = "") -> None:
         """Collect commands for partitions whose fences were taken; with none they are refused to nobody.
 
         Every key is put under the prefix.
@@ -54,7 +58,6 @@ class Pipe:
         self._prefix = prefix
         self._fences = fences
         self._partitions = partitions
-        self._write: Any = client.register_script(WRITE)
         self._commands: list[tuple[str, ...]] = []
         self._arguments = 0
 
@@ -88,24 +91,46 @@ class Pipe:
         self._commands.append((name, self._prefix + key, *arguments))
         self._arguments += 2 + len(arguments)
 
+    async def barrier(self) -> None:
+        """Have what was collected done before what is collected from now on, also on other nodes.
+
+        Raises: as `execute`.
+        """
+        if self._commands and self._fences.nodes.are_many:
+            await self.execute()
+
     async def execute(self) -> None:
         """Have what was collected done, if all fences are ours; with nothing collected that is only seen.
 
-        Raises: Fenced, Rewound, StoreHeld: nothing was done. redis.exceptions.RedisError: the
-        connection failed, or a command was refused; those before it are done then.
+        Raises: Fenced, Rewound, StoreHeld: nothing was done, or on other nodes of a cluster only.
+        redis.exceptions.RedisError, RedisClusterException: a connection failed, or a command was
+        refused; those before it are done then.
         """
         commands, self._commands, self._arguments = self._commands, [], 0
         if not commands and not self._partitions:
             return
-        keys, arguments = self._fences.begin(self._partitions)
-        packed = msgspec.msgpack.encode(commands)
-        outcome, found = await self._write(keys=[HELD_KEY, *keys], args=[packed, *arguments])
-        if outcome == "held":
+        nodes = self._fences.nodes
+        shares = await nodes.shares(commands)
+        arguments = self._fences.begin(self._partitions)
+        calls = []
+        for node in await nodes.all():
+            if self._partitions or node.name in shares:
+                tag = node.tags[0]
+                packed = msgspec.msgpack.encode(shares.get(node.name, []))
+                keys = [held_key(tag), *self._fences.keys(self._partitions, tag)]
+                calls.append(Call(node, WRITE, keys, [packed, *arguments]))
+        answers = await nodes.run(calls)
+        refused = dict(answer for answer in answers if not isinstance(answer, Exception))
+        if "held" in refused:
             raise StoreHeld("the index is being exchanged")
-        if outcome == "fenced":
-            raise Fenced(f"another worker has begun term {found}")
-        if outcome == "rewound":
+        if "fenced" in refused:
+            raise Fenced(f"another worker has begun term {refused['fenced']}")
+        if "rewound" in refused:
+            found = refused["rewound"]
             raise Rewound(f"found {found!r} where this worker has written: it was emptied, or is an older copy")
-        if outcome == "late":
+        if "late" in refused:
             raise Rewound("another worker of the same term has written")
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         self._fences.confirm(self._partitions)

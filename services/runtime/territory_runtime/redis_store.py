@@ -7,6 +7,7 @@ from typing import Any
 import redis.asyncio
 
 from territory.keys import index_key
+from territory_runtime.redis_nodes import Client
 from territory_runtime.redis_pipe import Pipe
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress
@@ -14,9 +15,13 @@ from territory_runtime.stage import Progress
 CHUNK_MEMBERS = 500
 
 
-def connect(settings: Settings) -> redis.asyncio.Redis:
-    """Return a client; it connects when first used. Text in, text out."""
-    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+def connect(settings: Settings) -> Client:
+    """Return a client; it connects when first used. Text in, text out.
+
+    Raises: ValueError for an address that is none; RedisClusterException for one that no cluster can have.
+    """
+    kind = redis.asyncio.RedisCluster if settings.redis_cluster else redis.asyncio.Redis
+    client: Client = kind.from_url(
         settings.redis_url.get_secret_value(),
         decode_responses=True,
         socket_timeout=15,
@@ -40,7 +45,7 @@ redis.call('HSET', KEYS[1], 'model_revision', string.format('%.0f', least))
 class ProgressBook:
     """Writes how far a stage's partitions are, an organisation's only when it has changed."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: Client) -> None:
         self._settle: Any = client.register_script(SETTLE)
         self._written: dict[tuple[str, int, str], int] = {}
 

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     ] = 0.0
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_cluster: Annotated[bool, Field(description="Whether the address is of any node of a Redis Cluster.")] = False
 
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="Of /metrics, /live and /ready.")] = 9464
     metrics_host: str = "127.0.0.1"

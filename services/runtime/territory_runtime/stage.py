@@ -42,8 +42,13 @@ class Store(Protocol):
     fences: Fences
     """Of the partitions that this worker may write; `reconcile` and `apply` raise Fenced and Rewound."""
 
-    async def reconcile(self, partition: int, fold: Any, models: Models, unknown: frozenset[str]) -> None:
-        """Remove what the store holds of unknown organisations and must not; the next sweep says the rest."""
+    async def reconcile(
+        self, partition: int, fold: Any, models: Models, unknown: frozenset[str], beat: Callable[[], None]
+    ) -> None:
+        """Remove what the store holds of unknown organisations and must not; the next sweep says the rest.
+
+        It may go through all that the store has: `beat` is called all the while.
+        """
 
     async def apply(self, changes: list[Any], progress: list[Progress]) -> None:
         """Make the changes, in order, then note the progress. Harmless to repeat."""

@@ -13,6 +13,7 @@ from aiokafka import errors as kafka_errors
 from territory_runtime import metrics
 from territory_runtime.fencing import Fenced, LeaseEnded, Rewound, StoreHeld
 from territory_runtime.health import Health
+from territory_runtime.redis_nodes import NodeWithoutTag
 
 Result = TypeVar("Result")
 
@@ -49,13 +50,17 @@ REDIS_AWAY = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.TryAgainError,
     redis.exceptions.ClusterDownError,
+    redis.exceptions.AskError,  # or MovedError: slots have moved, the next attempt knows where to
+    redis.exceptions.RedisClusterException,  # no node answers, or not all slots have one
+    NodeWithoutTag,
     redis.exceptions.NoPermissionError,
     StoreHeld,
 )
 
-REDIS_FOR_A_TIME = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "NOAUTH", "WRONGPASS", "BUSY", "The user executing")
+REDIS_FOR_A_TIME = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "NOAUTH", "WRONGPASS", "BUSY", "The user executing",
+    "Script attempted to access a ")  # fmt: skip
 """Beginnings of other refusals that end, or that an operator ends: no room on its disk, too few replicas, a script
-that takes long, a user who may not do what a script does."""
+that takes long, a user who may not do what a script does, a slot that has moved or that nobody has for the moment."""
 
 LOST_PARTITION = (
     kafka_errors.CommitFailedError,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import redis.asyncio
+
 from territory.keys import index_key
 from territory_runtime.redis_store import ProgressBook, connect
 from territory_runtime.settings import read_settings
@@ -72,6 +74,16 @@ def test_what_is_forgotten_is_written_again() -> None:
     book.forget(0)
     assert written(book, store, progress(0)) == both
     assert written(book, store, progress(1)) == []
+
+
+def test_client_of_a_cluster() -> None:
+    """The address is of any of its nodes; neither does it connect before it is used (contracts: Settings)."""
+    given = {"TERRITORY_REDIS_URL": "redis://:s3cret@127.0.0.1:1/0", "TERRITORY_REDIS_CLUSTER": "true"}
+    client: Any = connect(read_settings(given))
+    assert isinstance(client, redis.asyncio.RedisCluster)
+    options = client.get_connection_kwargs()
+    assert (options["decode_responses"], options["password"], options["socket_timeout"]) == (True, "s3cret", 15)
+    assert [(node.host, node.port) for node in client.nodes_manager.startup_nodes.values()] == [("127.0.0.1", 1)]
 
 
 def test_client_takes_and_gives_text() -> None:

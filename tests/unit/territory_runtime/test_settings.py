@@ -13,6 +13,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.org_id == "demo"
     assert settings.kafka_bootstrap_servers == "127.0.0.1:9092"
     assert settings.redis_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+    assert settings.redis_cluster is False
 
 
 def test_environment_counts() -> None:
