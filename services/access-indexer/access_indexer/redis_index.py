@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-
-import redis.asyncio
+from collections.abc import Callable, Iterable, Sequence
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, Revoked, SetChange, SetKind, record_hash
+from access_indexer.core.drift import Place
 from access_indexer.core.indexing import Indexing
+from access_indexer.redis_look import SET_KEYS, RedisLook
 from territory.fold import Models
-from territory.keys import (
-    admins_key,
-    editable_key,
-    parse_record_hash_key,
-    parse_set_key,
-    record_hash_key,
-    visible_key,
-)
+from territory.keys import admins_key, record_hash_key
 from territory_runtime import metrics
 from territory_runtime.fencing import Fences
+from territory_runtime.redis_nodes import Client
 from territory_runtime.redis_pipe import Pipe
 from territory_runtime.redis_store import CHUNK_MEMBERS, ProgressBook
 from territory_runtime.stage import Progress
-
-SET_KEYS = {"visible": visible_key, "editable": editable_key}
-SCANNED_MAX = 1_000
 
 
 class RedisIndex:
     """Applies changes of the index. Every call may be repeated."""
 
-    def __init__(self, client: redis.asyncio.Redis, stage: str, partitions: int, prefix: str = "") -> None:
+    def __init__(self, client: Client, stage: str, partitions: int, prefix: str = "") -> None:
         """Write for a stage; the whole index is under a prefix while it is being built beside the one in use."""
-        self._redis = client
+        self._look = RedisLook(client)
         self._prefix = prefix
         self.fences = Fences(client, stage)
         self._partitions = partitions
@@ -57,6 +48,7 @@ class RedisIndex:
                         make(key, *change.record_ids[start : start + CHUNK_MEMBERS])
                         if pipe.is_full:
                             await pipe.execute()
+            await pipe.barrier()
         records = {
             (change.org_id, change.object, change.record_id): change
             for change in changes
@@ -70,6 +62,7 @@ class RedisIndex:
                 pipe.hset(key, *record_hash(stands, stands.version))
             if pipe.is_full:
                 await pipe.execute()
+        await pipe.barrier()
         touched = frozenset(org for org, _, _ in records)
         for one in progress:
             self._book.add(pipe, one, touched)
@@ -77,48 +70,31 @@ class RedisIndex:
         await self._book.settle(progress, self._partitions)
         _observe(changes)
 
-    async def reconcile(self, partition: int, fold: Indexing, models: Models, unknown: frozenset[str]) -> None:
+    async def reconcile(
+        self,
+        partition: int,
+        fold: Indexing,
+        models: Models,
+        unknown: frozenset[str],
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take out what the sets and hashes hold of a partition's records of unknown organisations and must not."""
         self._book.forget(partition)
+        if not unknown:
+            return
         pipe = self._pipe([partition])
-        for org_id in unknown:
-            for prefix in SET_KEYS:
-                async for key in self._redis.scan_iter(match=f"{prefix}:{{{org_id}:*", count=SCANNED_MAX):
-                    await self._remove_strays(key, fold, models, pipe)
-            async for key in self._redis.scan_iter(match=f"record:{{{org_id}:*", count=SCANNED_MAX):
-                try:
-                    place = parse_record_hash_key(key)
-                except ValueError:
-                    continue  # another's key that begins like ours
-                if fold.is_stray(*place):
-                    pipe.delete(key)
-                    metrics.INDEX_DRIFT.labels(kind="stray_record").inc()
-                    if pipe.is_full:
-                        await pipe.execute()
-        await pipe.execute()
-
-    async def _remove_strays(self, key: str, fold: Indexing, models: Models, pipe: Pipe) -> None:
-        word, org_id, user_id, object_type = parse_set_key(key)
-        kind: SetKind = "visible" if word == "visible" else "editable"
-        batch: list[str] = []
-        async for record_id in self._redis.sscan_iter(key, count=SCANNED_MAX):
-            batch.append(record_id)
-            if len(batch) >= SCANNED_MAX:
-                strays = fold.strays(org_id, kind, user_id, object_type, record_ids=batch, models=models)
-                await self._remove(key, strays, pipe)
-                batch = []
-        last = fold.strays(org_id, kind, user_id, object_type, record_ids=batch, models=models)
-        await self._remove(key, last, pipe)
-
-    async def _remove(self, key: str, ids: list[str], pipe: Pipe) -> None:
-        if ids:
-            pipe.srem(key, *ids)
-            metrics.INDEX_DRIFT.labels(kind="extra_member").inc(len(ids))
+        async for page in self._look.entries(unknown):
+            beat()
+            if page and page[0].word == "record":
+                _remove_records([place for place in page if fold.is_stray(*place[1:4])], pipe)
+            elif page:
+                _remove_members(page, fold, models, pipe)
             if pipe.is_full:
                 await pipe.execute()
+        await pipe.execute()
 
     def _pipe(self, partitions: list[int]) -> Pipe:
-        return Pipe(self._redis, self.fences, partitions, self._prefix)
+        return Pipe(self.fences, partitions, self._prefix)
 
 
 def _replace(pipe: Pipe, admins: AdminsAre) -> None:
@@ -127,6 +103,22 @@ def _replace(pipe: Pipe, admins: AdminsAre) -> None:
     pipe.delete(key)
     for start in range(0, len(users), CHUNK_MEMBERS):
         pipe.sadd(key, *users[start : start + CHUNK_MEMBERS])
+
+
+def _remove_records(strays: Iterable[Place], pipe: Pipe) -> None:
+    for place in strays:
+        pipe.delete(record_hash_key(*place[1:4]))
+        metrics.INDEX_DRIFT.labels(kind="stray_record").inc()
+
+
+def _remove_members(page: Sequence[Place], fold: Indexing, models: Models, pipe: Pipe) -> None:
+    word, org_id, object_type, _, user_id = page[0]
+    kind: SetKind = "visible" if word == "visible" else "editable"
+    ids = [place.record_id for place in page]
+    strays = fold.strays(org_id, kind, user_id, object_type, record_ids=ids, models=models)
+    if strays:
+        pipe.srem(SET_KEYS[kind](org_id, user_id, object_type), *strays)
+        metrics.INDEX_DRIFT.labels(kind="extra_member").inc(len(strays))
 
 
 def _observe(changes: Iterable[IndexChange]) -> None:
