@@ -6,13 +6,22 @@ Tests share them, so each names its topics, groups and keys for itself (the fixt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from territory_runtime.settings import Settings, read_settings
 from tests.integration.examples import PARTITIONS
-from tests.support.servers import Kafka, embedded_server, find_kafka, find_redis, serving
+from tests.support.servers import (
+    Kafka,
+    RedisCluster,
+    embedded_server,
+    find_embedded_redis,
+    find_kafka,
+    find_redis,
+    find_redis_cluster,
+    serving,
+)
 
 RAN_ON = pytest.StashKey[list[str]]()
 
@@ -32,6 +41,31 @@ def redis_url(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
     found = find_redis()
     _note(pytestconfig, found.says)
     with serving("redis", found, tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Give this test run's Redis Cluster; a test that breaks it starts its own."""
+    found = find_redis_cluster()
+    _note(pytestconfig, found.says)
+    with serving("redis", found, tmp_path_factory.mktemp("cluster")) as server:
+        yield server
+
+
+@pytest.fixture(params=["redis", "cluster"])
+def redis_at(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Give the settings of a store on one Redis, and on a Redis Cluster, in turn."""
+    if request.param == "redis":
+        return {"TERRITORY_REDIS_URL": request.getfixturevalue("redis_url")}
+    cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+    return cluster.settings
+
+
+@pytest.fixture(scope="session")
+def embedded_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of the embedded Redis of this test run."""
+    with serving("embedded", find_embedded_redis(), tmp_path_factory.mktemp("embedded-redis")) as server:
         yield server.url
 
 

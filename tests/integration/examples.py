@@ -80,11 +80,11 @@ async def redis_client(redis_at: str | Mapping[str, str]) -> AsyncIterator[Any]:
         await client.aclose()
 
 
-def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
+def play(redis_at: str | Mapping[str, str], acts: Callable[[Any], Awaitable[None]]) -> None:
     """Let a test act on Redis."""
 
     async def acted() -> None:
-        async with redis_client(redis_url) as client:
+        async with redis_client(redis_at) as client:
             await acts(client)
 
     asyncio.run(acted())

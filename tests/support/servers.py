@@ -13,12 +13,13 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 import pytest
+import redis
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
@@ -38,6 +39,8 @@ KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
 KAFKA_IMAGE_PORT = 9093
 REDIS_IMAGE = "redis:7.2-alpine"
 REDIS_IMAGE_PORT = 6379
+NODES = 3
+"""Of a Redis Cluster."""
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
 ONE_NODE: Mapping[str, str] = {
@@ -172,6 +175,15 @@ def find_redis() -> Found[Redis]:
     return Found(f"Redis of the embedded broker ({lacking})", EmbeddedRedis)
 
 
+def find_embedded_redis() -> Found[EmbeddedRedis]:
+    """Return how the Redis of the embedded broker can be had here."""
+    try:
+        EmbeddedServer(Path())
+    except EmbeddedMissing as missing:
+        return Found(f"no embedded Redis: {missing}", None)
+    return Found("Redis of the embedded broker", EmbeddedRedis)
+
+
 def find_kafka_of_jars() -> Found[KafkaServer]:
     """Return how Apache Kafka can be had here as a process of this machine, which can be held and killed."""
     jars = kafka_jars()
@@ -187,6 +199,14 @@ def find_redis_that_keeps() -> Found[RedisServer]:
     if binary is None:
         return Found("no Redis: no redis-server on the path", None)
     return Found(f"Redis from {binary}", lambda folder: RedisServer(folder, binary, keeps=True))
+
+
+def find_redis_cluster() -> Found[RedisCluster]:
+    """Return how a Redis Cluster can be had here: of nodes of this machine."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        return Found("no Redis Cluster: no redis-server on the path", None)
+    return Found(f"Redis Cluster of {NODES} nodes from {binary}", lambda folder: RedisCluster(folder, binary))
 
 
 def kafka_version() -> str:
@@ -355,6 +375,67 @@ class RedisServer(OfThisMachine):
     def url(self) -> str:
         """Where clients connect to."""
         return f"redis://{HOST}:{self._port}/0"
+
+
+class RedisCluster:
+    """A Redis Cluster of three masters without replicas, each with a third of the slots, in one piece."""
+
+    def __init__(self, folder: Path, binary: str = "redis-server") -> None:
+        self._bus_ports = free_ports(NODES)
+        self.nodes = [
+            RedisServer(
+                folder / f"node-{number}",
+                binary,
+                ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000"),
+            )
+            for number, bus in enumerate(self._bus_ports)
+        ]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to first."""
+        return self.nodes[0].url
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What tells a service how to reach it."""
+        return {"TERRITORY_REDIS_URL": self.url, "TERRITORY_REDIS_CLUSTER": "true"}
+
+    def start(self) -> None:
+        """Start the nodes and return when all say that the cluster is whole. Raises: StackFailed."""
+        with ExitStack() as clients:
+            asked: list[Any] = []
+            for number, node in enumerate(self.nodes):
+                node.start()
+                client: Any = clients.enter_context(closing(redis.Redis(HOST, node.port, decode_responses=True)))
+                if client.cluster("INFO")["cluster_slots_assigned"] == "0":
+                    first, end = 16384 * number // NODES, 16384 * (number + 1) // NODES
+                    client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
+                    client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                asked.append(client)
+            for node, bus in zip(self.nodes[1:], self._bus_ports[1:], strict=True):
+                asked[0].execute_command("CLUSTER MEET", HOST, node.port, bus)
+            if not until(lambda: all(map(_is_whole, asked)), START_SECONDS):
+                raise StackFailed(f"the nodes formed no cluster within {START_SECONDS:g} s")
+
+    def stop(self) -> None:
+        """End all nodes in order."""
+        for node in self.nodes:
+            node.stop()
+
+    def kill(self) -> None:
+        """End all nodes as a crash would."""
+        for node in self.nodes:
+            node.kill()
+
+    def close(self) -> None:
+        """End it for good."""
+        self.stop()
+
+
+def _is_whole(client: Any) -> bool:
+    said = client.cluster("INFO")
+    return bool(said["cluster_state"] == "ok" and said["cluster_known_nodes"] == str(NODES))
 
 
 class EmbeddedRedis:
