@@ -78,9 +78,7 @@ class Place(Protocol):
         """Lose everything, fences too."""
 
 
-def put(
-    org: str, record_id: str, present: bool = True, kind: SetKind = "visible", user_id: str = "ann"
-) -> SetChange:
+def put(org: str, record_id: str, present: bool = True, kind: SetKind = "visible", user_id: str = "ann") -> SetChange:
     return SetChange(org, kind, user_id, "account", [record_id], present)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
@@ -17,8 +18,8 @@ from territory_runtime.redis_store import connect
 from territory_runtime.settings import Settings, read_settings
 
 
-def settings(redis_url: str, org_id: str) -> Settings:
-    return read_settings({"TERRITORY_REDIS_URL": redis_url, "TERRITORY_ORG_ID": org_id})
+def settings(redis_at: Mapping[str, str], org_id: str) -> Settings:
+    return read_settings({**redis_at, "TERRITORY_ORG_ID": org_id})
 
 
 def attainment(org_id: str, territory_id: str, period: str, user_id: str | None, won: str) -> Attainment:
@@ -30,11 +31,11 @@ def attainment(org_id: str, territory_id: str, period: str, user_id: str | None,
     )  # fmt: skip
 
 
-def test_the_index_is_read_as_the_indexer_writes_it(redis_url: str, unique: str) -> None:
+def test_the_index_is_read_as_the_indexer_writes_it(redis_at: Mapping[str, str], unique: str) -> None:
     """Sets, administrators and records are what the access indexer put there (contracts: Redis)."""
 
     async def play() -> None:
-        client = connect(settings(redis_url, unique))
+        client = connect(settings(redis_at, unique))
         changes: list[IndexChange] = [
             AdminsAre(unique, frozenset({"root"})),
             *(
@@ -47,7 +48,7 @@ def test_the_index_is_read_as_the_indexer_writes_it(redis_url: str, unique: str)
         ]
         await RedisIndex(client, "access-indexer", 1).apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_url, unique)) as stored:
+        async with index(settings(redis_at, unique)) as stored:
             assert await stored.admins() == {"root"}
             assert await stored.ids("ann", "account", "read") == ["A-1", "A-2", "é:{/"]
             assert await stored.ids("ann", "account", "edit") == ["A-1"]
@@ -63,11 +64,11 @@ def test_the_index_is_read_as_the_indexer_writes_it(redis_url: str, unique: str)
     asyncio.run(play())
 
 
-def test_attainments_are_read_as_the_aggregator_writes_them(redis_url: str, unique: str) -> None:
+def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[str, str], unique: str) -> None:
     """Figures are texts, absent ones none; users only when asked for; another organisation's never."""
 
     async def play() -> None:
-        client = connect(settings(redis_url, unique))
+        client = connect(settings(redis_at, unique))
         said = [
             attainment(unique, "west", "2017-Q1", None, "100"),
             attainment(unique, "west", "2017-Q2", None, "0.1"),
@@ -78,7 +79,7 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_url: str, uniq
         changes = [AttainmentStands((one.org_id, one.territory_id, one.period, one.user_id), one) for one in said]
         await RedisAttainments(client, "forecast-totals", 1).apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_url, unique)) as stored:
+        async with index(settings(redis_at, unique)) as stored:
             rows = await stored.attainments()
             assert [(row.territory_id, row.period, row.won) for row in rows] == [
                 ("east", "2017-Q1", "5"),
@@ -98,18 +99,18 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_url: str, uniq
     asyncio.run(play())
 
 
-def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_url: str, unique: str) -> None:
+def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str, str], unique: str) -> None:
     """Each with its reason and detail (F2, F10)."""
 
     async def play() -> None:
-        client = connect(settings(redis_url, unique))
+        client = connect(settings(redis_at, unique))
         changes = [
             DealLeftOut(unique, "D-2", LeftOut("no_amount", "its amount 'x' is not a number")),
             DealLeftOut(unique, "D-1", LeftOut("unassigned", "it names no account")),
         ]
         await RedisLeftOut(client, "forecast-aggregator").apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_url, unique)) as stored:
+        async with index(settings(redis_at, unique)) as stored:
             assert await stored.left_out() == [
                 LeftOutDeal("D-1", "unassigned", "it names no account"),
                 LeftOutDeal("D-2", "no_amount", "its amount 'x' is not a number"),

@@ -34,6 +34,7 @@ from territory_control.arguments import RecordName
 from territory_control.child_process import until
 from territory_control.embedded import HOST, free_ports
 from territory_control.reading import index
+from territory_runtime.host import check_redis
 from territory_runtime.settings import read_settings
 from territory_runtime.stage import Progress
 from tests.integration.access_examples import write_index
@@ -114,22 +115,27 @@ def as_writer(guarded: Guarded, acts: Callable[[redis.asyncio.Redis], Any]) -> N
 
 def test_writer_is_all_that_the_indexer_needs(guarded: Guarded) -> None:
     """Fences, sets, hashes, progress and the search for what must not be there, by the store itself."""
-    models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store = RedisIndex(client, "access-indexer", 1)
-        await take(store, 0)
-        stray = SetChange("acme-2", "visible", "u7", "deal", ["D-1"], True)
-        await store.apply([stray], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
-        assert await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
-        assert await client.hget(index_key("acme-2"), "model_revision") == "1"
-        fold = Indexing(0, 1)
-        fold.restored(models, NONE)
-        await store.reconcile(0, fold, models, frozenset({"acme-2"}))
-        assert not await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
+        await fill_and_reconcile(client)
         await write_index(client, "acme-2")  # as other tests want it
 
     as_writer(guarded, acts)
+
+
+async def fill_and_reconcile(client: Any) -> None:
+    """Have the store do all that it does, with a member that must not be there."""
+    models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
+    store = RedisIndex(client, "access-indexer", 1)
+    await take(store, 0)
+    stray = SetChange("acme-2", "visible", "u7", "deal", ["D-1"], True)
+    await store.apply([stray], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
+    assert await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
+    assert await client.hget(index_key("acme-2"), "model_revision") == "1"
+    fold = Indexing(0, 1)
+    fold.restored(models, NONE)
+    await store.reconcile(0, fold, models, frozenset({"acme-2"}))
+    assert not await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
 
 
 def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
@@ -293,8 +299,8 @@ def test_reader_of_one_organisation_sees_no_other(guarded: Guarded, org: str) ->
                 refused(client, "HGETALL", key % other)
 
 
-def test_reader_can_find_its_way_in_a_cluster(tmp_path: Path) -> None:
-    """What redis-py asks of a cluster before anything else is allowed, too."""
+def test_users_find_their_way_in_a_cluster(tmp_path: Path) -> None:
+    """What redis-py asks of a cluster before anything else is allowed to the writer and the reader, too."""
     binary = program("redis", "redis-server")
     (bus,) = free_ports(1)
     guarded = Guarded(tmp_path, binary, ("--cluster-enabled", "yes", "--cluster-port", str(bus)))
@@ -304,7 +310,15 @@ def test_reader_can_find_its_way_in_a_cluster(tmp_path: Path) -> None:
         with closing(operator):
             operator.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             assert until(lambda: "ok" in operator.cluster("INFO")["cluster_state"], START_SECONDS)
-            operator.sadd(visible_key("acme", "u7", "account"), "A-1")
+        at = {"TERRITORY_REDIS_URL": guarded.url("territory-writer", "writer"), "TERRITORY_REDIS_CLUSTER": "true"}
+        check_redis(read_settings(at))
+
+        async def write() -> None:
+            async with redis_client(at) as client:
+                await fill_and_reconcile(client)
+                await write_index(client, "acme")
+
+        asyncio.run(write())
         with closing(redis.RedisCluster.from_url(guarded.url("territory-reader", "reader"))) as client:
             assert Access(client, "acme").can_see("u7", "account", "A-1")
             assert Access(client, "acme").viewers("account", "A-1", ["u7", "u8"]) == ["u7"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import redis.asyncio
 
@@ -77,9 +77,9 @@ def _model(org: str) -> Model:
     )  # fmt: skip
 
 
-def play(redis_url: str, org: str, acts: Callable[[Place], Awaitable[None]], partitions: int = 2) -> None:
+def play(redis_at: Mapping[str, str], org: str, acts: Callable[[Place], Awaitable[None]], partitions: int = 2) -> None:
     async def acted() -> None:
-        async with redis_client(redis_url) as client:
+        async with redis_client(redis_at) as client:
             await client.flushdb()  # the walk goes over all that there is
             place = Place(client, org, partitions)
             for number in range(RECORDS):
@@ -89,7 +89,7 @@ def play(redis_url: str, org: str, acts: Callable[[Place], Awaitable[None]], par
     asyncio.run(acted())
 
 
-def test_what_was_said_is_there(redis_url: str, org: str) -> None:
+def test_what_was_said_is_there(redis_at: Mapping[str, str], org: str) -> None:
     """Nothing is counted, and live changes in between are none of its business (A9)."""
 
     async def acts(place: Place) -> None:
@@ -97,10 +97,10 @@ def test_what_was_said_is_there(redis_url: str, org: str) -> None:
         await place.say("A-1", "bob")
         assert await place.walk() == Counter()
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
-def test_every_kind_of_drift_is_counted(redis_url: str, org: str) -> None:
+def test_every_kind_of_drift_is_counted(redis_at: Mapping[str, str], org: str) -> None:
     """Once in every round, by kind: what is missing, and what nothing gives (V1, V7)."""
 
     async def acts(place: Place) -> None:
@@ -118,10 +118,10 @@ def test_every_kind_of_drift_is_counted(redis_url: str, org: str) -> None:
         assert set(found) == kinds
         assert {kind: count - before[kind] for kind, count in _counted().items() if count > before[kind]} == found
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
-def test_what_comes_right_by_itself_is_no_drift(redis_url: str, org: str) -> None:
+def test_what_comes_right_by_itself_is_no_drift(redis_at: Mapping[str, str], org: str) -> None:
     """A writer may know a message that this worker has yet to take: it is looked at again (A9)."""
 
     async def acts(place: Place) -> None:
@@ -133,10 +133,10 @@ def test_what_comes_right_by_itself_is_no_drift(redis_url: str, org: str) -> Non
         place.now += AGAIN_SECONDS
         assert not await place.watch.step(folds, [], 0)
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
-def test_other_workers_partitions_are_theirs(redis_url: str, org: str) -> None:
+def test_other_workers_partitions_are_theirs(redis_at: Mapping[str, str], org: str) -> None:
     """A worker says nothing of records in partitions that it does not have, or has no more."""
 
     async def acts(place: Place) -> None:
@@ -150,10 +150,10 @@ def test_other_workers_partitions_are_theirs(redis_url: str, org: str) -> None:
             assert set(found) == {"missing_member", "extra_member"}
         assert await place.walk(set()) == Counter()
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
-def test_what_is_to_be_said_again_is_left_alone(redis_url: str, org: str) -> None:
+def test_what_is_to_be_said_again_is_left_alone(redis_at: Mapping[str, str], org: str) -> None:
     """Of an unknown organisation the sets may lack anything until the sweep has come by (V8)."""
 
     async def acts(place: Place) -> None:
@@ -165,10 +165,10 @@ def test_what_is_to_be_said_again_is_left_alone(redis_url: str, org: str) -> Non
             list(fold.sweep(place.models[place.org], 100))
         assert set(await place.walk()) == {"missing_member", "missing_record"}
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
-def test_one_look_is_bounded(redis_url: str, org: str) -> None:
+def test_one_look_is_bounded(redis_at: Mapping[str, str], org: str) -> None:
     """However many records are asked for, and however many see one: no turn waits long, and all come round (V1)."""
 
     async def acts(place: Place) -> None:
@@ -183,10 +183,10 @@ def test_one_look_is_bounded(redis_url: str, org: str) -> None:
         await place.watch.step(place.folds, [], 100_000)
         assert len(place.watch._suspects) <= entries + LOOKED_AT_MAX
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
-def test_foreign_keys_are_passed_over(redis_url: str, org: str) -> None:
+def test_foreign_keys_are_passed_over(redis_at: Mapping[str, str], org: str) -> None:
     """Of keys that are not ours, and of those of other stores."""
 
     async def acts(place: Place) -> None:
@@ -195,7 +195,7 @@ def test_foreign_keys_are_passed_over(redis_url: str, org: str) -> None:
         await place.client.hset(f"attainment:{{{place.org}}}:west:2017-Q1", "won", "1")
         assert await place.walk() == Counter()
 
-    play(redis_url, org, acts)
+    play(redis_at, org, acts)
 
 
 def _id_in(place: Place, partition: int) -> str:
