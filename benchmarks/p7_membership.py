@@ -122,6 +122,7 @@ def model_document(*members: str) -> dict[str, Any]:
 def _measure(stack: Stack, records: int) -> tuple[Measured, list[str]]:
     """Fill a territory, copy its set, have a user join and leave; return what is wrong, too."""
     stack.provision(model_document(MEMBER), ())
+    assigner = stack.start_service("assigner")  # it has nothing to decide, but grants wait for its word that it has
     worker = stack.start_service("access_indexer")
     pings = stack.folder / "pings"
     with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
@@ -136,6 +137,7 @@ def _measure(stack: Stack, records: int) -> tuple[Measured, list[str]]:
         pinger.stop()
         sets.check_records()
     worker.stop()
+    assigner.stop()
     answers = read_asked(pings)
     pauses = {name: span.pause_ms(answers) for name, span in spans.items() if name != "fill"}
     return Measured(spans, pauses), sets.faults

@@ -25,7 +25,7 @@ from territory.model import Model, assemble, digest_of
 from territory.topics import MODEL
 from territory_runtime import kafka, metrics
 from territory_runtime.health import Health
-from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment
+from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
 from territory_runtime.settings import Settings
 from territory_runtime.waiting import KAFKA_AWAY, until_done
 
@@ -112,6 +112,15 @@ class ModelWatcher(Service):
             if instant is None or not follows_days:
                 return newest
             return await self._resolve(self.activated, instant)
+
+    async def of_note(self, note: Note, *, follows_days: bool) -> tuple[InEffect, InEffect]:
+        """Return the models that a partition was swept for, and those that it was being swept for, by its note."""
+        while True:
+            swept, towards = [
+                await self.as_of(moment.instant, follows_days=follows_days) for moment in (note.swept, note.towards)
+            ]
+            if swept.moment.position == towards.moment.position:  # else one was activated in between
+                return swept, towards
 
     async def caught_up(self) -> None:
         """Wait until everything that was on the topic at the start is in effect."""

@@ -32,10 +32,11 @@ from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
 from territory_runtime.counting import count_turn
+from territory_runtime.decisions import decided_position, follow_decisions
 from territory_runtime.fencing import Lease, begin_term
 from territory_runtime.health import Health
 from territory_runtime.held import Held
-from territory_runtime.in_effect import NOTHING_ACTIVATED, InEffect, Note, unknown_under
+from territory_runtime.in_effect import Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.restoring import incoming_of, read_state
 from territory_runtime.sending import LeasedSender
@@ -218,7 +219,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         where = TopicPartition(topic.name, number)
         beat = partial(self._health.beat, self._stage.name)
         is_gapless = await read_state(self._settings, held.fold, where, read, up_to=up_to, beat=beat)
-        swept, towards = await self._models_of(note)
+        swept, towards = await self._models.of_note(note, follows_days=self._stage.follows_days)
         unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self._stage.store is not None:
             orgs = unknown & towards.models.keys()
@@ -242,16 +243,6 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         begun = await begin_term(store.fences if store is not None else None, number, note, commit)
         held.term, held.written = begun.term, begun.written
 
-    async def _models_of(self, note: Note) -> tuple[InEffect, InEffect]:
-        """Return the models that a partition was swept for, and those that it was being swept for."""
-        while True:
-            swept, towards = [
-                await self._models.as_of(moment.instant, follows_days=self._stage.follows_days)
-                for moment in (note.swept, note.towards)
-            ]
-            if swept.moment.position == towards.moment.position:  # else one was activated in between
-                return swept, towards
-
     # --- models ------------------------------------------------------------------------------
 
     @property
@@ -264,10 +255,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     @property
     def _idle_seconds(self) -> float:
-        """How long to wait for messages."""
-        if self._is_sweeping:
-            return 0.0
-        return WAITING_SECONDS if any(part.sweeps for part in self._held.values()) else IDLE_SECONDS
+        is_waiting = any(part.sweeps for part in self._held.values())
+        return 0.0 if self._is_sweeping else WAITING_SECONDS if is_waiting else IDLE_SECONDS
 
     async def _follow_models(self) -> None:
         """Begin to bring partitions under the newest models; write that down before a word is said of it."""
@@ -280,24 +269,11 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             await self._commit(untold, {})
 
     async def _follow_decisions(self) -> None:
-        """Let sweeps go on that waited for the stage before this one, once it is so far and what it said is taken."""
-        waiting = [part for part in self._held.values() if part.waits_for is not None]
-        if waiting and self._stage.follows is not None:
-            position = await until_done(self._stage.name, self._health, KAFKA_AWAY, self._decided_position)
-            if any(position >= (part.waits_for or 0) for part in waiting):
-                for number, part in self._held.items():
-                    ends = await until_done(self._stage.name, self._health, KAFKA_AWAY, partial(self._ends, number))
-                    part.decided(position, ends[next(iter(self._topics))])
-        for part in self._held.values():
-            part.go_on_from(part.next_offsets[next(iter(self._topics))])
-
-    async def _decided_position(self) -> int:
-        """Return the position on the model topic that the stage before is swept for, in all of its partitions."""
-        found = await self._admin.list_consumer_group_offsets(self._stage.follows)
-        notes = {where.partition: Note.read(at.metadata) for where, at in found.items()}
-        if len(notes) < self._partitions:
-            return NOTHING_ACTIVATED
-        return min(note.swept.position for note in notes.values())
+        """Let sweeps go on that waited for the stage before this one."""
+        if self._stage.follows is not None:
+            decided = partial(decided_position, self._admin, self._stage.follows, self._partitions)
+            ask = partial(follow_decisions, self._held, next(iter(self._topics)), decided, self._ends)
+            await until_done(self._stage.name, self._health, KAFKA_AWAY, ask)
 
     async def _is_repeating(self, number: int, part: Held) -> bool:
         """Whether what comes next may have been said already by the one who had the partition before."""

@@ -15,6 +15,8 @@ from territory.codec import decode
 from territory.errors import BadMessage, Fault, ModelRefused
 from territory.events import (
     SUMS,
+    AccessChange,
+    AccessForgotten,
     Assignment,
     Attainment,
     DealFacts,
@@ -248,6 +250,12 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         weighted=_amounts, won_by_others=_amounts, deals_won=_counts,
         attainment_pct=st.none() | st.just("40.00"), gap=st.none() | _amounts, shortage=st.none() | _amounts,
     ),
+    AccessChange: st.builds(
+        AccessChange,
+        org_id=_ids, user_id=_ids, source=st.integers(0, 99), object=_objects,
+        revoked=_lines, edit=_lines, read=_lines,
+    ),
+    AccessForgotten: st.builds(AccessForgotten, org_id=_ids, source=st.integers(0, 99)),
     ModelPiece: st.builds(
         ModelPiece, org_id=_ids, kind=_ids, id=_ids, revision=st.integers(1, 9), value=_fields
     ),

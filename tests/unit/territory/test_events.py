@@ -16,9 +16,12 @@ from territory.errors import BadMessage
 from territory.events import (
     FIELDS_MAX,
     VERSION_MAX,
+    AccessChange,
+    AccessForgotten,
     Assignment,
     Event,
     Record,
+    read_access_change,
     read_record_change,
 )
 from territory.keys import parse_record_key
@@ -270,3 +273,14 @@ def test_the_order_of_a_record_s_states(version: int, link_version: int, version
         assert (one.order < other.order) is (one.version < other.version)
     else:
         assert (one.order < other.order) is (one.link_version < other.link_version)
+
+
+@given(st.data())
+@FEW
+def test_both_words_to_those_who_follow_are_told_apart(data: st.DataObject) -> None:
+    """Whatever ids they hold, each is read as what it is (V8)."""
+    for kind in (AccessChange, AccessForgotten):
+        event = data.draw(EVENTS[kind])
+        assert read_access_change(encode(event)) == event
+    with pytest.raises(BadMessage):
+        read_access_change(b"{}")

@@ -16,6 +16,7 @@ def test_the_topics_of_the_contract() -> None:
         "territory.model.v1": ("compact", None, 1),
         "territory.assignments.v1": ("compact", None, None),
         "territory.attainments.v1": ("compact", None, None),
+        "territory.access-changes.v1": ("delete", 7, None),
         "territory.dead-letters.v1": ("delete", 30, None),
     }
 
