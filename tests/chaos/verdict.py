@@ -33,7 +33,7 @@ from territory_runtime import kafka
 from territory_runtime.dead_letters import PREFIX
 from territory_runtime.in_effect import Note
 from tests.chaos.sayers import IS_CHANGE, Applied
-from tests.support.house import Difference, House, differences
+from tests.support.house import FOLLOWED, Difference, House, differences
 from tests.support.oracle import Expected, Record, expected, key_of, record_after
 
 DAYS_STAGE = "assigner-assignment"
@@ -144,7 +144,7 @@ def judge(house: House, models: Mapping[str, Applied], days: int, began: float) 
 
 
 def _shown(difference: Difference) -> str:
-    if difference.where not in ("visible", "editable", "admins"):
+    if difference.where.removeprefix(FOLLOWED) not in ("visible", "editable", "admins"):
         return str(difference)[: 2 * SHOWN_CHARACTERS_MAX]
     found, wanted = difference.found or set(), difference.wanted or set()
     more, less = (", ".join(sorted(ids)[:TOLD_MAX]) or "none" for ids in (found - wanted, wanted - found))
@@ -189,7 +189,7 @@ async def _explanation(house: House, org: str, difference: Difference, wanted: E
 
 def _record_of(org: str, difference: Difference) -> str:
     """Return the key of a record that a difference is about."""
-    if difference.where in ("visible", "editable"):
+    if difference.where.removeprefix(FOLLOWED) in ("visible", "editable"):
         _, kind = difference.key
         return record_key(org, kind, min((difference.found or set()) ^ (difference.wanted or set())))
     if difference.where == "left out":

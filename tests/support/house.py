@@ -22,7 +22,7 @@ from territory.codec import decode
 from territory.events import Assignment, read_assignment
 from territory.fold import Message
 from territory.keys import parse_set_key, partition_of
-from territory.topics import ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
+from territory.topics import ACCESS_CHANGES, ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
 from territory_control import models as applying
 from territory_control import progress
 from territory_control.child_process import ChildProcess
@@ -32,8 +32,11 @@ from territory_runtime import kafka
 from territory_runtime.dead_letters import PREFIX
 from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings, read_settings
+from tests.support.follower import Follower
 
 SERVICES = ("assigner", "access_indexer", "forecast_aggregator")
+FOLLOWED = "followed "
+"""Before the name of what somebody has who follows the index."""
 START_SECONDS = 60.0
 QUIET_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -54,6 +57,8 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
     dead_letters: Counter[str] = field(default_factory=Counter)
     records: dict[str, dict[str, str]] = field(default_factory=dict)
+    follower: Follower = field(default_factory=Follower)
+    """Knows territory.access-changes.v1 and nothing else."""
 
 
 def command_of(service: str, _worker: int) -> tuple[str, ...]:
@@ -224,7 +229,7 @@ class House:
 
     async def _read_topics(self, found: Mapping[str, Found]) -> None:
         async with started(kafka.reader(self.settings)) as consumer:
-            for topic in (ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS):
+            for topic in (ASSIGNMENTS, ATTAINMENTS, ACCESS_CHANGES, DEAD_LETTERS):
                 places = list(partitions_of(topic, self.settings.kafka_partitions))
                 consumer.assign(places)
                 ends = await consumer.end_offsets(places)
@@ -243,6 +248,8 @@ def _take(topic: str, message: Any, found: Found) -> None:
         code = dict(message.headers).get(f"{PREFIX}code")
         if code is not None:  # else it is the receipt of one that was sent again
             found.dead_letters[code.decode()] += 1
+    elif topic == ACCESS_CHANGES.name:
+        found.follower.take(message.partition, message.value)
     elif topic == ASSIGNMENTS.name:
         if message.value is None:
             found.assignments.pop(key, None)
@@ -301,6 +308,8 @@ def differences(found: Found, org_id: str, expected: Any) -> list[Difference]:
     for name in ("visible", "editable"):
         sets = {key[1:]: ids for key, ids in getattr(expected, name).items() if key[0] == org_id}
         _differ(lines, name, getattr(found, name), sets)
+        followed = found.follower.sets(editable=name == "editable")
+        _differ(lines, f"{FOLLOWED}{name}", {key[1:]: ids for key, ids in followed.items()}, sets)
     _differ(lines, "admins", {"": found.admins}, {"": set(expected.admins.get(org_id, ()))})
     sums = {key[1:]: row for key, row in expected.attainments.items() if key[0] == org_id}
     _differ(lines, "attainments", {key: _numbers(row, sums.get(key)) for key, row in found.attainments.items()}, sums)
