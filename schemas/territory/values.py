@@ -170,7 +170,9 @@ def _plain_texts(raws: Sequence[Any]) -> list[Value | None] | None:
         return None
     if not joined.isascii():
         return None
-    texts: list[Value | None] = [text.strip() for text in joined.lower().split("\0")]
+    texts: list[Value | None] = joined.lower().split("\0")  # type: ignore[assignment]  # of texts alone
+    if len(joined.split()) > 1 or joined != joined.strip():
+        texts = [text.strip() for text in texts]  # type: ignore[union-attr]
     return texts if len(texts) == len(raws) and "" not in texts else None
 
 

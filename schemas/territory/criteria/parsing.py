@@ -48,7 +48,7 @@ class _Parser:
         """Return the criteria of a part of the document, None where it has faults."""
         if depth > NESTING_MAX:
             self._refuse(path, f"criteria are nested deeper than {NESTING_MAX}; flatten them")
-        elif not isinstance(document, Mapping):
+        elif not isinstance(document, dict):
             self._refuse(path, f"found {found(document)}, expected a mapping with all, any, not or field")
         elif "field" in document:
             return self._leaf(document, path)
@@ -71,7 +71,7 @@ class _Parser:
         kept = tuple(part for part in parts if part is not None)
         return All(kept) if word == "all" else AnyOf(kept)
 
-    def _leaf(self, document: Mapping[Any, Any], path: str) -> Leaf | None:
+    def _leaf(self, document: dict[Any, Any], path: str) -> Leaf | None:
         name = document["field"]
         words = [word for word in document if word != "field"]
         known = isinstance(name, str) and name in self._types
