@@ -158,13 +158,13 @@ def _serve(
 def _build(contender: Contender, book: RuleBook, builds: int) -> tuple[Entrant, Built]:
     importlib.import_module(contender.module)
     memory = 0 if contender.is_native else _traced_bytes(contender, book)
-    resident = _resident_bytes()
+    resident = resident_bytes()
     taken: list[float] = []
     for _ in range(builds):
         began = time.process_time()
         engine = contender.built(book)
         taken.append(time.process_time() - began)
-        memory = memory or _resident_bytes() - resident
+        memory = memory or resident_bytes() - resident
     return engine, Built(median(taken), memory, engine.carried, getattr(engine, "off_index", 0))
 
 
@@ -178,7 +178,7 @@ def _traced_bytes(contender: Contender, book: RuleBook) -> int:
     return held
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     """Return how much memory this process has, its share of what it was forked with included."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES

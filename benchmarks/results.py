@@ -18,7 +18,7 @@ import msgspec
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = (
     "territory", "aiokafka", "faust-streaming", "msgspec", "pydantic", "redis", "hiredis", "noida-db",
-    "durable-rules", "quixstreams", "rule-engine", "zen-engine",
+    "pyroaring", "durable-rules", "quixstreams", "rule-engine", "zen-engine",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from benchmarks import (
     p5_client,
     p6_sweep,
     p7_membership,
+    p8_memory,
     p9_restore,
 )
 from benchmarks.results import Report, say, table, write
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "p5": Benchmark(p5_client.run, records=100_000, territories=1, runs=7),
     "p6": Benchmark(p6_sweep.run, records=1_000_000, territories=1_000, runs=1),
     "p7": Benchmark(p7_membership.run, records=1_000_000, territories=1, runs=1),
+    "p8": Benchmark(p8_memory.run, records=250_000, territories=1_000, runs=3),
     "p9": Benchmark(p9_restore.run, records=1_000_000, territories=1_000, runs=1),
 }
 

@@ -1,0 +1,141 @@
+"""How many bytes the folds of a worker take in a process of their own, told what that worker is told.
+
+What it reads is as it is on the topics, a JSON line a message: so what Python shares among records that were
+made together is not shared here. Growth is that of the process's resident set: that is what a machine has to have.
+
+python -m benchmarks.worker_memory WORKER MODEL MESSAGES
+"""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from access_indexer.core.indexing import Indexing
+from assigner.core.assignment import Assigning
+from assigner.core.intake import Intake
+from assigner.core.linkers import Linkers
+from benchmarks.contest import resident_bytes
+from benchmarks.corpus import Change
+from territory import topics
+from territory.codec import encode
+from territory.events import read_assignment, read_record, read_record_change
+from territory.fold import Effects, Fold, Incoming, Models
+from territory.model import compile_model
+from territory_control.errors import StackFailed
+from territory_runtime.collector import spare_what_stays
+
+WARM_RECORDS = 1_000
+"""So many go through folds that are thrown away: what is made only once is there before the first look."""
+CHILD_SECONDS_MAX = 1_800.0
+
+CHANGES, RECORDS, ASSIGNMENTS = "changes.jsonl", "records.jsonl", "assignments.jsonl"
+"""What the CRM published, what the assigner's first stage forwards to its second, what that one says."""
+
+
+class Grown(NamedTuple):
+    """What one fold took."""
+
+    fold: str
+    records: int
+    """How many it remembers."""
+    bytes: int
+
+
+class Told(NamedTuple):
+    """A fold, and where its messages are."""
+
+    name: str
+    fold: Fold
+    topic: str
+    file: str
+    read: Callable[[bytes], Any]
+
+    def tell(self, line: bytes, models: Models) -> Effects:
+        """Tell it a message, as the loop would; return what follows."""
+        event, effects = self.read(line), Effects()
+        self.fold.apply(Incoming(self.topic, event.key, event, {}, size=len(line)), models, effects)
+        self.fold.flush(models, effects)
+        return effects
+
+
+def assigner_folds(linkers: Linkers) -> tuple[Told, ...]:
+    """Return the two stages of an assigner, which has a partition of each."""
+    return (
+        Told("intake", Intake(0), topics.RECORDS.name, CHANGES, read_record_change),
+        Told("assignment", Assigning(linkers), topics.FAMILIES.name, RECORDS, read_record),
+    )
+
+
+def indexer_folds(_: Linkers) -> tuple[Told, ...]:
+    """Return the stage of an access indexer."""
+    return (Told("indexing", Indexing(0, 1), topics.ASSIGNMENTS.name, ASSIGNMENTS, read_assignment),)
+
+
+WORKERS = {"assigner": assigner_folds, "access-indexer": indexer_folds}
+
+
+def write_messages(folder: Path, changes: Iterable[Change], models: Models, linkers: Linkers) -> int:
+    """Write what is on the topics after some changes of new records; return how many bytes the changes have."""
+    intake, assignment = assigner_folds(linkers)
+    written = 0
+    with ExitStack() as files:
+        published, forwarded, decided = (
+            files.enter_context((folder / name).open("wb")) for name in (CHANGES, RECORDS, ASSIGNMENTS)
+        )
+        for change in changes:
+            line = encode(change)
+            written += len(line)
+            published.write(line + b"\n")
+            for record in intake.tell(line, models).messages:
+                line = encode(record.value)
+                forwarded.write(line + b"\n")
+                for said in assignment.tell(line, models).messages:
+                    decided.write(encode(said.value) + b"\n")
+    return written
+
+
+def measure(worker: str, model: Path, messages: Path) -> list[Grown]:
+    """Return what each fold of a worker takes in a fresh process. Raises: StackFailed with what it said."""
+    command = (sys.executable, "-m", "benchmarks.worker_memory", worker, str(model), str(messages))
+    ended = subprocess.run(command, capture_output=True, timeout=CHILD_SECONDS_MAX, check=False)
+    if ended.returncode:
+        raise StackFailed(f"{' '.join(command[1:4])} exited {ended.returncode}: {ended.stderr.decode()[-2_000:]}")
+    return msgspec.json.decode(ended.stdout, type=list[Grown])
+
+
+def _grown(worker: str, model: Path, messages: Path) -> list[Grown]:
+    compiled = compile_model(msgspec.json.decode(model.read_bytes()), 1)
+    models, linkers = {compiled.org_id: compiled}, Linkers()
+    linkers.prepare(compiled)
+    for told in WORKERS[worker](linkers):
+        with (messages / told.file).open("rb") as lines:
+            for line in islice(lines, WARM_RECORDS):
+                told.tell(line, models)
+    folds = WORKERS[worker](linkers)
+    gc.collect()
+    spare_what_stays()  # as the services do
+    found, before = [], resident_bytes()
+    if not before:
+        raise StackFailed("this system does not say how much memory a process has (/proc/self/statm)")
+    for told in folds:
+        with (messages / told.file).open("rb") as lines:
+            for line in lines:
+                told.tell(line, models)
+        gc.collect()
+        after = resident_bytes()
+        found.append(Grown(told.name, len(told.fold), after - before))
+        before = after
+    return found
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(_grown(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))).decode())
