@@ -39,6 +39,7 @@ BLOCK_RECORDS = 64
 """Ids in a hash from ordinals back to ids: few enough that Redis packs it."""
 SENT_AT_ONCE = 2_000
 BATCHES, BATCH_QUESTIONS = 40, 25
+FAULTS_SHOWN = 5
 BYTES_MAX = 6
 RATIO_MAX = 2.0
 
@@ -154,7 +155,7 @@ def study(url: str, ids: Sequence[str], runs: int, seed: int = 1) -> Study:
             taken = layout.write_users(seen)
             questions = _questions(rng, seen, ids)
             wrong = layout.wrong_answers(questions)
-            faults += wrong
+            faults += wrong[:FAULTS_SHOWN]
             answers += 3 * len(questions)
             waited = [layout.timed(questions) for _ in range(runs)]
             figures += _figures(share, taken, (forth + back) / READERS, waited)

@@ -35,7 +35,7 @@ PREFIX = "001"
 """An id begins with what kind it is of, as Salesforce's do."""
 ID_CHARACTERS = 18
 ALPHABET = string.digits + string.ascii_letters
-SYLLABLES = [a + b + c for a in ALPHABET for b in ALPHABET for c in ALPHABET]
+OF_BYTES = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 MEMBERSHIPS_A_RECORD = 40
 SMALL, MIDDLE, DOUBLED = 1_000, 100_000, 2**17 + 1
 """The last is where Redis has just made a table of twice as many places, and has the old one still: the worst size."""
@@ -90,7 +90,8 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         name="p8",
         title="bytes of Redis a membership, bytes of a worker a record, and a layout that takes less",
         parameters={
-            "records": records, "territories": territories, "memberships": records * MEMBERSHIPS_A_RECORD,
+            "records": records, "territories": territories,
+            "memberships": sum(one.population.memberships for one in filled),
             "id_characters": ID_CHARACTERS, "record_bytes": own / records, **compact_layout.parameters(),
         },
         surroundings={"redis": f"{found.says}, {allocator}"},
@@ -114,8 +115,9 @@ def populations(memberships: int) -> tuple[Population, ...]:
 
 def random_ids(rng: random.Random, count: int) -> list[str]:
     """Return ids of 18 characters, base 62 after what kind they are of; two alike are too unlikely to care."""
-    syllables = iter(rng.choices(SYLLABLES, k=5 * count))
-    return [PREFIX + "".join(five) for five in zip(*[syllables] * 5, strict=True)]
+    length = ID_CHARACTERS - len(PREFIX)
+    text = rng.randbytes(length * count).translate(OF_BYTES).decode()
+    return [PREFIX + text[start : start + length] for start in range(0, len(text), length)]
 
 
 # --- Redis ------------------------------------------------------------------------------------
