@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from territory import topics
 from territory.codec import encode
-from territory.events import LinkKind, Record, RecordChange, Released
+from territory.events import LinkKind, Record, RecordChange, Released, read_record
 from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import family_key
 from territory.model import Model
@@ -40,7 +40,8 @@ class Intake:
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, bytes] = {}
+        """As they are written: read when a record changes again, a third of the room until then."""
         self._refused: dict[str, list[int]] = {}
         """By record, the offsets of what was refused in this turn."""
 
@@ -52,7 +53,7 @@ class Intake:
         if message.event is None:
             self._records.pop(message.key, None)
         else:
-            self._records[message.key] = message.event
+            self._records[message.key] = encode(message.event)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Intake does not depend on models."""
@@ -75,7 +76,7 @@ class Intake:
             effects.refused.append((message, *fault))
             return
         change: RecordChange = message.event
-        before = self._records.get(change.key)
+        before = self._record(change.key)
         # A state is sent after the messages that it stands for: what is known was forwarded.
         if _is_stale(change, before):
             effects.outcomes["stale"] += 1
@@ -94,7 +95,7 @@ class Intake:
             self._refused.setdefault(change.key, []).append(message.offset)
             effects.refused.append((message, "too_large", too_large))
             return
-        self._records[change.key] = after
+        self._records[change.key] = encode(after)
         if before is not None and before.version and not before.deleted and before.family != after.family:
             effects.messages.append(_tombstone(before, MOVED))
         if after.version:
@@ -109,13 +110,17 @@ class Intake:
         gone. A record that is deleted needs its tombstone said once more, no more than once.
         """
         effects.outcomes["released"] += 1
-        record = self._records.get(released.key)
+        record = self._record(released.key)
         if record is None or not record.version:
             return
         if not record.deleted:
             effects.messages.append(_forward(record))
         elif not released.again:
             effects.messages.append(_tombstone(record, GONE_AGAIN))
+
+    def _record(self, key: str) -> Record | None:
+        written = self._records.get(key)
+        return None if written is None else read_record(written)
 
     def _after(self, change: RecordChange, before: Record | None, since_ms: int) -> Record:
         if change.op == "link":
