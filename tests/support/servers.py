@@ -140,11 +140,30 @@ def embedded_server(folder: Path) -> EmbeddedServer:
 def do_without(part: str, why: str) -> NoReturn:
     """Skip the test for want of something; fail it where TESTS_REQUIRE names the part that it belongs to.
 
-    Parts are `kafka`, `redis` and `embedded`, with commas between them.
+    Parts are `kafka`, `redis`, `embedded` and `disk` (a small file system), with commas between them.
     """
     if part in os.environ.get("TESTS_REQUIRE", "").split(","):
         pytest.fail(f"{part} is required here: {why}")
     pytest.skip(why)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """Give a folder on a file system of its own that has so much room; do without the test where none may be mounted.
+
+    It is unmounted in the end, with all that is on it; first end what writes there.
+    """
+    mount, unmount = program("disk", "mount"), program("disk", "umount")
+    folder.mkdir(parents=True)
+    options = ("-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder))
+    done = subprocess.run((mount, *options), capture_output=True, text=True, check=False)
+    if done.returncode:
+        do_without("disk", f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        # Lazily: if something still has a file there, it is gone from here all the same.
+        subprocess.run((unmount, "--lazy", str(folder)), check=True)
 
 
 def find_kafka() -> Found[Kafka]:

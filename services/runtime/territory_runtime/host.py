@@ -35,6 +35,9 @@ from territory_runtime.topic_watcher import TopicWatcher
 
 log = structlog.get_logger("territory")
 
+SAID_AGAIN_AND_AGAIN = ("Unable connect to ", "Unable to update metadata from ", "Group Coordinator Request failed: ")
+"""Beginnings of what aiokafka says ten times a second, for each of its clients, while a broker is away."""
+
 EXIT_REFUSED = 1
 EXIT_BROKEN = 70
 
@@ -74,8 +77,14 @@ def configure_logs() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late timer is no trouble here, and often said
     # These write lines by the dozen while a broker is away; what is away is said once, by `waiting`.
-    for repeating in ("kafka", "aiokafka.client", "aiokafka.conn", "aiokafka.consumer.fetcher", "aiokafka.cluster"):
+    for repeating in ("kafka", "aiokafka.conn", "aiokafka.consumer.fetcher", "aiokafka.cluster"):
         logging.getLogger(repeating).setLevel(logging.CRITICAL)
+    for name in ("aiokafka", "aiokafka.consumer.group_coordinator"):  # they have other things to say, too
+        logging.getLogger(name).addFilter(_is_no_repetition)
+
+
+def _is_no_repetition(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(SAID_AGAIN_AND_AGAIN)
 
 
 def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
