@@ -187,10 +187,29 @@ def test_what_a_killed_rebuild_left_is_removed_by_the_next(redis_url: str, org: 
         assert await left_of(client, org) != []
         await client.delete(rebuilding_key(org))  # as its time to live does
         assert await following.begin()
+        await following.clear()
         assert await left_of(client, org) == []
         assert await left_of(client, f"{org}-2") != []
         for each in (following, other):
             await each.end()
+
+    play(redis_url, acts)
+
+
+def test_who_lost_the_place_removes_nothing_of_who_has_it(redis_url: str, org: str) -> None:
+    """A rebuild that stood still before it removed what it found: that may be another's, which is under way."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        late, present = (RedisExchange(client, STAGE, org, name) for name in ("one", "two"))
+        assert await late.begin()
+        await client.delete(rebuilding_key(org))  # as its time to live does
+        assert await present.begin()
+        await present.write(of(org, "A-1", "ann"))
+        written = await left_of(client, org)
+        with pytest.raises(ExchangeLost):
+            await late.clear()
+        assert await left_of(client, org) == written != []
+        await present.end()
 
     play(redis_url, acts)
 

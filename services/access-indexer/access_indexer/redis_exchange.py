@@ -87,11 +87,14 @@ class RedisExchange:
         self._keep: Any = client.register_script(KEEP)
 
     async def begin(self) -> bool:
-        """Take the organisation's place, and remove what rebuilds before left behind; False where one is under way."""
-        if not await self._redis.set(self._lock, self._id, nx=True, ex=LOCK_SECONDS):
-            return False
-        await self._remove(rebuild_prefix(self._org_id))
-        return True
+        """Take the organisation's place; False where another rebuild has it."""
+        return bool(await self._redis.set(self._lock, self._id, nx=True, ex=LOCK_SECONDS))
+
+    async def clear(self) -> None:
+        """Remove what rebuilds before left behind, which may take long: see `keeping`. Raises: ExchangeLost."""
+        async for page in self._pages(rebuild_prefix(self._org_id)):
+            await self._require()  # else it may be another rebuild's, which is under way
+            await self._redis.unlink(*page)
 
     async def restart(self) -> None:
         """Remove what was written of the new index, to write another. Raises: ExchangeLost."""

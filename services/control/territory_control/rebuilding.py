@@ -144,6 +144,7 @@ async def rebuild(settings: Settings, *, timeout_seconds: float, report: Report)
             )
         try:
             async with exchange.keeping():
+                await exchange.clear()
                 done = await _rebuilt(
                     _Around(settings.org_id, partitions, stages, consumer, exchange), timeout_seconds, report
                 )
