@@ -15,6 +15,7 @@ from typing import cast
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.structs import ConsumerRecord
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from structlog.testing import capture_logs
 
@@ -22,8 +23,11 @@ from territory.codec import decode
 from territory.fold import Effects, Incoming, Message, Models
 from territory.topics import DEAD_LETTERS, RECORDS, Topic
 from territory_control.child_process import until
+from territory_control.dead_letters import Wanted
+from territory_control.redriving import Redriven, redrive
 from territory_control.topic_reading import committed_offsets, started
 from territory_runtime import kafka as clients
+from territory_runtime.dead_letters import bury
 from territory_runtime.fencing import Lease
 from territory_runtime.health import Health
 from territory_runtime.model_watcher import ModelWatcher
@@ -254,6 +258,28 @@ def test_dead_letters_that_take_only_small_messages(worker: Worker) -> None:
             await asyncio.to_thread(set_limit, worker.settings, DEAD_LETTERS.name, clients.LETTER_BYTES_MAX)
 
     asyncio.run(play())
+
+
+def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(settings: Settings) -> None:
+    """Its topic takes only smaller messages than it did: that one is passed over, those after it are sent again."""
+    provisioned(settings)
+    values = [b"1", noise(SMALL), b"2"]
+
+    async def play() -> Redriven:
+        async with started(clients.producer(settings)) as producer:
+            for offset, value in enumerate(values):
+                message = ConsumerRecord(RECORDS.name, 0, offset, 0, 0, KEY, value, None, len(KEY), len(value), ())
+                await bury(producer, message, "s", code="no_record", reason="found it so")
+        wanted = Wanted(key=KEY.decode(), code="no_record")
+        return await redrive(settings, wanted, lambda *_: None, again=False)
+
+    set_limit(settings, RECORDS.name, SMALL)
+    try:
+        done = asyncio.run(play())
+    finally:
+        set_limit(settings, RECORDS.name, clients.LETTER_BYTES_MAX)
+    assert len(done.sent) == 2
+    assert ["does not take so large a message" in skipped.why for skipped in done.skipped] == [True]
 
 
 def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:

@@ -8,7 +8,9 @@ same change is never applied twice, with receipts or without.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -77,13 +79,13 @@ async def redrive(settings: Settings, wanted: Wanted, report: Report, *, again: 
     # By the first place, not by that of the letter: a patch must not overtake an older one of its record.
     chosen.sort(key=lambda letter: (letter.partition, letter.first_offset, letter.offset))
     sent: list[str] = []
-    async with started(kafka.producer(settings)) as producer:
+    async with aclosing(_Outbox(settings)) as outbox:
         for chunk in _chunks(chosen):
             messages = await _messages(settings, chunk)
             for letter in chunk:
                 message = messages.get(letter.place)
                 try:
-                    why = "is not kept any longer" if message is None else await _send(producer, letter, message)
+                    why = "is not kept any longer" if message is None else await _send(outbox, letter, message)
                 except (KafkaError, ConnectionError) as fault:
                     raise Refused(
                         f"the broker took {len(sent)} of {len(chosen)} messages and then failed "
@@ -120,19 +122,45 @@ def _chunks(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
         yield chunk
 
 
-async def _send(producer: AIOKafkaProducer, letter: Letter, message: ConsumerRecord) -> str | None:
+class _Outbox:
+    """Sends one message at a time, and after one that was refused by another producer.
+
+    What was refused has used a number of the idempotent producer's, and the broker takes none after a gap.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._started = AsyncExitStack()
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, topic: str, value: bytes | None, **where: Any) -> None:
+        """Return when a message is acknowledged. Raises: KafkaError, ConnectionError."""
+        if self._producer is None:
+            self._producer = kafka.producer(self._settings)
+            await self._started.enter_async_context(started(self._producer))
+        try:
+            await self._producer.send_and_wait(topic, value, **where)
+        except KafkaError:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Disconnect, until another message is sent."""
+        self._producer = None
+        await self._started.aclose()
+
+
+async def _send(outbox: _Outbox, letter: Letter, message: ConsumerRecord) -> str | None:
     """Send the message of a letter and then its receipt; return why its topic does not take it, None when it does."""
-    # Each is awaited alone: of those that share a batch with one that is too large none would be taken.
+    # One at a time: of those that share a batch with one that is too large none would be taken.
     try:
-        await producer.send_and_wait(
+        await outbox.send(
             letter.topic, message.value, key=message.key, partition=letter.partition, headers=_headers(letter, message)
         )
     except MessageSizeTooLargeError:
         return f"{letter.topic} does not take so large a message any more; publish a smaller one"
     receipt = [(f"{RECEIPT}letter", letter.letter.encode())]
-    await producer.send_and_wait(
-        DEAD_LETTERS.name, None, key=message.key or b"", partition=message.partition, headers=receipt
-    )
+    await outbox.send(DEAD_LETTERS.name, None, key=message.key or b"", partition=message.partition, headers=receipt)
     return None
 
 
