@@ -19,7 +19,7 @@ from territory.topics import Topic
 from territory_control.topic_reading import started
 from territory_runtime import kafka as clients
 from territory_runtime.health import Health
-from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment
+from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.partition_loop import PartitionLoop
 from territory_runtime.settings import Settings
@@ -66,8 +66,8 @@ class NoModels:
     async def caught_up(self) -> None:
         pass
 
-    async def reached(self, position: int) -> None:
-        pass
+    async def reached(self, note: Note) -> Note:
+        return note
 
     def in_effect(self, *, follows_days: bool) -> InEffect:
         return NOTHING_IN_EFFECT

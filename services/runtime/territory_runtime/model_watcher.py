@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from territory.codec import JSON, reader_of
@@ -25,7 +25,7 @@ from territory.model import Model, assemble, digest_of
 from territory.topics import MODEL
 from territory_runtime import kafka, metrics
 from territory_runtime.health import Health
-from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
+from territory_runtime.in_effect import NOTHING_ACTIVATED, NOTHING_IN_EFFECT, InEffect, Moment, Note
 from territory_runtime.settings import Settings
 from territory_runtime.waiting import KAFKA_AWAY, until_done
 
@@ -89,6 +89,7 @@ class ModelWatcher(Service):
         self._resolved: WeakValueDictionary[tuple[str, int, date], Model] = WeakValueDictionary()
         """Models of a day, by organisation, activation and day, while anyone uses them."""
         self._looked_at = int(clock())
+        self._consumer: AIOKafkaConsumer
         self.activated = NOTHING_IN_EFFECT
         """The models as they were activated: for stages that do not ask for the day."""
         self.today = InEffect({}, {}, Moment(instant=self._looked_at))
@@ -126,19 +127,43 @@ class ModelWatcher(Service):
         """Wait until everything that was on the topic at the start is in effect."""
         await self._caught_up.wait()
 
-    async def reached(self, position: int) -> None:
-        """Wait until everything up to a position of the topic is in effect.
+    async def reached(self, note: Note) -> Note:
+        """Wait until everything that a note speaks of is in effect; return the note.
 
         A worker that takes over what another has swept under a newer model must know it: with
         the older one it would take that back.
+
+        Where the topic ends before that, it was created anew, or has lost its end. Then nothing is
+        known of what was said, and the note says so; it waits until any model is applied again.
+
+        Raises: KafkaError.
         """
+        position = note.towards.position
+        if self.activated.moment.position >= position:
+            return note
+        end = await self._end_of_topic()
+        is_replaced = end <= position
+        if is_replaced and self.activated.moment.position == NOTHING_ACTIVATED:
+            why = f"{MODEL.name} ends at {end}, and models up to {position} were in effect: apply every model again"
+            if "model" not in self._health.hindrances:
+                log.warning("the model topic was replaced", why=why)
+            self._health.hinder("model", why)
+        least = 0 if is_replaced else position
         async with self._moved:
-            await self._moved.wait_for(lambda: self.activated.moment.position >= position)
+            await self._moved.wait_for(lambda: self.activated.moment.position >= least)
+        if not is_replaced:
+            return note
+        self._health.clear("model")
+        return note._replace(swept=Moment(), towards=Moment(), left=0, total=0)
+
+    async def _end_of_topic(self) -> int:
+        partition = TopicPartition(MODEL.name, 0)
+        return int((await self._consumer.end_offsets([partition]))[partition])
 
     @Service.task
     async def _follow(self) -> None:
         partition = TopicPartition(MODEL.name, 0)
-        consumer = kafka.reader(self._settings, isolation_level="read_committed")
+        consumer = self._consumer = kafka.reader(self._settings, isolation_level="read_committed")
         await consumer.start()
         try:
             consumer.assign([partition])

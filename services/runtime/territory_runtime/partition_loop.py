@@ -211,7 +211,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     async def _restore(self, number: int, offsets: dict[str, int], note: Note) -> Held:
         """Return a partition with its memory as it was when the offsets were committed."""
         started = time.monotonic()
-        await self._models.reached(note.towards.position)
+        note = await self._models.reached(note)
         held = Held(self._stage.make(number, self._partitions), offsets)
         await self._begin_term(number, held, note)
         topic, read = self._stage.state

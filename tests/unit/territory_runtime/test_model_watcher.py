@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from territory.codec import encode
 from territory.documents import pieces_of
@@ -17,6 +18,7 @@ from territory.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.keys import model_key
 from territory.model import Model, digest_of
 from territory_runtime.health import Health
+from territory_runtime.in_effect import Moment, Note
 from territory_runtime.model_watcher import DAYS_BACK_MAX, ModelWatcher, Pieces, activated_model
 from territory_runtime.settings import read_settings
 
@@ -105,17 +107,26 @@ class _Clock:
         return self.now
 
 
+class _Watcher(ModelWatcher):
+    """The watcher of a topic that a test says the messages of."""
+
+    end = 0
+
+    async def _end_of_topic(self) -> int:
+        return self.end
+
+
 class _Topic:
     """The model topic, and who follows it."""
 
     def __init__(self) -> None:
         self.clock = _Clock()
-        self.watcher = ModelWatcher(read_settings({}), Health(), self.clock)
-        self._end = 0
+        self.health = Health()
+        self.watcher = _Watcher(read_settings({}), self.health, self.clock)
 
     async def say(self, key: str, value: bytes) -> None:
-        self._end += 1
-        await self.watcher.take(self._end - 1, key.encode(), value)
+        self.watcher.end += 1
+        await self.watcher.take(self.watcher.end - 1, key.encode(), value)
 
     async def activate(self, document: Mapping[str, Any], revision: int = 1) -> None:
         """Say all pieces of a model, and activate it."""
@@ -128,7 +139,7 @@ class _Topic:
     @property
     def position(self) -> int:
         """Where the last message is."""
-        return self._end - 1
+        return self.watcher.end - 1
 
     def revisions(self, *, follows_days: bool = False) -> dict[str, int]:
         models = self.watcher.in_effect(follows_days=follows_days).models
@@ -142,6 +153,54 @@ class _Topic:
 def refuse(_: Model) -> None:
     """Make nothing of a model."""
     raise ModelRefused([Fault("territories", "too many")])
+
+
+@pytest.mark.parametrize("is_applied_before", [True, False])
+def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: bool) -> None:
+    """It is told, and waited for until a model is applied again; then all of that is to be said again (A9).
+
+    Else the take-over would wait until the new topic is as long as the old one was, and take what
+    was said under the old one's models for said under the new one's.
+    """
+    note = Note(Moment(8, 1), Moment(9, 2), 3, 4, term=5, written=6)
+
+    async def story() -> None:
+        topic = _Topic()
+        if is_applied_before:
+            await topic.activate(DOCUMENT)
+        with capture_logs() as lines:
+            reaching = asyncio.create_task(topic.watcher.reached(note))
+            other = asyncio.create_task(topic.watcher.reached(note))
+            await asyncio.sleep(0)
+            if not is_applied_before:
+                assert "apply every model again" in topic.health.hindrances["model"]
+                await topic.activate(DOCUMENT)
+            assert await reaching == await other == Note(term=5, written=6)
+        told = [line for line in lines if line["event"] == "the model topic was replaced"]
+        assert len(told) == (0 if is_applied_before else 1)
+        assert topic.health.hindrances == {}
+        assert topic.position < note.towards.position
+
+    asyncio.run(story())
+
+
+def test_a_newer_model_than_is_in_effect_is_waited_for() -> None:
+    """Where the topic has it, the note holds: the worker is only behind."""
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate(DOCUMENT)
+        topic.watcher.end += 1  # of a message that is on its way
+        note = Note(Moment(), Moment(topic.position))
+        reaching = asyncio.create_task(topic.watcher.reached(note))
+        await asyncio.sleep(0)
+        assert not reaching.done()
+        topic.watcher.end -= 1
+        await topic.activate(DOCUMENT, revision=2)
+        assert await reaching == note
+        assert topic.health.hindrances == {}
+
+    asyncio.run(story())
 
 
 def test_a_model_is_in_effect_when_all_is_made_that_follows_from_it() -> None:
@@ -185,7 +244,7 @@ def test_what_a_stage_can_not_prepare_for_is_refused(document: dict[str, Any], f
         topic.watcher.prepare_with(refuse, follows_days=follows_days)
         await topic.activate(document, revision=2)
         assert topic.revisions() == topic.revisions(follows_days=True) == {"acme": 1}
-        await topic.watcher.reached(topic.position)
+        await topic.watcher.reached(Note(towards=Moment(topic.position)))
 
     asyncio.run(story())
 
