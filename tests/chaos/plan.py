@@ -45,8 +45,13 @@ LASTS_SECONDS: Mapping[Kind, tuple[float, float]] = {
     "storm": (3, 6),
     "clock": (0, 0),
 }
+LONG_SEEDS = 5
+"""In one seed of so many the broker is away for longer than the session, each time."""
+LONG_SECONDS = 9.0
+
 GAP_SECONDS = (1.0, 5.0)
 """Between the beginnings of two faults: they overlap."""
+OUTAGES: frozenset[Kind] = frozenset({"broker_stop", "broker_kill"})
 LOSSES: frozenset[Kind] = frozenset({"redis_emptied", "redis_lost"})
 """After these Redis has nothing of what it had."""
 
@@ -89,9 +94,10 @@ def plan(seed: int, seconds: float, kinds: Collection[Kind] = KINDS) -> tuple[Fa
         if kind in LOSSES and at > seconds / 2 and set(kinds) - LOSSES:
             # What is written anew after a loss is right, whatever went wrong before: that would be hidden.
             continue
+        longer = LONG_SECONDS if kind in OUTAGES and seed % LONG_SEEDS == 0 else 0.0
         faults.append(
             Fault(
-                round(at, 3), kind, round(dice.uniform(*LASTS_SECONDS[kind]), 3),
+                round(at, 3), kind, round(dice.uniform(*LASTS_SECONDS[kind]) + longer, 3),
                 dice.choice(SERVICES), dice.choice((0, 1, 2)) if kind == "clock" else dice.choice((1, 2)),
                 dice.choice(CLOCK_DAYS),
             )

@@ -22,7 +22,8 @@ from tests.chaos.crew import WORKERS, Worker
 from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GuardUnknown, take_away
 from tests.chaos.history import ORGS, Said, messages, models
-from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, WEIGHTS, Fault, plan
+from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, OUTAGES, WEIGHTS, Fault, plan
+from tests.chaos.run import SESSION_SECONDS
 from tests.chaos.verdict import _is_refused
 from tests.support.oracle import Record
 
@@ -89,6 +90,13 @@ def test_a_plan_comes_again(seed: int) -> None:
     assert deck * GAP_SECONDS[1] < 240
     assert {fault.kind for fault in faults} == set(KINDS)
     assert all(fault.at <= 120 for fault in faults if fault.kind in LOSSES)
+
+
+def test_the_broker_is_away_for_longer_than_the_session_in_some_seeds() -> None:
+    """Then groups begin anew when it is back, and leases have ended; in the other seeds members stay."""
+    lengths = {seed: [fault.lasts for fault in plan(seed, 240) if fault.kind in OUTAGES] for seed in range(1, 11)}
+    assert {seed for seed, each in lengths.items() if min(each) > SESSION_SECONDS} == {5, 10}
+    assert {seed for seed, each in lengths.items() if max(each) < SESSION_SECONDS} == set(lengths) - {5, 10}
 
 
 def test_a_plan_has_what_is_asked_for() -> None:
