@@ -294,10 +294,13 @@ class OfThisMachine:
 class KafkaServer(OfThisMachine):
     """Apache Kafka from jars: one node, broker and controller in one, in a folder of its own.
 
-    `properties` go into its configuration, over those of ONE_NODE.
+    `properties` go into its configuration, over those of ONE_NODE; `listeners` beside its own.
     """
 
-    def __init__(self, folder: Path, jars: Path, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, jars: Path, properties: Mapping[str, str] | None = None, listeners: Sequence[str] = ()
+    ) -> None:
+        self._listeners = listeners
         self._port, self._controller_port = free_ports(2)
         self._folder = folder
         self._configuration = folder / "server.properties"
@@ -339,7 +342,7 @@ class KafkaServer(OfThisMachine):
 
     def _settings(self) -> dict[str, str]:
         controller = f"{HOST}:{self._controller_port}"
-        listeners = f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{controller}"
+        listeners = ",".join((f"PLAINTEXT://{self.bootstrap_servers}", f"CONTROLLER://{controller}", *self._listeners))
         return {
             "process.roles": "broker,controller",
             "node.id": "1",

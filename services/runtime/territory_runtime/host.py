@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -24,7 +25,7 @@ from territory.codec import encode
 from territory_runtime import metrics
 from territory_runtime.collector import spare_what_stays
 from territory_runtime.health import Health
-from territory_runtime.kafka import topic_admin
+from territory_runtime.kafka import faust_credentials, topic_admin
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.partition_loop import PartitionLoop
 from territory_runtime.patience import pause_after_empty_fetches
@@ -32,6 +33,7 @@ from territory_runtime.provision import Provisioned, TopicsUnfit, provision
 from territory_runtime.settings import Settings, SettingsRefused, read_settings
 from territory_runtime.stage import Stage
 from territory_runtime.topic_watcher import TopicWatcher
+from territory_runtime.turned_away import why_turned_away
 
 log = structlog.get_logger("territory")
 
@@ -96,7 +98,8 @@ def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
         admin = topic_admin(settings)
     except kafka.errors.KafkaError as fault:
         raise CannotStart(
-            f"no Kafka broker answers at {settings.kafka_bootstrap_servers} "
+            asyncio.run(why_turned_away(settings))
+            or f"no Kafka broker answers at {settings.kafka_bootstrap_servers} "
             f"({type(fault).__name__}); start one or set TERRITORY_KAFKA_BOOTSTRAP_SERVERS"
         ) from fault
     try:
@@ -115,7 +118,11 @@ def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
 def check_redis(settings: Settings) -> None:
     """See that Redis answers, and is what the settings say. Raises: CannotStart."""
     address = settings.redis_url.get_secret_value()
-    client = redis.Redis.from_url(address, socket_connect_timeout=5, decode_responses=True)
+    try:
+        client = redis.Redis.from_url(address, socket_connect_timeout=5, decode_responses=True)
+        client.connection_pool.make_connection()
+    except (ValueError, TypeError) as fault:  # no address, or an option that its scheme does not have
+        raise CannotStart(f"TERRITORY_REDIS_URL can't be used: {fault}") from fault
     try:
         client.ping()
         is_cluster = _is_cluster(client)
@@ -148,6 +155,7 @@ def build_app(name: str, settings: Settings) -> faust.App:
     app = faust.App(
         name,
         broker=[URL(f"kafka://{address}") for address in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=faust_credentials(settings),
         store=URL("memory://"),
         datadir=str(folder),
         web_enabled=False,

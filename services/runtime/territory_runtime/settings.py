@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
@@ -77,6 +78,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         settings = _Given.model_validate(values)
     except ValidationError as invalid:
         faults += [_fault(error) for error in invalid.errors(include_url=False, include_input=False)]
+    if not faults:
+        faults = list(_contradictions(settings))
     if faults:
         raise SettingsRefused("; ".join(faults))
     return settings
@@ -88,6 +91,17 @@ class _Given(Settings):
     @classmethod
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
         return (sources["init_settings"],)
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what settings, each of which can be used, do not go together with."""
+    if settings.kafka_security_protocol.startswith("SASL"):
+        for name in ("kafka_sasl_username", "kafka_sasl_password"):
+            if getattr(settings, name) is None:
+                yield f"{PREFIX}{name.upper()} is missing; {settings.kafka_security_protocol} needs it"
+    cafile = settings.kafka_ssl_cafile
+    if cafile is not None and not Path(cafile).is_file():
+        yield f"{PREFIX}KAFKA_SSL_CAFILE: there is no file {cafile}; name one with the authority's certificate in PEM"
 
 
 def _unknown(name: str) -> str:

@@ -39,6 +39,15 @@ def test_every_fault_is_told_at_once_without_values() -> None:
     assert "hunter2" not in said
 
 
+def test_what_does_not_go_together_is_refused() -> None:
+    """A protocol with credentials needs both; a file of authorities must be there."""
+    given = {"TERRITORY_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "TERRITORY_KAFKA_SSL_CAFILE": "/no/such/file"}
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings(given)
+    for named in ("TERRITORY_KAFKA_SASL_USERNAME", "TERRITORY_KAFKA_SASL_PASSWORD", "/no/such/file"):
+        assert named in str(refused.value)
+
+
 def test_secrets_are_hidden_in_print() -> None:
     """Printing the settings shows neither the password nor the Redis address that holds one."""
     settings = read_settings(
