@@ -186,6 +186,7 @@ def test_a_day_on_the_command_line(tmp_path: Path) -> None:
         access_is_explained_and_listed(up)
         a_record_is_shared(up)
         territories_stand(up)
+        reports_say_the_same(up)
         links_are_made_by_hand(up)
         the_index_is_verified_mended_and_rebuilt(up)
         a_territory_is_removed(up)
@@ -263,6 +264,18 @@ def territories_stand(up: Up) -> None:
     assert up.answer("attainment", "--period", "2017-Q3") == []
 
 
+def reports_say_the_same(up: Up) -> None:
+    """What reports count from the log is what attainments say in Redis (F1, F8, F13)."""
+    standing = {(row["territory_id"], row["period"]): row["won"] for row in up.answer("attainment")}
+    revenue = up.answer("report", "revenue")
+    assert {(row["territory_id"], row["period"]): row["won"] for row in revenue["rows"]} == standing
+    assert (revenue["totals"], revenue["left_out"]) == ({"deals_won": 1, "won": "150.5"}, {"unassigned": 1})
+    by = up.run("report", "custom", "--measure", "won", "--by", "product", "--by", "account.country", "--format", "csv")
+    assert by.stdout.decode() == "product,account.country,won\ngtx,US,150.5\n"
+    assert "1 deal left out, of any period: unassigned: 1" in by.stderr.decode()
+    assert "targets: 1, reached: 0" in up.run("report", "star-performers", "--period", "2017-Q1").stdout.decode()
+
+
 def links_are_made_by_hand(up: Up) -> None:
     up.answer("link", "account/B", "east", "--assign")
     up.answer("link", "account/A", "west", "--exclude")
@@ -288,6 +301,7 @@ def trouble_is_one_line(up: Up) -> None:
         ("explain", "assignment", "account/A", "--territory", "nowhere"),
         ("link", "account/Z", "west", "--assign"),
         ("attainment", "--territory", "nowhere"),
+        ("report", "custom", "--measure", "won", "--by", "colour"),
     ):
         done = up.run(*command, "--json")
         assert (done.returncode, done.stdout) == (1, b""), command

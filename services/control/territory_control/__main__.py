@@ -34,6 +34,7 @@ from territory_control import (
     rebuilding,
     records_at_hand,
     rendering,
+    report_commands,
     rule_tables,
     verifying,
 )
@@ -63,6 +64,7 @@ app = typer.Typer(
 )
 explain = typer.Typer(help="Say why, or why not.", no_args_is_help=True)
 app.add_typer(explain, name="explain")
+app.add_typer(report_commands.app, name="report")
 app.add_typer(letter_commands.app, name="dead-letters")
 
 

@@ -10,8 +10,8 @@ from territory.documents import Level, ObjectType
 from territory.events import Assignment, Link
 from territory.model import Model
 from territory_client import IndexedRecord
-from territory_control.arguments import OBJECTS, RecordName, check_territory, check_user
-from territory_control.errors import NotFound, Refused
+from territory_control.arguments import OBJECTS, RecordName, check_period, check_territory, check_user
+from territory_control.errors import NotFound
 from territory_control.explaining import Explainer, Near, Reason, Viewer, viewers_of
 from territory_control.model_topic import active_model
 from territory_control.reading import AttainmentRow, Index, Membership, index
@@ -252,8 +252,8 @@ async def attainment(
     model = await active_model(settings, settings.org_id)
     if territory_id is not None:
         check_territory(model, territory_id)
-    if period is not None and not model.calendar.is_period(period):
-        raise Refused(f"found period {period!r}, expected a {model.calendar.kind} such as {model.calendar.example}")
+    if period is not None:
+        check_period(model, period)
     async with index(settings) as stored:
         return model, await stored.attainments(territory_id=territory_id, period=period, users=users)
 

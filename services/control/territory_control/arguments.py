@@ -12,7 +12,7 @@ import typer
 from territory.documents import ObjectType
 from territory.keys import record_key
 from territory.model import Model
-from territory_control.errors import NotFound
+from territory_control.errors import NotFound, Refused
 
 OBJECTS: tuple[ObjectType, ...] = get_args(ObjectType)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
@@ -81,6 +81,12 @@ def check_user(model: Model, user_id: str) -> None:
     if user_id not in model.people:
         names = {person.id: person.name for person in model.people.values()}
         raise NotFound(not_there("user", user_id, names, f"the model of {model.org_id!r}"))
+
+
+def check_period(model: Model, period: str) -> None:
+    """Raises: Refused for what is no period of a model."""
+    if not model.calendar.is_period(period):
+        raise Refused(f"found period {period!r}, expected a {model.calendar.kind} such as {model.calendar.example}")
 
 
 def _either(words: Iterable[str]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -51,6 +52,13 @@ class Output:
         for part in shown:
             # A sentence is folded by the terminal, if at all: it can be found and copied whole.
             self._stdout.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, Text))
+
+    def csv(self, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+        """Write rows as CSV (RFC 4180, but for line ends that fit the terminal), with a heading; nothing for None."""
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        sys.stdout.flush()
 
     def note(self, *shown: RenderableType) -> None:
         """Say on stderr what is being done, or what to look at."""

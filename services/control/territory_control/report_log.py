@@ -1,0 +1,150 @@
+"""What reports are counted from: deals as they were assigned, and whole records for their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from forecast_aggregator.core.summing import is_deal
+from territory.errors import BadMessage
+from territory.events import Assignment, read_assignment, read_record
+from territory.model import Model
+from territory.topics import ASSIGNMENTS, FAMILIES
+from territory_control.arguments import check_period, check_territory
+from territory_control.model_topic import active_model
+from territory_control.reports.custom import Custom, grouping_of, measures_of
+from territory_control.reports.deals import LastDeals
+from territory_control.reports.fields import DealFields
+from territory_control.reports.table import Report, ReportTable, Scope
+from territory_control.topic_reading import existing_partitions, partitions_of, read_on, started
+from territory_runtime import kafka
+from territory_runtime.restoring import incoming_of
+from territory_runtime.settings import Settings
+from territory_runtime.stage import Reader
+
+REPORT_EVERY = 1_000
+
+Progress = Callable[[float, float], None]
+"""Called with how many messages were read, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a report is asked about: a period, a territory with everything below it; None for all."""
+
+    period: str | None = None
+    territory_id: str | None = None
+
+
+class Reading:
+    """An organisation's messages on some partitions, up to where they ended at one moment."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, org_id: str, progress: Progress) -> None:
+        self._consumer = consumer
+        self._ours = f"{org_id}/".encode()
+        self._progress = progress
+        self._read = 0
+        self._total = 0
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def mark(self, places: Sequence[TopicPartition]) -> None:
+        """Note where some partitions end now: they are read up to there. Raises: KafkaError."""
+        ends = await self._consumer.end_offsets(list(places))
+        self._ends |= ends
+        self._total += sum(ends.values())
+
+    async def read(self, where: TopicPartition, reader: Reader, take: Callable[[str, Any], None]) -> None:
+        """Hand over the keys and events of a partition; what can't be read is passed over. Raises: KafkaError."""
+
+        def taken(message: ConsumerRecord) -> None:
+            self._read += 1
+            if self._read % REPORT_EVERY == 0:
+                self._progress(self._read, self._total)
+            if message.key is None or not message.key.startswith(self._ours):
+                return
+            try:
+                incoming = incoming_of(message, reader)
+            except BadMessage:
+                return  # the services pass it over as well
+            take(incoming.key, incoming.event)
+
+        if self._ends[where]:  # else the consumer would be given nothing to read
+            await read_on(self._consumer, {where: 0}, taken, {where: self._ends[where]})
+
+
+async def standard(settings: Settings, kind: type[Report], part: Part, progress: Progress) -> ReportTable:
+    """Return one of the standard reports, as the log is now.
+
+    Memory: the deals of one partition at a time, and the report.
+
+    Raises: NotFound for an unknown territory; Refused for what is no period; AmountOutOfRange; KafkaError.
+    """
+    model, partitions = await _model_of(settings)
+    report = kind(_scope(model, part))
+    async with started(kafka.reader(settings)) as consumer:
+        reading = Reading(consumer, settings.org_id, progress)
+        places = partitions_of(ASSIGNMENTS, partitions)
+        await reading.mark(places)
+        await _count(reading, places, model, report)
+    return report.table()
+
+
+async def custom(
+    settings: Settings,
+    measures: Sequence[str],
+    by: Sequence[str],
+    part: Part,
+    progress: Progress,
+) -> ReportTable:
+    """Return a report of measures by groups, as the log is now.
+
+    Memory: as the others; where fields are asked for, an entry for every deal and the records of one partition.
+
+    Raises: as `standard`; Refused for an unknown measure or field, too.
+    """
+    model, partitions = await _model_of(settings)
+    scope, names, grouping = _scope(model, part), measures_of(measures), grouping_of(model, by)
+    fields = DealFields(grouping.fields)
+    async with started(kafka.reader(settings)) as consumer:
+        reading = Reading(consumer, settings.org_id, progress)
+        places, families = partitions_of(ASSIGNMENTS, partitions), partitions_of(FAMILIES, partitions)
+        await reading.mark(places)
+        if grouping.fields:
+            # Marked after the assignments: the record of whatever was assigned is there by now.
+            await reading.mark(families)
+            for where in families:
+                await reading.read(where, read_record, fields.take)
+                fields.end_partition()
+        report = Custom(scope, names, grouping, fields)
+        await _count(reading, places, model, report)
+    return report.table()
+
+
+async def _model_of(settings: Settings) -> tuple[Model, int]:
+    partitions = await existing_partitions(settings)
+    return await active_model(settings, settings.org_id), partitions
+
+
+def _scope(model: Model, part: Part) -> Scope:
+    if part.territory_id is not None:
+        check_territory(model, part.territory_id)
+    if part.period is not None:
+        check_period(model, part.period)
+    return Scope(model, part.period, part.territory_id)
+
+
+async def _count(reading: Reading, places: Sequence[TopicPartition], model: Model, report: Report) -> None:
+    for where in places:
+        deals = LastDeals(model)
+
+        def take(key: str, assignment: Assignment | None, deals: LastDeals = deals) -> None:
+            if is_deal(key):
+                deals.take(key, assignment)
+
+        await reading.read(where, read_assignment, take)
+        for deal in deals:
+            report.take(deal)

@@ -1,0 +1,128 @@
+"""Reports read from the log, on Apache Kafka and on the embedded broker; no service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from territory.codec import encode
+from territory.events import Assignment, DealFacts, Link, Record
+from territory.keys import partition_of, record_key
+from territory.topics import ASSIGNMENTS, FAMILIES, Topic
+from territory_control.errors import NotFound, Refused
+from territory_control.models import apply, check_model
+from territory_control.report_log import Part, custom, standard
+from territory_control.reports.standard import Revenue
+from territory_control.topic_reading import provisioned_partitions
+from territory_runtime.settings import Settings
+from tests.integration.examples import PARTITIONS, producer
+
+FAMILY = 1
+"""The partition of the account family that all records here are in."""
+
+
+def model(org_id: str) -> Any:
+    return check_model(
+        json.dumps({
+            "org": org_id, "fields": {"deal": {"product": "text"}, "account": {"sector": "text"}},
+            "stages": {"Won": {"category": "won"}}, "territories": [{"id": "world"}, {"id": "west", "parent": "world"}],
+        })
+    )  # fmt: skip
+
+
+def deal(org_id: str, deal_id: str, version: int, amount: str, territory_id: str | None = "west") -> Assignment:
+    links = () if territory_id is None else (Link(territory_id, ("rule",), ()),)
+    facts = DealFacts(amount=amount, stage="Won", close_date="2017-02-01")
+    return Assignment(org_id, "deal", deal_id, version, 1, "ann", links, deal=facts)
+
+
+def record(org_id: str, kind: Any, record_id: str, version: int, **fields: str) -> Record:
+    account_id = "A" if kind == "deal" else None
+    return Record(org_id, kind, record_id, version, 0, False, None, account_id, None, fields, {}, "A", 0, "e", 0)
+
+
+async def put(settings: Settings, topic: Topic, *messages: tuple[str, Any, int]) -> None:
+    """Put messages on a topic: key, what is said (bytes as they are) and partition."""
+    async with producer(settings) as client:
+        for key, said, partition in messages:
+            value = said if said is None or isinstance(said, bytes) else encode(said)
+            await client.send_and_wait(topic.name, value, key=key.encode(), partition=partition)
+
+
+async def a_log(settings: Settings) -> None:
+    """Put three deals and their records on the log, with what came before, what is gone and what others have."""
+    org = settings.org_id
+    await provisioned_partitions(settings)
+    await apply(settings, model(org))
+
+    def of(deal_id: str, said: Any, org_id: str = org) -> tuple[str, Any, int]:
+        key = record_key(org_id, "deal", deal_id)
+        return key, said, partition_of(key, PARTITIONS)
+
+    def whole(kind: str, record_id: str, said: Any) -> tuple[str, Any, int]:
+        return record_key(org, kind, record_id), said, FAMILY
+
+    await put(
+        settings, ASSIGNMENTS,
+        of("D-1", deal(org, "D-1", 1, "1")), of("D-2", deal(org, "D-2", 1, "20")),
+        of("D-3", deal(org, "D-3", 1, "300")),
+        of("D-4", deal(org, "D-4", 1, "9", None)), of("D-1", deal(org, "D-1", 2, "2.5")), of("D-3", None),
+        of("D-1", b"{"), of("D-1", deal(f"{org}-2", "D-1", 9, "7777"), f"{org}-2"),
+        (record_key(org, "account", "A"), Assignment(org, "account", "A", 1, 1, None, ()), 0),
+    )  # fmt: skip
+    await put(
+        settings, FAMILIES,
+        whole("deal", "D-1", record(org, "deal", "D-1", 1, product="old")),
+        whole("account", "A", record(org, "account", "A", 1, sector="Retail")),
+        whole("deal", "D-1", record(org, "deal", "D-1", 2, product="GTX")), whole("deal", "D-2", b"[]"),
+    )  # fmt: skip
+
+
+def test_a_report_counts_the_last_word_on_each_deal(settings: Settings) -> None:
+    """Of this organisation alone; what is gone is gone, what can't be read is passed over (F13)."""
+
+    async def play() -> Any:
+        await a_log(settings)
+        return await standard(settings, Revenue, Part(), lambda *_: None)
+
+    table = asyncio.run(play())
+    assert [(row["territory_id"], row["own_won"], row["won"]) for row in table.rows] == [
+        ("world", "0", "22.5"),
+        ("west", "22.5", "22.5"),
+    ]
+    assert (table.left_out, table.model_revision) == ({"unassigned": 1}, 1)
+
+
+def test_fields_are_those_of_whole_records(settings: Settings) -> None:
+    """A deal's own and its account's, as they are now; a deal without a record has none (F13)."""
+
+    async def play() -> Any:
+        await a_log(settings)
+        return await custom(settings, ["won"], ["product", "account.sector"], Part("2017-Q1", "west"), lambda *_: None)
+
+    table = asyncio.run(play())
+    assert [tuple(row.values()) for row in table.rows] == [("GTX", "Retail", "2.5"), (None, None, "20")]
+
+
+def test_what_is_not_there_is_said(settings: Settings) -> None:
+    """An unknown territory, no period, an undeclared field, an organisation without a model."""
+
+    async def ask(part: Part, by: str = "period", asked: Settings = settings) -> None:
+        await custom(asked, ["won"], [by], part, lambda *_: None)
+
+    async def play() -> None:
+        await provisioned_partitions(settings)
+        await apply(settings, model(settings.org_id))
+        with pytest.raises(NotFound, match=r"territory 'wset' .* did you mean west"):
+            await ask(Part(None, "wset"))
+        with pytest.raises(Refused, match="found period '2017-03', expected a quarter"):
+            await ask(Part("2017-03"))
+        with pytest.raises(Refused, match=r"found --by sector, expected one of .*account.sector"):
+            await ask(Part(), "sector")
+        with pytest.raises(NotFound, match="has no model"):
+            await ask(Part(), asked=settings.model_copy(update={"org_id": "nobody"}))
+
+    asyncio.run(play())
