@@ -322,6 +322,9 @@ class Attainment(Event, frozen=True):
     shortage: Amount | None
 
 
+read_attainment = reader_of(Attainment)
+
+
 class AccessChange(Event, frozen=True):
     """What one user may do with some records of one object from now on: each is in one of the three lists.
 

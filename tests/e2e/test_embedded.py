@@ -262,6 +262,8 @@ def territories_stand(up: Up) -> None:
     ]
     assert up.answer("attainment", "--period", "2017-Q1", "--territory", "world")[0]["won"] == "150.5"
     assert up.answer("attainment", "--period", "2017-Q3") == []
+    (today,) = up.answer("attainment", "--history", "--territory", "west", "--period", "2017-Q1")
+    assert (today["won"], today["target"], today["attainment_pct"]) == ("150.5", "200", "75.25")
 
 
 def reports_say_the_same(up: Up) -> None:

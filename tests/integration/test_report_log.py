@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from territory.codec import encode
-from territory.events import Assignment, DealFacts, Link, Record
-from territory.keys import partition_of, record_key
-from territory.topics import ASSIGNMENTS, FAMILIES, Topic
+from territory.events import Assignment, Attainment, DealFacts, Link, Record
+from territory.keys import attainment_key, partition_of, record_key
+from territory.topics import ASSIGNMENTS, ATTAINMENTS, FAMILIES, Topic
+from territory_control.attainment_history import history
 from territory_control.errors import NotFound, Refused
 from territory_control.models import apply, check_model
 from territory_control.report_log import Part, custom, standard
@@ -105,6 +106,43 @@ def test_fields_are_those_of_whole_records(settings: Settings) -> None:
 
     table = asyncio.run(play())
     assert [tuple(row.values()) for row in table.rows] == [("GTX", "Retail", "2.5"), (None, None, "20")]
+
+
+def test_history_is_the_last_word_of_each_day(settings: Settings) -> None:
+    """By when it was said; of a root unless a territory is named, and of territories alone (F13)."""
+    org = settings.org_id
+    day_ms = 24 * 60 * 60 * 1000
+
+    def said(territory_id: str, won: str, user_id: str | None = None) -> tuple[str, Attainment]:
+        stands = Attainment(
+            org, territory_id, "2017-Q1", user_id, 1, None, won, "0", "0", "0", "0", "0", 1, None, None, None
+        )
+        return attainment_key(org, territory_id, "2017-Q1", user_id), stands
+
+    async def play() -> list[list[Any]]:
+        await provisioned_partitions(settings)
+        await apply(settings, model(org))
+        async with producer(settings) as client:
+            for day, (key, stands) in (
+                (17_000, said("world", "1")), (17_000, said("world", "2")), (17_001, said("west", "3")),
+                (17_002, said("world", "4")), (17_003, said("west", "5", "ann")),
+            ):  # fmt: skip
+                value, partition = encode(stands), partition_of(key, PARTITIONS)
+                await client.send_and_wait(
+                    ATTAINMENTS.name, value, key=key.encode(), partition=partition, timestamp_ms=day * day_ms
+                )
+        asked = ((None, None), ("west", None), ("west", "2017-Q1"), ("world", "2017-Q2"))
+        return [(await history(settings, where, period, lambda *_: None))[1] for where, period in asked]
+
+    of_root, of_west, of_quarter, of_another = asyncio.run(play())
+    assert [(str(point.day), point.territory_id, point.won) for point in of_root] == [
+        ("2016-07-18", "world", "2"),
+        ("2016-07-20", "world", "4"),
+    ]
+    assert [(str(point.day), point.won) for point in of_west] == [("2016-07-19", "3")]
+    assert (of_quarter, of_another) == (of_west, [])
+    with pytest.raises(Refused, match="found period 'Q1'"):
+        asyncio.run(history(settings, None, "Q1", lambda *_: None))
 
 
 def test_what_is_not_there_is_said(settings: Settings) -> None:

@@ -25,6 +25,7 @@ from territory.errors import BadMessage, ModelRefused
 from territory.events import LinkKind
 from territory_control import (
     answers,
+    attainment_history,
     demo,
     letter_commands,
     linking,
@@ -256,15 +257,43 @@ def viewers(record: Record, as_json: AsJson = False) -> None:
 
 @app.command()
 def attainment(
+    *,
     territory: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     period: Annotated[str | None, typer.Option(help="Only this one, such as 2017-Q1.")] = None,
     users: Annotated[bool, typer.Option("--users", help="With what each user won in a territory itself.")] = False,
+    over_time: Annotated[
+        bool,
+        typer.Option(
+            "--history",
+            help="How one, or the whole, stood at the end of each day, as far as the log goes back: "
+            "a day at least, longer with min.compaction.lag.ms on territory.attainments.v1.",
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Draw that to a file, such as out.png (extra `plot`).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how territories stand against their targets, with all below them."""
     output = Output(as_json=as_json)
+    if over_time or plot is not None:
+        if users:
+            raise typer.BadParameter("expected either --history or --users")
+        _show_history(output, territory, period, plot)
+        return
     model, rows = _run(answers.attainment(read_settings(), territory, period, users=users))
     output.result(rows, tree_of(model, rows, output.columns) if rows else Text("nothing won, open or targeted there"))
+
+
+def _show_history(output: Output, territory: str | None, period: str | None, plot: Path | None) -> None:
+    settings = read_settings()
+    drawing = None if plot is None else attainment_history.Plot(plot)
+    with output.bar("reading") as bar:
+        model, points = _run(attainment_history.history(settings, territory, period, bar.at))
+    if drawing is not None:
+        drawing.draw(model, points)
+        output.note(f"drawn: {plot}")
+    output.result(points, *attainment_history.shown(model, points))
 
 
 # --- what Redis holds ------------------------------------------------------------------------

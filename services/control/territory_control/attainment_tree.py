@@ -20,11 +20,11 @@ NAME_COLUMNS_MAX = 48
 INDENT = 4
 
 
-def bar(percent: Decimal) -> str:
+def bar(percent: Decimal, cells: int = BAR_CELLS) -> str:
     """Return a bar that is full at 100 per cent."""
-    eighths = int(min(max(percent, ZERO), Decimal(100)) * BAR_CELLS * 8 / 100)
+    eighths = int(min(max(percent, ZERO), Decimal(100)) * cells * 8 / 100)
     full, rest = divmod(eighths, 8)
-    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(BAR_CELLS, "·")
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells, "·")
 
 
 def money(amount: str | Decimal | None) -> str:

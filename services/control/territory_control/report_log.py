@@ -59,6 +59,10 @@ class Reading:
 
     async def read(self, where: TopicPartition, reader: Reader, take: Callable[[str, Any], None]) -> None:
         """Hand over the keys and events of a partition; what can't be read is passed over. Raises: KafkaError."""
+        await self.read_timed(where, reader, lambda key, _, event: take(key, event))
+
+    async def read_timed(self, where: TopicPartition, reader: Reader, take: Callable[[str, int, Any], None]) -> None:
+        """Do the same, with when each was said: ms of the epoch. Raises: KafkaError."""
 
         def taken(message: ConsumerRecord) -> None:
             self._read += 1
@@ -70,7 +74,7 @@ class Reading:
                 incoming = incoming_of(message, reader)
             except BadMessage:
                 return  # the services pass it over as well
-            take(incoming.key, incoming.event)
+            take(incoming.key, message.timestamp, incoming.event)
 
         if self._ends[where]:  # else the consumer would be given nothing to read
             await read_on(self._consumer, {where: 0}, taken, {where: self._ends[where]})
