@@ -1,0 +1,49 @@
+"""Reads the topic from where the tables are, and goes on."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from attainments_to_duckdb.attainments import Attainments, Message
+
+TOPIC = "territory.attainments.v1"
+BATCH_MESSAGES = 5_000
+POLL_MS = 500
+
+
+async def tail(attainments: Attainments, bootstrap_servers: str, *, once: bool, topic: str = TOPIC) -> None:
+    """Put what the topic says into the tables, until cancelled, or up to where it ends now.
+
+    How far it was read stands in the tables, beside the rows: no offset is committed to Kafka.
+    Raises: LookupError when there is no such topic; aiokafka.errors.KafkaError.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in await _partitions(consumer, topic)]
+        consumer.assign(partitions)
+        read = attainments.progress()
+        await consumer.seek_to_beginning(*partitions)
+        for where in partitions:
+            if where.partition in read:
+                consumer.seek(where, read[where.partition])
+        ends = await consumer.end_offsets(partitions)
+        while not once or any([await consumer.position(where) < ends[where] for where in partitions]):
+            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_MESSAGES)
+            messages = [
+                Message(where.partition, each.offset, each.key, each.value, each.timestamp)
+                for where, batch in found.items()
+                for each in batch
+            ]
+            if messages:
+                attainments.put(messages)
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+    if topic not in await consumer.topics():
+        raise LookupError(f"there is no topic {topic}: start the services first")
+    return sorted(consumer.partitions_for_topic(topic))

@@ -1,0 +1,139 @@
+"""The example that keeps attainments in DuckDB: what it has after more, again, and a turn that failed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from attainments_to_duckdb.attainments import Attainments, Message, row_of
+from attainments_to_duckdb.tail import tail
+from territory.codec import encode
+from territory.events import Attainment
+from territory.keys import attainment_key, partition_of
+from territory.topics import ATTAINMENTS
+from territory_control.topic_reading import provisioned_partitions
+from territory_runtime.settings import Settings
+from tests.integration.examples import PARTITIONS, producer
+
+NOON = datetime(2017, 3, 1, 12, tzinfo=UTC)
+CONTRACT = {
+    "target", "won", "pipeline", "best_case", "committed", "weighted", "won_by_others", "deals_won", "attainment_pct",
+    "gap", "shortage",
+}  # fmt: skip
+NOW = "SELECT territory, period, user_id, target, won, deals_won FROM attainments WHERE org = '{}' ORDER BY ALL"
+DAYS = "SELECT day::TEXT, territory, user_id, won FROM attainment_days WHERE org = '{}' ORDER BY ALL"
+
+
+def message(offset: int, won: str | None, territory: str = "west", user: str = "", days: int = 0) -> Message:
+    key = "/".join(["acme", territory, "2017-Q1", *([user] if user else [])])
+    said = (
+        None if won is None else json.dumps({"won": won, "target": None, "deals_won": 1, "new": "of a later version"})
+    )
+    at = NOON + timedelta(days=days)
+    return Message(0, offset, key.encode(), None if said is None else said.encode(), int(at.timestamp() * 1000))
+
+
+@pytest.fixture
+def attainments(tmp_path: Path) -> Iterator[Attainments]:
+    with Attainments(tmp_path / "attainments.duckdb") as opened:
+        yield opened
+
+
+def rows(attainments: Attainments) -> list[list[tuple[Any, ...]]]:
+    return [attainments.query(query.format("acme")) for query in (NOW, DAYS)]
+
+
+SAID = [
+    message(0, "10"), message(1, "0.1", user="ann/of/sales"), message(2, "30.000000000001"),
+    message(4, "20", days=1), message(5, "7", "east"), message(6, None, "east", days=2),
+]  # fmt: skip
+
+
+def test_rows_are_the_last_word_and_the_last_of_each_day(attainments: Attainments) -> None:
+    """Exact amounts; what is gone has no row, and a day without a figure."""
+    attainments.put(SAID)
+    now, days = rows(attainments)
+    assert now == [
+        ("west", "2017-Q1", "", None, Decimal(20), 1),
+        ("west", "2017-Q1", "ann/of/sales", None, Decimal("0.1"), 1),
+    ]
+    assert days == [
+        ("2017-03-01", "east", "", Decimal(7)),
+        ("2017-03-01", "west", "", Decimal("30.000000000001")),
+        ("2017-03-01", "west", "ann/of/sales", Decimal("0.1")),
+        ("2017-03-02", "west", "", Decimal(20)),
+        ("2017-03-03", "east", "", None),
+    ]
+    assert attainments.progress() == {0: 7}
+
+
+def test_the_same_again_changes_nothing(attainments: Attainments) -> None:
+    """From any place on, in batches of any size: the rows are the same in the end."""
+    attainments.put(SAID)
+    before = rows(attainments)
+    for start in (0, 3):
+        for each in SAID[start:]:
+            attainments.put([each])
+        assert rows(attainments) == before
+    assert attainments.progress() == {0: 7}
+
+
+def test_a_turn_that_fails_leaves_nothing(attainments: Attainments) -> None:
+    """Rows and progress are written together or not at all: a turn is read again."""
+    attainments.put(SAID[:1])
+    before = rows(attainments)
+    with pytest.raises(duckdb.InvalidInputException):
+        attainments.put([message(1, "99"), message(2, "9" * 39)])
+    assert (rows(attainments), attainments.progress()) == (before, {0: 1})
+
+
+def test_the_topic_is_followed(settings: Settings, tmp_path: Path) -> None:
+    """What the aggregator says is in the tables; the next run goes on where the one before ended."""
+    org = settings.org_id
+
+    def stands(won: str) -> Attainment:
+        return Attainment(org, "west", "2017-Q1", None, 1, "50", won, "0", "0", "0", "0", "0", 1, "2.00", "49", "49")
+
+    async def say(*values: Attainment | None) -> None:
+        key = attainment_key(org, "west", "2017-Q1", None)
+        async with producer(settings) as client:
+            for value in values:
+                raw = None if value is None else encode(value)
+                place = partition_of(key, PARTITIONS)
+                await client.send_and_wait(ATTAINMENTS.name, raw, key=key.encode(), partition=place)
+
+    async def play() -> list[list[tuple[Any, ...]]]:
+        found = []
+        await provisioned_partitions(settings)
+        for values in ((stands("1"), stands("2.5")), (), (stands("3"),), (None,)):
+            await say(*values)
+            with Attainments(tmp_path / "attainments.duckdb") as attainments:
+                await tail(attainments, settings.kafka_bootstrap_servers, once=True)
+                found.append(attainments.query(NOW.format(org)))
+        return found
+
+    first, again, third, gone = asyncio.run(play())
+    assert first == again == [("west", "2017-Q1", "", Decimal(50), Decimal("2.5"), 1)]
+    assert [row[4] for row in third] == [Decimal(3)]
+    assert gone == []
+
+
+@pytest.mark.embedded
+def test_without_the_topic_it_is_said(embedded_servers: str, attainments: Attainments) -> None:
+    """Nothing ran there yet."""
+    with pytest.raises(LookupError, match=r"there is no topic no.such.topic: start the services first"):
+        asyncio.run(tail(attainments, embedded_servers, once=True, topic="no.such.topic"))
+
+
+def test_every_figure_of_an_attainment_has_a_column(attainments: Attainments) -> None:
+    """The tables have what the contract says of an attainment, but for the revision of its model."""
+    columns = {name for name, *_ in attainments.query("DESCRIBE attainments")}
+    assert CONTRACT <= columns == row_of(SAID[0]).keys()
