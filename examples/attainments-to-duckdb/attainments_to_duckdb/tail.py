@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from attainments_to_duckdb.attainments import Attainments, Message
 
@@ -17,12 +18,12 @@ async def tail(attainments: Attainments, bootstrap_servers: str, *, once: bool, 
     How far it was read stands in the tables, beside the rows: no offset is committed to Kafka.
     Raises: LookupError when there is no such topic; aiokafka.errors.KafkaError.
     """
+    partitions = await partitions_of(topic, bootstrap_servers)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in await _partitions(consumer, topic)]
+        await consumer.start()
         consumer.assign(partitions)
         read = attainments.progress()
         await consumer.seek_to_beginning(*partitions)
@@ -43,7 +44,17 @@ async def tail(attainments: Attainments, bootstrap_servers: str, *, once: bool, 
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    if topic not in await consumer.topics():
-        raise LookupError(f"there is no topic {topic}: start the services first")
-    return sorted(consumer.partitions_for_topic(topic))
+async def partitions_of(topic: str, bootstrap_servers: str) -> list[TopicPartition]:
+    """Return a topic's partitions. All topics are looked at: some brokers create one that they are asked for by name.
+
+    Raises: LookupError; aiokafka.errors.KafkaError.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        await admin.start()
+        for found in await admin.describe_topics():
+            if found["topic"] == topic:
+                return [TopicPartition(topic, each["partition"]) for each in found["partitions"]]
+    finally:
+        await admin.close()
+    raise LookupError(f"there is no topic {topic}: start the services first")

@@ -110,6 +110,7 @@ def test_groups_by_fields_of_the_deal_and_of_its_account() -> None:
         (None, None, "10000", 1),
     ]
     assert table.totals == {"won": "11111", "deals_won": 5}
+    assert custom(["won", "deals_won"], ["account.sector", "product"], deals[::-1], *records) == table
     assert (table.labels, table.figures) == (("account.sector", "product"), ("won", "deals_won"))
 
 
