@@ -14,6 +14,7 @@ from territory.money import text_of
 from territory_control.reports.standard import OpenPipeline, Revenue, SalesCycle, StarPerformers, durations
 from territory_control.reports.table import Report, ReportTable, Scope
 from tests.support import oracle_forecast
+from tests.support.oracle_values import total as exact_sum
 from tests.unit.forecast_aggregator.core.examples import deal
 from tests.unit.territory_control.reports.examples import (
     DOCUMENT,
@@ -64,9 +65,9 @@ def test_totals_are_every_deal_once(history: History, period: str | None, where:
     for kind, name in ((Revenue, "won"), (OpenPipeline, "open"), (OpenPipeline, "weighted")):
         table = report(kind, history, period, where)
         total = Decimal(table.totals[name] or 0)
-        assert sum(amounts(table, f"own_{name}").values(), Decimal(0)) == total
+        assert exact_sum(amounts(table, f"own_{name}").values()) == total
         tops = [amount for (at, _), amount in amounts(table, name).items() if at == (where or "world")]
-        assert sum(tops, Decimal(0)) == total
+        assert exact_sum(tops) == total
         assert all(where is None or where in ABOVE[str(row["territory_id"])] for row in table.rows)
         assert all(period in (None, row["period"]) for row in table.rows)
 
