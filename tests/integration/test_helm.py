@@ -50,7 +50,10 @@ def helm() -> str:
 def template(helm: str, folder: Path, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     file = folder / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
-    command = (helm, "template", "acme", str(CHART), "--values", str(file), "--namespace", "territory")
+    command = (
+        *(helm, "template", "acme", str(CHART), "--values", str(file), "--namespace", "territory"),
+        *("--kube-version", KUBERNETES),
+    )
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
