@@ -230,7 +230,7 @@ def test_a_refused_batch_does_not_spoil_those_after_it(worker: Worker) -> None:
     async def play() -> None:
         lease = Lease(3600)
         lease.renew(lease.now())
-        sender = LeasedSender(worker.settings, PARTITIONS, lease, confirm)
+        sender = LeasedSender(worker.settings, "assigner-intake", PARTITIONS, lease, confirm)
         await sender.start()
         try:
             await sender.send([Message(worker.out, "k", 1, 0)], {})

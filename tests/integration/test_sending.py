@@ -149,7 +149,9 @@ def test_nothing_is_sent_after_the_lease(kafka: Kafka, place: Place, is_ours: bo
         lease.renew(lease.now())
 
     async def play() -> None:
-        sender = LeasedSender(settings_for(kafka.bootstrap_servers), place.partitions, lease, confirm)
+        sender = LeasedSender(
+            settings_for(kafka.bootstrap_servers), "assigner-intake", place.partitions, lease, confirm
+        )
         await sender.start()
         lease.renew(lease.now())
         try:

@@ -80,6 +80,7 @@ class Watch:
         while self._suspects and now - self._suspects[0][0] >= AGAIN_SECONDS and len(again) < LOOKED_AT_MAX:
             again.append(self._suspects.popleft()[1])
         due = [self._due.popleft() for _ in range(min(LOOKED_AT_MAX, len(self._due)))]
+        metrics.INDEX_COMPARED.inc(len(found) + len(due))
         for place, _ in await self._differing(folds, [*found, *due]):
             if len(self._suspects) < SUSPECTS_MAX:
                 self._suspects.append((now, place))

@@ -121,7 +121,7 @@ class Fences:
 
     def __init__(self, client: Client, stage: str) -> None:
         self.nodes = Nodes(client)
-        self._stage = stage
+        self.stage = stage
         self._taken: dict[int, _Fence] = {}
 
     async def take(self, partition: int, term: int, written: int) -> tuple[int, bool]:
@@ -139,7 +139,7 @@ class Fences:
         """
         calls = []
         for node in await self.nodes.all():
-            key, *others = [fence_key(self._stage, partition, tag) for tag in node.tags]
+            key, *others = [fence_key(self.stage, partition, tag) for tag in node.tags]
             calls.append(Call(node, TAKE, [key], [term, written, *others]))
         answers = await self.nodes.run(calls)
         for answer in answers:
@@ -158,7 +158,7 @@ class Fences:
 
     def keys(self, partitions: Iterable[int], tag: int | None = None) -> list[str]:
         """Return the keys of partitions' fences; with a tag those of a cluster's node."""
-        return [fence_key(self._stage, partition, tag) for partition in partitions]
+        return [fence_key(self.stage, partition, tag) for partition in partitions]
 
     def begin(self, partitions: Iterable[int]) -> list[int]:
         """Return the arguments of a script of writes: by partition the term, the least count and the new one."""

@@ -196,6 +196,8 @@ class Pages(Service):
         await self._runner.cleanup()
 
     async def _metrics(self, _: web.Request) -> web.Response:
+        metrics.READY.set(self._health.ready)
+        metrics.STUCK.set(len(self._health.stuck()))
         body = generate_latest(metrics.REGISTRY)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -174,7 +174,7 @@ class ModelWatcher(Service):
                     "model", self._health, KAFKA_AWAY, lambda: consumer.getmany(partition, timeout_ms=200)
                 )
                 for message in found.get(partition, ()):
-                    await self.take(message.offset, message.key, message.value)
+                    await self.take(message.offset, message.key, message.value, message.timestamp)
                 self._health.beat("model")
                 if not self._caught_up.is_set() and await consumer.position(partition) >= end:
                     self._caught_up.set()
@@ -189,8 +189,15 @@ class ModelWatcher(Service):
 
     # --- activations -------------------------------------------------------------------------
 
-    async def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Take one message of the model topic; an activation puts its model in effect, or is refused."""
+    async def take(self, offset: int, key: bytes | None, value: bytes | None, sent_ms: int = 0) -> None:
+        """Take one message of the model topic; an activation puts its model in effect, or is refused.
+
+        Args:
+            offset: Its place.
+            key: Whose piece, or activation, it is.
+            value: The piece; None: it is gone.
+            sent_ms: When the broker, or the sender, says that it was sent.
+        """
         try:
             activation = self._pieces.take((key or b"").decode(errors="replace"), value)
         except BadMessage as bad:
@@ -202,6 +209,7 @@ class ModelWatcher(Service):
         async with self._making:
             try:
                 await self._activate(offset, activation)
+                metrics.MODEL_ACTIVATED.set(sent_ms / 1000)
             except ModelRefused as refused:
                 # `territory apply` checks before it sends and sends in one transaction: this is
                 # another writer's doing. The model before stays in effect.
@@ -210,6 +218,7 @@ class ModelWatcher(Service):
                 log.error("model refused", offset=offset, faults=faults)  # noqa: TRY400 -- no traceback
                 self.activated = _moved_to(offset, self.activated)
                 self.today = _moved_to(offset, self.today)
+        metrics.MODEL_POSITION.set(self.activated.moment.position)
         async with self._moved:
             self._moved.notify_all()
 

@@ -31,7 +31,7 @@ from territory.errors import BadMessage
 from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
-from territory_runtime.counting import count_turn
+from territory_runtime.counting import Counting
 from territory_runtime.decisions import decided_position, follow_decisions
 from territory_runtime.fencing import Lease, begin_term
 from territory_runtime.health import Health
@@ -75,6 +75,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._taken_over = False
         self._consumer: AIOKafkaConsumer
         self._sender: LeasedSender
+        self._counting: Counting
         self._admin: AIOKafkaAdminClient
 
     # --- the life of the service -------------------------------------------------------------
@@ -87,7 +88,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             self._settings, self._stage.name, partition_assignment_strategy=(RangePartitionAssignor,)
         )
         self._admin = kafka.group_admin(self._settings)
-        self._sender = LeasedSender(self._settings, self._partitions, self._lease, self._confirm)
+        self._sender = LeasedSender(self._settings, self._stage.name, self._partitions, self._lease, self._confirm)
+        self._counting = Counting(self._stage.name, self._topics, self._consumer, self._held, lambda: self._assigned)
         for client in (self._sender, self._admin, self._consumer):
             await client.start()
         self._consumer.subscribe(list(self._topics), listener=self)
@@ -197,7 +199,6 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             )
         self._taken_over = assigned is self._assigned  # a rebalance may have come meanwhile
         self._health.clear(self._stage.name)
-        metrics.RECORDS.labels(stage=self._stage.name).set(sum(len(part.fold) for part in self._held.values()))
 
     async def _committed(self) -> dict[TopicPartition, tuple[int, str]]:
         wanted = [TopicPartition(topic, number) for number in self._assigned for topic in self._topics]
@@ -228,10 +229,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             note._replace(term=held.term), swept, towards, unknown & towards.models.keys(),
             limit=self._settings.sweep_records_max, passes=self._stage.sweep_passes,
         )  # fmt: skip
-        log.info(
-            "partition restored", stage=self._stage.name, partition=number, records=len(held.fold),
-            to_sweep=sorted(held.sweeps)[:10], seconds=round(time.monotonic() - started, 3),
-        )  # fmt: skip
+        self._counting.restored(number, held, started)
         return held
 
     async def _begin_term(self, number: int, held: Held, note: Note) -> None:
@@ -317,8 +315,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             return
         await self._perform(effects, touched, offsets)
         await self._commit(touched, offsets)
-        count_turn(self._stage.name, self._consumer, self._held, effects, found)
-        metrics.TURN.labels(stage=self._stage.name).observe(time.monotonic() - started)
+        self._counting.turn(effects, found, started)
 
     def _is_wanted(self, message: ConsumerRecord) -> bool:
         key = (message.key or b"").decode(errors="replace")

@@ -10,11 +10,13 @@ refuse what another has done: then the turn is repeated, as after a crash betwee
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 import msgspec
 
 from territory.keys import held_key
+from territory_runtime import metrics
 from territory_runtime.fencing import Fenced, Fences, Rewound, StoreHeld
 from territory_runtime.redis_nodes import Call
 
@@ -119,7 +121,9 @@ class Pipe:
                 packed = msgspec.msgpack.encode(shares.get(node.name, []))
                 keys = [held_key(tag), *self._fences.keys(self._partitions, tag)]
                 calls.append(Call(node, WRITE, keys, [packed, *arguments]))
+        started = time.monotonic()
         answers = await nodes.run(calls)
+        metrics.REDIS.labels(stage=self._fences.stage).observe(time.monotonic() - started)
         refused = dict(answer for answer in answers if not isinstance(answer, Exception))
         if "held" in refused:
             raise StoreHeld("the index is being exchanged")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaProducer
@@ -15,7 +16,7 @@ from territory.codec import encode
 from territory.fold import Message
 from territory.keys import partition_of
 from territory.topics import TOPICS
-from territory_runtime import kafka
+from territory_runtime import kafka, metrics
 from territory_runtime.dead_letters import bury
 from territory_runtime.fencing import Lease, LeaseEnded, guard
 from territory_runtime.settings import Settings
@@ -70,6 +71,9 @@ class Sender:
             *(self._send(topic, partition, group, encoded) for (topic, partition), group in by_partition.items()),
             return_exceptions=True,
         )
+        for (topic, _), group, fault in zip(by_partition, by_partition.values(), sent, strict=True):
+            if fault is None:
+                metrics.MESSAGES_SENT.labels(topic=topic).inc(len(group))
         for fault in sent:
             if fault is not None:
                 raise fault
@@ -102,10 +106,11 @@ class LeasedSender:
     """Sends for a stage under a lease that has not ended, or one that the group renews."""
 
     def __init__(
-        self, settings: Settings, partitions: int, lease: Lease, confirm: Callable[[], Awaitable[None]]
+        self, settings: Settings, stage: str, partitions: int, lease: Lease, confirm: Callable[[], Awaitable[None]]
     ) -> None:
-        """Take what makes a producer, and what has the group confirm that the partitions are ours, or raises."""
+        """Take what makes a stage's producer, and what has the group confirm that its partitions are ours, or raise."""
         self._settings = settings
+        self._seconds = metrics.PRODUCER.labels(stage=stage)
         self._partitions = partitions
         self._lease = lease
         self._confirm = confirm
@@ -129,7 +134,9 @@ class LeasedSender:
 
         Raises: as that, LeaseEnded, and what `confirm` does.
         """
+        started = time.monotonic()
         await self._under_lease(lambda producer: Sender(producer, self._partitions).send(messages, encoded))
+        self._seconds.observe(time.monotonic() - started)
 
     async def bury(self, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:
         """Write a refused message to the dead letters. Raises: KafkaError, and what `confirm` does."""

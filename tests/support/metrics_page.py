@@ -1,0 +1,94 @@
+"""Every value that a label may have, and what docs/metrics.md says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from access_indexer.core.drift import DRIFT_KINDS
+from territory.topics import TOPICS
+from territory_control.progress import PIPELINE
+from territory_runtime.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "metrics.md"
+STAGES = frozenset(stage.name for stage in PIPELINE)
+
+LABELS: Mapping[str, frozenset[str]] = {
+    "topic": frozenset(topic.name for topic in TOPICS),
+    "stage": STAGES,
+    "part": STAGES | {"model", "topics"},
+    "away": frozenset({"Kafka", "Redis", "Kafka or Redis"}),
+    "engine": frozenset(get_args(Settings.model_fields["assigner_engine"].annotation)),
+    "kind": frozenset(DRIFT_KINDS),
+    "code": frozenset(
+        [
+            "not_json",
+            "wrong_type",
+            "wrong_key",
+            "too_large",
+            "unknown_object",
+            "unknown_op",
+            "missing_id",
+            "bad_version",
+            "no_record",
+        ]
+    ),
+    "outcome of events": frozenset({"taken", "refused"}),
+    "outcome of outcomes": frozenset(
+        [
+            "accepted",
+            "released",
+            "stale",
+            "no_model",
+            "decided",
+            "redecided",
+            "followed",
+            "wrong_type",
+            "moved",
+            "gone",
+            "indexed",
+            "granted",
+            "revoked",
+            "counted",
+            "added",
+        ]
+    ),
+}
+"""All that there is: who needs another value adds it here and to the page, so that it is bounded by decision."""
+
+
+def values_of(label: str, metric: str) -> frozenset[str] | None:
+    """Return the values that a label may have; None: it may not be a label at all."""
+    of = metric.removeprefix("territory_").removesuffix("_total")
+    return LABELS.get(f"{label} of {of}", LABELS.get(label))
+
+
+class Row(NamedTuple):
+    """One metric as the page has it."""
+
+    name: str
+    labels: tuple[str, ...]
+    kind: str
+    what_to_do: str
+
+
+def rows() -> Iterator[Row]:
+    """Yield the page's metrics."""
+    for name, labels, kind, action in re.findall(
+        r"^\| `(\w+)(?:\{([\w,]+)\})?` \| (counter|gauge|histogram) \| [^|]+ \| ([^|]+) \|$",
+        PAGE.read_text(),
+        re.MULTILINE,
+    ):
+        yield Row(name, tuple(labels.split(",")) if labels else (), kind, action)
+
+
+def documented_labels() -> dict[str, frozenset[str]]:
+    """Return the values that the page's last table names."""
+    text = PAGE.read_text().split("## Labels")[1].split("## ")[0]
+    said = {}
+    for label, of, values in re.findall(r"^\| `(\w+)`( of \w+)? \| (.+) \|$", text, re.MULTILINE):
+        said[label + of] = frozenset(re.findall(r"`([^`]+)`", values))
+    return said
