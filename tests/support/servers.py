@@ -140,7 +140,7 @@ def embedded_server(folder: Path) -> EmbeddedServer:
 def do_without(part: str, why: str) -> NoReturn:
     """Skip the test for want of something; fail it where TESTS_REQUIRE names the part that it belongs to.
 
-    Parts are `kafka`, `redis`, `embedded` and `disk` (a small file system), with commas between them.
+    Parts are `kafka`, `redis`, `embedded`, `prometheus` and `disk` (a small file system), with commas between them.
     """
     if part in os.environ.get("TESTS_REQUIRE", "").split(","):
         pytest.fail(f"{part} is required here: {why}")

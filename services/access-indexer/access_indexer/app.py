@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from access_indexer.core.drift import DRIFT_KINDS
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_index import RedisIndex
 from access_indexer.watching import DriftWatch
 from territory import topics
 from territory.events import read_assignment
+from territory_runtime import metrics
 from territory_runtime.host import Host
 from territory_runtime.provision import Provisioned
 from territory_runtime.redis_store import connect
@@ -23,6 +25,8 @@ ASSIGNER = "assigner-assignment"
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the access indexer, ready to run."""
     host = Host(STAGE, settings, provisioned)
+    for kind in DRIFT_KINDS:
+        metrics.INDEX_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
     loop = host.add_stage(
         Stage(
             name=STAGE,

@@ -43,6 +43,8 @@ class Counting:
         self._since: dict[TopicPartition, float] = {}
         """By partition, nothing that waits there has waited since before this, in seconds of Unix time."""
         for topic in topics:
+            for outcome in ("taken", "refused"):
+                metrics.EVENTS.labels(topic=topic, outcome=outcome)  # from 0 on: else the first one is no increase
             metrics.LAG_RECORDS.labels(topic=topic).set_function(partial(self._lag_records, topic))
             metrics.LAG_SECONDS.labels(topic=topic).set_function(partial(self._lag_seconds, topic))
         metrics.PARTITIONS.labels(stage=stage).set_function(lambda: len(self._held))

@@ -119,7 +119,7 @@ def test_partitions_that_are_not_in_memory_are_being_restored() -> None:
 def test_a_turn_counts_what_it_took() -> None:
     """Messages by topic once a turn, and the size of its batch; a turn of a sweep alone has none."""
     worker = _Worker()
-    taken = said("territory_events_total", topic=TOPIC, outcome="taken") if _is_known() else 0.0
+    taken = said("territory_events_total", topic=TOPIC, outcome="taken")
     worker.take(4, worker.now)
     assert said("territory_events_total", topic=TOPIC, outcome="taken") == taken + 4
     turns, batches = (said(f"territory_turn_{name}_count", stage=STAGE) for name in ("seconds", "records"))
@@ -128,5 +128,7 @@ def test_a_turn_counts_what_it_took() -> None:
     assert said("territory_turn_records_count", stage=STAGE) == batches
 
 
-def _is_known() -> bool:
-    return REGISTRY.get_sample_value("territory_events_total", {"topic": TOPIC, "outcome": "taken"}) is not None
+def test_the_first_refusal_is_an_increase() -> None:
+    """Counters of what an alert looks at are there before anything was counted."""
+    _Worker()
+    assert said("territory_events_total", topic=TOPIC, outcome="refused") >= 0
