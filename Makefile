@@ -5,7 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-SOURCES := schemas services tests examples benchmarks
+SOURCES := schemas services tests examples benchmarks deploy
 STAMP := $(VENV)/.installed
 
 .PHONY: help

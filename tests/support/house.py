@@ -159,10 +159,14 @@ class House:
         """Return what a worker has logged so far."""
         return (self._folder / f"{service}-{worker}.log").read_text(errors="replace")
 
+    def address(self, service: str, worker: int = 1) -> str:
+        """Return host and port of a worker's pages."""
+        return f"127.0.0.1:{self._ports[f'{service}-{worker}']}"
+
     def page(self, service: str, page: str, worker: int = 1) -> tuple[int, str]:
         """Return status and body of one of a worker's pages."""
         try:
-            with urlopen(f"http://127.0.0.1:{self._ports[f'{service}-{worker}']}/{page}", timeout=5) as answer:
+            with urlopen(f"http://{self.address(service, worker)}/{page}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except OSError as fault:  # an HTTPError with a status, or nobody there
             return getattr(fault, "code", 0), fault.read().decode() if hasattr(fault, "read") else str(fault)
