@@ -107,16 +107,16 @@ def exporting(binary: str, redis_url: str, folder: Path) -> Iterator[str]:
     [port] = free_ports(1)
     command = (binary, "-redis.addr", redis_url, "-web.listen-address", f"{HOST}:{port}")
     process = ChildProcess("redis_exporter", command, folder / "redis_exporter.log")
-    process.start(lambda: _answers(f"http://{HOST}:{port}/metrics"), START_SECONDS)
+    process.start(lambda: _answers(port), START_SECONDS)
     try:
         yield f"{HOST}:{port}"
     finally:
         process.stop(START_SECONDS)
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int) -> bool:
     try:
-        with urlopen(url, timeout=2):
+        with urlopen(f"http://{HOST}:{port}/metrics", timeout=2):
             return True
     except OSError:
         return False

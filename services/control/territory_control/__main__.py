@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -37,6 +38,8 @@ from territory_control import (
     rendering,
     report_commands,
     rule_tables,
+    top,
+    top_view,
     verifying,
 )
 from territory_control.arguments import OBJECTS, AsJson, RecordName, record_name
@@ -53,6 +56,7 @@ EXIT_INTERRUPTED = 130
 WAIT_SECONDS = 300.0
 VERIFY_SECONDS = 60.0
 NEAR_MISSES = 5
+WORKERS = ["127.0.0.1:9464", "127.0.0.1:9465", "127.0.0.1:9466"]
 
 Answer = TypeVar("Answer")
 
@@ -359,6 +363,29 @@ def up(
             watch(stack)
     except KeyboardInterrupt:
         output.note("stopped")
+
+
+@app.command("top")
+def show_top(
+    worker: Annotated[
+        list[str], typer.Option(metavar="HOST:PORT", help="Where a worker's pages are; give it once for each.")
+    ] = WORKERS,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show live how the workers are, how fresh the index is and how much goes through, until Ctrl-C."""
+    output = Output(as_json=as_json)
+    if output.is_live and not once:
+        try:
+            top_view.follow(worker, output.console, every)
+        except KeyboardInterrupt:
+            return
+    pages = top.look_at(worker)
+    seen = top.now(pages, (), time.time())
+    output.result(seen, top_view.shown(seen))
+    if all(page.fault is not None for page in pages):
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @app.command("demo")

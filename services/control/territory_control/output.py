@@ -43,6 +43,16 @@ class Output:
         """How wide a line of a result may be."""
         return self._stdout.width
 
+    @property
+    def console(self) -> Console:
+        """Where a result is shown that changes while it is looked at."""
+        return self._stdout
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody looks on, who can be shown what changes."""
+        return self._stdout.is_terminal and not self.as_json
+
     def result(self, data: object, *shown: RenderableType) -> None:
         """Write a result: the data as one line of JSON, or else what is shown of it to people."""
         if self.as_json:
