@@ -28,6 +28,22 @@ from tests.support.watched import PROMETHEUS, Asked, alerts, names_in, of_dashbo
 START_SECONDS = 60.0
 SEEN_SECONDS = 30.0
 ORG = "watched"
+COUNTED = (
+    "territory_ready",
+    "territory_model_position",
+    "territory_model_activated_timestamp_seconds",
+    "territory_restore_seconds_count",
+    "territory_turn_records_count",
+    "territory_producer_seconds_count",
+    "territory_redis_seconds_count",
+    "territory_messages_sent_total",
+    "territory_partitions",
+    "territory_dead_letters_total",
+    'territory_event_to_visible_seconds_count{job="access-indexer"}',
+    'territory_revocation_seconds_count{job="access-indexer"}',
+    'territory_index_compared_total{job="access-indexer"}',
+)
+"""After records that come, change hands and are refused, all of these have counted something in every series."""
 MODEL: dict[str, Any] = {
     "org": ORG,
     "currency": "USD",
@@ -168,6 +184,8 @@ def test_rules_and_dashboards_ask_for_what_the_services_say(tmp_path: Path) -> N
         assert not unanswered, "\n".join(map(str, unanswered))
         for rule in alerts():
             watching.ask(rule["expr"])  # it can be computed
+        for counted in COUNTED:
+            assert all(float(series["value"][1]) > 0 for series in watching.ask(counted)), counted
         for service in SERVICES:
             _require_known_labels(house.page(service, "metrics")[1])
 

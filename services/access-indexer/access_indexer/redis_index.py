@@ -123,9 +123,12 @@ def _remove_members(page: Sequence[Place], fold: Indexing, models: Models, pipe:
 
 def _observe(changes: Iterable[IndexChange]) -> None:
     now_ms = time.time() * 1000
+    visible: list[tuple[float, int]] = []
+    revoked: list[tuple[float, int]] = []
     for change in changes:
         if isinstance(change, RecordStands) and change.since_ms:
-            metrics.EVENT_TO_VISIBLE.observe(max(0.0, now_ms - change.since_ms) / 1000)
+            visible.append((max(0.0, now_ms - change.since_ms) / 1000, 1))
         elif isinstance(change, Revoked):
-            for _ in range(change.users):
-                metrics.REVOCATION.observe(max(0.0, now_ms - change.since_ms) / 1000)
+            revoked.append((max(0.0, now_ms - change.since_ms) / 1000, change.users))
+    metrics.EVENT_TO_VISIBLE.observe_all(visible)
+    metrics.REVOCATION.observe_all(revoked)

@@ -6,6 +6,9 @@ the process itself takes (memory, processor, open files) the library's own colle
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
+
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; a series beside each other one, else
@@ -14,18 +17,34 @@ _ROUND_TRIP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 _RESTORE_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800)
 _MESSAGES = (1, 5, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 50_000)
 
+
+class TurnHistogram(Histogram):
+    """A histogram that is told a turn's values at once: each alone costs microseconds, most of that for locks."""
+
+    def observe_all(self, values: Iterable[tuple[float, int]]) -> None:
+        """Observe values, each with how often."""
+        counts, total = [0] * len(self._upper_bounds), 0.0
+        for value, times in values:
+            counts[bisect_left(self._upper_bounds, value)] += times
+            total += value * times
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+        self._sum.inc(total)
+
+
 # --- what goes through -----------------------------------------------------------------------
 
 EVENTS = Counter("territory_events", "Messages and what became of them.", ["topic", "outcome"])
 OUTCOMES = Counter("territory_outcomes", "What a stage's steps came to.", ["stage", "outcome"])
 MESSAGES_SENT = Counter("territory_messages_sent", "Messages that were sent and acknowledged.", ["topic"])
 DEAD_LETTERS = Counter("territory_dead_letters", "Messages that were refused.", ["topic", "code"])
-EVENT_TO_VISIBLE = Histogram(
+EVENT_TO_VISIBLE = TurnHistogram(
     "territory_event_to_visible_seconds",
     "From a record's change to its place in Redis; from occurred_at, or the broker's time where that is an hour later.",
     buckets=_SECONDS,
 )
-REVOCATION = Histogram(
+REVOCATION = TurnHistogram(
     "territory_revocation_seconds", "From the message that revokes access to its removal in Redis.", buckets=_SECONDS
 )
 

@@ -6,7 +6,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client import REGISTRY, generate_latest
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -64,6 +67,23 @@ def test_names_have_prefix_and_unit() -> None:
         assert not name.endswith(("_ms", "_milliseconds", "_minutes")), name
         if metric._type == "histogram":
             assert name.endswith(("_seconds", "_records")), name
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0, 4.0]), st.integers(0, 5))))
+def test_a_turn_is_observed_as_its_values_are(values: list[tuple[float, int]]) -> None:
+    """All at once come to the same as one by one, bounds included."""
+    one, other = CollectorRegistry(), CollectorRegistry()
+    at_once = metrics.TurnHistogram("territory_x_seconds", "x", buckets=(0.5, 1), registry=one)
+    singly = Histogram("territory_x_seconds", "x", buckets=(0.5, 1), registry=other)
+    at_once.observe_all(values)
+    for value, times in values:
+        for _ in range(times):
+            singly.observe(value)
+    of_once, of_each = (
+        {(sample.name, sample.labels.get("le")): sample.value for family in each.collect() for sample in family.samples}
+        for each in (one, other)
+    )
+    assert of_once == pytest.approx(of_each)
 
 
 def test_no_id_is_a_label() -> None:

@@ -19,6 +19,7 @@ from territory.keys import model_key
 from territory.model import Model, digest_of
 from territory_runtime.health import Health
 from territory_runtime.in_effect import Moment, Note
+from territory_runtime.metrics import REGISTRY
 from territory_runtime.model_watcher import DAYS_BACK_MAX, ModelWatcher, Pieces, activated_model
 from territory_runtime.settings import read_settings
 
@@ -124,17 +125,17 @@ class _Topic:
         self.health = Health()
         self.watcher = _Watcher(read_settings({}), self.health, self.clock)
 
-    async def say(self, key: str, value: bytes) -> None:
+    async def say(self, key: str, value: bytes, sent_ms: int = 0) -> None:
         self.watcher.end += 1
-        await self.watcher.take(self.watcher.end - 1, key.encode(), value)
+        await self.watcher.take(self.watcher.end - 1, key.encode(), value, sent_ms)
 
-    async def activate(self, document: Mapping[str, Any], revision: int = 1) -> None:
+    async def activate(self, document: Mapping[str, Any], revision: int = 1, sent_ms: int = 0) -> None:
         """Say all pieces of a model, and activate it."""
         org, values = str(document["org"]), pieces_of(document)
         for (kind, name), value in values.items():
             await self.say(model_key(org, kind, name), encode(ModelPiece(org, kind, name, revision, value)))
         activation = ModelActivated(org, revision, len(values), digest_of(values), "2026-01-01T00:00:00Z")
-        await self.say(model_key(org, *ACTIVATION), encode(activation))
+        await self.say(model_key(org, *ACTIVATION), encode(activation), sent_ms)
 
     @property
     def position(self) -> int:
@@ -153,6 +154,30 @@ class _Topic:
 def refuse(_: Model) -> None:
     """Make nothing of a model."""
     raise ModelRefused([Fault("territories", "too many")])
+
+
+def said(name: str) -> float:
+    value = REGISTRY.get_sample_value(name)
+    assert value is not None, name
+    return value
+
+
+def test_metrics_say_which_model_is_in_effect_and_since_when() -> None:
+    """Position and time are those of the newest activation in effect; a refused one is passed, and has no time."""
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate(DOCUMENT, sent_ms=5_000)
+        assert said("territory_model_position") == topic.position
+        assert (said("territory_model_activated_timestamp_seconds"), said("territory_model_revision")) == (5.0, 1)
+        topic.watcher.prepare_with(refuse, follows_days=False)
+        refused = said("territory_models_refused_total")
+        await topic.activate(DOCUMENT, revision=2, sent_ms=9_000)
+        assert said("territory_models_refused_total") == refused + 1
+        assert said("territory_model_position") == topic.position
+        assert (said("territory_model_activated_timestamp_seconds"), said("territory_model_revision")) == (5.0, 1)
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("is_applied_before", [True, False])
