@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -17,11 +18,12 @@ import redis as redis_py
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from territory_control import top
 from territory_control.child_process import ChildProcess, until
 from territory_control.embedded import HOST, free_ports
 from tests.e2e.conftest import EMBEDDED_FETCH_PAUSE_SECONDS
 from tests.support.house import SERVICES, House
-from tests.support.metrics_page import values_of
+from tests.support.metrics_page import STAGES, values_of
 from tests.support.servers import embedded_server, find_redis, program, serving
 from tests.support.watched import PROMETHEUS, Asked, alerts, names_in, of_dashboards, recordings
 
@@ -188,6 +190,18 @@ def test_rules_and_dashboards_ask_for_what_the_services_say(tmp_path: Path) -> N
             assert all(float(series["value"][1]) > 0 for series in watching.ask(counted)), counted
         for service in SERVICES:
             _require_known_labels(house.page(service, "metrics")[1])
+        _require_top([house.address(service) for service in SERVICES])
+
+
+def _require_top(workers: list[str]) -> None:
+    """`territory top` reads the same pages."""
+    seen = top.now(top.look_at(workers), (), time.time())
+    assert all(one.fault is None and one.ready and one.partitions for one in seen.workers)
+    assert {stage for one in seen.workers for stage in one.stages} == STAGES
+    assert (seen.refused, seen.wrong_entries, seen.model_revision, seen.is_model_everywhere) == (1, 0, 1, True)
+    assert seen.visible_p99_seconds is not None
+    assert seen.revocation_p99_seconds is not None
+    assert seen.model_age_seconds is not None
 
 
 def _require_known_labels(page: str) -> None:
