@@ -152,8 +152,9 @@ def test_the_view_says_it_all() -> None:
     assert "3 h old" in text_of(page(), unix_seconds=11_800)
 
 
-def test_pages_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pages_are_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not answer is said to, and holds up nobody; with `--json` it is data, exit 0 if any answers."""
+    monkeypatch.setenv("COLUMNS", "160")
     [nobody] = free_ports(1)
     with serving(page_of()) as address:
         found = look_at([address, f"127.0.0.1:{nobody}"])
