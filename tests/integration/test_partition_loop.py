@@ -72,8 +72,8 @@ class NoModels:
     def in_effect(self, *, follows_days: bool) -> InEffect:
         return NOTHING_IN_EFFECT
 
-    async def as_of(self, instant: int | None, *, follows_days: bool) -> InEffect:
-        return NOTHING_IN_EFFECT
+    async def of_note(self, note: Note, *, follows_days: bool) -> tuple[InEffect, InEffect]:
+        return NOTHING_IN_EFFECT, NOTHING_IN_EFFECT
 
 
 class Watched(PartitionLoop):
