@@ -46,6 +46,7 @@ from territory_control.arguments import OBJECTS, AsJson, RecordName, record_name
 from territory_control.attainment_tree import tree_of
 from territory_control.errors import CommandFailed, NotFound, NotReached
 from territory_control.output import Output
+from territory_control.planning import on_the_log, tables
 from territory_control.stack import has_own_servers, running_stack, watch
 from territory_runtime.provision import TopicsUnfit
 from territory_runtime.settings import Settings, SettingsRefused, read_settings
@@ -117,6 +118,24 @@ def validate(
     output.result(data, *shown)
     if strict and (analysis.impossible or analysis.empty or analysis.sharing):
         raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def plan(
+    model: ModelFile,
+    records: Annotated[int, typer.Option("--records", min=0, help="Name so many records that would move.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a model would change: records, who sees what, sums. Nobody is affected, nothing is written.
+
+    Asked are the records that the assigner has now, all of them. Relative dates are meant on today. The sums are those
+    of the deals as they are: a closed period keeps its figures, and shows the difference as an adjustment.
+    """
+    output, settings = Output(as_json=as_json), read_settings()
+    checked = _checked(model, output, settings.assigner_engine)
+    with output.bar("reading records") as bar:
+        planned = _run(on_the_log.plan(settings, checked, records, bar.at))
+    output.result(planned, *tables.of_plan(planned))
 
 
 @app.command()

@@ -1,0 +1,31 @@
+"""Every record of one partition of families, decided under a model by the assigner's own fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from assigner.core.assignment import Assigning
+from assigner.core.linkers import Linkers
+from territory.events import Assignment
+from territory.fold import Incoming
+from territory.model import Model
+
+SLICE_RECORDS = 10_000
+
+
+def decided(messages: Iterable[Incoming], model: Model | None, linkers: Linkers) -> dict[str, Assignment]:
+    """Return by key where each record stands under a model; nothing without one.
+
+    The fold is told that nothing was said before, so it says all there is.
+    """
+    if model is None:
+        return {}
+    fold = Assigning(linkers)
+    for message in messages:
+        fold.restore(message)
+    fold.restored({model.org_id: model}, frozenset({model.org_id}))
+    found: dict[str, Assignment] = {}
+    for effects in fold.sweep(model, SLICE_RECORDS):
+        for said in effects.messages:
+            found[said.key] = said.value  # type: ignore[assignment]  # assignments are all that it says
+    return found
