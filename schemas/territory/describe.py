@@ -42,10 +42,11 @@ EVENTS: dict[Topic, tuple[type[Any], ...]] = {
     topics.FAMILIES: (events.Record,),
     topics.RELEASES: (events.Released,),
     topics.PARTIALS: (events.Partial, events.SourceSwept),
+    topics.FROZEN: (events.Frozen,),
 }
 """What is on each topic that carries events of ours."""
 
-TOMBSTONED = (topics.MODEL, topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.FAMILIES, topics.PARTIALS)
+TOMBSTONED = (topics.MODEL, topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.FAMILIES, topics.PARTIALS, topics.FROZEN)
 """Topics where null says that what the key names is gone."""
 
 STATED = (topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.ACCESS_CHANGES)

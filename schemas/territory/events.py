@@ -254,6 +254,58 @@ read_assignment = reader_of(Assignment)
 SUMS = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
 
 
+class Counted(Event, frozen=True):
+    """What one deal counts for in one period."""
+
+    path: Annotated[tuple[str, ...], Field(description="The deal's territory and those above it.")]
+    category: Category
+    amount: Decimal
+    weighted: Decimal
+    owner_id: str | None
+    by_others: bool
+
+
+class FrozenTarget(Event, frozen=True):
+    """What was wanted of a territory, or of a user in one, when the period was closed."""
+
+    territory_id: str
+    period: str
+    user_id: str | None
+    amount: Decimal
+    mismatch: Decimal | None
+
+
+class Frozen(Event, frozen=True):
+    """What one partition keeps of closed periods (F12): of a deal, of a target, or which periods these are.
+
+    Topic: territory.internal.frozen.v1, written by the forecast aggregator for itself, in the
+    partition of the deals; null when nothing of it is in a closed period. What is there of a
+    period means something only while `periods` names it.
+    """
+
+    org_id: str
+    deal_id: str | None = None
+    counted: Annotated[
+        dict[str, Counted] | None, Field(description="By period, what the deal counted for when that was closed.")
+    ] = None
+    target: FrozenTarget | None = None
+    periods: Annotated[
+        tuple[str, ...] | None, Field(description="The closed periods of which all deals and targets are said.")
+    ] = None
+
+
+read_frozen = reader_of(Frozen)
+
+
+class FrozenPart(Event, frozen=True):
+    """What one partition of deals added to one attainment when its period was closed."""
+
+    sums: dict[str, Decimal]
+    deals_won: int
+    target: Decimal | None
+    target_mismatch: Decimal | None
+
+
 class Partial(Event, frozen=True):
     """What one partition of deals adds to one attainment: absolute, so that repeats are harmless.
 
@@ -271,6 +323,12 @@ class Partial(Event, frozen=True):
     sums: dict[str, Decimal]
     deals: Annotated[int, Field(description="How many deals are in any of the sums.")]
     deals_won: int
+    target_mismatch: Annotated[
+        Decimal | None, Field(description="Said with a territory's target: what it is above those below (F5).")
+    ] = None
+    frozen: Annotated[
+        FrozenPart | None, Field(description="What all of it was when the period was closed; null: it is open (F12).")
+    ] = None
 
 
 class SourceSwept(Event, frozen=True):
@@ -320,6 +378,31 @@ class Attainment(Event, frozen=True):
     attainment_pct: Annotated[str | None, Field(description="Two decimals; null: no target (F6).")]
     gap: Amount | None
     shortage: Amount | None
+    coverage: Annotated[
+        str | None, Field(description="Pipeline / gap, two decimals; null: there is no gap, or no target (F7).")
+    ] = None
+    target_mismatch: Annotated[
+        Amount | None,
+        Field(
+            description="A territory's target less those of its children and of users in it; 0: they agree; "
+            "null: no target (F5)."
+        ),
+    ] = None
+    star_performer: Annotated[bool, Field(description="Whether there is a target, and as much was won (F8).")] = False
+    frozen: Annotated[bool, Field(description="Whether the period is closed: the figures are those of then (F12).")] = (
+        False
+    )
+    adjustment_target: Annotated[
+        Amount | None,
+        Field(description="What the target would be now less what it was; null, like the other seven: not closed."),
+    ] = None
+    adjustment_won: Amount | None = None
+    adjustment_pipeline: Amount | None = None
+    adjustment_best_case: Amount | None = None
+    adjustment_committed: Amount | None = None
+    adjustment_weighted: Amount | None = None
+    adjustment_won_by_others: Amount | None = None
+    adjustment_deals_won: int | None = None
 
 
 read_attainment = reader_of(Attainment)

@@ -77,6 +77,11 @@ def parse_partial_key(key: str) -> tuple[str, str, str, str | None, int] | None:
     return org_id, territory_id, period, user[0] if user else None, int(source)
 
 
+def closed_key(org_id: str) -> str:
+    """Return the key of a partition's word on which periods it has closed (F12)."""
+    return f"{org_id}/closed/periods"
+
+
 def partition_of(route: str, partitions: int) -> int:
     """Return the partition that a routing key goes to on our own topics (CRC-32, stable)."""
     return zlib.crc32(route.encode()) % partitions
@@ -135,6 +140,22 @@ def parse_attainment_hash_key(key: str) -> tuple[str, str, str, str | None]:
 def left_out_key(org_id: str) -> str:
     """Return the key of the hash of deals that are in no sum, with the reason (F2, F10)."""
     return f"left_out:{{{org_id}}}"
+
+
+def adjustments_key(org_id: str) -> str:
+    """Return the key of the hash of deals that count for something else than when their period was closed (F12)."""
+    return f"adjustments:{{{org_id}}}"
+
+
+def adjustment_field(period: str, deal_id: str) -> str:
+    """Return the name of one deal in that hash; no period holds a slash."""
+    return f"{period}/{deal_id}"
+
+
+def parse_adjustment_field(name: str) -> tuple[str, str]:
+    """Return period and deal. Raises: ValueError when it is no such name."""
+    period, deal_id = name.split("/", 1)
+    return period, deal_id
 
 
 def fence_key(stage: str, partition: int, tag: int | None = None) -> str:

@@ -118,6 +118,8 @@ class Model:
         self.targets: dict[TargetKey, Decimal] = {
             (target.territory, target.period, target.user): target.amount for target in document.targets
         }
+        self.frozen_periods = frozenset(document.frozen_periods)
+        """Closed ones: what they came to stays, and what changes since is shown beside it (F12)."""
         self._decided_by = _decided_by(document)
 
     def _nodes(

@@ -50,9 +50,14 @@ def text_of(amount: Decimal) -> str:
 
 def percent_of(part: Decimal, whole: Decimal | None) -> str | None:
     """Return part in per cent of whole with two decimals, half to even; None without a whole (F6)."""
+    return ratio_of(times(part, Decimal(100)), whole)
+
+
+def ratio_of(part: Decimal, whole: Decimal | None) -> str | None:
+    """Return part / whole with two decimals, half to even; None without a whole, and for a whole of 0 (F6, F7)."""
     if whole is None or whole == 0:
         return None
     context = decimal.Context(prec=120, rounding=decimal.ROUND_HALF_EVEN)
-    ratio = context.divide(context.multiply(part, Decimal(100)), whole)
+    ratio = context.divide(part, whole)
     rounded = ratio.quantize(Decimal("0.01"), context=context)
     return format(rounded or rounded.copy_abs(), "f")  # no negative nothing

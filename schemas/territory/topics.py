@@ -99,6 +99,15 @@ PARTIALS = Topic(
     written_by="forecast-aggregator",
     read_by="forecast-aggregator",
 )  # fmt: skip
+FROZEN = Topic(
+    "territory.internal.frozen.v1", "compact", None, None, False,
+    "What closed periods came to in one source partition: its deals, its targets, and which periods they are; "
+    "null when nothing of it is closed any more.",
+    key="<org>/deal/<id>, <org>/target/<territory>:<period>[:<user>] or <org>/closed/periods, in the partition of "
+    "the deals",
+    written_by="forecast-aggregator",
+    read_by="forecast-aggregator",
+)  # fmt: skip
 
 TOPICS = (
     RECORDS,
@@ -111,4 +120,5 @@ TOPICS = (
     FAMILIES,
     RELEASES,
     PARTIALS,
+    FROZEN,
 )

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
 from access_indexer.redis_index import RedisIndex
+from forecast_aggregator.core.closed import Adjustment, DealAdjusted
 from forecast_aggregator.core.contribution import LeftOut
 from forecast_aggregator.core.summing import DealLeftOut
 from forecast_aggregator.core.totalling import AttainmentStands
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
-from territory.events import Attainment
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
+from territory.events import Attainment, Counted
 from territory_client import IndexedRecord
 from territory_control.arguments import RecordName
 from territory_control.reading import LeftOutDeal, Membership, index
@@ -71,7 +74,12 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[st
         client = connect(settings(redis_at, unique))
         said = [
             attainment(unique, "west", "2017-Q1", None, "100"),
-            attainment(unique, "west", "2017-Q2", None, "0.1"),
+            replace(
+                attainment(unique, "west", "2017-Q2", None, "0.1"),
+                frozen=True,
+                adjustment_won="-0.1",
+                adjustment_deals_won=-1,
+            ),
             attainment(unique, "east", "2017-Q1", None, "5"),
             attainment(unique, "west", "2017-Q1", "u:1/x", "7"),
             attainment(f"{unique}-2", "west", "2017-Q1", None, "9"),
@@ -88,6 +96,8 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[st
             ]
             assert (rows[1].target, rows[1].attainment_pct, rows[1].shortage) == ("200", "50.00", "99")
             assert (rows[1].deals_won, rows[1].model_revision) == (2, 4)
+            assert (rows[1].frozen, rows[1].adjustment_won, rows[1].star_performer) == (False, None, False)
+            assert (rows[2].frozen, rows[2].adjustment_won, rows[2].adjustment_deals_won) == (True, "-0.1", -1)
             users = [row for row in await stored.attainments(users=True) if row.user_id is not None]
             assert [(row.user_id, row.won, row.target, row.pipeline) for row in users] == [("u:1/x", "7", None, None)]
             one = await stored.attainments(territory_id="west", period="2017-Q2")
@@ -108,12 +118,39 @@ def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_at: Mapping
             DealLeftOut(unique, "D-2", LeftOut("no_amount", "its amount 'x' is not a number")),
             DealLeftOut(unique, "D-1", LeftOut("unassigned", "it names no account")),
         ]
-        await RedisLeftOut(client, "forecast-aggregator").apply(changes, [])
+        await RedisDeals(client, "forecast-aggregator").apply(changes, [])
         await client.aclose()
         async with index(settings(redis_at, unique)) as stored:
             assert await stored.left_out() == [
                 LeftOutDeal("D-1", "unassigned", "it names no account"),
                 LeftOutDeal("D-2", "no_amount", "its amount 'x' is not a number"),
             ]
+
+    asyncio.run(play())
+
+
+def test_adjustments_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str, str], unique: str) -> None:
+    """By period and deal; of one territory those that counted, or count, there or below (F12)."""
+    bay = Counted(("bay", "west"), "won", Decimal("0.10"), Decimal(0), "ann", by_others=False)
+    east = Counted(("east",), "pipeline", Decimal(7), Decimal("0.7"), None, by_others=False)
+
+    async def play() -> None:
+        client = connect(settings(redis_at, unique))
+        changes = [
+            DealAdjusted(unique, "2017-Q1", "D/2", Adjustment(bay, east)),
+            DealAdjusted(unique, "2016-Q4", "D-1", Adjustment(None, bay)),
+        ]
+        await RedisDeals(client, "forecast-aggregator").apply(changes, [])
+        await client.aclose()
+        async with index(settings(redis_at, unique)) as stored:
+            first, second = await stored.adjustments()
+            assert (first.period, first.id, first.frozen) == ("2016-Q4", "D-1", None)
+            assert first.now == {
+                "path": ["bay", "west"], "category": "won", "amount": "0.10", "weighted": "0", "owner_id": "ann",
+                "by_others": False,
+            }  # fmt: skip
+            assert (second.id, second.territories) == ("D/2", frozenset({"bay", "west", "east"}))
+            assert [deal.id for deal in await stored.adjustments(territory_id="east")] == ["D/2"]
+            assert [deal.id for deal in await stored.adjustments(period="2016-Q4")] == ["D-1"]
 
     asyncio.run(play())

@@ -9,13 +9,23 @@ from typing import Any
 
 import redis.asyncio
 
+from forecast_aggregator.core.closed import Adjustment, DealAdjusted
 from forecast_aggregator.core.contribution import LeftOut
 from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
-from territory.events import SUMS, Assignment, Attainment, Partial
+from forecast_aggregator.redis_forecast import ADJUSTMENTS, RedisAttainments, RedisDeals
+from territory.codec import decode
+from territory.events import SUMS, Assignment, Attainment, Counted, Partial
 from territory.fold import Incoming, Models
-from territory.keys import attainment_hash_key, attainment_key, index_key, left_out_key, partial_key, partition_of
+from territory.keys import (
+    adjustments_key,
+    attainment_hash_key,
+    attainment_key,
+    index_key,
+    left_out_key,
+    partial_key,
+    partition_of,
+)
 from territory.model import compile_model
 from territory.topics import ASSIGNMENTS, PARTIALS
 from territory_runtime.stage import Progress
@@ -45,7 +55,7 @@ def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
     ]
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store = RedisLeftOut(client, SUMMING)
+        store = RedisDeals(client, SUMMING)
         await take(store, 0)
         for _ in range(2):
             await store.apply(changes, [Progress(SUMMING, 0, 5, {org: 3})])
@@ -66,7 +76,7 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
     other = next(f"O-{number}" for number in range(99) if partition_of(f"{org}/deal/O-{number}", 2) == 1)
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store, fold = RedisLeftOut(client, SUMMING), Summing(0, 2)
+        store, fold = RedisDeals(client, SUMMING), Summing(0, 2)
         await take(store, 0)
         deal = Assignment(org, "deal", kept, 1, 1, None, (), unassigned="it names no account")
         fold.restore(Incoming(ASSIGNMENTS.name, deal.key, deal, {}))
@@ -77,6 +87,36 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
         assert await client.hlen(left_out_key(org)) == 3
         await store.reconcile(0, fold, models_of(org), frozenset({org}))
         assert set(await client.hkeys(left_out_key(org))) == {kept, other}
+
+    play(redis_at, acts)
+
+
+def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
+    """By period and deal what it counted for and counts for; off it when that is the same; strays go (F12)."""
+    counted = Counted(("west",), "won", Decimal("0.10"), Decimal(0), None, by_others=True)
+    changes = [
+        DealAdjusted(org, Q1, "D/1", Adjustment(None, counted)),
+        DealAdjusted(org, Q1, "D-2", Adjustment(counted, None)),
+        DealAdjusted(org, Q1, "D-2", None),
+    ]
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        store = RedisDeals(client, SUMMING)
+        await take(store, 0)
+        for _ in range(2):
+            await store.apply(changes, [Progress(SUMMING, 0, 5, {org: 3})])
+            found = await client.hgetall(adjustments_key(org))
+            assert list(found) == [f"{Q1}/D/1"]
+            assert decode(str(found[f"{Q1}/D/1"]).encode()) == {
+                "frozen": None,
+                "now": {"path": ["west"], "category": "won", "amount": "0.10", "weighted": "0", "owner_id": None,
+                        "by_others": True},
+            }  # fmt: skip
+        fold = Summing(0, 1)
+        await store.reconcile(0, fold, models_of(org), NOTHING)
+        assert await client.hlen(adjustments_key(org)) == 1
+        await store.reconcile(0, fold, models_of(org), frozenset({org}))
+        assert not await client.exists(adjustments_key(org))
 
     play(redis_at, acts)
 
@@ -101,7 +141,8 @@ def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> Non
         assert await client.hgetall(key) == {
             "target": "", "won": "0.1", "pipeline": "0", "best_case": "0", "committed": "0", "weighted": "0",
             "won_by_others": "0", "deals_won": "2", "attainment_pct": "", "gap": "", "shortage": "",
-            "model_revision": "4",
+            "model_revision": "4", "coverage": "", "target_mismatch": "", "star_performer": "0", "frozen": "0",
+            **{f"adjustment_{name}": "" for name in ADJUSTMENTS},
         }  # fmt: skip
         await store.apply([attainment(org, target="100", attainment_pct="0.00", gap="100", shortage="99.5")], [])
         found = await client.hmget(key, ["target", "won", "attainment_pct", "gap", "shortage"])
@@ -116,7 +157,8 @@ def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
     async def acts(client: redis.asyncio.Redis) -> None:
         await RedisAttainments(client, TOTALLING, 1).apply([attainment(org, "ann", won="7", deals_won=1)], [])
         assert await client.hgetall(attainment_hash_key(org, "west", Q1, "ann")) == {
-            "target": "", "won": "7", "deals_won": "1", "attainment_pct": "",
+            "target": "", "won": "7", "deals_won": "1", "attainment_pct": "", "star_performer": "0", "frozen": "0",
+            "adjustment_target": "", "adjustment_won": "", "adjustment_deals_won": "",
         }  # fmt: skip
 
     play(redis_at, acts)

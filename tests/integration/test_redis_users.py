@@ -25,7 +25,7 @@ from access_indexer.redis_index import RedisIndex
 from forecast_aggregator.core.contribution import LeftOut
 from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
 from territory.events import Attainment
 from territory.keys import HELD_KEY, fence_key, index_key, left_out_key, visible_key
 from territory.model import compile_model
@@ -152,7 +152,7 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
         await take(attainments, 0)
         change = AttainmentStands(("acme-2", "west", "2017-Q1", None), stands)
         await attainments.apply([change], [Progress("forecast-totals", 0, 1, {"acme-2": 1})])
-        left_out = RedisLeftOut(client, "forecast-aggregator")
+        left_out = RedisDeals(client, "forecast-aggregator")
         await take(left_out, 0)
         why = LeftOut("unassigned", "it names no account")
         await left_out.apply([DealLeftOut("acme-2", "D-1", why)], [Progress("forecast-aggregator", 0, 1, {})])

@@ -20,6 +20,7 @@ from access_indexer.core.changes import AdminsAre, RecordStands, Revoked, SetCha
 from access_indexer.core.indexing import Indexing
 from assigner.core.assignment import Assigning
 from assigner.core.intake import Intake
+from forecast_aggregator.core.closed import DealAdjusted
 from forecast_aggregator.core.summing import DealLeftOut, Summing, is_deal
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from forecast_aggregator.core.totalling import Place as AttainmentPlace
@@ -31,10 +32,12 @@ from territory.events import (
     ACTIVATION,
     Assignment,
     Attainment,
+    Counted,
     ModelActivated,
     ModelPiece,
     Released,
     read_assignment,
+    read_frozen,
     read_partial,
     read_record,
     read_record_change,
@@ -63,8 +66,12 @@ FIRST_MS = 1_500_000_000_000
 FIRST_DAY = date(2017, 7, 14)
 
 SUM_FIGURES = ("won", "pipeline", "best_case", "committed", "weighted", "won_by_others")
-USER_FIGURES = ("target", "won", "deals_won", "attainment_pct")
-COUNTS_AND_TEXTS = ("deals_won", "attainment_pct")
+USER_FIGURES = ("target", "won", "deals_won", "attainment_pct", "star_performer")
+ADJUSTED = ("target", *SUM_FIGURES, "deals_won")
+ADJUSTED_OF_USER = ("target", "won", "deals_won")
+TERRITORY_FIGURES = ("target", *SUM_FIGURES, "deals_won", "attainment_pct", "gap", "shortage", "coverage",
+                     "target_mismatch", "star_performer")  # fmt: skip
+COUNTS_AND_TEXTS = ("deals_won", "attainment_pct", "coverage", "star_performer", "frozen", "adjustment_deals_won")
 
 
 Dice = random.Random
@@ -143,6 +150,8 @@ class MemoryRedis:
     admins: dict[str, set[str]] = field(default_factory=dict)
     records: dict[str, RecordStands] = field(default_factory=dict)
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
+    adjustments: dict[tuple[str, str, str], tuple[Counted | None, Counted | None]] = field(default_factory=dict)
+    """By organisation, period and deal what it counted for, and what it counts for now."""
     attainments: dict[AttainmentPlace, Attainment] = field(default_factory=dict)
     progress: dict[Place, dict[str, int]] = field(default_factory=dict)
 
@@ -168,16 +177,26 @@ class MemoryRedis:
             self.admins[change.org_id] = set(change.users)
             if not change.users:
                 del self.admins[change.org_id]
-        elif isinstance(change, DealLeftOut):
-            self.left_out.pop((change.org_id, change.deal_id), None)
-            if change.why is not None:
-                self.left_out[change.org_id, change.deal_id] = change.why.reason
+        elif isinstance(change, DealLeftOut | DealAdjusted):
+            self._list(change)
         elif isinstance(change, AttainmentStands):
             self.attainments.pop(change.place, None)
             if change.attainment is not None:
                 self.attainments[change.place] = change.attainment
         elif not isinstance(change, Revoked):
             raise TypeError(f"found a {type(change).__name__}, expected a change of the store")
+
+    def _list(self, change: DealLeftOut | DealAdjusted) -> None:
+        """Put a deal on one of the two lists, or take it off."""
+        if isinstance(change, DealLeftOut):
+            self.left_out.pop((change.org_id, change.deal_id), None)
+            if change.why is not None:
+                self.left_out[change.org_id, change.deal_id] = change.why.reason
+        else:
+            at = (change.org_id, change.period, change.deal_id)
+            self.adjustments.pop(at, None)
+            if change.adjustment is not None:
+                self.adjustments[at] = (change.adjustment.frozen, change.adjustment.now)
 
     def reconcile(self, place: Place, fold: Fold, models: Models, unknown: frozenset[str]) -> frozenset[str]:
         """Return the unknown organisations and those of whose partition nothing is here; drop what is astray."""
@@ -189,10 +208,12 @@ class MemoryRedis:
                 astray = [at for at in self.left_out if at[0] in unknown and fold.is_stray(*at)]
                 for deal in astray:
                     del self.left_out[deal]
+                for at in [at for at in self.adjustments if at[0] in unknown and fold.is_stray_adjustment(*at)]:
+                    del self.adjustments[at]
             case Totalling():
-                for at in [at for at in self.attainments if at[0] in unknown and fold.is_stray(at)]:
-                    if partition_of(attainment_key(*at), self.partitions) == place[1]:
-                        del self.attainments[at]
+                for row in [row for row in self.attainments if row[0] in unknown and fold.is_stray(row)]:
+                    if partition_of(attainment_key(*row), self.partitions) == place[1]:
+                        del self.attainments[row]
         return unknown
 
     def _drop_access(self, fold: Indexing, models: Models, unknown: frozenset[str]) -> None:
@@ -222,6 +243,7 @@ class Stage:
     wants: Callable[[str], bool] = lambda key: True
     follows_days: bool = False
     follows: StageName | None = None
+    keeps: tuple[str, Reader] | None = None
 
     @property
     def restores_from_input(self) -> bool:
@@ -257,6 +279,7 @@ STAGES = (
         Summing,
         has_store=True,
         wants=is_deal,
+        keeps=(topics.FROZEN.name, read_frozen),
     ),
     Stage(
         "totals",
@@ -333,6 +356,11 @@ class Worker:
             self.stage.make(self.partition, self._house.partitions),
             {topic: committed.offsets.get(topic, 0) for topic in self.stage.inputs},
         )
+        if self.stage.keeps is not None:
+            topic, read = self.stage.keeps
+            kept = self._house.log(topic, self.partition)
+            for offset, stored in kept.between(0, len(kept)):
+                held.fold.restore(_incoming_of(topic, offset, stored, read))
         topic, read = self.stage.state
         log = self._house.log(topic, self.partition)
         stop = held.next_offsets[topic] if self.stage.restores_from_input else len(log)
@@ -773,8 +801,11 @@ def _standing_of(assignment: Assignment) -> Standing:
 
 
 def _figures_of(row: Attainment) -> dict[str, Any]:
-    names = USER_FIGURES if row.user_id is not None else ("target", *SUM_FIGURES, *COUNTS_AND_TEXTS, "gap", "shortage")
+    names = USER_FIGURES if row.user_id is not None else TERRITORY_FIGURES
     figures: dict[str, Any] = {}
+    if row.frozen:
+        adjusted = ADJUSTED if row.user_id is None else ADJUSTED_OF_USER
+        names = (*names, "frozen", *(f"adjustment_{name}" for name in adjusted))
     for name in names:
         value = getattr(row, name)
         figures[name] = value if value is None or name in COUNTS_AND_TEXTS else Decimal(value)

@@ -4,7 +4,8 @@ It is slow and obvious on purpose, follows the numbered rules one by one, uses t
 for the shape of the Earth geographiclib, and shares no code with the product. Tests compare the product
 with it.
 
-It takes models that are valid already, and knows no frozen periods (F12). A model whose rules depend on the
+It takes models that are valid already. `expected` knows no frozen periods, which need a history of models
+(`oracle_forecast.after_closing`). A model whose rules depend on the
 day (C7) has that day, a date, as `today` beside the rest of the document.
 """
 

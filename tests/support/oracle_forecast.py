@@ -1,6 +1,6 @@
-"""The oracle's forecast: sums over deals, one by one, against targets (F1 to F10)."""
+"""The oracle's forecast: sums over deals, one by one, against targets (F1 to F10, F12)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -12,6 +12,8 @@ from .oracle_tree import Model, members_of, path_of
 from .oracle_values import EXACT, product, read_date, read_name, read_number, total
 
 OPEN_CATEGORIES = ("pipeline", "best_case", "committed")
+ADJUSTED = ("target", "won", *OPEN_CATEGORIES, "weighted", "won_by_others", "deals_won")
+ADJUSTED_OF_USER = ("target", "won", "deals_won")
 CATEGORIES = (*OPEN_CATEGORIES, "won", "omitted")
 
 PlacedDeal = tuple[Record, str | None]
@@ -134,7 +136,10 @@ def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, di
             in_or_below.setdefault((territory, deal.period, None), []).append(deal)
     targets = {key: amount for key, amount in _targets(model).items() if key[2] is None}
     return {
-        key: _territory_row(in_or_below.get(key, []), targets.get(key), model)
+        key: {
+            **_territory_row(in_or_below.get(key, []), targets.get(key), model),
+            "target_mismatch": target_mismatch(key[0], key[1], model),
+        }
         for key in in_or_below.keys() | targets.keys()
     }
 
@@ -157,6 +162,8 @@ def _territory_row(deals: Sequence[Counted], target: Decimal | None, model: Mode
         "attainment_pct": attainment_pct(won_sum, target),
         "gap": _still_missing(target, won_sum),
         "shortage": _still_missing(target, won_sum, pipeline_sum),
+        "coverage": coverage(pipeline_sum, _still_missing(target, won_sum)),
+        "star_performer": is_star_performer(won_sum, target),
     }
 
 
@@ -177,7 +184,81 @@ def _user_row(won: Sequence[Counted], target: Decimal | None) -> dict[str, Any]:
         "won": won_sum,
         "deals_won": len(won),
         "attainment_pct": attainment_pct(won_sum, target),
+        "star_performer": is_star_performer(won_sum, target),
     }
+
+
+def after_closing(
+    live: Mapping[RowKey, dict[str, Any]], closed: Mapping[str, Mapping[RowKey, dict[str, Any]]]
+) -> dict[RowKey, dict[str, Any]]:
+    """Return the rows as they stand, those of closed periods with their adjustments (F12).
+
+    Args:
+        live: All rows as though nothing was closed.
+        closed: By closed period its rows as they were when it was closed.
+    """
+    nothing = Decimal(0)
+    rows = {key: row for key, row in live.items() if key[1] not in closed}
+    for period, then in closed.items():
+        keys = then.keys() | {key for key in live if key[1] == period}
+        for key in keys:
+            # A row that was not there had nothing in it: the other's figures, each as of nothing.
+            frozen, now = then.get(key) or empty_row(key), live.get(key) or empty_row(key)
+            rows[key] = frozen | {"frozen": True}
+            for name in ADJUSTED if key[2] is None else ADJUSTED_OF_USER:
+                rows[key][f"adjustment_{name}"] = EXACT.subtract(now[name] or nothing, frozen[name] or nothing)
+    return rows
+
+
+def empty_row(key: RowKey) -> dict[str, Any]:
+    """Return the row of a place without deals and without a target."""
+    if key[2] is not None:
+        return _user_row([], None)
+    return {**_territory_row([], None, {}), "target_mismatch": None}
+
+
+def adjustments(
+    then: Mapping[str, Counted | str | None], now: Mapping[str, Counted | str | None], period: str, model: Model
+) -> set[str]:
+    """Return the deals that do not count in a closed period for what they did when it was closed (F12).
+
+    Both are what `judge` says, by deal id. The trees are those of one model.
+    """
+
+    def counts(verdict: Counted | str | None) -> tuple[Any, ...] | None:
+        if not isinstance(verdict, Counted) or verdict.period != period:
+            return None
+        weighted = product(verdict.amount, verdict.probability) if verdict.category != "won" else Decimal(0)
+        owner = verdict.owner_id if verdict.category == "won" else None
+        by_others = verdict.category == "won" and owner not in members_of(model, verdict.territory)
+        return (verdict.territory, verdict.category, verdict.amount, weighted, owner, by_others)
+
+    return {deal for deal in then.keys() | now.keys() if counts(then.get(deal)) != counts(now.get(deal))}
+
+
+def is_star_performer(won: Decimal, target: Decimal | None) -> bool:
+    """Whether there is a target, which 0 is not (F6), and as much was won (F8)."""
+    return target is not None and target != 0 and won >= target
+
+
+def target_mismatch(territory: str, period: str, model: Model) -> Decimal | None:
+    """Return target(t, p) - targets of its children and of users in it; None without a target (F5)."""
+    targets = _targets(model)
+    target = targets.get((territory, period, None))
+    if target is None:
+        return None
+    children = [each["id"] for each in model["territories"] if each.get("parent") == territory]
+    below = [targets.get((child, period, None), Decimal(0)) for child in children]
+    users = [amount for (place, when, user), amount in targets.items() if (place, when) == (territory, period) and user]
+    return EXACT.subtract(target, total([*below, *users]))
+
+
+def coverage(pipeline: Decimal, gap: Decimal | None) -> str | None:
+    """Return pipeline / gap, half-even to 2 decimals; None where there is no gap (F7)."""
+    if not gap:
+        return None
+    hundredths = round(Fraction(pipeline) * 100 / Fraction(gap))
+    return f"{EXACT.scaleb(Decimal(hundredths), -2):f}"
 
 
 def attainment_pct(won: Decimal, target: Decimal | None) -> str | None:

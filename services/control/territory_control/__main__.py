@@ -43,7 +43,7 @@ from territory_control import (
     verifying,
 )
 from territory_control.arguments import OBJECTS, AsJson, RecordName, record_name
-from territory_control.attainment_tree import tree_of
+from territory_control.attainment_tree import adjustments_table, tree_of
 from territory_control.errors import CommandFailed, NotFound, NotReached
 from territory_control.output import Output
 from territory_control.planning import on_the_log, tables
@@ -295,10 +295,19 @@ def attainment(
     plot: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Draw that to a file, such as out.png (extra `plot`).")
     ] = None,
+    adjustments: Annotated[
+        bool, typer.Option("--adjustments", help="The deals that count otherwise since a period was closed, instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how territories stand against their targets, with all below them."""
     output = Output(as_json=as_json)
+    if adjustments:
+        if over_time or plot is not None or users:
+            raise typer.BadParameter("expected --adjustments without --history, --plot and --users")
+        deals = _run(answers.adjustments(read_settings(), territory, period))
+        output.result(deals, adjustments_table(deals) if deals else Text("no closed period has changed there"))
+        return
     if over_time or plot is not None:
         if users:
             raise typer.BadParameter("expected either --history or --users")

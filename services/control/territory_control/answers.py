@@ -14,7 +14,7 @@ from territory_control.arguments import OBJECTS, RecordName, check_period, check
 from territory_control.errors import NotFound
 from territory_control.explaining import Explainer, Near, Reason, Viewer, viewers_of
 from territory_control.model_topic import active_model
-from territory_control.reading import AttainmentRow, Index, Membership, index
+from territory_control.reading import AdjustedDeal, AttainmentRow, Index, Membership, index
 from territory_control.record_log import family_of, last_assignment
 from territory_control.topic_reading import existing_partitions
 from territory_runtime.settings import Settings
@@ -249,13 +249,30 @@ async def attainment(
 
     Raises: NotFound for an unknown territory; Refused for what is no period; RedisError, KafkaError.
     """
+    model = await _model_with(settings, territory_id, period)
+    async with index(settings) as stored:
+        return model, await stored.attainments(territory_id=territory_id, period=period, users=users)
+
+
+async def adjustments(settings: Settings, territory_id: str | None, period: str | None) -> list[AdjustedDeal]:
+    """Return the deals that count for something else than when their period was closed (F12).
+
+    All, or those of one territory and below; in all closed periods, or in one.
+
+    Raises: NotFound for an unknown territory; Refused for what is no period; RedisError, KafkaError.
+    """
+    await _model_with(settings, territory_id, period)
+    async with index(settings) as stored:
+        return await stored.adjustments(territory_id=territory_id, period=period)
+
+
+async def _model_with(settings: Settings, territory_id: str | None, period: str | None) -> Model:
     model = await active_model(settings, settings.org_id)
     if territory_id is not None:
         check_territory(model, territory_id)
     if period is not None:
         check_period(model, period)
-    async with index(settings) as stored:
-        return model, await stored.attainments(territory_id=territory_id, period=period, users=users)
+    return model
 
 
 _WHY_NOT_THERE = "it was never published, or was deleted, or has yet to come through (territory wait)"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from territory.model import Model
 from territory.money import ZERO, add
-from territory_control.reading import AttainmentRow
+from territory_control.reading import AdjustedDeal, AttainmentRow
 
 BAR_CELLS = 8
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -46,6 +48,8 @@ def tree_of(model: Model, rows: Iterable[AttainmentRow], columns: int) -> Tree:
     shown = periods[-fitting:]
     head = "".ljust(width) + "".join(period.ljust(CELL_COLUMNS) for period in shown) + "won".rjust(WON_COLUMNS)
     root = Tree(Text(head, style="bold", no_wrap=True))
+    if any(row.frozen for by_period in placed.values() for period, row in by_period.items() if period in shown):
+        root.add(Text("* closed, with its figures of then; --adjustments lists the deals that changed since"))
     if len(shown) < len(periods):
         root.add(Text(f"{len(periods) - len(shown)} earlier periods do not fit here; --period shows one"))
     nodes: dict[str, Tree] = {}
@@ -98,8 +102,21 @@ def _line(name: str, columns: int, by_period: dict[str, AttainmentRow], shown: l
 def _cell(row: AttainmentRow | None) -> tuple[str, str]:
     if row is None:
         return "", ""
+    mark = "*" if row.frozen else ""
     if row.attainment_pct is None:
-        return "no target".rjust(BAR_CELLS + 6), "dim"
+        return "no target".rjust(BAR_CELLS + 6) + mark, "dim"
     percent = Decimal(row.attainment_pct)
     colour = "green" if percent >= 100 else "yellow" if percent >= 80 else "red"
-    return f"{bar(percent)}{percent:>5.0f}%", colour
+    return f"{bar(percent)}{percent:>5.0f}%{mark}", colour
+
+
+def adjustments_table(deals: Iterable[AdjustedDeal]) -> Table:
+    """Return the deals that count for something else than when their period was closed, a line each."""
+    table = Table("period", "deal", "when it was closed", "now")
+    for deal in deals:
+        table.add_row(deal.period, deal.id, _counted(deal.frozen), _counted(deal.now))
+    return table
+
+
+def _counted(side: Mapping[str, Any] | None) -> str:
+    return "nothing" if side is None else f"{money(side['amount'])} {side['category']} in {side['path'][0]}"

@@ -22,7 +22,7 @@ from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from forecast_aggregator.core.totalling import Place as AttainmentPlace
 from forecast_aggregator.redis_forecast import (
     RedisAttainments,
-    RedisLeftOut,
+    RedisDeals,
     attainment_hash,
     attainment_pages,
     left_out_pages,
@@ -238,7 +238,7 @@ class LeftOutComparison(Comparison[str]):
     def __init__(self, client: Client, model: Model) -> None:
         self._redis = client
         self._org_id = model.org_id
-        self._store = RedisLeftOut(client, SUMMING.name)
+        self._store = RedisDeals(client, SUMMING.name)
 
     def make(self, partition: int, partitions: int) -> Summing:
         """Return the fold of the stage."""
@@ -284,8 +284,9 @@ class LeftOutComparison(Comparison[str]):
 
     async def mend(self, places: Sequence[tuple[Summing, str]]) -> None:
         """Put deals on the list or take them off."""
-        changes = [DealLeftOut(self._org_id, deal, fold.why_left_out(self._org_id, deal)) for fold, deal in places]
-        await self._store.apply(changes, [])
+        await self._store.apply(
+            [DealLeftOut(self._org_id, deal, fold.why_left_out(self._org_id, deal)) for fold, deal in places], []
+        )
 
 
 def _hash_drift(word: str, name: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:

@@ -9,13 +9,16 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException
 
+from forecast_aggregator.redis_forecast import ADJUSTMENTS
 from territory.codec import decode
 from territory.documents import Level, ObjectType
 from territory.keys import (
+    adjustments_key,
     admins_key,
     attainment_hash_key,
     editable_key,
     left_out_key,
+    parse_adjustment_field,
     parse_attainment_hash_key,
     record_hash_key,
     visible_key,
@@ -62,6 +65,38 @@ class AttainmentRow:
     gap: str | None
     shortage: str | None
     model_revision: int | None
+    coverage: str | None = None
+    target_mismatch: str | None = None
+    star_performer: bool = False
+    frozen: bool = False
+    """Whether the period is closed; then the figures are those of then, and the adjustments what came since (F12)."""
+    adjustment_target: str | None = None
+    adjustment_won: str | None = None
+    adjustment_pipeline: str | None = None
+    adjustment_best_case: str | None = None
+    adjustment_committed: str | None = None
+    adjustment_weighted: str | None = None
+    adjustment_won_by_others: str | None = None
+    adjustment_deals_won: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedDeal:
+    """A deal that counts for something else than when its period was closed (F12).
+
+    `frozen` and `now` have path, category, amount, weighted, owner_id and by_others; None: it counted, or
+    counts, for nothing in that period.
+    """
+
+    period: str
+    id: str
+    frozen: dict[str, Any] | None
+    now: dict[str, Any] | None
+
+    @property
+    def territories(self) -> frozenset[str]:
+        """The territories whose figures it adjusts, or may."""
+        return frozenset(place for side in (self.frozen, self.now) if side for place in side["path"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +109,8 @@ class LeftOutDeal:
 
 
 _AMOUNTS = ("target", "won", "pipeline", "best_case", "committed", "weighted", "won_by_others", "attainment_pct", "gap",
-            "shortage")  # fmt: skip
+            "shortage", "coverage", "target_mismatch",
+            *(f"adjustment_{name}" for name in ADJUSTMENTS if name != "deals_won"))  # fmt: skip
 
 
 class Index:
@@ -150,6 +186,18 @@ class Index:
                     rows[row.territory_id, row.period, row.user_id or ""] = row
         return [rows[place] for place in sorted(rows)]
 
+    async def adjustments(self, *, territory_id: str | None = None, period: str | None = None) -> list[AdjustedDeal]:
+        """Return the deals that count otherwise since a period was closed, there or below, by period and id (F12)."""
+        found: dict[tuple[str, str], AdjustedDeal] = {}
+        async for name, text in self._redis.hscan_iter(adjustments_key(self._org_id), count=CHUNK_COMMANDS):
+            place = parse_adjustment_field(str(name))
+            found[place] = AdjustedDeal(*place, **decode(str(text).encode()))
+        return [
+            deal
+            for place, deal in sorted(found.items())
+            if period in (None, place[0]) and (territory_id is None or territory_id in deal.territories)
+        ]
+
     async def left_out(self) -> list[LeftOutDeal]:
         """Return the deals that are in no sum, by id (F2, F10)."""
         key = left_out_key(self._org_id)
@@ -165,6 +213,7 @@ def _row_of(key: str, fields: Mapping[str, str]) -> AttainmentRow:
     _, territory_id, period, user_id = parse_attainment_hash_key(key)
     amounts: dict[str, Any] = {name: fields.get(name) or None for name in _AMOUNTS}
     revision = fields.get("model_revision")
+    adjusted = fields.get("adjustment_deals_won")
     return AttainmentRow(
         territory_id,
         period,
@@ -172,6 +221,9 @@ def _row_of(key: str, fields: Mapping[str, str]) -> AttainmentRow:
         **amounts,
         deals_won=int(fields.get("deals_won") or 0),
         model_revision=int(revision) if revision else None,
+        star_performer=fields.get("star_performer") == "1",
+        frozen=fields.get("frozen") == "1",
+        adjustment_deals_won=int(adjusted) if adjusted else None,
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from forecast_aggregator.core.summing import Summing, is_deal
 from forecast_aggregator.core.totalling import Totalling
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisLeftOut
+from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
 from territory import topics
-from territory.events import read_assignment, read_partial
+from territory.events import read_assignment, read_frozen, read_partial
 from territory_runtime.host import Host
 from territory_runtime.provision import Provisioned
 from territory_runtime.redis_store import connect
@@ -25,9 +25,10 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             name=SUMMING,
             inputs={topics.ASSIGNMENTS: read_assignment},
             state=(topics.ASSIGNMENTS, read_assignment),
+            keeps=(topics.FROZEN, read_frozen),
             make=Summing,
             wants=is_deal,
-            store=RedisLeftOut(connect(settings), SUMMING),
+            store=RedisDeals(connect(settings), SUMMING),
             interval_seconds=settings.partials_interval_seconds,
         )
     )

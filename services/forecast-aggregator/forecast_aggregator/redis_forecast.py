@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from forecast_aggregator.core.closed import DealAdjusted
 from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Place, Totalling
 from territory.codec import encode
-from territory.events import Attainment
+from territory.events import SUMS, Attainment
 from territory.fold import Models
 from territory.keys import (
+    adjustment_field,
+    adjustments_key,
     attainment_hash_key,
     attainment_key,
     left_out_key,
+    parse_adjustment_field,
     parse_attainment_hash_key,
     partition_of,
 )
@@ -36,28 +40,34 @@ OF_TERRITORY = (
     "gap",
     "shortage",
     "model_revision",
+    "coverage",
+    "target_mismatch",
+    "star_performer",
+    "frozen",
 )
-OF_USER = ("target", "won", "deals_won", "attainment_pct")
+ADJUSTMENTS = ("target", *SUMS, "deals_won")
+"""Figures that a closed period keeps, and of which it is said what they would be now (F12)."""
+OF_USER = ("target", "won", "deals_won", "attainment_pct", "star_performer", "frozen")
+ADJUSTMENTS_OF_USER = ("target", "won", "deals_won")
 PAGE = 1_000
 
 
-class RedisLeftOut:
-    """The list of deals that are in no sum: the store of the forecast's first step."""
+class RedisDeals:
+    """Deals that are in no sum, or that count otherwise since a period was closed: the store of the first step."""
 
     def __init__(self, client: Client, stage: str) -> None:
         self._redis = client
         self.fences = Fences(client, stage)
         self._book = ProgressBook(client)
 
-    async def apply(self, changes: list[DealLeftOut], progress: list[Progress]) -> None:
-        """Put deals on the list or take them off, then note the progress."""
+    async def apply(self, changes: Sequence[DealLeftOut | DealAdjusted], progress: list[Progress]) -> None:
+        """Put deals on the lists or take them off, then note the progress."""
         pipe = Pipe(self.fences, [one.partition for one in progress])
-        for change in {(change.org_id, change.deal_id): change for change in changes}.values():
-            key = left_out_key(change.org_id)
-            if change.why is None:
-                pipe.hdel(key, change.deal_id)
+        for key, name, value in {entry[:2]: entry for entry in map(_entry_of, changes)}.values():
+            if value is None:
+                pipe.hdel(key, name)
             else:
-                pipe.hset(key, change.deal_id, encode(change.why).decode())
+                pipe.hset(key, name, value)
             if pipe.is_full:
                 await pipe.execute()
         await pipe.barrier()
@@ -75,7 +85,7 @@ class RedisLeftOut:
         unknown: frozenset[str],
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take off the list of unknown organisations what is this partition's and does not belong there."""
+        """Take off the lists of unknown organisations what is this partition's and does not belong there."""
         self._book.forget(partition)
         pipe = Pipe(self.fences, [partition])
         for org_id in unknown:
@@ -84,6 +94,12 @@ class RedisLeftOut:
                 strays = [deal_id for deal_id in page if fold.is_stray(org_id, deal_id)]
                 if strays:
                     pipe.hdel(left_out_key(org_id), *strays)
+                    await pipe.execute()
+            async for page in adjustment_pages(self._redis, org_id):
+                beat()
+                strays = [name for name in page if fold.is_stray_adjustment(org_id, *parse_adjustment_field(name))]
+                if strays:
+                    pipe.hdel(adjustments_key(org_id), *strays)
                     await pipe.execute()
 
 
@@ -137,11 +153,28 @@ class RedisAttainments:
         await pipe.execute()
 
 
-async def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
+def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]:
+    """Return the hash that a change is made in, the name and its value; None: it is taken out."""
+    if isinstance(change, DealAdjusted):
+        value = None if change.adjustment is None else encode(change.adjustment).decode()
+        return adjustments_key(change.org_id), adjustment_field(change.period, change.deal_id), value
+    return left_out_key(change.org_id), change.deal_id, None if change.why is None else encode(change.why).decode()
+
+
+def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
     """Yield the deals that are listed as in no sum, in pages. Raises: RedisError, RedisClusterException."""
+    return _name_pages(client, left_out_key(org_id))
+
+
+def adjustment_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
+    """Yield the names of what is listed as an adjustment, in pages. Raises: RedisError, RedisClusterException."""
+    return _name_pages(client, adjustments_key(org_id))
+
+
+async def _name_pages(client: Client, key: str) -> AsyncIterator[list[str]]:
     cursor = -1
     while cursor:
-        cursor, fields = await client.hscan(left_out_key(org_id), max(cursor, 0), count=PAGE)
+        cursor, fields = await client.hscan(key, max(cursor, 0), count=PAGE)
         yield list(map(str, fields))
 
 
@@ -162,7 +195,13 @@ def _places_of(keys: Iterable[str]) -> Iterator[Place]:
 
 
 def attainment_hash(attainment: Attainment) -> list[str | int]:
-    """Return the names and values of the hash; an empty text where there is no target."""
-    names = OF_TERRITORY if attainment.user_id is None else OF_USER
-    values = [(name, getattr(attainment, name)) for name in names]
-    return [part for name, value in values for part in (name, "" if value is None else value)]
+    """Return the names and values of the hash; an empty text where there is no target, 1 or 0 for yes or no."""
+    if attainment.user_id is None:
+        names = [*OF_TERRITORY, *(f"adjustment_{name}" for name in ADJUSTMENTS)]
+    else:
+        names = [*OF_USER, *(f"adjustment_{name}" for name in ADJUSTMENTS_OF_USER)]
+    return [part for name in names for part in (name, _hash_value(getattr(attainment, name)))]
+
+
+def _hash_value(value: str | int | None) -> str | int:
+    return "" if value is None else int(value) if isinstance(value, bool) else value

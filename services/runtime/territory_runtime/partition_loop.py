@@ -215,10 +215,14 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         note = await self._models.reached(note)
         held = Held(self._stage.make(number, self._partitions), offsets)
         await self._begin_term(number, held, note)
+        beat = partial(self._health.beat, self._stage.name)
+        if self._stage.keeps is not None:
+            topic, read = self._stage.keeps
+            place = TopicPartition(topic.name, number)
+            await read_state(self._settings, held.fold, place, read, up_to=None, beat=beat)
         topic, read = self._stage.state
         up_to = offsets[topic.name] if self._stage.restores_from_input else None
         where = TopicPartition(topic.name, number)
-        beat = partial(self._health.beat, self._stage.name)
         is_gapless = await read_state(self._settings, held.fold, where, read, up_to=up_to, beat=beat)
         swept, towards = await self._models.of_note(note, follows_days=self._stage.follows_days)
         unknown = unknown_under(note, towards, is_gapless=is_gapless)

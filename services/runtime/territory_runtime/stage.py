@@ -63,6 +63,8 @@ class Stage:
         inputs: The topics that it reads, with how; all have the same number of partitions.
         state: The compacted topic that its memory is restored from: its own, read to the end; or
             its first input, read up to the committed offset.
+        keeps: A compacted topic of its own, besides, that is read to its end before `state` is: what does not
+            follow from what it reads.
         make: Makes the fold of a partition; its arguments are the partition and their number.
         interval_seconds: The least time between two turns, for a stage that says more the oftener
             it is asked.
@@ -88,6 +90,7 @@ class Stage:
     follows_days: bool = False
     sweep_passes: int = 1
     follows: str | None = None
+    keeps: tuple[Topic, Reader] | None = None
 
     @property
     def restores_from_input(self) -> bool:

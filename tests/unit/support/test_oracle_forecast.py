@@ -49,6 +49,9 @@ def test_roll_up_of_all_categories() -> None:
         "attainment_pct": None,
         "gap": None,
         "shortage": None,
+        "coverage": None,
+        "target_mismatch": None,
+        "star_performer": False,
     }
     left = {
         **leaf,
@@ -59,6 +62,8 @@ def test_roll_up_of_all_categories() -> None:
         "attainment_pct": "60.05",
         "gap": Decimal("79.90"),
         "shortage": Decimal("29.90"),
+        "coverage": "0.63",  # 50 of 79.90
+        "target_mismatch": Decimal(200),
     }
     root = {
         **leaf,

@@ -19,7 +19,11 @@ from territory.events import (
     AccessForgotten,
     Assignment,
     Attainment,
+    Counted,
     DealFacts,
+    Frozen,
+    FrozenPart,
+    FrozenTarget,
     Link,
     ModelActivated,
     ModelPiece,
@@ -219,6 +223,12 @@ _links = st.builds(
 )
 _facts = _fields.map(lambda fields: DealFacts(amount=fields, stage=fields.get(""), probability=list(fields.values())))
 
+_counted = st.builds(
+    Counted,
+    path=st.lists(_ids, min_size=1, max_size=2).map(tuple), category=st.just("won"), amount=long_decimals,
+    weighted=long_decimals, owner_id=_optional, by_others=st.booleans(),
+)  # fmt: skip
+
 EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
     Record: st.builds(
         Record,
@@ -241,6 +251,21 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         org_id=_ids, territory_id=_ids, period=_ids, user_id=_optional, source=st.integers(0, 99),
         model_revision=st.integers(1, 9), target=st.none() | long_decimals,
         sums=st.fixed_dictionaries(dict.fromkeys(SUMS, long_decimals)), deals=_counts, deals_won=_counts,
+        target_mismatch=st.none() | long_decimals,
+        frozen=st.none() | st.builds(
+            FrozenPart,
+            sums=st.fixed_dictionaries(dict.fromkeys(SUMS, long_decimals)), deals_won=_counts,
+            target=st.none() | long_decimals, target_mismatch=st.none() | long_decimals,
+        ),
+    ),
+    Frozen: st.builds(
+        Frozen,
+        org_id=_ids, deal_id=_optional, counted=st.none() | st.dictionaries(_ids, _counted, max_size=2),
+        target=st.none() | st.builds(
+            FrozenTarget,
+            territory_id=_ids, period=_ids, user_id=_optional, amount=long_decimals, mismatch=st.none() | long_decimals,
+        ),
+        periods=st.none() | _lines,
     ),
     SourceSwept: st.builds(SourceSwept, org_id=_ids, source=st.integers(0, 99), ended=st.booleans()),
     Attainment: st.builds(
@@ -249,6 +274,9 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         target=st.none() | _amounts, won=_amounts, pipeline=_amounts, best_case=_amounts, committed=_amounts,
         weighted=_amounts, won_by_others=_amounts, deals_won=_counts,
         attainment_pct=st.none() | st.just("40.00"), gap=st.none() | _amounts, shortage=st.none() | _amounts,
+        coverage=st.none() | st.just("1.50"), target_mismatch=st.none() | _amounts, star_performer=st.booleans(),
+        frozen=st.booleans(), **{f"adjustment_{name}": st.none() | _amounts for name in ("target", *SUMS)},
+        adjustment_deals_won=st.none() | st.integers(-(2**63), 2**63 - 1),
     ),
     AccessChange: st.builds(
         AccessChange,

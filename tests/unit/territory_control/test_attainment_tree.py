@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from territory.model import Model, compile_model
-from territory_control.attainment_tree import BAR_CELLS, bar, money, tree_of
-from territory_control.reading import AttainmentRow
+from territory_control.attainment_tree import BAR_CELLS, adjustments_table, bar, money, tree_of
+from territory_control.reading import AdjustedDeal, AttainmentRow
 
 
 def model() -> Model:
@@ -88,3 +89,22 @@ def test_money_is_exact() -> None:
     """Amounts are grouped for the eye and never rounded."""
     assert money("1234567.891") == "1,234,567.891"
     assert money(None) == ""
+
+
+def test_a_closed_period_is_marked() -> None:
+    """With a star, and a line that says what it means (F12)."""
+    closed = replace(row("west", "2017-Q1", "5", "50.00"), frozen=True)
+    head, legend, *_, west = lines([closed])
+    assert "2017-Q1" in head
+    assert "--adjustments" in legend
+    assert "50%*" in west
+
+
+def test_table_of_adjustments() -> None:
+    """A line each: what the deal counted for, and what it counts for now (F12)."""
+    now = {"path": ["bay", "west"], "category": "won", "amount": "1234.5"}
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    with console.capture() as captured:
+        console.print(adjustments_table([AdjustedDeal("2017-Q1", "D-1", None, now)]))
+    assert "nothing" in captured.get()
+    assert "1,234.5 won in bay" in captured.get()

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import get_args
 
 from territory.documents import Category
-from territory.events import Assignment, DealFacts, LeftOutReason
+from territory.events import Assignment, Counted, DealFacts, LeftOutReason
 from territory.model import Model
 from territory.money import ZERO, amount_of, times
 from territory.values import date_of
@@ -29,6 +29,32 @@ class Contribution:
     owner_id: str | None
     by_others: bool
     """Whether its owner is no member of its territory (F3)."""
+
+    @property
+    def counted(self) -> Counted:
+        """What it counts for in its period; who owns an open deal is of no account."""
+        won = self.category == "won"
+        return Counted(
+            self.path,
+            self.category,
+            self.amount,
+            self.weighted,
+            self.owner_id if won else None,
+            by_others=won and self.by_others,
+        )
+
+    @classmethod
+    def of(cls, period: str, counted: Counted) -> Contribution:
+        """Return what was counted in a period as a contribution."""
+        return cls(
+            counted.path,
+            period,
+            counted.category,
+            counted.amount,
+            counted.weighted,
+            counted.owner_id,
+            by_others=counted.by_others,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""First step of the forecast: the deals of one partition become its partial sums (F1 to F4, F9, F10).
+"""First step of the forecast: the deals of one partition become its partial sums (F1 to F5, F9, F10, F12).
 
 Partials are absolute: saying one twice changes nothing. A partition says a partial whole
 when it changed, once a turn.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 from forecast_aggregator.core.cells import Cell, CellKey, Cells
+from forecast_aggregator.core.closed import Adjustment, Closed, DealAdjusted
 from forecast_aggregator.core.contribution import Contribution, LeftOut, contribution_of
+from forecast_aggregator.core.targets import Target, targets_of
 from territory import topics
-from territory.events import Assignment, Partial, SourceSwept
+from territory.events import Assignment, FrozenPart, Partial, SourceSwept
 from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import attainment_key, org_of, parse_record_key, partial_key, partition_of, record_key, swept_key
 from territory.model import Model, TargetKey
@@ -39,11 +40,12 @@ class _Deal:
 class _Books:
     """All that one organisation has in this partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, org_id: str, partition: int) -> None:
         self.deals: dict[str, _Deal] = {}
         self.cells = Cells()
-        self.targets: dict[TargetKey, Decimal] = {}
+        self.targets: dict[TargetKey, Target] = {}
         """Targets whose home is this partition, as last said."""
+        self.closed = Closed(org_id, partition)
         self.revision = 0
         """Of the model that everything here is under; some of it may be under a later one already."""
         self.sweeping = False
@@ -62,7 +64,10 @@ class Summing:
         return sum(len(books.deals) for books in self._books.values())
 
     def restore(self, message: Incoming) -> None:
-        """Take an assignment as it was said; only deals matter here."""
+        """Take an assignment as it was said, or what was said of closed periods; only deals matter here."""
+        if message.topic == topics.FROZEN.name:
+            self._of(org_of(message.key)).closed.restore(message)
+            return
         if not is_deal(message.key):
             return
         deals = self._of(org_of(message.key)).deals
@@ -77,13 +82,16 @@ class Summing:
         unheard = Effects()
         for org_id, books in self._books.items():
             if org_id in models:
-                for deal in books.deals.values():
-                    self._recount(books, deal, models[org_id], unheard)
+                for key, deal in books.deals.items():
+                    self._recount(books, key, deal, models[org_id], unheard)
         for org_id, model in models.items():
             books = self._of(org_id)
             books.targets = self._home_targets(model)
             books.revision = model.revision
             books.cells.dirty.clear()
+            books.closed.restored()
+            for key in books.closed.deal_keys | books.deals.keys():
+                self._adjust(books, key, unheard)
 
     def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
         """Take one assignment of a deal, or the word that the deal is gone."""
@@ -91,11 +99,14 @@ class Summing:
             return
         org_id = org_of(message.key)
         books = self._of(org_id)
+        model = models.get(org_id)
+        if model is not None:
+            self._follow(books, model, effects)
         deal = books.deals.get(message.key)
         if message.event is None:
             if deal is not None:
                 del books.deals[message.key]
-                self._count(books, deal, None, effects)
+                self._count(books, message.key, deal, None, effects)
             effects.outcomes["gone"] += 1
             return
         assignment: Assignment = message.event
@@ -106,11 +117,10 @@ class Summing:
             return
         else:
             deal.assignment = assignment
-        model = models.get(org_id)
         if model is None:
             effects.outcomes["no_model"] += 1
             return
-        self._recount(books, deal, model, effects)
+        self._recount(books, message.key, deal, model, effects)
         effects.outcomes["counted"] += 1
 
     def flush(self, models: Models, effects: Effects) -> None:
@@ -124,22 +134,25 @@ class Summing:
         for org_id, books in self._books.items():
             if org_id not in models or books.sweeping:
                 continue
-            for key in sorted(books.cells.dirty, key=_order):
+            for key in sorted(books.cells.dirty | books.closed.cells.dirty, key=_order):
                 effects.messages.append(self._partial(org_id, key, books))
             books.cells.dirty.clear()
+            books.closed.cells.dirty.clear()
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Count an organisation's deals anew under a model, and say what changed at the end."""
         books = self._of(model.org_id)
         books.sweeping = True
+        effects = Effects()
+        self._follow(books, model, effects)
         keys = list(books.deals)
         for start in range(0, len(keys), limit):
-            effects = Effects()
             for key in keys[start : start + limit]:
                 deal = books.deals.get(key)
                 if deal is not None:
-                    self._recount(books, deal, model, effects)
+                    self._recount(books, key, deal, model, effects)
             yield effects
+            effects = Effects()
         targets = self._home_targets(model)
         books.cells.dirty |= {
             key for key in targets.keys() | books.targets.keys() if targets.get(key) != books.targets.get(key)
@@ -147,9 +160,9 @@ class Summing:
         books.targets = targets
         books.revision = model.revision
         books.sweeping = False
-        effects = Effects()
         if model.org_id in self._unsaid:
             books.cells.dirty |= books.cells.cells.keys() | targets.keys()
+            books.cells.dirty |= {*books.closed.cells.cells, *books.closed.target_keys}
             self._unsaid -= {model.org_id}
             effects.messages += self._to_all(SourceSwept(model.org_id, self._partition, ended=False))
             self.flush({model.org_id: model}, effects)
@@ -157,6 +170,10 @@ class Summing:
             for deal in books.deals.values():
                 if isinstance(deal.counted, LeftOut):
                     effects.changes.append(DealLeftOut(model.org_id, deal.assignment.id, deal.counted))
+            for key in books.closed.adjusted_keys:
+                deal_id = parse_record_key(key)[2]
+                for period, adjustment in books.closed.adjusted(key).items():
+                    effects.changes.append(DealAdjusted(model.org_id, period, deal_id, adjustment))
         yield effects
 
     def is_stray(self, org_id: str, deal_id: str) -> bool:
@@ -173,18 +190,43 @@ class Summing:
         deal = self._of(org_id).deals.get(record_key(org_id, "deal", deal_id))
         return deal.counted if deal is not None and isinstance(deal.counted, LeftOut) else None
 
+    def adjustment(self, org_id: str, period: str, deal_id: str) -> Adjustment | None:
+        """Return how a deal counts since a period was closed; None: as it did, or it is not here (F12)."""
+        return self._of(org_id).closed.adjusted(record_key(org_id, "deal", deal_id)).get(period)
+
+    def is_stray_adjustment(self, org_id: str, period: str, deal_id: str) -> bool:
+        """Whether a deal on the list of those that count otherwise is this partition's and does not belong there."""
+        mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self._partition
+        return mine and self.adjustment(org_id, period, deal_id) is None
+
     # --- counting ----------------------------------------------------------------------------
 
     def _of(self, org_id: str) -> _Books:
         books = self._books.get(org_id)
         if books is None:
-            books = self._books[org_id] = _Books()
+            books = self._books[org_id] = _Books(org_id, self._partition)
         return books
 
-    def _recount(self, books: _Books, deal: _Deal, model: Model, effects: Effects) -> None:
-        self._count(books, deal, contribution_of(deal.assignment, model), effects)
+    def _follow(self, books: _Books, model: Model, effects: Effects) -> None:
+        """Close and open periods before anything is counted under a model that does so (F12)."""
+        if model.frozen_periods == books.closed.periods:
+            return
+        assignments = {key: deal.assignment for key, deal in books.deals.items()}
+        changed = books.closed.follow(model, assignments, self._home_targets(model), effects)
+        books.cells.dirty |= {key for key in [*books.cells.cells, *books.targets] if key[1] in changed}
+        for key in {*books.closed.deal_keys, *books.closed.adjusted_keys, *books.deals}:
+            self._adjust(books, key, effects)
 
-    def _count(self, books: _Books, deal: _Deal, after: Contribution | LeftOut | None, effects: Effects) -> None:
+    def _adjust(self, books: _Books, key: str, effects: Effects) -> None:
+        deal = books.deals.get(key)
+        books.closed.adjust(key, None if deal is None else deal.counted, effects)
+
+    def _recount(self, books: _Books, key: str, deal: _Deal, model: Model, effects: Effects) -> None:
+        self._count(books, key, deal, contribution_of(deal.assignment, model), effects)
+
+    def _count(
+        self, books: _Books, key: str, deal: _Deal, after: Contribution | LeftOut | None, effects: Effects
+    ) -> None:
         before = deal.counted
         if after == before:
             return
@@ -197,11 +239,13 @@ class Summing:
             effects.changes.append(DealLeftOut(deal.assignment.org_id, deal.assignment.id, after))
         elif isinstance(before, LeftOut):
             effects.changes.append(DealLeftOut(deal.assignment.org_id, deal.assignment.id, None))
+        if books.closed.periods:
+            books.closed.adjust(key, after, effects)
 
-    def _home_targets(self, model: Model) -> dict[TargetKey, Decimal]:
+    def _home_targets(self, model: Model) -> dict[TargetKey, Target]:
         return {
-            key: amount
-            for key, amount in model.targets.items()
+            key: target
+            for key, target in targets_of(model).items()
             if partition_of(attainment_key(model.org_id, *key), self._partitions) == self._partition
         }
 
@@ -214,13 +258,22 @@ class Summing:
         target = books.targets.get(key)
         territory_id, period, user_id = key
         place = attainment_key(org_id, territory_id, period, user_id)
+        closed = books.closed
+        then, wanted_then = closed.cells.cells.get(key), closed.target(key)
         partial: Partial | None = None
-        if cell is not None or target is not None:
-            cell = cell or Cell()
+        if any(part is not None for part in (cell, target, then, wanted_then)):
+            cell, then = cell or Cell(), then or Cell()
+            frozen = FrozenPart(
+                dict(then.sums),
+                then.deals_won,
+                wanted_then and wanted_then.amount,
+                wanted_then and wanted_then.mismatch,
+            )
             partial = Partial(
                 org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, source=self._partition,
-                model_revision=books.revision, target=target, sums=dict(cell.sums), deals=cell.deals,
-                deals_won=cell.deals_won,
+                model_revision=books.revision, target=target and target.amount, sums=dict(cell.sums),
+                deals=cell.deals, deals_won=cell.deals_won, target_mismatch=target and target.mismatch,
+                frozen=frozen if period in closed.periods else None,
             )  # fmt: skip
         return Message(
             topics.PARTIALS.name, partial_key(org_id, territory_id, period, user_id, self._partition), partial, place

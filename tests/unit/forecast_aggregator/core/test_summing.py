@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from forecast_aggregator.core.contribution import LeftOut
 from forecast_aggregator.core.summing import DealLeftOut, Summing
-from territory.events import Assignment, Partial, SourceSwept
+from territory.events import Assignment, Frozen, Partial, SourceSwept
 from territory.fold import Effects, Incoming
 from territory.keys import attainment_key, partition_of, swept_key
 from territory.model import Model
-from territory.topics import ASSIGNMENTS, PARTIALS
+from territory.topics import ASSIGNMENTS, FROZEN, PARTIALS
 from tests.unit.forecast_aggregator.core.examples import Q1, TERRITORIES, deal, model_of, sums_said
 
 MODEL = model_of()
@@ -257,3 +259,74 @@ def test_unknown_organisation_is_said_again() -> None:
         ]
     assert effects.changes == [DealLeftOut("acme", "D-2", LISTED.why)]
     assert swept(fold, model) == Effects()
+
+
+# --- cost and closed periods ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [0, 50])
+def test_a_change_touches_only_its_path(others: int) -> None:
+    """However many deals and territories there are: its path to the root, and its owner's part (F1, F9)."""
+    tree = [*TERRITORIES, *({"id": f"t{number}", "parent": "east"} for number in range(others))]
+    model = model_of(territories=tree)
+    fold = restored(*(deal(f"t{number}", f"O-{number}") for number in range(others)), model=model)
+    told(fold, deal(), model=model)
+    said = sums_said(told(fold, deal(version=2, amount="5"), model=model).messages)
+    assert set(said) == {f"bay/{Q1}#0", f"bay/{Q1}/bob#0", f"west/{Q1}#0", f"world/{Q1}#0"}
+
+
+def test_what_is_closed_is_said_deal_by_deal_and_then_that_it_is() -> None:
+    """The word on what is closed goes last, that on what is open first (F12)."""
+    fold = restored(deal(), deal(deal_id="D-2", close_date="2017-04-01"))
+    effects = swept(fold, model_of(2, frozen_periods=[Q1], targets=targets("7")))
+    frozen = [message for message in effects.messages if message.topic == FROZEN.name]
+    assert [(message.key, message.route) for message in frozen] == [
+        ("acme/deal/D-1", 0), (f"acme/target/bay:{Q1}", 0),
+    ]  # fmt: skip
+    assert [(message.key, message.value) for message in effects.state] == [
+        ("acme/closed/periods", Frozen("acme", periods=(Q1,)))
+    ]
+    [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
+    assert isinstance(bay, Partial)
+    assert bay.frozen is not None
+    assert (bay.frozen.sums["won"], bay.frozen.deals_won, bay.frozen.target) == (Decimal(100), 1, Decimal(7))
+    assert swept(fold, model_of(3, frozen_periods=[Q1], targets=targets("7"))).messages == []
+    effects = swept(fold, model_of(4, targets=targets("7")))
+    frozen = [message for message in effects.messages if message.topic == FROZEN.name]
+    assert [message.key for message in frozen] == ["acme/closed/periods", "acme/deal/D-1", f"acme/target/bay:{Q1}"]
+    assert [message.value for message in frozen[1:]] == [None, None]
+    assert effects.state == []
+
+
+def test_half_of_a_closed_period_is_closed_anew() -> None:
+    """Where the last word is missing, what was said of deals means nothing: they are counted again (F12)."""
+    model = model_of(2, frozen_periods=[Q1])
+    said = [m for m in swept(restored(deal(), deal(deal_id="D-2")), model).messages if m.topic == FROZEN.name]
+    fold = Summing(0, 1)
+    for each in (deal(version=2, amount="5"), deal(deal_id="D-2")):
+        fold.restore(incoming(each))
+    for message in said:
+        fold.restore(Incoming(FROZEN.name, message.key, message.value, {}))
+    fold.restored({"acme": model}, frozenset({"acme"}))
+    effects = swept(fold, model)
+    [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
+    assert isinstance(bay, Partial)
+    assert bay.frozen is not None
+    assert bay.frozen.sums["won"] == bay.sums["won"] == Decimal(105)
+    again = [message.key for message in effects.messages if message.topic == FROZEN.name]
+    assert again == ["acme/deal/D-1"]  # the other is said as it was
+
+
+def test_deal_that_comes_first_under_a_model_that_closes() -> None:
+    """What was there before it is closed without it, also where it comes before the sweep's first slice (F12)."""
+    fold = restored(deal())
+    model = model_of(2, frozen_periods=[Q1])
+    effects = told(fold, deal(version=2, amount="5"), deal(deal_id="D-2", amount="1"), model=model)
+    [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
+    assert isinstance(bay, Partial)
+    assert bay.frozen is not None
+    assert (bay.sums["won"], bay.frozen.sums["won"]) == (Decimal(6), Decimal(100))
+    assert [(change.deal_id, change.adjustment is None) for change in effects.changes] == [
+        ("D-1", False), ("D-2", False),
+    ]  # fmt: skip
+    assert [fold.is_stray_adjustment("acme", Q1, name) for name in ("D-1", "D-2", "D-3")] == [False, False, True]

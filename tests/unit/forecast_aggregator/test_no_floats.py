@@ -1,0 +1,45 @@
+"""Money is never a float: not in the forecast, nor in the arithmetic that it uses."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import forecast_aggregator
+import territory.money
+from territory_control import attainment_tree
+
+FILES = sorted(
+    {
+        *Path(inspect.getfile(forecast_aggregator)).parent.rglob("*.py"),
+        Path(inspect.getfile(territory.money)),
+        Path(inspect.getfile(attainment_tree)),
+    }
+)
+
+
+def floats_in(source: str) -> Iterator[str]:
+    """Yield where a source has a float: a literal, the type's name, or a true division of literals."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            yield f"line {node.lineno}: {node.value!r}"
+        if isinstance(node, ast.Name) and node.id in ("float", "round"):
+            yield f"line {node.lineno}: {node.id}"
+        if isinstance(node, ast.Attribute) and node.attr in ("float", "fsum"):
+            yield f"line {node.lineno}: {node.attr}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_float(path: Path) -> None:
+    """No literal of one, and no conversion to one (F10)."""
+    assert list(floats_in(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("line", ["x = 0.5", "x = float(y)", "def f(x: float): ...", "x = round(y, 2)", "math.fsum(x)"])
+def test_what_is_found(line: str) -> None:
+    """What the test above looks for is found, so that it can fail (F10)."""
+    assert len(list(floats_in(line))) == 1
