@@ -391,6 +391,11 @@ class Worker:
     # --- turns ---
 
     @property
+    def fold(self) -> Fold:
+        """Its memory."""
+        return self._held.fold
+
+    @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
         return self.hears_all and not self.has_work
@@ -534,6 +539,10 @@ class MemoryHouse:
             for partition in range(partitions)
         }
         self._ends_when_quiet: dict[tuple[str, int], int] = {}
+
+    def fold(self, place: Place) -> Fold:
+        """Return a worker's memory."""
+        return self._workers[place].fold
 
     def log(self, topic: str, partition: int) -> Log:
         """Return one partition of a topic."""

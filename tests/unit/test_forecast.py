@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast_aggregator.core.summing import Summing
 from territory.events import Counted
 from tests.support.memory import PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
@@ -237,6 +238,16 @@ def test_any_history_gives_the_oracles_sums(history: History, partitions: int) -
         (row.org_id, row.territory_id, row.period, row.user_id): row for row in house.attainments().values()
     }
     assert house.redis.left_out == books.now.left_out
+    assert_no_drift(house, books.model)
+
+
+def assert_no_drift(house: MemoryHouse, model: Model) -> None:
+    """What the aggregator looks at all the time is in order: roots, own sums and deals agree (F1, F2)."""
+    compiled = house.in_effect(len(house.activations), None).models[model["org"]]
+    for place in house.places:
+        fold = house.fold(place)
+        if isinstance(fold, Summing):
+            assert fold.audit(compiled, 1_000) == (True, {})
 
 
 @shares(1)

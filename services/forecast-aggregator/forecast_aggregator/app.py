@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forecast_aggregator.auditing import SumsWatch
 from forecast_aggregator.core.summing import Summing, is_deal
 from forecast_aggregator.core.totalling import Totalling
 from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
@@ -20,7 +21,7 @@ TOTALLING = "forecast-totals"
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the forecast aggregator, ready to run."""
     host = Host(SUMMING, settings, provisioned)
-    host.add_stage(
+    loop = host.add_stage(
         Stage(
             name=SUMMING,
             inputs={topics.ASSIGNMENTS: read_assignment},
@@ -32,6 +33,8 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             interval_seconds=settings.partials_interval_seconds,
         )
     )
+    if settings.verify_records_per_second:
+        host.add_service(SumsWatch(loop, settings.verify_records_per_second))
     host.add_stage(
         Stage(
             name=TOTALLING,

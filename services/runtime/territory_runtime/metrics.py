@@ -98,5 +98,6 @@ MODEL_ACTIVATED = Gauge(
 MODELS_REFUSED = Counter("territory_models_refused", "Activations whose pieces do not make a model.")
 INDEX_DRIFT = Counter("territory_index_drift", "Entries of the index that were found to be wrong.", ["kind"])
 INDEX_COMPARED = Counter("territory_index_compared", "Entries of the index that were compared with what was said.")
+FORECAST_DRIFT = Counter("territory_forecast_drift", "Sums that are not what the deals come to.", ["kind"])
 
 __all__ = ["REGISTRY"]

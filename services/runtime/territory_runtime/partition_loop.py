@@ -28,7 +28,7 @@ from aiokafka.structs import ConsumerRecord
 from mode import Service
 
 from territory.errors import BadMessage
-from territory.fold import Effects, collapse
+from territory.fold import Effects, Models, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
 from territory_runtime.counting import Counting
@@ -134,6 +134,11 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         async with self._turn_lock:
             if self._taken_over:
                 await look({number: part.fold for number, part in self._held.items()})
+
+    @property
+    def models_held(self) -> Mapping[int, Models]:
+        """By partition that this worker has, the models that its turns are taken under."""
+        return {number: part.now.models for number, part in self._held.items()}
 
     async def _round(self) -> None:
         started = time.monotonic()

@@ -57,7 +57,12 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=60, description="Least time between two turns of the forecast's steps.")
     ] = 0.5
     verify_records_per_second: Annotated[
-        float, Field(ge=0, le=100_000, description="How many records the access indexer compares with Redis; 0: none.")
+        float,
+        Field(
+            ge=0,
+            le=100_000,
+            description="How many records the access indexer compares with Redis, and deals the aggregator with its sums; 0: none.",
+        ),
     ] = 50.0
     assigner_engine: Annotated[
         Literal["index", "plain", "durable"], Field(description="What the assigner evaluates rules with.")

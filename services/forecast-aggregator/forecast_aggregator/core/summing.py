@@ -6,9 +6,11 @@ when it changed, once a turn.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from forecast_aggregator.core.audit import Audit, DriftKind
 from forecast_aggregator.core.cells import Cell, CellKey, Cells
 from forecast_aggregator.core.closed import Adjustment, Closed, DealAdjusted
 from forecast_aggregator.core.contribution import Contribution, LeftOut, contribution_of
@@ -29,7 +31,9 @@ class DealLeftOut:
     why: LeftOut | None
 
 
-class _Deal:
+class Deal:
+    """A deal as it was said last, and what it counts for."""
+
     __slots__ = ("assignment", "counted")
 
     def __init__(self, assignment: Assignment) -> None:
@@ -37,15 +41,17 @@ class _Deal:
         self.counted: Contribution | LeftOut | None = None
 
 
-class _Books:
+class Books:
     """All that one organisation has in this partition."""
 
     def __init__(self, org_id: str, partition: int) -> None:
-        self.deals: dict[str, _Deal] = {}
+        self.deals: dict[str, Deal] = {}
         self.cells = Cells()
         self.targets: dict[TargetKey, Target] = {}
         """Targets whose home is this partition, as last said."""
         self.closed = Closed(org_id, partition)
+        self.audit: Audit | None = None
+        """A walk over all of it that is under way."""
         self.revision = 0
         """Of the model that everything here is under; some of it may be under a later one already."""
         self.sweeping = False
@@ -57,7 +63,7 @@ class Summing:
     def __init__(self, partition: int, partitions: int) -> None:
         self._partition = partition
         self._partitions = partitions
-        self._books: dict[str, _Books] = {}
+        self._books: dict[str, Books] = {}
         self._unsaid: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
@@ -74,7 +80,7 @@ class Summing:
         if message.event is None:
             deals.pop(message.key, None)
         elif (deal := deals.get(message.key)) is None or message.event.version >= deal.assignment.version:
-            deals[message.key] = _Deal(message.event)
+            deals[message.key] = Deal(message.event)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Count everything again; say nothing of it, but what is unknown by the next sweep."""
@@ -111,7 +117,7 @@ class Summing:
             return
         assignment: Assignment = message.event
         if deal is None:
-            deal = books.deals[message.key] = _Deal(assignment)
+            deal = books.deals[message.key] = Deal(assignment)
         elif assignment.version < deal.assignment.version:
             effects.outcomes["stale"] += 1  # from a family that the deal has left
             return
@@ -142,7 +148,7 @@ class Summing:
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Count an organisation's deals anew under a model, and say what changed at the end."""
         books = self._of(model.org_id)
-        books.sweeping = True
+        books.sweeping, books.audit = True, None
         effects = Effects()
         self._follow(books, model, effects)
         keys = list(books.deals)
@@ -199,15 +205,54 @@ class Summing:
         mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self._partition
         return mine and self.adjustment(org_id, period, deal_id) is None
 
+    # --- checking ---
+
+    def books(self, org_id: str) -> Books:
+        """Return all that an organisation has here."""
+        return self._of(org_id)
+
+    def orgs(self) -> list[str]:
+        """Return the organisations that have deals here."""
+        return [org_id for org_id, books in self._books.items() if books.deals]
+
+    def audit(self, model: Model, count: int) -> tuple[bool, Counter[DriftKind]]:
+        """Look at so many deals or sums of an organisation; return whether a whole walk has ended, and what is wrong.
+
+        Not while it is swept, or before: then its deals are under two models.
+        """
+        wrong: Counter[DriftKind] = Counter()
+        books = self._of(model.org_id)
+        if books.sweeping or books.revision != model.revision:
+            return True, wrong
+        if books.audit is None or books.audit.model is not model:
+            books.audit = Audit(model, books.deals)
+        audit = books.audit
+        for _ in range(count):
+            key = audit.next_deal()
+            if key is not None:
+                deal = books.deals.get(key)
+                if deal is not None:
+                    wrong["deal"] += deal.counted != contribution_of(deal.assignment, model)
+                    audit.see(deal.counted)
+                continue
+            cell = audit.next_cell(books.cells)
+            if cell is None:
+                books.audit = None
+                return True, +wrong
+            kind = audit.wrong(cell, books.cells)
+            if kind is not None:
+                wrong[kind] += 1
+        return False, +wrong
+
     # --- counting ----------------------------------------------------------------------------
 
-    def _of(self, org_id: str) -> _Books:
+    def _of(self, org_id: str) -> Books:
         books = self._books.get(org_id)
         if books is None:
-            books = self._books[org_id] = _Books(org_id, self._partition)
+            books = self._books[org_id] = Books(org_id, self._partition)
         return books
 
-    def _follow(self, books: _Books, model: Model, effects: Effects) -> None:
+    def _follow(self, books: Books, model: Model, effects: Effects) -> None:
         """Close and open periods before anything is counted under a model that does so (F12)."""
         if model.frozen_periods == books.closed.periods:
             return
@@ -217,20 +262,22 @@ class Summing:
         for key in {*books.closed.deal_keys, *books.closed.adjusted_keys, *books.deals}:
             self._adjust(books, key, effects)
 
-    def _adjust(self, books: _Books, key: str, effects: Effects) -> None:
+    def _adjust(self, books: Books, key: str, effects: Effects) -> None:
         deal = books.deals.get(key)
         books.closed.adjust(key, None if deal is None else deal.counted, effects)
 
-    def _recount(self, books: _Books, key: str, deal: _Deal, model: Model, effects: Effects) -> None:
+    def _recount(self, books: Books, key: str, deal: Deal, model: Model, effects: Effects) -> None:
         self._count(books, key, deal, contribution_of(deal.assignment, model), effects)
 
     def _count(
-        self, books: _Books, key: str, deal: _Deal, after: Contribution | LeftOut | None, effects: Effects
+        self, books: Books, key: str, deal: Deal, after: Contribution | LeftOut | None, effects: Effects
     ) -> None:
         before = deal.counted
         if after == before:
             return
         deal.counted = after
+        if books.audit is not None:
+            books.audit.changed(key, before, after)
         if isinstance(before, Contribution):
             books.cells.take(before)
         if isinstance(after, Contribution):
@@ -253,7 +300,7 @@ class Summing:
         key = swept_key(swept.org_id, swept.source, ended=swept.ended)
         return [Message(topics.PARTIALS.name, key, swept, partition) for partition in range(self._partitions)]
 
-    def _partial(self, org_id: str, key: CellKey, books: _Books) -> Message:
+    def _partial(self, org_id: str, key: CellKey, books: Books) -> Message:
         cell = books.cells.cells.get(key)
         target = books.targets.get(key)
         territory_id, period, user_id = key

@@ -1,0 +1,71 @@
+"""Whether the sums that this worker holds are what the deals come to, looked at a little all the time.
+
+What is wrong is a fault of ours, or of the machine's memory: it is counted and logged, and a restart counts anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+
+import structlog
+from mode import Service
+
+from forecast_aggregator.core.audit import DriftKind
+from forecast_aggregator.core.summing import Summing
+from territory.fold import Models
+from territory_runtime import metrics
+from territory_runtime.partition_loop import PartitionLoop
+
+log = structlog.get_logger("territory")
+
+STEP_SECONDS = 0.5
+LOOKED_AT_MAX = 500
+"""Deals or sums in one look: some milliseconds, in which no turn begins."""
+
+
+class Watch:
+    """Where the walk is: organisation by organisation, of one partition after the other."""
+
+    def __init__(self) -> None:
+        self._left: deque[tuple[int, str]] = deque()
+
+    def step(self, folds: Mapping[int, Summing], models: Mapping[int, Models], count: int) -> Counter[DriftKind]:
+        """Look at so many deals or sums under the models that a partition is under. No turn may be under way."""
+        wrong: Counter[DriftKind] = Counter()
+        if not self._left:
+            self._left.extend((number, org_id) for number in sorted(folds) for org_id in folds[number].orgs())
+        if not self._left:
+            return wrong
+        number, org_id = self._left[0]
+        model = models.get(number, {}).get(org_id)
+        has_ended = True
+        if model is not None and number in folds:  # else it went to another worker
+            has_ended, wrong = folds[number].audit(model, min(count, LOOKED_AT_MAX))
+        if has_ended:
+            self._left.popleft()
+        for kind, found in wrong.items():
+            metrics.FORECAST_DRIFT.labels(kind=kind).inc(found)
+        if wrong:
+            log.error("sums are not what the deals come to", counts=dict(wrong), org_id=org_id, partition=number)
+        return wrong
+
+
+class SumsWatch(Service):
+    """Keeps looking, at so many deals or sums a second."""
+
+    def __init__(self, loop: PartitionLoop, per_second: float) -> None:
+        super().__init__()
+        self._stage = loop
+        self._watch = Watch()
+        self._step_seconds = max(STEP_SECONDS, 1 / per_second)
+        self._count = max(1, round(per_second * self._step_seconds))
+
+    @Service.task
+    async def _run(self) -> None:
+        while not self.should_stop:
+            await self.sleep(self._step_seconds)
+            await self._stage.between_turns(self._look)
+
+    async def _look(self, folds: Mapping[int, Summing]) -> None:
+        self._watch.step(folds, self._stage.models_held, self._count)

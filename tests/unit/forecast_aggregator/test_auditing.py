@@ -1,0 +1,105 @@
+"""Sums that are looked at beside live changes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forecast_aggregator.auditing import Watch
+from forecast_aggregator.core.summing import Summing
+from territory.fold import Effects, Incoming
+from territory.topics import ASSIGNMENTS
+from territory_runtime import metrics
+from tests.unit.forecast_aggregator.core.examples import Q1, deal, model_of
+
+MODEL = model_of()
+MODELS = {0: {"acme": MODEL}}
+
+
+def tell(fold: Summing, deal_id: str, territory_id: str | None, amount: str, version: int) -> None:
+    said = deal(territory_id, deal_id, version=version, amount=amount)
+    fold.apply(Incoming(ASSIGNMENTS.name, said.key, said, {}), {"acme": MODEL}, Effects())
+
+
+def forget(fold: Summing, deal_id: str) -> None:
+    fold.apply(Incoming(ASSIGNMENTS.name, f"acme/deal/{deal_id}", None, {}), {"acme": MODEL}, Effects())
+
+
+def fold_of() -> Summing:
+    fold = Summing(0, 1)
+    fold.restored({"acme": MODEL}, frozenset())
+    return fold
+
+
+def counted(kind: str) -> float:
+    return metrics.REGISTRY.get_sample_value("territory_forecast_drift_total", {"kind": kind}) or 0.0
+
+
+_changes = st.lists(
+    st.tuples(
+        st.sampled_from(["D-1", "D-2", "D-3", "D-4", "D-5"]),
+        st.sampled_from(["bay", "west", "world", "east", None, "gone"]),
+        st.sampled_from(["1", "0.10", "-3"]),
+        st.integers(0, 3),
+    ),
+    max_size=40,
+)
+
+
+@given(_changes)
+def test_live_changes_are_no_drift(changes: list[tuple[str, str | None, str, int]]) -> None:
+    """Roots are sums of own sums are sums over deals, at every moment of a walk in slices (F1, F2)."""
+    fold, watch = fold_of(), Watch()
+    for version, (deal_id, place, amount, looks) in enumerate(changes, 1):
+        if place == "gone":
+            forget(fold, deal_id)
+        else:
+            tell(fold, deal_id, place, amount, version)
+        for _ in range(looks):
+            assert not watch.step({0: fold}, MODELS, 2)
+    for _ in range(50):
+        assert not watch.step({0: fold}, MODELS, 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "wrong"), [("world", "territory_sum", 1), ("bay", "territory_sum", 2), ("bob", "user_sum", 1)]
+)
+def test_drift_is_counted(key: str, kind: str, wrong: int) -> None:
+    """A sum that is not its own deals and its children is found and counted; one below is wrong above, too (F1)."""
+    fold = fold_of()
+    tell(fold, "D-1", "bay", "100", 1)
+    tell(fold, "D-2", "west", "1", 1)
+    place = ("bay", Q1, "bob") if key == "bob" else (key, Q1, None)
+    fold.books("acme").cells.cells[place].count("won", Decimal("0.01"))
+    before = counted(kind)
+    found = Watch().step({0: fold}, MODELS, 100)
+    assert found == {kind: wrong}
+    assert counted(kind) - before == wrong
+
+
+def test_deal_that_counts_for_something_else_than_it_says() -> None:
+    """What is counted is decided once more (F1)."""
+    fold = fold_of()
+    tell(fold, "D-1", "bay", "100", 1)
+    books = fold.books("acme")
+    books.deals["acme/deal/D-1"].assignment = deal("bay", "D-1", amount="101")
+    assert Watch().step({0: fold}, MODELS, 100) == {"deal": 1}
+
+
+def test_not_while_it_is_swept() -> None:
+    """Deals are under two models then; the walk goes on to others, and comes back (F9)."""
+    fold, watch = fold_of(), Watch()
+    for number in range(3):
+        tell(fold, f"D-{number}", "bay", "1", 1)
+    newer = model_of(2, territories=[{"id": "bay"}])
+    sweep = fold.sweep(newer, 1)
+    next(sweep)
+    assert not watch.step({0: fold}, {0: {"acme": newer}}, 100)
+    list(sweep)
+    for _ in range(3):
+        assert not watch.step({0: fold}, {0: {"acme": newer}}, 100)
+    assert not watch.step({}, {}, 1)
+    assert not watch.step({}, {}, 1)
