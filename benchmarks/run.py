@@ -22,6 +22,7 @@ from benchmarks import (
     p7_membership,
     p8_memory,
     p9_restore,
+    p11_forecast,
 )
 from benchmarks.results import Report, say, table, write
 
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "p7": Benchmark(p7_membership.run, records=1_000_000, territories=1, runs=1),
     "p8": Benchmark(p8_memory.run, records=250_000, territories=1_000, runs=3),
     "p9": Benchmark(p9_restore.run, records=1_000_000, territories=1_000, runs=1),
+    "p11": Benchmark(p11_forecast.run, records=100_000, territories=20_000, runs=4),
 }
 
 

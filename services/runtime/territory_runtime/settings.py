@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=100_000,
-            description="How many records the access indexer compares with Redis, and deals the aggregator with its sums; 0: none.",
+            description="Records that the indexer compares with Redis, deals that the aggregator looks at; 0: none.",
         ),
     ] = 50.0
     assigner_engine: Annotated[
