@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.oracle import attainment_pct, period_of
+from tests.support.oracle_forecast import after_closing
 
 from .oracle_examples import (
     MUCH,
@@ -172,13 +173,14 @@ def test_user_rows() -> None:
         ],
     )
     users = {key[1:]: dict(found) for key, found in state.attainments.items() if key[3] is not None}
-    empty = {"target": None, "attainment_pct": None, "deals_won": 1}
+    empty = {"target": None, "attainment_pct": None, "deals_won": 1, "star_performer": False}
     assert users == {
         ("leaf", "2017-Q1", "rita"): {
             "target": Decimal(90),
             "won": Decimal(30),
             "deals_won": 2,
             "attainment_pct": "33.33",
+            "star_performer": False,
         },
         ("left", "2017-Q1", "rita"): {**empty, "won": Decimal(40)},
         ("leaf", "2017-Q1", "vera"): {**empty, "won": Decimal(160)},
@@ -187,9 +189,46 @@ def test_user_rows() -> None:
             "won": Decimal(0),
             "deals_won": 0,
             "attainment_pct": "0.00",
+            "star_performer": False,
         },
     }
     assert ("acme", "right", "2017-Q2", None) not in state.attainments
+
+
+def test_mismatch_coverage_and_stars() -> None:
+    """Against the children's targets and those of users in it; per gap; by as much won as wanted (F5, F7, F8)."""
+    wanted = [("root", None, "100"), ("left", None, "70"), ("right", None, "30"), ("left", "rita", "60.5")]
+    state = sums(
+        deal("D1", "left", "70"),
+        deal("D2", "right", "12", "Prospecting"),
+        targets=[
+            {"territory": place, "period": "2017-Q1", "amount": amount, **({"user": user} if user else {})}
+            for place, user, amount in wanted
+        ],
+    )
+    found = {
+        place: tuple(row(state, place)[name] for name in ("target_mismatch", "coverage", "star_performer"))
+        for place in ("root", "left", "right")
+    }
+    assert found == {
+        "root": (Decimal(0), "0.40", False),
+        "left": (Decimal("9.5"), None, True),
+        "right": (Decimal(30), "0.40", False),
+    }
+    assert state.attainments["acme", "left", "2017-Q1", "rita"]["star_performer"]
+
+
+def test_closed_rows() -> None:
+    """They stay, with what they would be now less what they are; a row that was not there had nothing (F12)."""
+    then, now = ({key[1:]: dict(each) for key, each in sums(*deals).attainments.items()} for deals in (
+        [deal("D1", "left", "70")], [deal("D1", "left", "50"), deal("D2", "right", "1")],
+    ))  # fmt: skip
+    rows = after_closing(now, {"2017-Q1": then})
+    figures = ("won", "deals_won", "adjustment_won", "adjustment_deals_won", "frozen")
+    assert [rows["left", "2017-Q1", None][name] for name in figures] == [70, 1, -20, 0, True]
+    assert [rows["right", "2017-Q1", None][name] for name in figures] == [0, 0, 1, 1, True]
+    assert after_closing(now, {}) == now
+    assert after_closing({}, {"2017-Q1": then}).keys() == then.keys()
 
 
 @pytest.mark.parametrize(
