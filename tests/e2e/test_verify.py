@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 import pytest
 import redis
+from aiokafka import AIOKafkaProducer
 
-from territory.keys import record_hash_key, visible_key
+from territory.codec import encode
+from territory.events import SUMS, Partial
+from territory.keys import attainment_key, partial_key, partition_of, record_hash_key, visible_key
+from territory.topics import PARTIALS
 from territory_control.verifying import Verified, verify
 from territory_runtime.settings import Settings
 from tests.e2e.test_faults import MODEL, ORG, OTHER_MODEL, histories
@@ -85,6 +90,28 @@ def test_every_kind_of_drift_is_found_and_mended(settled: tuple[House, list[dict
     assert any("paths by which the user sees it" in drift.why for drift in mended.named)
     assert verified(house).is_clean
     assert compare(house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
+
+
+def test_sum_that_no_deal_accounts_for(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """Roots are the sums over all deals that have a territory: what the log says beyond that is named (F1, F2)."""
+    house, _ = settled
+    nothing = dict.fromkeys(SUMS, Decimal(0))
+    stray = Partial(ORG, "world", "1999-Q1", None, 0, 1, None, nothing | {"won": Decimal("0.10")}, 1, 1)
+
+    async def say() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=house.settings.kafka_bootstrap_servers)
+        await producer.start()
+        key = partial_key(ORG, "world", "1999-Q1", None, 0)
+        counts = len(await producer.partitions_for(PARTIALS.name))
+        place = partition_of(attainment_key(ORG, "world", "1999-Q1", None), counts)
+        await producer.send_and_wait(PARTIALS.name, encode(stray), key.encode(), place)
+        await producer.stop()
+
+    asyncio.run(say())
+    house.wait()
+    found = verified(house)
+    assert dict(found.drift) == {"stray_partial": 1}
+    assert "world 1999-Q1 #0" in found.named[0].where
 
 
 def test_live_traffic_is_no_drift(settled: tuple[House, list[dict[str, Any]]]) -> None:

@@ -355,7 +355,9 @@ def _numbers(row: Mapping[str, Any], like: Mapping[str, Any] | None) -> dict[str
         value = row.get(name)
         if value is not None and name == "deals_won":
             value = int(value)
-        elif value is not None and name != "attainment_pct":
+        elif name == "star_performer":
+            value = value in (True, "1")
+        elif value is not None and name not in ("attainment_pct", "coverage"):
             value = Decimal(value) if like is not None else value
         figures[name] = value
     return figures

@@ -34,6 +34,7 @@ from territory.keys import (
     attainment_key,
     left_out_key,
     parse_partial_key,
+    partition_of,
     record_key,
 )
 from territory.model import Model
@@ -80,6 +81,10 @@ class Comparison(ABC, Generic[P]):
     @abstractmethod
     def subject(self, place: P) -> str:
         """Return what an entry belongs to: what decides its partition."""
+
+    def partition(self, place: P, partitions: int) -> int:
+        """Return the partition that an entry belongs to."""
+        return partition_of(self.subject(place), partitions)
 
     @abstractmethod
     def places(self, fold: Any) -> Iterator[list[P]]:
@@ -223,7 +228,7 @@ class AttainmentComparison(Comparison[AttainmentPlace]):
         self, fold: Totalling, place: AttainmentPlace, expected: Mapping[str, str], seen: Mapping[str, str]
     ) -> Drift:
         """Name the attainment, and the figures that differ."""
-        return _hash_drift("attainment", " ".join(part for part in place[1:] if part), expected, seen)
+        return hash_drift("attainment", " ".join(part for part in place[1:] if part), expected, seen)
 
     async def mend(self, places: Sequence[tuple[Totalling, AttainmentPlace]]) -> None:
         """Write what the parts add up to."""
@@ -280,7 +285,7 @@ class LeftOutComparison(Comparison[str]):
 
     def drift(self, fold: Summing, place: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:
         """Name the deal, and the reasons."""
-        return _hash_drift("left_out", f"deal/{place}", expected, seen)
+        return hash_drift("left_out", f"deal/{place}", expected, seen)
 
     async def mend(self, places: Sequence[tuple[Summing, str]]) -> None:
         """Put deals on the list or take them off."""
@@ -289,7 +294,8 @@ class LeftOutComparison(Comparison[str]):
         )
 
 
-def _hash_drift(word: str, name: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:
+def hash_drift(word: str, name: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:
+    """Return how an entry of named figures differs."""
     where = f"{word} {name}"
     if not seen:
         return Drift(f"missing_{word}", where, f"expected {_fields(expected)}, found nothing")

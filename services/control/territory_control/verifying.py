@@ -24,7 +24,6 @@ from access_indexer.core.changes import AdminsAre
 from access_indexer.redis_index import RedisIndex
 from access_indexer.redis_look import RedisLook
 from territory.fold import Effects, Incoming, Models
-from territory.keys import partition_of
 from territory.model import Model, assemble
 from territory_control.comparing import (
     INDEXER,
@@ -35,6 +34,7 @@ from territory_control.comparing import (
     LeftOutComparison,
     P,
 )
+from territory_control.partial_sums import PartialComparison
 from territory_control.progress import Goal, pipeline
 from territory_control.stage_log import NotComparable, StageLog
 from territory_control.topic_reading import existing_partitions, started
@@ -215,7 +215,7 @@ class Comparing(Generic[P]):
         await self._settle(suspects)
 
     def _fold_of(self, place: P) -> Any:
-        return self._folds.get(partition_of(self._comparison.subject(place), self._task.partitions))
+        return self._folds.get(self._comparison.partition(place, self._task.partitions))
 
     async def _suspected(self, places: Sequence[P], subjects: int) -> list[P]:
         await self._looked_at(subjects, len(places))
@@ -313,6 +313,7 @@ async def verify(
                 await _compare_admins(task, client)
                 await Comparing(task, AccessComparison(client, model)).run()
                 await Comparing(task, LeftOutComparison(client, model)).run()
+                await Comparing(task, PartialComparison(log, model, partitions)).run()
                 await Comparing(task, AttainmentComparison(client, model)).run()
             except NotComparable as hindrance:
                 found.not_compared = str(hindrance)

@@ -13,7 +13,6 @@ from mode import Service
 
 from forecast_aggregator.core.audit import DriftKind
 from forecast_aggregator.core.summing import Summing
-from territory.fold import Models
 from territory_runtime import metrics
 from territory_runtime.partition_loop import PartitionLoop
 
@@ -30,18 +29,17 @@ class Watch:
     def __init__(self) -> None:
         self._left: deque[tuple[int, str]] = deque()
 
-    def step(self, folds: Mapping[int, Summing], models: Mapping[int, Models], count: int) -> Counter[DriftKind]:
-        """Look at so many deals or sums under the models that a partition is under. No turn may be under way."""
+    def step(self, folds: Mapping[int, Summing], count: int) -> Counter[DriftKind]:
+        """Look at so many deals or sums; return what is wrong. No turn may be under way."""
         wrong: Counter[DriftKind] = Counter()
         if not self._left:
             self._left.extend((number, org_id) for number in sorted(folds) for org_id in folds[number].orgs())
         if not self._left:
             return wrong
         number, org_id = self._left[0]
-        model = models.get(number, {}).get(org_id)
         has_ended = True
-        if model is not None and number in folds:  # else it went to another worker
-            has_ended, wrong = folds[number].audit(model, min(count, LOOKED_AT_MAX))
+        if number in folds:  # else it went to another worker
+            has_ended, wrong = folds[number].audit(org_id, min(count, LOOKED_AT_MAX))
         if has_ended:
             self._left.popleft()
         for kind, found in wrong.items():
@@ -68,4 +66,4 @@ class SumsWatch(Service):
             await self._stage.between_turns(self._look)
 
     async def _look(self, folds: Mapping[int, Summing]) -> None:
-        self._watch.step(folds, self._stage.models_held, self._count)
+        self._watch.step(folds, self._count)

@@ -28,7 +28,7 @@ from aiokafka.structs import ConsumerRecord
 from mode import Service
 
 from territory.errors import BadMessage
-from territory.fold import Effects, Models, collapse
+from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
 from territory_runtime.counting import Counting
@@ -38,7 +38,7 @@ from territory_runtime.health import Health
 from territory_runtime.held import Held
 from territory_runtime.in_effect import Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
-from territory_runtime.restoring import incoming_of, read_state
+from territory_runtime.restoring import incoming_of, read_memory
 from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress, Stage, every
@@ -135,11 +135,6 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             if self._taken_over:
                 await look({number: part.fold for number, part in self._held.items()})
 
-    @property
-    def models_held(self) -> Mapping[int, Models]:
-        """By partition that this worker has, the models that its turns are taken under."""
-        return {number: part.now.models for number, part in self._held.items()}
-
     async def _round(self) -> None:
         started = time.monotonic()
         try:
@@ -221,14 +216,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         held = Held(self._stage.make(number, self._partitions), offsets)
         await self._begin_term(number, held, note)
         beat = partial(self._health.beat, self._stage.name)
-        if self._stage.keeps is not None:
-            topic, read = self._stage.keeps
-            place = TopicPartition(topic.name, number)
-            await read_state(self._settings, held.fold, place, read, up_to=None, beat=beat)
-        topic, read = self._stage.state
-        up_to = offsets[topic.name] if self._stage.restores_from_input else None
-        where = TopicPartition(topic.name, number)
-        is_gapless = await read_state(self._settings, held.fold, where, read, up_to=up_to, beat=beat)
+        is_gapless = await read_memory(self._settings, self._stage, held.fold, number, offsets, beat=beat)
         swept, towards = await self._models.of_note(note, follows_days=self._stage.follows_days)
         unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self._stage.store is not None:

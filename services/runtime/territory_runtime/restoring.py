@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -13,7 +13,7 @@ from territory.fold import Fold, Incoming
 from territory_runtime import kafka
 from territory_runtime.provision import COMPACTION_LAG_MS
 from territory_runtime.settings import Settings
-from territory_runtime.stage import Reader
+from territory_runtime.stage import Reader, Stage
 
 FETCHED_RECORDS_MAX = 5_000
 
@@ -67,3 +67,18 @@ async def read_state(
         return True
     finally:
         await consumer.stop()
+
+
+async def read_memory(
+    settings: Settings, stage: Stage, fold: Fold, number: int, offsets: Mapping[str, int], *, beat: Callable[[], None]
+) -> bool:
+    """Fill a fold's memory of a partition: what its stage keeps, then its state up to the committed offsets or its end.
+
+    Returns whether nothing can be missing from the state.
+    """
+    if stage.keeps is not None:
+        topic, read = stage.keeps
+        await read_state(settings, fold, TopicPartition(topic.name, number), read, up_to=None, beat=beat)
+    topic, read = stage.state
+    up_to = offsets[topic.name] if stage.restores_from_input else None
+    return await read_state(settings, fold, TopicPartition(topic.name, number), read, up_to=up_to, beat=beat)

@@ -16,7 +16,6 @@ from territory_runtime import metrics
 from tests.unit.forecast_aggregator.core.examples import Q1, deal, model_of
 
 MODEL = model_of()
-MODELS = {0: {"acme": MODEL}}
 
 
 def tell(fold: Summing, deal_id: str, territory_id: str | None, amount: str, version: int) -> None:
@@ -59,9 +58,9 @@ def test_live_changes_are_no_drift(changes: list[tuple[str, str | None, str, int
         else:
             tell(fold, deal_id, place, amount, version)
         for _ in range(looks):
-            assert not watch.step({0: fold}, MODELS, 2)
+            assert not watch.step({0: fold}, 2)
     for _ in range(50):
-        assert not watch.step({0: fold}, MODELS, 2)
+        assert not watch.step({0: fold}, 2)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,7 @@ def test_drift_is_counted(key: str, kind: str, wrong: int) -> None:
     place = ("bay", Q1, "bob") if key == "bob" else (key, Q1, None)
     fold.books("acme").cells.cells[place].count("won", Decimal("0.01"))
     before = counted(kind)
-    found = Watch().step({0: fold}, MODELS, 100)
+    found = Watch().step({0: fold}, 100)
     assert found == {kind: wrong}
     assert counted(kind) - before == wrong
 
@@ -86,7 +85,7 @@ def test_deal_that_counts_for_something_else_than_it_says() -> None:
     tell(fold, "D-1", "bay", "100", 1)
     books = fold.books("acme")
     books.deals["acme/deal/D-1"].assignment = deal("bay", "D-1", amount="101")
-    assert Watch().step({0: fold}, MODELS, 100) == {"deal": 1}
+    assert Watch().step({0: fold}, 100) == {"deal": 1}
 
 
 def test_not_while_it_is_swept() -> None:
@@ -97,9 +96,9 @@ def test_not_while_it_is_swept() -> None:
     newer = model_of(2, territories=[{"id": "bay"}])
     sweep = fold.sweep(newer, 1)
     next(sweep)
-    assert not watch.step({0: fold}, {0: {"acme": newer}}, 100)
+    assert not watch.step({0: fold}, 100)
     list(sweep)
     for _ in range(3):
-        assert not watch.step({0: fold}, {0: {"acme": newer}}, 100)
-    assert not watch.step({}, {}, 1)
-    assert not watch.step({}, {}, 1)
+        assert not watch.step({0: fold}, 100)
+    assert not watch.step({}, 1)
+    assert not watch.step({}, 1)

@@ -52,16 +52,21 @@ class Books:
         self.closed = Closed(org_id, partition)
         self.audit: Audit | None = None
         """A walk over all of it that is under way."""
-        self.revision = 0
-        """Of the model that everything here is under; some of it may be under a later one already."""
+        self.model: Model | None = None
+        """The one that everything here is under; some of it may be under a later one already."""
         self.sweeping = False
+
+    @property
+    def revision(self) -> int:
+        """Its revision; 0: there is none yet."""
+        return 0 if self.model is None else self.model.revision
 
 
 class Summing:
     """The partial sums of one partition of territory.assignments.v1."""
 
     def __init__(self, partition: int, partitions: int) -> None:
-        self._partition = partition
+        self.partition = partition
         self._partitions = partitions
         self._books: dict[str, Books] = {}
         self._unsaid: frozenset[str] = frozenset()
@@ -93,7 +98,7 @@ class Summing:
         for org_id, model in models.items():
             books = self._of(org_id)
             books.targets = self._home_targets(model)
-            books.revision = model.revision
+            books.model = model
             books.cells.dirty.clear()
             books.closed.restored()
             for key in books.closed.deal_keys | books.deals.keys():
@@ -164,15 +169,15 @@ class Summing:
             key for key in targets.keys() | books.targets.keys() if targets.get(key) != books.targets.get(key)
         }
         books.targets = targets
-        books.revision = model.revision
+        books.model = model
         books.sweeping = False
         if model.org_id in self._unsaid:
             books.cells.dirty |= books.cells.cells.keys() | targets.keys()
             books.cells.dirty |= {*books.closed.cells.cells, *books.closed.target_keys}
             self._unsaid -= {model.org_id}
-            effects.messages += self._to_all(SourceSwept(model.org_id, self._partition, ended=False))
+            effects.messages += self._to_all(SourceSwept(model.org_id, self.partition, ended=False))
             self.flush({model.org_id: model}, effects)
-            effects.messages += self._to_all(SourceSwept(model.org_id, self._partition, ended=True))
+            effects.messages += self._to_all(SourceSwept(model.org_id, self.partition, ended=True))
             for deal in books.deals.values():
                 if isinstance(deal.counted, LeftOut):
                     effects.changes.append(DealLeftOut(model.org_id, deal.assignment.id, deal.counted))
@@ -184,7 +189,7 @@ class Summing:
 
     def is_stray(self, org_id: str, deal_id: str) -> bool:
         """Whether a deal on the list of those left out is this partition's and does not belong there."""
-        mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self._partition
+        mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self.partition
         return mine and self.why_left_out(org_id, deal_id) is None
 
     def deals(self, org_id: str) -> list[str]:
@@ -202,10 +207,20 @@ class Summing:
 
     def is_stray_adjustment(self, org_id: str, period: str, deal_id: str) -> bool:
         """Whether a deal on the list of those that count otherwise is this partition's and does not belong there."""
-        mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self._partition
+        mine = partition_of(record_key(org_id, "deal", deal_id), self._partitions) == self.partition
         return mine and self.adjustment(org_id, period, deal_id) is None
 
     # --- checking ---
+
+    def sums_of(self, org_id: str) -> list[CellKey]:
+        """Return where something of an organisation is summed here, or wanted and said here."""
+        books = self._of(org_id)
+        return list(books.cells.cells.keys() | books.targets.keys())
+
+    def partial(self, org_id: str, territory_id: str, period: str, user_id: str | None) -> Partial | None:
+        """Return what this partition adds to an attainment; None: nothing."""
+        said = self._partial(org_id, (territory_id, period, user_id), self._of(org_id)).value
+        return said if isinstance(said, Partial) else None
 
     def books(self, org_id: str) -> Books:
         """Return all that an organisation has here."""
@@ -215,14 +230,15 @@ class Summing:
         """Return the organisations that have deals here."""
         return [org_id for org_id, books in self._books.items() if books.deals]
 
-    def audit(self, model: Model, count: int) -> tuple[bool, Counter[DriftKind]]:
+    def audit(self, org_id: str, count: int) -> tuple[bool, Counter[DriftKind]]:
         """Look at so many deals or sums of an organisation; return whether a whole walk has ended, and what is wrong.
 
-        Not while it is swept, or before: then its deals are under two models.
+        Not while it is swept: then its deals are under two models.
         """
         wrong: Counter[DriftKind] = Counter()
-        books = self._of(model.org_id)
-        if books.sweeping or books.revision != model.revision:
+        books = self._of(org_id)
+        model = books.model
+        if books.sweeping or model is None:
             return True, wrong
         if books.audit is None or books.audit.model is not model:
             books.audit = Audit(model, books.deals)
@@ -249,7 +265,7 @@ class Summing:
     def _of(self, org_id: str) -> Books:
         books = self._books.get(org_id)
         if books is None:
-            books = self._books[org_id] = Books(org_id, self._partition)
+            books = self._books[org_id] = Books(org_id, self.partition)
         return books
 
     def _follow(self, books: Books, model: Model, effects: Effects) -> None:
@@ -293,7 +309,7 @@ class Summing:
         return {
             key: target
             for key, target in targets_of(model).items()
-            if partition_of(attainment_key(model.org_id, *key), self._partitions) == self._partition
+            if partition_of(attainment_key(model.org_id, *key), self._partitions) == self.partition
         }
 
     def _to_all(self, swept: SourceSwept) -> list[Message]:
@@ -317,13 +333,13 @@ class Summing:
                 wanted_then and wanted_then.mismatch,
             )
             partial = Partial(
-                org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, source=self._partition,
+                org_id=org_id, territory_id=territory_id, period=period, user_id=user_id, source=self.partition,
                 model_revision=books.revision, target=target and target.amount, sums=dict(cell.sums),
                 deals=cell.deals, deals_won=cell.deals_won, target_mismatch=target and target.mismatch,
                 frozen=frozen if period in closed.periods else None,
             )  # fmt: skip
         return Message(
-            topics.PARTIALS.name, partial_key(org_id, territory_id, period, user_id, self._partition), partial, place
+            topics.PARTIALS.name, partial_key(org_id, territory_id, period, user_id, self.partition), partial, place
         )
 
 

@@ -77,9 +77,13 @@ class Totalling:
         """Return the places of an organisation's attainments, as they are now."""
         return list(self._parts.get(org_id, ()))
 
+    def parts(self, place: Place) -> Parts:
+        """Return what each source has said last of an attainment."""
+        return self._parts.get(place[0], {}).get(place, {})
+
     def attainment(self, place: Place) -> Attainment | None:
         """Return what the parts of a place add up to; None: there are none."""
-        return total_of(self._parts.get(place[0], {}).get(place, {}))
+        return total_of(self.parts(place))
 
     def is_stray(self, place: Place) -> bool:
         """Whether there is no attainment in a place of this partition."""

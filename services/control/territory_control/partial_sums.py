@@ -1,0 +1,121 @@
+"""What the partial sums on the log say, beside what the deals on the log come to.
+
+Attainments in Redis are compared with the partials; with this they are what all deals that have a
+territory come to: the root is the sum over them, per period and category (F1, F2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+from forecast_aggregator.core.summing import Summing, is_deal
+from forecast_aggregator.core.totalling import Place, Totalling
+from territory.events import Partial, read_assignment, read_partial
+from territory.fold import Incoming
+from territory.keys import partial_key
+from territory.model import Model
+from territory.money import text_of
+from territory_control.comparing import SUMMING, TOTALLING, Comparison, Drift, hash_drift
+from territory_control.stage_log import StageLog
+
+PartialPlace = tuple[Place, int]
+"""An attainment, and the partition of deals that adds to it."""
+
+
+class PartialComparison(Comparison[PartialPlace]):
+    """What each partition of deals adds to each attainment, without what was frozen. An entry is on the log."""
+
+    stage = SUMMING
+
+    def __init__(self, log: StageLog, model: Model, partitions: int) -> None:
+        self._log = log
+        self._org_id = model.org_id
+        self._said = {number: Totalling() for number in range(partitions)}
+        self._positions: dict[Any, int] = {}
+
+    def make(self, partition: int, partitions: int) -> Summing:
+        """Return the fold of the stage."""
+        return Summing(partition, partitions)
+
+    def read(self, value: bytes) -> Any:
+        """Return the event of a message. Raises: BadMessage."""
+        return read_assignment(value)
+
+    def wants(self, key: str) -> bool:
+        """Only deals are summed."""
+        return is_deal(key)
+
+    def subject_of(self, key: str) -> str | None:
+        """A deal may be in any sum of its partition."""
+        return None
+
+    def subject(self, place: PartialPlace) -> str:
+        """Return the partial's key."""
+        return partial_key(*place[0], place[1])
+
+    def partition(self, place: PartialPlace, partitions: int) -> int:
+        """Return the partition of the deals."""
+        return place[1]
+
+    def places(self, fold: Summing) -> Iterator[list[PartialPlace]]:
+        """Yield each sum of a partition."""
+        for key in fold.sums_of(self._org_id):
+            yield [((self._org_id, *key), fold.partition)]
+
+    async def found(self) -> AsyncIterator[list[PartialPlace]]:
+        """Yield all partials that are said and not void."""
+        await self._read_on()
+        for fold in self._said.values():
+            yield [
+                (place, source)
+                for place in fold.places(self._org_id)
+                for source, part in fold.parts(place).items()
+                if _is_live(part)
+            ]
+
+    async def look(self, places: Sequence[PartialPlace]) -> list[dict[str, str]]:
+        """Return what is said now; nothing for what is not."""
+        await self._read_on()
+        found = []
+        for place, source in places:
+            parts = [part for fold in self._said.values() if (part := fold.parts(place).get(source)) is not None]
+            found.append(_figures(parts[0]) if parts and _is_live(parts[0]) else {})
+        return found
+
+    def expected(self, fold: Summing, place: PartialPlace) -> dict[str, str]:
+        """Return what the deals come to."""
+        partial = fold.partial(*place[0])
+        return {} if partial is None else _figures(partial)
+
+    def drift(self, fold: Summing, place: PartialPlace, expected: dict[str, str], seen: dict[str, str]) -> Drift:
+        """Name the attainment and the partition, and the figures that differ."""
+        (_, *where), source = place
+        return hash_drift("partial", f"{' '.join(part for part in where if part)} #{source}", expected, seen)
+
+    async def mend(self, places: Sequence[tuple[Summing, PartialPlace]]) -> None:
+        """Do nothing: what is on the log only the aggregator says."""
+
+    async def _read_on(self) -> None:
+        ends = (await self._log.goal(TOTALLING, self._said)).ends
+        starts = {where: self._positions.get(where, 0) for where in ends}
+
+        def take(number: int, message: Incoming) -> None:
+            self._said[number].restore(message)
+
+        await self._log.read(starts, ends, read_partial, take)
+        self._positions = dict(ends)
+
+
+def _is_live(partial: Partial) -> bool:
+    """Whether it says more than what was frozen."""
+    return bool(partial.deals) or partial.target is not None
+
+
+def _figures(partial: Partial) -> dict[str, str]:
+    said = {name: text_of(amount) for name, amount in partial.sums.items()}
+    said |= {"deals": str(partial.deals), "deals_won": str(partial.deals_won)}
+    for name in ("target", "target_mismatch"):
+        amount = getattr(partial, name)
+        said[name] = "" if amount is None else text_of(amount)
+    return said
