@@ -94,6 +94,9 @@ class Indexing:
             org = self._org(org_id)
             if org_id in unknown or org_id not in models:
                 org.passage.forget()
+                if org_id in models:
+                    # From here it may go to another before it has come there: what that takes away is in the sets.
+                    org.passage.go_to(models[org_id])
                 continue
             org.passage.rest_under(models[org_id])
             for group in org.records.groups():

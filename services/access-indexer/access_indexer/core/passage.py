@@ -26,12 +26,15 @@ class Passage:
         """Whether nothing is known of what was said so far, and that is yet to be told."""
         self._before: Access | None = None
         """Under the model that all sets were under last."""
+        self._set_out_for: list[Access] = []
+        """Under models that it set out for since, and never came to be under."""
         self._decided: bytes | None = None
         """What all assignments are decided by (`Model.deciding`); None: not known."""
 
     def rest_under(self, model: Model) -> None:
         """Take it that everything is decided and said under a model."""
         self.now, self._before = Access(model), None
+        self._set_out_for = []
         self._decided = model.deciding
         self.is_settled = self.is_decided = True
         self.is_forgotten = False
@@ -39,6 +42,7 @@ class Passage:
     def forget(self) -> None:
         """Take it that nothing is known of what was decided and said: all is on the way to the next model."""
         self.now = self._before = self._decided = None
+        self._set_out_for = []
         self.is_settled = self.is_decided = False
         self.is_forgotten = True
 
@@ -48,6 +52,8 @@ class Passage:
             return
         if self.is_settled:
             self._before = self.now
+        elif self.now is not None:
+            self._set_out_for.append(self.now)
         self.now = Access(model)
         self.is_settled = False
         self.is_decided = model.deciding == self._decided
@@ -60,6 +66,7 @@ class Passage:
     def settled(self) -> None:
         """Note that everything is said under the present model."""
         self.is_settled, self._before = True, None
+        self._set_out_for = []
 
     def due(self, about: About, model_revision: int, before: About | None) -> Viewers:
         """Return who may see a record now.
@@ -86,11 +93,12 @@ class Passage:
     def holds_at_most(self, about: About, viewers: Viewers | None) -> Viewers:
         """Return whose sets may hold a record, given whose are known to; None: nobody knows.
 
-        On the way, one who had the partition before may have said it under either model.
+        On the way, one who had the partition before may have said it under any of its models.
         """
         held = viewers or NOBODY
         if viewers is None or not self.is_settled:
-            held = held | self._viewers(self._before, about) | self._viewers(self.now, about)
+            for access in (self._before, *self._set_out_for, self.now):
+                held = held | self._viewers(access, about)
         return held
 
     @staticmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, Revoked, SetChange
 from access_indexer.core.indexing import Indexing
 from territory.events import Assignment
@@ -203,6 +205,14 @@ def test_unknown_organisation_is_said_again_once() -> None:
     assert sorted(set_changes(changes)) == sorted(TO_BAY)
     assert RecordStands("acme", "account", "A-1", 1, None, ("bay",), 1) in changes
     assert flat(swept(fold, MODEL)) == [AdminsAre("acme", frozenset({"root"}))]
+
+
+def test_unknown_organisation_that_goes_to_another_model_at_once() -> None:
+    """What the model that it had set out for gave may be in the sets already: it is taken away (V7, V8)."""
+    fold = restored(assignment("A-1", "bay"), unknown=frozenset({"acme"}))
+    without = model_of(2, users=but(USERS, "sam", active=False))
+    again = replace(assignment("A-1", "bay", version=2), model_revision=2)
+    assert "-visible sam A-1" in set_changes(told(fold, without, again).changes)
 
 
 def test_other_organisations_are_not_said_again() -> None:
