@@ -41,10 +41,10 @@ allow --allow-principal "$indexer" --operation Write $(topics territory.access-c
 
 # shellcheck disable=SC2046
 allow --allow-principal "$aggregator" --operation Read --group forecast-aggregator --group forecast-totals \
-    $(topics territory.assignments.v1 territory.internal.partials.v1)
+    $(topics territory.assignments.v1 territory.internal.{partials,frozen}.v1)
 # shellcheck disable=SC2046
 allow --allow-principal "$aggregator" --operation Write \
-    $(topics territory.internal.partials.v1 territory.attainments.v1 "$letters")
+    $(topics territory.internal.{partials,frozen}.v1 territory.attainments.v1 "$letters")
 
 # The command `territory`: reads all, applies models, publishes links and what was refused.
 allow --allow-principal "$operator" --operation Read --topic "$own" --resource-pattern-type prefixed

@@ -224,7 +224,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             await self._stage.store.reconcile(number, held.fold, towards.models, orgs, beat)
         held.resume(
             note._replace(term=held.term), swept, towards, unknown & towards.models.keys(),
-            limit=self._settings.sweep_records_max, passes=self._stage.sweep_passes,
+            limit=self._settings.sweep_records_max * self._stage.sweep_share, passes=self._stage.sweep_passes,
         )  # fmt: skip
         self._counting.restored(number, held, started)
         return held

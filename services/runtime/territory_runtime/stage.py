@@ -75,6 +75,7 @@ class Stage:
         follows_days: Whether its decisions depend on the day (C7). Then its models are those of
             their organisation's present day, and a sweep follows when that passes.
         sweep_passes: How often a sweep goes through the records, to tell how far it is.
+        sweep_share: How many records of a sweep take it as long as one that is decided, of which the setting speaks.
         follows: The stage that writes its first input, where its sweeps wait for that one's
             (`territory.fold.UNTIL_DECIDED`).
     """
@@ -89,6 +90,7 @@ class Stage:
     prepare: Callable[[Model], None] = _nothing
     follows_days: bool = False
     sweep_passes: int = 1
+    sweep_share: int = 1
     follows: str | None = None
     keeps: tuple[Topic, Reader] | None = None
 

@@ -1,0 +1,75 @@
+"""`territory plan` on the log, on Apache Kafka and on the embedded broker; no service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from territory.events import Record
+from territory.keys import record_key
+from territory.topics import FAMILIES, MODEL
+from territory_control.models import CheckedModel, apply, check_model
+from territory_control.planning.comparison import MovedRecord
+from territory_control.planning.on_the_log import plan
+from territory_control.topic_reading import partitions_of, provisioned_partitions, started
+from territory_runtime import kafka
+from territory_runtime.settings import Settings
+from tests.integration.test_report_log import FAMILY, put
+
+
+def model(org_id: str, country: str) -> CheckedModel:
+    territories = [{"id": "west", "rules": {"account": {"field": "country", "eq": country}}}]
+    return check_model(
+        json.dumps({"org": org_id, "fields": {"account": {"country": "text"}}, "territories": territories})
+    )
+
+
+def account(org_id: str, record_id: str, country: str, version: int = 1) -> Record:
+    fields = {"country": country}
+    return Record(org_id, "account", record_id, version, 0, False, None, None, None, fields, {}, record_id, 0, "e", 0)
+
+
+async def ends(settings: Settings) -> Any:
+    async with started(kafka.reader(settings)) as reader:
+        return await reader.end_offsets(partitions_of(MODEL, 1))
+
+
+def test_the_records_on_the_log_are_asked_and_nothing_is_written(settings: Settings) -> None:
+    """The last state of each, of this organisation alone; what is gone or can't be read is passed over."""
+    org = settings.org_id
+
+    async def play() -> Any:
+        await provisioned_partitions(settings)
+        await apply(settings, model(org, "US"))
+        said = [
+            *((each.key, each, FAMILY) for each in (account(org, "A-1", "US"), account(org, "A-2", "CA"))),
+            *((each.key, each, FAMILY) for each in (account(org, "A-3", "CA"), account(org, "A-1", "CA", 2))),
+            (record_key(org, "account", "A-3"), None, FAMILY),
+            (record_key(org, "account", "A-4"), b"{", FAMILY),
+            (record_key(f"{org}-2", "account", "A-5"), account(f"{org}-2", "A-5", "CA"), FAMILY),
+        ]
+        await put(settings, FAMILIES, *said)
+        before = await ends(settings)
+        planned = await plan(settings, model(org, "CA"), 1, lambda *_: None)
+        assert await ends(settings) == before
+        return planned
+
+    planned = asyncio.run(play())
+    assert (planned.revision, planned.plan.records, planned.plan.moved) == (1, 2, {"account": 2})
+    assert planned.plan.examples == (MovedRecord("account", "A-1", (), ("west",)),)
+    assert planned.changes.changed == (("territory", "west"),)
+
+
+def test_a_first_model_is_planned_beside_none(settings: Settings) -> None:
+    """An organisation that has records and no model yet: everything would come."""
+    org = settings.org_id
+
+    async def play() -> Any:
+        await provisioned_partitions(settings)
+        await put(settings, FAMILIES, (record_key(org, "account", "A-1"), account(org, "A-1", "US"), FAMILY))
+        return await plan(settings, model(org, "US"), 10, lambda *_: None)
+
+    planned = asyncio.run(play())
+    assert (planned.revision, planned.plan.moved) == (0, {"account": 1})
+    assert len(planned.changes.added) > 1
