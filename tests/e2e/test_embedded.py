@@ -290,6 +290,9 @@ def links_are_made_by_hand(up: Up) -> None:
 
 def a_territory_is_removed(up: Up) -> None:
     smaller = {**MODEL, "territories": [node for node in MODEL["territories"] if node["id"] != "east"]}
+    planned = up.run("plan", "-", given=json.dumps(smaller).encode()).stdout.decode()
+    assert "removed: territory/" in planned
+    assert "in other territories: " in planned
     gone = up.answer("apply", "-", given=json.dumps(smaller).encode())
     assert (gone["revision"], gone["removed_territories"], gone["in_effect"]) == (2, ["east"], True)
     assert up.answer("show", "account/B")["dropped"] == ["east"]
