@@ -31,7 +31,8 @@ demo: setup ## Run everything on a real sales pipeline of 8 800 deals, with an e
 
 .PHONY: test
 test: setup ## All tests that this machine can run; those that can't say why
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 tests/unit tests/contracts
+	$(BIN)/pytest tests/integration tests/e2e tests/chaos
 
 .PHONY: unit
 unit: setup ## Unit tests and the ports' suites: no network, no servers
@@ -61,7 +62,7 @@ check: setup ## Format, lint, types, import contracts, unit tests
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
-	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q tests/unit
+	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit
 
 .PHONY: format
 format: setup ## Format and mend what can be mended by itself

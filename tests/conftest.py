@@ -5,6 +5,8 @@ import os
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = 100
+
+os.environ.pop("COLUMNS", None)  # the processes that share the tests among them have one: lines would be folded
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 settings.register_profile("default", max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW_IS_FINE)
