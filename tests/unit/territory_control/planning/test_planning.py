@@ -24,7 +24,7 @@ COUNTRIES = ("US", "CA", "DE", None)
 NOTHING = PieceChanges((), (), ())
 
 
-def model_of(west: list[str], *, users: list[str] | None = None, admin: bool = False) -> Model:
+def model_of(west: list[Any], *, users: list[Any] | None = None, admin: bool = False) -> Model:
     """Return the world with a west that takes some countries and has some members."""
     return compile_model(
         {
