@@ -64,6 +64,10 @@ check: setup ## Format, lint, types, import contracts, unit tests
 	$(BIN)/lint-imports
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit
 
+.PHONY: audit
+audit: setup ## Known vulnerabilities of the locked libraries, and a bill of materials; goes on without a network
+	@$(BIN)/python -m deploy.audit
+
 .PHONY: format
 format: setup ## Format and mend what can be mended by itself
 	$(BIN)/ruff check --fix $(SOURCES)
