@@ -26,6 +26,9 @@ from territory.values import FieldType, number_of
 DOCUMENT_CHARACTERS_MAX = 64 * 1024 * 1024
 ALIASED_VALUES_MAX = 1_000_000
 SHOWN_CHARACTERS_MAX = 80
+FIELDS_DECLARED_MAX = 2_000
+"""Of one object: as many as a record may carry. Every record is read by all of them."""
+FIELD_NAME_CHARACTERS_MAX = 255
 
 ObjectType = Literal["account", "contact", "lead", "deal"]
 RuledObject = Literal["account", "lead", "deal"]
@@ -376,9 +379,16 @@ def _read_fields(raw: dict[str, JSON], document: Document, faults: list[Fault]) 
             faults.append(Fault(path, f"unknown object; known are {', '.join(OBJECTS)}"))
         elif not isinstance(declared, dict):
             faults.append(Fault(path, f"found {type(declared).__name__}, expected field names with their types"))
+        elif len(declared) > FIELDS_DECLARED_MAX:
+            faults.append(Fault(path, f"found {len(declared)} fields, expected at most {FIELDS_DECLARED_MAX}"))
         else:
             types = document.fields.setdefault(name, {})
             for field_name, kind in declared.items():
+                if len(field_name) > FIELD_NAME_CHARACTERS_MAX:
+                    beginning = f"{field_name[:SHOWN_CHARACTERS_MAX]}…"
+                    expected = f"expected a name of at most {FIELD_NAME_CHARACTERS_MAX}"
+                    faults.append(Fault(f"{path}[{beginning}]", f"found {len(field_name)} characters, {expected}"))
+                    continue
                 declaration = _read(FieldDeclaration, {"type": kind}, f"{path}[{field_name}]", faults)
                 if declaration is not None:
                     types[field_name] = declaration.type

@@ -33,7 +33,7 @@ from territory.documents import (
 from territory.errors import Fault, ModelRefused
 from territory.periods import FiscalCalendar
 from territory.sharing import Sharing, compiled
-from territory.trees import Tree, cycles_of
+from territory.trees import Tree, cycles_of, first_below
 from territory.values import FieldType
 
 
@@ -70,6 +70,9 @@ class Person:
     active: bool
     admin: bool
 
+
+TREE_LEVELS_MAX = 100
+"""Of both trees: every node's path to its root is kept, and every rule of it told in assignments."""
 
 TargetKey = tuple[str, str, str | None]
 """Territory, period and, for a person's target, the user."""
@@ -298,6 +301,7 @@ def _organisation_faults(document: Document) -> Iterable[Fault]:
             yield _missing(f"roles[{role.id}].parent", "role", role.parent, roles)
     for cycle in cycles_of({role.id: role.parent for role in document.roles}):
         yield Fault(f"roles[{cycle[0]}].parent", f"the role tree has a cycle: {' -> '.join([*cycle, cycle[0]])}")
+    yield from _depth_faults("roles", {role.id: role.parent for role in document.roles})
     for user in document.users:
         if user.role not in roles:
             yield _missing(f"users[{user.id}].role", "role", user.role, roles)
@@ -341,6 +345,12 @@ def _tree_faults(document: Document) -> Iterable[Fault]:
         yield Fault(
             f"territories[{cycle[0]}].parent", f"the territory tree has a cycle: {' -> '.join([*cycle, cycle[0]])}"
         )
+    yield from _depth_faults("territories", {territory.id: territory.parent for territory in document.territories})
+
+
+def _depth_faults(section: str, parents: Mapping[str, str | None]) -> Iterable[Fault]:
+    for node in first_below(parents, TREE_LEVELS_MAX):
+        yield Fault(f"{section}[{node}].parent", f"the tree has more than {TREE_LEVELS_MAX} levels; flatten it")
 
 
 def _rule_faults(

@@ -26,6 +26,17 @@ def cycles_of(parents: Mapping[str, str | None]) -> list[tuple[str, ...]]:
     return found
 
 
+def first_below(parents: Mapping[str, str | None], levels: int) -> list[str]:
+    """Return the nodes on the first level that is too deep, sorted; those of cycles have no level."""
+    children: dict[str | None, list[str]] = {}
+    for node, parent in parents.items():
+        children.setdefault(parent, []).append(node)
+    layer = children.get(None, [])
+    for _ in range(levels):
+        layer = [child for node in layer for child in children.get(node, ())]
+    return sorted(layer)
+
+
 class Tree:
     """A forest given by each node's parent, with paths computed once.
 

@@ -15,6 +15,8 @@ from territory.codec import MESSAGE_LEVELS_MAX
 from territory.documents import (
     ALIASED_VALUES_MAX,
     DOCUMENT_CHARACTERS_MAX,
+    FIELD_NAME_CHARACTERS_MAX,
+    FIELDS_DECLARED_MAX,
     document_of,
     is_org_id,
     parse_text,
@@ -254,6 +256,20 @@ def test_amounts_that_are_none(amount: object) -> None:
     assert list(faults_in(targets=[{"territory": "west", "period": "2017-Q1", "amount": amount}])) == [
         "targets[0].amount"
     ]
+
+
+def test_declared_fields_have_a_bound() -> None:
+    """As many of an object as a record may carry, with names as long as an id; one more or longer is refused."""
+    many = {f"f{number}": "text" for number in range(FIELDS_DECLARED_MAX)}
+    assert faults_in(fields={"account": many}) == {}
+    assert faults_in(fields={"account": {**many, "more": "text"}}) == {
+        "fields[account]": f"found {FIELDS_DECLARED_MAX + 1} fields, expected at most {FIELDS_DECLARED_MAX}"
+    }
+    longest = "x" * FIELD_NAME_CHARACTERS_MAX
+    assert faults_in(fields={"account": {longest: "text"}}) == {}
+    (path, fault), *others = faults_in(fields={"account": {f"{longest}y": "text"}}).items()
+    assert (path, others) == (f"fields[account][{'x' * 80}…]", [])
+    assert fault == f"found {len(longest) + 1} characters, expected a name of at most {FIELD_NAME_CHARACTERS_MAX}"
 
 
 def test_faults_are_short() -> None:

@@ -15,7 +15,7 @@ from territory.criteria import NESTING_MAX, Fields, Leaf
 from territory.documents import parse_text, pieces_of, read_document
 from territory.errors import BadMessage, DayNotSet
 from territory.events import ModelPiece
-from territory.model import Model, assemble, compile_model, digest_of, pieces_of_model
+from territory.model import TREE_LEVELS_MAX, Model, assemble, compile_model, digest_of, pieces_of_model
 from tests.support.strategies import models
 
 from .examples import FEW, MODEL, Document, attempted, compiled, faults_of, json_values
@@ -177,6 +177,21 @@ def test_what_can_not_be_written_is_refused(value: object) -> None:
     """What no message can hold is refused when the model is checked, not when it is published."""
     (message,) = faults_of({**MODEL, "tables": {"odd": [value]}}).values()
     assert message.startswith("can't be written as JSON")
+
+
+def chained(count: int) -> list[dict[str, Any]]:
+    """Return a tree that is one long branch."""
+    return [{"id": f"n{level}", **({"parent": f"n{level - 1}"} if level else {})} for level in range(count)]
+
+
+@pytest.mark.parametrize("section", ["roles", "territories"])
+def test_trees_have_a_bound_in_depth(section: str) -> None:
+    """A tree may have a hundred levels; one more is refused, once, where it begins: paths take room by its square."""
+    plain: dict[str, Any] = {"org": "acme"}
+    assert compile_model({**plain, section: chained(TREE_LEVELS_MAX)}, 1)
+    path = f"{section}[n{TREE_LEVELS_MAX}].parent"
+    assert list(faults_of({**plain, section: chained(TREE_LEVELS_MAX + 1)})) == [path]
+    assert list(faults_of({**plain, section: chained(3_000)})) == [path]
 
 
 def test_nesting_without_end_is_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from territory.trees import Tree, cycles_of
+from territory.trees import Tree, cycles_of, first_below
 
 NODES = [f"n{index}" for index in range(8)]
 
@@ -69,6 +69,14 @@ def test_order(forest: dict[str, str | None]) -> None:
     assert all(parent is None or order.index(parent) < order.index(node) for node, parent in forest.items())
     for parent in [None, *forest]:
         assert tree.children_of(parent) == tuple(node for node in forest if forest[node] == parent)
+
+
+@given(forests(), st.integers(1, 5))
+def test_what_is_too_deep(forest: dict[str, str | None], levels: int) -> None:
+    """The nodes with exactly so many above them: below them all else is that is too deep."""
+    tree = Tree(forest)
+    assert first_below(forest, levels) == sorted(node for node in forest if tree.depth_of(node) == levels)
+    assert first_below({"a": "b", "b": "a", "c": "x"}, levels) == []
 
 
 def test_edges() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from assigner.core.matching.engines import EngineName, matcher_of, quick_matcher_of
 from assigner.core.matching.port import Matcher, RulesRefused
 from assigner.core.matching.rule_book import RuleBook, rule_book, sharing_book
-from assigner.core.telling import Telling
+from assigner.core.telling import Telling, told
 from territory.criteria import Fields
 from territory.documents import OBJECTS, ObjectType, RuledObject
 from territory.errors import Fault, ModelRefused
@@ -144,7 +144,7 @@ class Linker:
         why = [f"inherited from {source} {named}"]
         if rule is not None:
             why += [f"{first}: {leaf}" for leaf in rule.held(fields)]
-        links = (Link(first, ("inherited",), tuple(why)),)
+        links = (Link(first, ("inherited",), told(why)),)
         return self._share(Standing(links, runners_up=tuple(others), dropped=dropped, shared=shared))
 
     def _share(self, standing: Standing) -> Standing:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from territory.criteria import All, AnyOf, Criterion, Failure, Fields, Leaf, Not
 from territory.documents import RuledObject
 from territory.model import Model
+
+WHY_LINES_MAX = 100
+WHY_CHARACTERS_MAX = 300
+"""How many leaves are told of one link, and how much of each: a model that has rules of thousands of leaves, or
+operands of any length, must not make an assignment that its topic refuses, which would stop the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,16 @@ class Telling:
         return [(above, rule) for above, rule in rules if rule is not None]
 
 
+def told(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return why as an assignment says it: so many lines, and how many there are besides."""
+    more = len(lines) - WHY_LINES_MAX
+    return tuple(map(_cut, lines)) if more <= 0 else (*map(_cut, lines[:WHY_LINES_MAX]), f"and {more} more")
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WHY_CHARACTERS_MAX else f"{line[: WHY_CHARACTERS_MAX - 1]}…"
+
+
 class _Teller:
     """Tells why one territory takes a record."""
 
@@ -79,14 +95,14 @@ class _Teller:
     def __init__(self, rules: list[tuple[str, Criterion]]) -> None:
         self._parts = [part for territory_id, rule in rules for part in _parts(f"{territory_id}: ", rule)]
         fixed = tuple(part for part in self._parts if isinstance(part, str))
-        self._always = fixed if len(fixed) == len(self._parts) else None
+        self._always = told(fixed) if len(fixed) == len(self._parts) else None
 
     def lines(self, fields: Fields) -> tuple[str, ...]:
         if self._always is not None:
             return self._always
         lines: list[str] = []
         _tell(self._parts, fields, lines)
-        return tuple(lines)
+        return tuple(lines) if len(lines) <= WHY_LINES_MAX else told(lines)
 
 
 _Part = str | list[tuple[Criterion, "list[_Part]"]]
@@ -98,7 +114,7 @@ def _parts(prefix: str, criterion: Criterion) -> list[_Part]:
         return [part for inner in criterion.parts for part in _parts(prefix, inner)]
     if isinstance(criterion, AnyOf):
         return [[(inner, _parts(prefix, inner)) for inner in criterion.parts]]
-    return [prefix + line for line in criterion.held({})]
+    return [_cut(prefix + line) for line in criterion.held({})]
 
 
 def _tell(parts: list[_Part], fields: Fields, lines: list[str]) -> None:

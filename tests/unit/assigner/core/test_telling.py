@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from assigner.core.links import Linker
+from assigner.core.telling import WHY_CHARACTERS_MAX, WHY_LINES_MAX
+from territory.codec import encode
 from territory.criteria import Failure
-from tests.unit.assigner.core.examples import SAN_FRANCISCO, model_of
+from territory.model import compile_model
+from territory_runtime.kafka import REQUEST_BYTES_MAX
+from tests.unit.assigner.core.examples import SAN_FRANCISCO, model_of, record
 
 
 def test_why_names_the_leaves_that_held() -> None:
@@ -51,3 +55,49 @@ def test_near_misses_fail_by_one_leaf() -> None:
         ("large", "large"),
         ("west", "west"),
     ]
+
+
+LEAVES = 400
+
+
+def huge_model(territories: int) -> dict[str, Any]:
+    """Return a model of rules with hundreds of long leaves, all of which hold for a record without anything."""
+    leaves = [{"field": "name", "ne": f"{number} {'x' * 1_000}"} for number in range(LEAVES)]
+    return {
+        "org": "acme",
+        "settings": {"max_territories_per_record": 10},
+        "fields": {"account": {"name": "text"}, "deal": {"name": "text"}},
+        "territories": [
+            {"id": f"t{number}", "rules": {"account": {"all": leaves}, "deal": {"all": leaves}}}
+            for number in range(territories)
+        ],
+    }
+
+
+def test_why_has_a_bound() -> None:
+    """Rules of any size make no assignment that its topic would refuse, which would stop the partition for all."""
+    linker = Linker(compile_model(huge_model(12), 1))
+    standing = linker.of_ruled(record("account/A-1"))
+    assert len(standing.links) == 10
+    assert len(encode(standing.links)) < REQUEST_BYTES_MAX / 2
+    for link in standing.links:
+        assert len(link.why) == WHY_LINES_MAX + 1
+        assert link.why[-1] == f"and {LEAVES - WHY_LINES_MAX} more"
+        assert all(len(line) <= WHY_CHARACTERS_MAX for line in link.why)
+        assert link.why[0].endswith("…")
+    (chosen,) = linker.of_deal(record("deal/D-1"), None, standing).links
+    assert len(chosen.why) == WHY_LINES_MAX + 1
+    assert chosen.why[0].startswith("inherited from account")
+
+
+def test_why_of_some_parts_has_a_bound() -> None:
+    """The same where not all that is told is always told: of an `any` only what holds."""
+    leaves = [{"field": "name", "ne": str(number)} for number in range(WHY_LINES_MAX)]
+    rule = {"any": [{"field": "name", "is_empty": True}, *leaves]}
+    territories = [{"id": "t", "rules": {"account": rule}}]
+    linker = Linker(
+        compile_model({"org": "acme", "fields": {"account": {"name": "text"}}, "territories": territories}, 1)
+    )
+    telling = linker.telling("account")
+    assert telling.why("t", linker.fields_of("account", {}))[-1] == "and 1 more"
+    assert len(telling.why("t", linker.fields_of("account", {"name": "7"}))) == WHY_LINES_MAX - 1
