@@ -10,8 +10,9 @@ hash() { printf %s "$1" | sha256sum | cut -d' ' -f1; }
 umask 077
 sed -e "s/@OPERATOR_SHA256@/$(hash "${OPERATOR_PASSWORD:?}")/" \
     -e "s/@WRITER_SHA256@/$(hash "${WRITER_PASSWORD:?}")/" \
-    -e "s/@READER_SHA256@/$(hash "${READER_PASSWORD:?}")/" "$users" >"$filled"
-unset OPERATOR_PASSWORD WRITER_PASSWORD READER_PASSWORD
+    -e "s/@READER_SHA256@/$(hash "${READER_PASSWORD:?}")/" \
+    -e "s/@EXPORTER_SHA256@/$(hash "${EXPORTER_PASSWORD:?}")/" "$users" >"$filled"
+unset OPERATOR_PASSWORD WRITER_PASSWORD READER_PASSWORD EXPORTER_PASSWORD
 
 # What it holds can be built anew from the log; a copy on the disk saves doing so after a restart.
 exec redis-server --aclfile "$filled" --save "300 1" --maxmemory-policy noeviction "$@"

@@ -73,7 +73,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         ) as kafka,
         ExitStack() as stack,
     ):
-        for user in ("operator", "writer", "reader"):
+        for user in ("operator", "writer", "reader", "exporter"):
             patch.setenv(f"{user.upper()}_PASSWORD", password_of(user))
         patch.setenv("USERS_FILE", str(ROOT / "deploy" / "redis" / "users.acl"))
         patch.setenv("FILLED_FILE", str(folder / "territory.acl"))

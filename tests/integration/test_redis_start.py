@@ -21,7 +21,7 @@ START = Path(__file__).parents[2] / "deploy" / "redis" / "start.sh"
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
     """Give a Redis that was started by the script."""
     program("redis", "redis-server")
-    for name in ("OPERATOR", "WRITER", "READER"):
+    for name in ("OPERATOR", "WRITER", "READER", "EXPORTER"):
         monkeypatch.setenv(f"{name}_PASSWORD", f"{name.lower()}-pw")
     monkeypatch.setenv("USERS_FILE", str(START.with_name("users.acl")))
     monkeypatch.setenv("FILLED_FILE", str(tmp_path / "territory.acl"))
@@ -44,7 +44,7 @@ def is_let_in(port: int, user: str | None, password: str | None) -> bool:
 
 def test_users_have_the_passwords_of_the_environment(server: RedisServer, tmp_path: Path) -> None:
     """Each user comes in with its own password, nobody without; the file is the owner's alone."""
-    for user in ("operator", "territory-writer", "territory-reader"):
+    for user in ("operator", "territory-writer", "territory-reader", "territory-exporter"):
         password = f"{user.removeprefix('territory-')}-pw"
         assert is_let_in(server.port, user, password)
         assert not is_let_in(server.port, user, "another")
@@ -56,7 +56,8 @@ def test_users_have_the_passwords_of_the_environment(server: RedisServer, tmp_pa
 
 def test_no_password_no_start(tmp_path: Path) -> None:
     """A password that is missing or empty ends it, with its name, before Redis runs."""
-    environment = {**os.environ, "OPERATOR_PASSWORD": "x", "WRITER_PASSWORD": "", "READER_PASSWORD": "x"}
+    environment = {**os.environ, **{f"{name}_PASSWORD": "x" for name in ("OPERATOR", "READER", "EXPORTER")}}
+    environment["WRITER_PASSWORD"] = ""
     environment |= {"USERS_FILE": str(START.with_name("users.acl")), "FILLED_FILE": str(tmp_path / "territory.acl")}
     done = subprocess.run((START,), capture_output=True, text=True, env=environment, check=False)
     assert done.returncode != 0

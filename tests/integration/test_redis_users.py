@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import redis
@@ -31,7 +32,7 @@ from territory.keys import HELD_KEY, fence_key, index_key, left_out_key, visible
 from territory.model import compile_model
 from territory_client import Access, IndexRefused
 from territory_control.arguments import RecordName
-from territory_control.child_process import until
+from territory_control.child_process import ChildProcess, until
 from territory_control.embedded import HOST, free_ports
 from territory_control.reading import index
 from territory_runtime.host import check_redis
@@ -55,7 +56,12 @@ def sha256(password: str) -> str:
 def filled(name: str, *, org: str = "", reader: str = "reader") -> str:
     """Return a file of deploy/redis as a deployer fills it in; passwords are the users' roles."""
     text = (DEPLOY / name).read_text(encoding="utf-8")
-    words = {"@OPERATOR_SHA256@": "operator", "@WRITER_SHA256@": "writer", "@READER_SHA256@": reader}
+    words = {
+        "@OPERATOR_SHA256@": "operator",
+        "@WRITER_SHA256@": "writer",
+        "@READER_SHA256@": reader,
+        "@EXPORTER_SHA256@": "exporter",
+    }
     for placeholder, password in words.items():
         text = text.replace(placeholder, sha256(password))
     user, rights = text.split(" on ", 1)
@@ -299,6 +305,56 @@ def test_reader_of_one_organisation_sees_no_other(guarded: Guarded, org: str) ->
                 refused(client, "HGETALL", key % other)
 
 
+# --- the exporter -------------------------------------------------------------------------------
+
+
+def test_exporter_is_all_that_prometheus_needs(guarded: Guarded, tmp_path: Path) -> None:
+    """redis_exporter itself, with its user's rights alone, says the two metrics that alert and dashboard read."""
+    binary = program("prometheus", "prometheus-redis-exporter")
+    (port,) = free_ports(1)
+    address = f"{HOST}:{port}"
+    command = (binary, "-redis.addr", f"redis://{HOST}:{guarded.server.port}", "-web.listen-address", address)
+    environment = {**os.environ, "REDIS_USER": "territory-exporter", "REDIS_PASSWORD": "exporter"}
+    exporter = ChildProcess("redis_exporter", command, tmp_path / "redis_exporter.log", environment)
+    exporter.start(lambda: bool(page_of(address)), START_SECONDS)
+    try:
+        said = dict(re.findall(r"^(redis_\w+) (\S+)$", page_of(address), re.MULTILINE))
+    finally:
+        exporter.stop(START_SECONDS)
+    assert said["redis_up"] == "1"
+    assert float(said["redis_memory_used_bytes"]) > 0
+    assert "redis_memory_max_bytes" in said
+
+
+def page_of(address: str) -> str:
+    """Return what an exporter says; nothing where nobody answers yet."""
+    try:
+        with urlopen(f"http://{address}/metrics", timeout=5) as answer:
+            said: str = answer.read().decode()
+            return said
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SISMEMBER", "visible:{acme:u7}:account", "A-1"),
+        ("HGETALL", "record:{acme:account:A-1}"),
+        ("CONFIG", "GET", "*"),
+        ("SCAN", "0"),
+        ("DBSIZE",),
+        ("CLIENT", "LIST"),
+        ("SET", "x", "y"),
+        ("ACL", "LIST"),
+    ],
+)
+def test_exporter_can_do_no_more(guarded: Guarded, command: tuple[str, ...]) -> None:
+    """It sees no key, no setting and nobody's connection."""
+    with closing(guarded.client("territory-exporter", "exporter")) as client:
+        refused(client, *command)
+
+
 def test_users_find_their_way_in_a_cluster(tmp_path: Path) -> None:
     """What redis-py asks of a cluster before anything else is allowed to the writer and the reader, too."""
     binary = program("redis", "redis-server")
@@ -343,7 +399,7 @@ def test_readme_fills_the_files_in(tmp_path: Path) -> None:
     script, *_ = re.findall(r"```bash\n(.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     for name in ("users.acl", "organisation.acl"):
         shutil.copy(DEPLOY / name, tmp_path)
-    passwords = {"OPERATOR_PASSWORD": "operator", "WRITER_PASSWORD": "writer", "READER_PASSWORD": "reader"}
+    passwords = {f"{user.upper()}_PASSWORD": user for user in ("operator", "writer", "reader", "exporter")}
     environment = {"PATH": os.environ["PATH"], **passwords, "ACME_PASSWORD": "acme"}
     subprocess.run(("bash", "-euc", script), cwd=tmp_path, env=environment, check=True)
     made = (tmp_path / "territory.acl").read_text(encoding="utf-8")
@@ -355,7 +411,9 @@ def test_files_hold_no_passwords() -> None:
     for name in ("users.acl", "organisation.acl"):
         text = (DEPLOY / name).read_text(encoding="utf-8")
         assert not re.search(r"\s>|nopass", text)
-        assert set(re.findall(r"#(\S+)", text)) <= {"@OPERATOR_SHA256@", "@WRITER_SHA256@", "@READER_SHA256@"}
+        assert set(re.findall(r"#(\S+)", text)) <= {
+            f"@{user}_SHA256@" for user in ("OPERATOR", "WRITER", "READER", "EXPORTER")
+        }
 
 
 def test_every_key_of_ours_has_a_right() -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from territory_runtime.partition_loop import CLOSE_SECONDS_MAX, STOP_SECONDS_MAX
 from territory_runtime.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GRACE_SECONDS = 60
+"""As tests/e2e/test_stops.py has it."""
 SERVICES = {"assigner", "access-indexer", "forecast-aggregator"}
 
 
@@ -102,3 +105,60 @@ def test_passwords_of_compose_are_asked_for(compose: dict[str, Any]) -> None:
     assert set(re.findall(r"\$\{(\w+)", text)) == asked
     example = (DEPLOY / "compose.env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"^(\w+)=$", example, re.MULTILINE)) == asked
+
+
+def test_prometheus_of_compose_asks_every_service(compose: dict[str, Any]) -> None:
+    """Its targets are the services by their names there, each under the job that rules and dashboards go by."""
+    listed = yaml.safe_load((DEPLOY / "prometheus" / "targets-of-compose.yml").read_text(encoding="utf-8"))
+    targets = {one["labels"]["job"]: one["targets"] for one in listed}
+    local = yaml.safe_load((DEPLOY / "prometheus" / "targets" / "territory.yml").read_text(encoding="utf-8"))
+    assert targets.keys() == {one["labels"]["job"] for one in local}
+    assert targets == {job: [f"{job}:9464"] for job in SERVICES} | {"redis": ["redis-exporter:9121"]}
+    assert SERVICES | {"redis-exporter"} <= compose["services"].keys()
+
+
+def test_files_of_prometheus_and_grafana_are_where_they_look_for_them(compose: dict[str, Any]) -> None:
+    """Compose mounts them where their own configuration, which is mounted as it is, names them."""
+    mounted = {
+        inside: DEPLOY / outside
+        for name in ("prometheus", "grafana")
+        for outside, inside in (volume.split(":")[:2] for volume in compose["services"][name]["volumes"])
+    }
+    configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    assert configuration["rule_files"] == ["rules/*.yml"]
+    assert list(mounted["/etc/prometheus/rules"].glob("*.yml"))
+    assert configuration["scrape_configs"][0]["file_sd_configs"][0]["files"] == ["targets/*.yml"]
+    assert mounted["/etc/prometheus/targets/territory.yml"].name == "targets-of-compose.yml"
+    provider = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/territory.yml").read_text(encoding="utf-8"))
+    assert list(mounted[provider["providers"][0]["options"]["path"]].glob("*.json"))
+    assert (mounted["/etc/grafana/provisioning"] / "datasources").is_dir()
+    source = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/territory.yml").read_text(encoding="utf-8"))
+    (name,) = re.findall(r"\$\{(\w+)\}", source["datasources"][0]["url"])
+    assert compose["services"]["grafana"]["environment"][name] == "http://prometheus:9090"
+
+
+def test_images_have_versions(compose: dict[str, Any]) -> None:
+    """No image but our own, which is built here, is whatever is newest; Grafana is of the dashboards' version."""
+    foreign = {name: service["image"] for name, service in compose["services"].items() if "build" not in service}
+    assert foreign
+    for image in foreign.values():
+        assert re.fullmatch(r"[a-z_/-]+:v?\d+\.\d+[\w.-]*", image), image
+    (dashboards,) = PROJECT["dependency-groups"]["dashboards"]
+    assert foreign["grafana"].partition(":")[2] == dashboards.partition("!")[2]
+
+
+def test_nothing_listens_but_on_this_machine(compose: dict[str, Any]) -> None:
+    """Ports are published to the machine itself alone: there is no TLS in this file."""
+    ports = [port for service in compose["services"].values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_services_get_the_time_that_a_stop_takes(compose: dict[str, Any]) -> None:
+    """Compose and the chart give as long as a worker may take at most, stage after stage."""
+    values = yaml.safe_load((DEPLOY / "helm" / "territory" / "values.yaml").read_text(encoding="utf-8"))
+    given = {f"{values['terminationGracePeriodSeconds']}s"}
+    given |= {compose["services"][name]["stop_grace_period"] for name in SERVICES}
+    assert given == {f"{GRACE_SECONDS}s"}
+    stages_max = 2
+    assert stages_max * (STOP_SECONDS_MAX + CLOSE_SECONDS_MAX) < GRACE_SECONDS
