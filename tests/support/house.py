@@ -122,9 +122,11 @@ class House:
         """End a worker without a word (SIGKILL)."""
         self._workers.pop(f"{service}-{worker}").kill()
 
-    def stop(self, service: str, worker: int = 1) -> None:
-        """Ask a worker to end and wait until it has."""
-        self._workers.pop(f"{service}-{worker}").stop(STOP_SECONDS)
+    def stop(self, service: str, worker: int = 1, seconds: float = STOP_SECONDS) -> int | None:
+        """Ask a worker to end and wait until it has; return its exit code, -9 where it had to be killed."""
+        child = self._workers.pop(f"{service}-{worker}")
+        child.stop(seconds)
+        return child.exit_code
 
     def pause(self, service: str, worker: int = 1) -> None:
         """Hold a worker's process (SIGSTOP): it neither works nor answers, and knows nothing of it."""

@@ -54,6 +54,11 @@ class ChildProcess:
         """The process id, while there is one."""
         return self._child.pid if self._child is not None and self.running else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with, minus the signal where one ended it; None while it runs or was never started."""
+        return self._child.poll() if self._child is not None else None
+
     def start(self, ready: Callable[[], bool], seconds: float) -> None:
         """Start it and return when `ready` says so; harmless when it runs already.
 

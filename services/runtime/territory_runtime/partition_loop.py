@@ -42,7 +42,7 @@ from territory_runtime.restoring import incoming_of, read_memory
 from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress, Stage, every
-from territory_runtime.waiting import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, until_done
+from territory_runtime.waiting import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, GivenUp, until_done
 
 log = structlog.get_logger("territory")
 
@@ -50,6 +50,9 @@ IDLE_SECONDS = 0.2
 WAITING_SECONDS = 0.05
 """So often the stage before is asked how far it is, while a sweep waits for that."""
 STOP_SECONDS_MAX = 8.0
+"""How long a stop waits for the turn that is under way."""
+CLOSE_SECONDS_MAX = 8.0
+"""How long it then waits for the producer to send what it has, and for the group to be left."""
 LOOK_SECONDS = 5.0
 """An idle worker looks so often whether Redis still has what was written."""
 
@@ -97,15 +100,30 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             while not self.should_stop:
                 await self._round()
                 self._health.beat(self._stage.name)
+        except GivenUp as given_up:
+            log.info("stopped amid a turn", stage=self._stage.name, why=str(given_up))
         except Exception:
             # A broken promise of our own: stop loudly, before anything of this turn is committed.
             log.exception("stage stopped", stage=self._stage.name)
             self._health.hinder(self._stage.name, "stopped by an error")
             raise
         finally:
-            await self._sender.stop()  # first: what it still holds must not come after a successor's
-            await self._consumer.stop()
-            await self._admin.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        """Send what is on its way, leave the group, and disconnect.
+
+        The sender is first: what it still holds must not come after a successor's. Where that is not done in
+        time, since the broker is away, the group is not left: it gives the partitions to nobody before the
+        session is over, and this process is gone by then.
+        """
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await self._sender.stop()
+                await self._consumer.stop()
+                await self._admin.close()
+        except TimeoutError:
+            log.warning("the group is not left", stage=self._stage.name, why=f"no answer in {CLOSE_SECONDS_MAX:g} s")
 
     async def on_stop(self) -> None:
         """Let the turn that is under way end and commit; what is left of it else is the successor's to repeat."""

@@ -7,6 +7,7 @@ one that others read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from mode import Service
 
@@ -14,7 +15,7 @@ from territory.topics import TOPICS
 from territory_runtime.health import Health
 from territory_runtime.provision import TopicsUnfit, partition_counts_now
 from territory_runtime.settings import Settings
-from territory_runtime.waiting import KAFKA_AWAY, until_done
+from territory_runtime.waiting import KAFKA_AWAY, GivenUp, until_done
 
 PART = "topics"
 LOOK_SECONDS = 5.0
@@ -50,11 +51,12 @@ class TopicWatcher(Service):
 
     @Service.task
     async def _follow(self) -> None:
-        while not self.should_stop:
-            away = (*KAFKA_AWAY, TopicsUnfit)
-            await until_done(PART, self._health, away, self._look, lambda: self.should_stop)
-            self._health.beat(PART)
-            await self.sleep(LOOK_SECONDS)
+        away = (*KAFKA_AWAY, TopicsUnfit)
+        with suppress(GivenUp):
+            while not self.should_stop:
+                await until_done(PART, self._health, away, self._look, lambda: self.should_stop)
+                self._health.beat(PART)
+                await self.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         check_topics(await partition_counts_now(self._settings), self._partitions)

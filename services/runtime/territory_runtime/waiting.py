@@ -77,6 +77,10 @@ LOST_PARTITION = (
 log = structlog.get_logger("territory")
 
 
+class GivenUp(Exception):
+    """Raised when what is away is not waited for any more: the process is stopping. Its successor repeats the turn."""
+
+
 async def until_done(
     part: str,
     health: Health,
@@ -91,7 +95,7 @@ async def until_done(
 
     An attempt without an answer for `answer_seconds` is told like one that failed, and goes on;
     None: it may take long. The action must be harmless to repeat. Raises: any other error; and
-    the error of the last attempt when the process is stopping.
+    GivenUp when the process is stopping.
     """
     seconds = BACKOFF_SECONDS_MIN
     trouble = _Trouble(part, health, what)
@@ -105,7 +109,7 @@ async def until_done(
                 raise
             trouble.tell(f"{type(fault).__name__}: {fault}")
             if stopping():
-                raise
+                raise GivenUp(f"{part} leaves to its successor what it could not do: {what} is away") from fault
         else:
             trouble.end()
             return result

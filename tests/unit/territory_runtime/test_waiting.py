@@ -9,7 +9,7 @@ import redis.exceptions
 from structlog.testing import capture_logs
 
 from territory_runtime.health import Health
-from territory_runtime.waiting import REDIS_AWAY, until_done
+from territory_runtime.waiting import REDIS_AWAY, GivenUp, until_done
 
 
 class _Away:
@@ -45,10 +45,10 @@ def test_other_errors_come_through() -> None:
 
 
 def test_stopping_ends_the_wait() -> None:
-    """A process that is stopping gives up after the attempt."""
+    """A process that is stopping gives up after the attempt, and says that this is why."""
     health = Health()
     action = _Away([ConnectionError("gone")] * 5, health)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(GivenUp, match="x leaves to its successor what it could not do: Kafka is away"):
         asyncio.run(until_done("x", health, (ConnectionError,), action, stopping=lambda: True))
     assert len(action.hindered) == 1
 
