@@ -1,0 +1,213 @@
+"""What comes from outside can be anything: it is read or refused, and nothing else ever happens.
+
+HYPOTHESIS_PROFILE=thorough tries ten times as much; the figures of a long run are in docs/security.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from territory import events
+from territory.codec import MESSAGE_LEVELS_MAX, decode, encode, reader_of
+from territory.documents import parse_text
+from territory.errors import BadMessage
+from territory.events import Event
+from territory.model import compile_model, pieces_of_model
+from tests.support.memory import MemoryHouse, dice
+from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, json_values
+
+CODES = {"not_json", "too_large", "wrong_type", "unknown_object", "unknown_op", "missing_id", "bad_version"}
+PARTS = {"Link", "DealFacts"}
+"""Events that are parts of others, and no message."""
+
+READERS: dict[str, Callable[[bytes], Any]] = {
+    name: read for name, read in vars(events).items() if name.startswith("read_") and callable(read)
+} | {
+    kind.__name__: reader_of(kind)
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event and kind.__name__ not in PARTS
+}
+
+TOKENS = (
+    b"[", b"]", b"{", b"}", b'"', b",", b":", b"\\", b"\\ud800", b"\\u0000", b"\xff", b"\xed\xa0\x80", b"\x00", b"null",
+    b"true", b"-", b"1e999", b"-0", b"NaN", b"Infinity", b"9" * 400, b"0." + b"1" * 400, b"1e" + b"9" * 30,
+    b"[" * 2_000, b'{"a":' * 2_000, b"[" * 127 + b"]" * 127, b"\xef\xbb\xbf", b'"id":7,', b'"sums":', b'"user_id":',
+)  # fmt: skip
+"""What parsers stumble over."""
+
+ODD_NUMBERS = (
+    2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**29, 10**30, 10**400, 0, -1, 1e308, 5e-324, -0.0, float("inf"), 0.1
+)  # fmt: skip
+ODD_TEXTS = (
+    "", " ", "\x00", "\u2028", "İ", "ﬁ" * 60, "1e999", "9" * 70, "-", "NaN", "2017-02-29", "9999-12-31T23:59:59-01:00",
+    "0001-01-01T00:00:00+01:00", "a/b", "{a}", "a:b", "x" * 5_000, "2017-Q5", "0000-Q1", "Europe/../etc/passwd", "=",
+)  # fmt: skip
+
+
+def nested(levels: int) -> Any:
+    """Return lists and mappings in one another."""
+    value: Any = "x"
+    for level in range(levels):
+        value = [value] if level % 2 else {"all": value}
+    return value
+
+
+odd = (
+    json_values
+    | st.sampled_from([*ODD_NUMBERS, *ODD_TEXTS])
+    | st.sampled_from([1, 31, 33, MESSAGE_LEVELS_MAX - 1, MESSAGE_LEVELS_MAX + 1, 300]).map(nested)
+    | st.integers(0, 3_000).map(lambda count: ["x"] * count)
+    | st.integers(0, 3_000).map(lambda count: {f"f{number}": number for number in range(count)})
+)
+"""Values that nobody expects: of the wrong type, huge, deep, many."""
+
+
+def damaged(whole: bytes, data: st.DataObject) -> bytes:
+    """Return bytes with up to four places cut out, doubled, or replaced by something odd."""
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(whole)))
+        end = min(len(whole), start + data.draw(st.integers(0, 40)))
+        put = data.draw(st.sampled_from(TOKENS) | st.binary(max_size=4) | st.just(whole[start:end] * 2))
+        whole = whole[:start] + put + whole[end:]
+    return whole
+
+
+def places_in(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value within a document."""
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    return [path, *(place for key, value in inner for place in places_in(value, (*path, key)))]
+
+
+def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a document with another value at a path."""
+    if not path:
+        return value
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[path[0]] = replaced(document[path[0]], path[1:], value)
+    return copy
+
+
+def with_odd_values(document: Any, data: st.DataObject) -> Any:
+    """Return a document with one to three values in any place replaced by odd ones, and keys added."""
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(places_in(document)))
+        document = replaced(document, path, data.draw(odd))
+    return document
+
+
+def written(value: Any) -> bytes:
+    """Return JSON as anyone might send it: huge numbers and what is not finite included."""
+    return json.dumps(value).encode()
+
+
+def is_read_or_refused(read: Callable[[bytes], Any], raw: bytes) -> bool:
+    """Whether some bytes were read; False: they were refused. Any other error is an error."""
+    event, refused = None, None
+    try:
+        event = read(raw)
+    except BadMessage as bad:
+        refused = bad
+    if refused is not None:
+        assert refused.code in CODES
+        assert len(str(refused)) < 2_000
+    else:
+        assert encode(event if isinstance(event, Struct) else event.model_dump())  # type: ignore[union-attr]  # a model
+    return refused is None
+
+
+each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+
+
+def test_every_event_has_a_reader_here() -> None:
+    """No kind of message is left out."""
+    assert {kind.__name__ for kind in EVENTS} | {
+        "read_record", "read_assignment", "read_partial", "read_attainment", "read_access_change", "read_record_change"
+    } == READERS.keys()  # fmt: skip
+
+
+@each_reader
+@given(st.binary(max_size=300))
+@example(b"[" * 100_000)
+@example(b'{"a":' * 100_000)
+@example(b"9" * 100_000)
+@example(b'{"sums":' + b"[" * 5_000)
+def test_any_bytes(read: Callable[[bytes], Any], raw: bytes) -> None:
+    """Whatever the bytes, every reader refuses them as a bad message; none of them is an event."""
+    is_read_or_refused(read, raw)
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_damaged_events(kind: type[Any], data: st.DataObject) -> None:
+    """An event that was damaged on its way is read as something else, or refused, by every reader."""
+    raw = damaged(encode(data.draw(EVENTS[kind])), data)
+    for read in READERS.values():
+        is_read_or_refused(read, raw)
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_events_with_odd_values(kind: type[Any], data: st.DataObject) -> None:
+    """An event with values of other types, huge numbers, deep or long values in any place is read or refused."""
+    document = json.loads(encode(data.draw(EVENTS[kind])))
+    is_read_or_refused(reader_of(kind), written(with_odd_values(document, data)))
+
+
+@given(data=st.data())
+def test_damaged_and_odd_changes(data: st.DataObject) -> None:
+    """The same of what upstreams send."""
+    read = READERS["read_record_change"]
+    is_read_or_refused(read, damaged(written(CHANGE), data))
+    is_read_or_refused(read, written(with_odd_values(CHANGE, data)))
+
+
+def is_accepted_or_refused(text: str) -> bool:
+    """Whether a text is a model without faults, or is refused with some. Any other error is an error."""
+    model, faults = attempted(lambda: compile_model(parse_text(text), 1))
+    if model is not None:
+        assert pieces_of_model(parse_text(text))
+    return bool(faults) is (model is None)
+
+
+@given(data=st.data())
+@FEW
+def test_models_with_odd_values(data: st.DataObject) -> None:
+    """A model with odd values in any place is accepted, or refused with its faults."""
+    assert is_accepted_or_refused(written(with_odd_values(MODEL, data)).decode())
+
+
+@given(data=st.data())
+@FEW
+def test_damaged_models(data: st.DataObject) -> None:
+    """A model's text, in YAML or JSON, that was damaged is accepted, or refused with its faults."""
+    text = data.draw(st.sampled_from([yaml.safe_dump(MODEL), json.dumps(MODEL)]))
+    assert is_accepted_or_refused(damaged(text.encode(), data).decode(errors="replace"))
+
+
+@given(data=st.data())
+@FEW
+def test_odd_changes_stop_no_service(data: st.DataObject) -> None:
+    """What the reader takes, every stage can work with: no value in a record ends a worker, or is lost on the way."""
+    house = MemoryHouse(partitions=2)
+    house.apply_model(MODEL)
+    account = {**CHANGE, "object": "account", "id": "A-1", "account_id": None, "fields": {"country": "US"}}
+    house.publish(account)
+    for version in range(18, 18 + data.draw(st.integers(1, 3))):
+        whole: Mapping[str, Any] = {**CHANGE, "version": version, "op": data.draw(st.sampled_from(["upsert", "patch"]))}
+        change = with_odd_values(whole, data)
+        house.publish(written(change), "acme/deal/D-1")
+    house.run(dice(0))
+    house.restart_all()
+    house.run(dice(0))
+    for raw in house.last_values("territory.assignments.v1").values():
+        assert decode(raw)
