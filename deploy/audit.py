@@ -66,7 +66,7 @@ def told(findings: Findings | None) -> tuple[list[str], int]:
 
 def exported(*options: str) -> str:
     """Return the locked libraries in one of uv's forms. Raises: CalledProcessError."""
-    command = (FOLDER / "uv", *LOCKED, *options)
+    command = (str(FOLDER / "uv"), *LOCKED, *options)
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 -- our own command
 
 
@@ -76,7 +76,14 @@ def reported(requirements: str) -> str:
         listed = Path(folder) / "requirements.txt"
         listed.write_text(requirements, encoding="utf-8")
         command = (
-            *(FOLDER / "pip-audit", "--requirement", listed, "--no-deps", "--disable-pip", "--require-hashes"),
+            *(
+                str(FOLDER / "pip-audit"),
+                "--requirement",
+                str(listed),
+                "--no-deps",
+                "--disable-pip",
+                "--require-hashes",
+            ),
             *("--format", "json", "--progress-spinner", "off", "--timeout", str(ANSWER_SECONDS)),
         )
         try:

@@ -69,9 +69,12 @@ class Telling(Health):
     def __init__(self) -> None:
         super().__init__()
         self._news = asyncio.Event()
+        self.told: list[str] = []
+        """Everything that hindered any part."""
 
     def hinder(self, part: str, why: str) -> None:
         super().hinder(part, why)
+        self.told.append(why)
         self._news.set()
 
     def clear(self, part: str) -> None:
@@ -173,6 +176,24 @@ def remove(settings: Settings, topic: str) -> None:
 def noise(size: int) -> bytes:
     """Return a text that no compression makes small."""
     return json.dumps(random.Random(1).randbytes(size).hex()).encode()  # noqa: S311
+
+
+def test_a_worker_is_not_ready_while_partitions_change_hands(worker: Worker) -> None:
+    """Before it has its partitions and their memory, and from the moment that another joins until all is settled."""
+    other = Worker(worker.settings, worker.name)
+    assert worker.health.hindrances == {worker.name: "starting"}
+
+    async def play() -> None:
+        async with worker.running():
+            await worker.health.until(lambda why: not why)
+            assert any("restoring partition" in why for why in worker.health.told)
+            worker.health.told.clear()
+            async with other.running():
+                await other.health.until(lambda why: not why)
+            assert worker.health.told[0] == "rebalancing"
+            await worker.health.until(lambda why: not why)
+
+    asyncio.run(play())
 
 
 def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:

@@ -66,7 +66,7 @@ class NoModels:
     async def caught_up(self) -> None:
         pass
 
-    async def reached(self, note: Note) -> Note:
+    async def reached(self, note: Note, beat: object) -> Note:
         return note
 
     def in_effect(self, *, follows_days: bool) -> InEffect:

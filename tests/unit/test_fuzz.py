@@ -148,7 +148,7 @@ def test_any_bytes(read: Callable[[bytes], Any], raw: bytes) -> None:
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
-def test_damaged_events(kind: type[Any], data: st.DataObject) -> None:
+def test_damaged_events(kind: Any, data: st.DataObject) -> None:
     """An event that was damaged on its way is read as something else, or refused, by every reader."""
     raw = damaged(encode(data.draw(EVENTS[kind])), data)
     for read in READERS.values():
@@ -157,7 +157,7 @@ def test_damaged_events(kind: type[Any], data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
-def test_events_with_odd_values(kind: type[Any], data: st.DataObject) -> None:
+def test_events_with_odd_values(kind: Any, data: st.DataObject) -> None:
     """An event with values of other types, huge numbers, deep or long values in any place is read or refused."""
     document = json.loads(encode(data.draw(EVENTS[kind])))
     is_read_or_refused(reader_of(kind), written(with_odd_values(document, data)))

@@ -117,7 +117,7 @@ def added_to(value: Any, more: Any) -> Any:
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 @FEW
-def test_what_a_later_version_adds_is_let_be(kind: type[Any], data: st.DataObject) -> None:
+def test_what_a_later_version_adds_is_let_be(kind: Any, data: st.DataObject) -> None:
     """A reader passes over attributes that it does not know: so the version before reads what the next one writes.
 
     New attributes are optional and mean nothing to whoever does not know them; another meaning is a new topic.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -31,6 +32,7 @@ from territory_runtime.waiting import KAFKA_AWAY, until_done
 
 log = structlog.get_logger("territory")
 
+BEAT_SECONDS = 10.0
 DAYS_BACK_MAX = 7
 """How many days a model is looked for that is not refused."""
 
@@ -127,8 +129,8 @@ class ModelWatcher(Service):
         """Wait until everything that was on the topic at the start is in effect."""
         await self._caught_up.wait()
 
-    async def reached(self, note: Note) -> Note:
-        """Wait until everything that a note speaks of is in effect; return the note.
+    async def reached(self, note: Note, beat: Callable[[], None], beat_seconds: float = BEAT_SECONDS) -> Note:
+        """Wait until everything that a note speaks of is in effect; return the note. `beat` is called meanwhile.
 
         A worker that takes over what another has swept under a newer model must know it: with
         the older one it would take that back.
@@ -149,8 +151,11 @@ class ModelWatcher(Service):
                 log.warning("the model topic was replaced", why=why)
             self._health.hinder("model", why)
         least = 0 if is_replaced else position
-        async with self._moved:
-            await self._moved.wait_for(lambda: self.activated.moment.position >= least)
+        while self.activated.moment.position < least:
+            beat()  # it may be long until somebody applies a model: that is no reason to restart the process
+            with suppress(TimeoutError):
+                async with asyncio.timeout(beat_seconds), self._moved:
+                    await self._moved.wait_for(lambda: self.activated.moment.position >= least)
         if not is_replaced:
             return note
         self._health.clear("model")

@@ -31,6 +31,7 @@ from territory.errors import BadMessage
 from territory.fold import Effects, collapse
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
+from territory_runtime.closing import STOP_SECONDS_MAX, let_go
 from territory_runtime.counting import Counting
 from territory_runtime.decisions import decided_position, follow_decisions
 from territory_runtime.fencing import Lease, begin_term
@@ -49,10 +50,6 @@ log = structlog.get_logger("territory")
 IDLE_SECONDS = 0.2
 WAITING_SECONDS = 0.05
 """So often the stage before is asked how far it is, while a sweep waits for that."""
-STOP_SECONDS_MAX = 8.0
-"""How long a stop waits for the turn that is under way."""
-CLOSE_SECONDS_MAX = 8.0
-"""How long it then waits for the producer to send what it has, and for the group to be left."""
 LOOK_SECONDS = 5.0
 """An idle worker looks so often whether Redis still has what was written."""
 
@@ -80,12 +77,12 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._sender: LeasedSender
         self._counting: Counting
         self._admin: AIOKafkaAdminClient
+        health.hinder(stage.name, "starting")
 
     # --- the life of the service -------------------------------------------------------------
 
     @Service.task
     async def _run(self) -> None:
-        self._health.hinder(self._stage.name, "starting")
         await self._models.caught_up()
         self._consumer = kafka.group_consumer(
             self._settings, self._stage.name, partition_assignment_strategy=(RangePartitionAssignor,)
@@ -108,22 +105,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             self._health.hinder(self._stage.name, "stopped by an error")
             raise
         finally:
-            await self._close()
-
-    async def _close(self) -> None:
-        """Send what is on its way, leave the group, and disconnect.
-
-        The sender is first: what it still holds must not come after a successor's. Where that is not done in
-        time, since the broker is away, the group is not left: it gives the partitions to nobody before the
-        session is over, and this process is gone by then.
-        """
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                await self._sender.stop()
-                await self._consumer.stop()
-                await self._admin.close()
-        except TimeoutError:
-            log.warning("the group is not left", stage=self._stage.name, why=f"no answer in {CLOSE_SECONDS_MAX:g} s")
+            await let_go(self._stage.name, self._sender, self._consumer)
+            await self._admin.close()
 
     async def on_stop(self) -> None:
         """Let the turn that is under way end and commit; what is left of it else is the successor's to repeat."""
@@ -134,6 +117,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the turn that is under way end and commit before partitions go."""
         self._rebalancing = True  # before the turn ends: what it commits renews no lease
+        self._health.hinder(self._stage.name, "rebalancing")
         async with self._turn_lock:
             self._assigned = frozenset()
             self._taken_over = False
@@ -216,7 +200,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 self._stage.name, self._health, KAFKA_AWAY, partial(self._ends, number)
             )
         self._taken_over = assigned is self._assigned  # a rebalance may have come meanwhile
-        self._health.clear(self._stage.name)
+        if self._taken_over:
+            self._health.clear(self._stage.name)
 
     async def _committed(self) -> dict[TopicPartition, tuple[int, str]]:
         wanted = [TopicPartition(topic, number) for number in self._assigned for topic in self._topics]
@@ -230,10 +215,10 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     async def _restore(self, number: int, offsets: dict[str, int], note: Note) -> Held:
         """Return a partition with its memory as it was when the offsets were committed."""
         started = time.monotonic()
-        note = await self._models.reached(note)
+        beat = partial(self._health.beat, self._stage.name)
+        note = await self._models.reached(note, beat)
         held = Held(self._stage.make(number, self._partitions), offsets)
         await self._begin_term(number, held, note)
-        beat = partial(self._health.beat, self._stage.name)
         is_gapless = await read_memory(self._settings, self._stage, held.fold, number, offsets, beat=beat)
         swept, towards = await self._models.of_note(note, follows_days=self._stage.follows_days)
         unknown = unknown_under(note, towards, is_gapless=is_gapless)

@@ -187,8 +187,9 @@ def chained(count: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("section", ["roles", "territories"])
 def test_trees_have_a_bound_in_depth(section: str) -> None:
     """A tree may have a hundred levels; one more is refused, once, where it begins: paths take room by its square."""
-    plain: dict[str, Any] = {"org": "acme"}
-    assert compile_model({**plain, section: chained(TREE_LEVELS_MAX)}, 1)
+    plain: Document = {"org": "acme"}
+    fits: Any = {**plain, section: chained(TREE_LEVELS_MAX)}
+    assert compile_model(fits, 1)
     path = f"{section}[n{TREE_LEVELS_MAX}].parent"
     assert list(faults_of({**plain, section: chained(TREE_LEVELS_MAX + 1)})) == [path]
     assert list(faults_of({**plain, section: chained(3_000)})) == [path]

@@ -151,6 +151,10 @@ class _Topic:
         return {org: model.today for org, model in self.watcher.today.models.items()}
 
 
+def idle() -> None:
+    """Hear that somebody waits, and do nothing about it."""
+
+
 def refuse(_: Model) -> None:
     """Make nothing of a model."""
     raise ModelRefused([Fault("territories", "too many")])
@@ -194,8 +198,8 @@ def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: boo
         if is_applied_before:
             await topic.activate(DOCUMENT)
         with capture_logs() as lines:
-            reaching = asyncio.create_task(topic.watcher.reached(note))
-            other = asyncio.create_task(topic.watcher.reached(note))
+            reaching = asyncio.create_task(topic.watcher.reached(note, idle))
+            other = asyncio.create_task(topic.watcher.reached(note, idle))
             await asyncio.sleep(0)
             if not is_applied_before:
                 assert "apply every model again" in topic.health.hindrances["model"]
@@ -209,6 +213,29 @@ def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: boo
     asyncio.run(story())
 
 
+def test_who_waits_for_a_model_is_alive() -> None:
+    """However long it takes until a model is applied again: the part goes round, and /live does not end the process."""
+
+    async def story() -> None:
+        topic, beats = _Topic(), asyncio.Event()
+        count = 0
+
+        def beat() -> None:
+            nonlocal count
+            count += 1
+            if count == 3:
+                beats.set()
+
+        note = Note(towards=Moment(9))
+        reaching = asyncio.create_task(topic.watcher.reached(note, beat, beat_seconds=0.0))
+        await beats.wait()
+        assert not reaching.done()
+        await topic.activate(DOCUMENT)
+        assert await reaching == Note()
+
+    asyncio.run(story())
+
+
 def test_a_newer_model_than_is_in_effect_is_waited_for() -> None:
     """Where the topic has it, the note holds: the worker is only behind."""
 
@@ -217,7 +244,7 @@ def test_a_newer_model_than_is_in_effect_is_waited_for() -> None:
         await topic.activate(DOCUMENT)
         topic.watcher.end += 1  # of a message that is on its way
         note = Note(Moment(), Moment(topic.position))
-        reaching = asyncio.create_task(topic.watcher.reached(note))
+        reaching = asyncio.create_task(topic.watcher.reached(note, idle))
         await asyncio.sleep(0)
         assert not reaching.done()
         topic.watcher.end -= 1
@@ -269,7 +296,7 @@ def test_what_a_stage_can_not_prepare_for_is_refused(document: dict[str, Any], f
         topic.watcher.prepare_with(refuse, follows_days=follows_days)
         await topic.activate(document, revision=2)
         assert topic.revisions() == topic.revisions(follows_days=True) == {"acme": 1}
-        await topic.watcher.reached(Note(towards=Moment(topic.position)))
+        await topic.watcher.reached(Note(towards=Moment(topic.position)), idle)
 
     asyncio.run(story())
 

@@ -94,7 +94,7 @@ def test_why_of_some_parts_has_a_bound() -> None:
     """The same where not all that is told is always told: of an `any` only what holds."""
     leaves = [{"field": "name", "ne": str(number)} for number in range(WHY_LINES_MAX)]
     rule = {"any": [{"field": "name", "is_empty": True}, *leaves]}
-    territories = [{"id": "t", "rules": {"account": rule}}]
+    territories: Any = [{"id": "t", "rules": {"account": rule}}]
     linker = Linker(
         compile_model({"org": "acme", "fields": {"account": {"name": "text"}}, "territories": territories}, 1)
     )
