@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 60
 ANSWER_SECONDS = 10
 LOCKED = ("export", "--quiet", "--frozen", "--no-default-groups", "--all-extras", "--no-emit-project")
 """What the product runs on, extras included; not what only tests and benchmarks use."""
