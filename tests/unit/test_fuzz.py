@@ -17,10 +17,12 @@ from msgspec import Struct
 
 from territory import events
 from territory.codec import MESSAGE_LEVELS_MAX, decode, encode, reader_of
-from territory.documents import parse_text
+from territory.documents import parse_text, pieces_of
 from territory.errors import BadMessage
-from territory.events import Event
-from territory.model import compile_model, pieces_of_model
+from territory.events import Event, ModelActivated, ModelPiece
+from territory.keys import model_key
+from territory.model import compile_model, digest_of, pieces_of_model
+from territory_runtime.model_watcher import Pieces, activated_model
 from tests.support.memory import MemoryHouse, dice
 from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, json_values
 
@@ -192,6 +194,28 @@ def test_damaged_models(data: st.DataObject) -> None:
     """A model's text, in YAML or JSON, that was damaged is accepted, or refused with its faults."""
     text = data.draw(st.sampled_from([yaml.safe_dump(MODEL), json.dumps(MODEL)]))
     assert is_accepted_or_refused(damaged(text.encode(), data).decode(errors="replace"))
+
+
+@given(data=st.data())
+@FEW
+def test_odd_pieces_of_models(data: st.DataObject) -> None:
+    """What another writer puts on the model topic makes a model, or is refused; it ends nobody who reads it."""
+    pieces, values = Pieces(), pieces_of(MODEL)
+    for (kind, name), value in values.items():
+        pieces.take(model_key("acme", kind, name), encode(ModelPiece("acme", kind, name, 1, value)))
+    kind, name = data.draw(st.sampled_from(sorted(values)))
+    document = {"org_id": "acme", "kind": kind, "id": name, "revision": 2, "value": values[kind, name]}
+    raw = damaged(written(document), data) if data.draw(st.booleans()) else written(with_odd_values(document, data))
+    refused = None
+    try:
+        pieces.take(model_key("acme", kind, name), raw)
+    except BadMessage as bad:
+        refused = bad
+    assert refused is None or refused.code in CODES
+    found = pieces.of("acme")
+    activation = ModelActivated("acme", 2, len(found), digest_of(found), "2026-11-22T10:00:00Z")
+    model, faults = attempted(lambda: activated_model(activation, found))
+    assert bool(faults) is (model is None)
 
 
 @given(data=st.data())
