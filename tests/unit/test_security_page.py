@@ -1,0 +1,64 @@
+"""The page of security names what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import assigner.core.intake
+import assigner.core.telling
+import territory.codec
+import territory.criteria.parsing
+import territory.documents
+import territory.events
+import territory.model
+import territory.values
+import territory_runtime.kafka
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+MODULES = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        assigner.core.intake,
+        assigner.core.telling,
+        territory.codec,
+        territory.criteria.parsing,
+        territory.documents,
+        territory.events,
+        territory.model,
+        territory.values,
+        territory_runtime.kafka,
+    )
+}
+BOUNDS = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE[PAGE.index("## Bounds") :], re.MULTILINE)[2:]
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound[0])
+def test_every_bound_is_there_and_tried(bound: tuple[str, str, str, str]) -> None:
+    """Where it is said to be there is something of that name, and so is the file that tries it."""
+    _, most, where, tests = bound
+    names = re.findall(r"`(\w+)\.(\w+)`", where)
+    assert names
+    for module, name in names:
+        value = getattr(MODULES[module], name)
+        if isinstance(value, int) and module != "kafka":
+            assert "Mi" in most or f"{value:,}".replace(",", " ") in most, (name, value)
+    for file in re.findall(r"`([\w/]+)`", tests):
+        folder = ROOT if file.startswith("tests/") else ROOT / "tests" / "unit"
+        assert (folder / f"{file}.py").exists(), file
+
+
+def test_there_are_bounds() -> None:
+    """The table is found."""
+    assert len(BOUNDS) > 12
+
+
+def test_files_that_it_names_are_there() -> None:
+    """Every path of ours, and every link."""
+    for path in re.findall(r"`((?:tests|deploy)/[\w/.-]+\.(?:py|sh|yaml))`", PAGE):
+        assert (ROOT / path).exists(), path
+    for link in re.findall(r"\]\((\.\./[^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / link).exists(), link
