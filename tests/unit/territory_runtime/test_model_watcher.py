@@ -151,6 +151,10 @@ class _Topic:
         return {org: model.today for org, model in self.watcher.today.models.items()}
 
 
+SECONDS_MAX = 30
+"""Only a part that never beats takes so long."""
+
+
 def idle() -> None:
     """Hear that somebody waits, and do nothing about it."""
 
@@ -228,7 +232,8 @@ def test_who_waits_for_a_model_is_alive() -> None:
 
         note = Note(towards=Moment(9))
         reaching = asyncio.create_task(topic.watcher.reached(note, beat, beat_seconds=0.0))
-        await beats.wait()
+        async with asyncio.timeout(SECONDS_MAX):
+            await beats.wait()
         assert not reaching.done()
         await topic.activate(DOCUMENT)
         assert await reaching == Note()
