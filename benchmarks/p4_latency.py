@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -155,14 +155,14 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
     came, asked = stack.folder / "came", stack.folder / "asked"
     arrivals = stack.start_module("benchmarks.arrivals", RECORDS.name, str(came))
     steady, loaded = phases = phases_of(load.records)
-    published = {steady.name: _publish(stack, load, steady, samples_of(changes, steady))}
-    asyncio.run(_quiet(stack.settings))
+    published = {steady.name: publish(stack, load, steady, samples_of(changes, steady))}
+    asyncio.run(quiet(stack.settings))
     reading = _start_readers(stack, load, asked, seed)
     time.sleep(IDLE_SECONDS)
     began = time.time()
-    published[loaded.name] = _publish(stack, load, loaded, samples_of(changes, loaded))
+    published[loaded.name] = publish(stack, load, loaded, samples_of(changes, loaded))
     reading.stop()
-    asyncio.run(_quiet(stack.settings))
+    asyncio.run(quiet(stack.settings))
     arrivals.stop()
     faults: list[str] = []
     for phase in phases:
@@ -185,9 +185,9 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
     )
 
 
-async def _quiet(settings: Settings) -> None:
+async def quiet(settings: Settings, seconds_max: float = QUIET_SECONDS_MAX) -> None:
     """Return when all that was published has come through. Raises: StackFailed when it does not."""
-    waited = await wait(settings, QUIET_SECONDS_MAX, lambda *_: None)
+    waited = await wait(settings, seconds_max, lambda *_: None)
     if not waited.done:
         raise StackFailed("\n".join(map(str, waited.behind)))
 
@@ -203,13 +203,35 @@ def _start_readers(stack: Stack, load: Load, asked: Path, seed: int) -> Worker:
     return stack.start_module("benchmarks.readers", *options)
 
 
-def _publish(stack: Stack, load: Load, phase: Phase, samples: list[Sample]) -> Published:
-    """Publish a phase and watch for its samples until all are in Redis, or it takes too long."""
+def publish(
+    stack: Stack,
+    load: Load,
+    phase: Phase,
+    samples: list[Sample],
+    meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> Published:
+    """Publish a phase and watch for its samples until all are in Redis, or it takes too long.
+
+    Args:
+        stack: Where the services run.
+        load: What the phase is a part of.
+        phase: What is published.
+        samples: The changes that are timed.
+        meanwhile: What else is done, from when the publishing begins.
+    """
     sent = stack.folder / f"sent-{phase.name}"
     options = (str(load.path), str(phase.first), str(phase.records), RECORDS.name, str(phase.rate), str(sent))
     pacer = stack.start_module("benchmarks.pacer", *options)
     pacer.go()
-    seen = asyncio.run(_watch(stack.settings, phase, samples))
+
+    async def watch() -> dict[int, float]:
+        async with asyncio.TaskGroup() as tasks:
+            seen = tasks.create_task(_watch(stack.settings, phase, samples))
+            if meanwhile is not None:
+                tasks.create_task(meanwhile())
+        return seen.result()
+
+    seen = asyncio.run(watch())
     pacer.await_end(VISIBLE_SECONDS_MAX)
     return Published(read_moments(sent), seen)
 
@@ -268,17 +290,17 @@ def _figures(found: Sequence[Measured]) -> list[Figure]:
     figures: list[Figure] = []
     for name, rate in ((STEADY, STEADY_RATE), (LOAD, LOAD_RATE)):
         for share, most in ((50, P50_MS_MAX), (99, P99_MS_MAX)):
-            values = [(_percentile(one.waits[name].visible, share), _percentile(one.waits[name].consumed, share))
+            values = [(percentile(one.waits[name].visible, share), percentile(one.waits[name].consumed, share))
                       for one in found]  # fmt: skip
             promised = most if name == STEADY else None
             figures.append(figure(f"event to visible at {rate:,}/s, p{share}", "ms", values, value_max=promised))
         figures.append(figure(f"sent, of {rate:,}/s", "records/s", [(one.rates[name], None) for one in found]))
     for share in (50, 99):
-        values = [(_percentile(one.readers, share), _percentile(one.readers_alone, share)) for one in found]
+        values = [(percentile(one.readers, share), percentile(one.readers_alone, share)) for one in found]
         figures.append(figure(f"can_see at {LOAD_RATE:,} changes/s, p{share}", "ms", values))
     return figures
 
 
-def _percentile(values: Sequence[float], share: int) -> float:
+def percentile(values: Sequence[float], share: int) -> float:
     """Return what so many of a hundred values are below."""
     return quantiles(values, n=100, method="inclusive")[share - 1]

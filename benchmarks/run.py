@@ -23,6 +23,8 @@ from benchmarks import (
     p8_memory,
     p9_restore,
     p11_forecast,
+    p12_fairness,
+    p13_workers,
 )
 from benchmarks.results import Report, say, table, write
 
@@ -47,6 +49,8 @@ BENCHMARKS = {
     "p8": Benchmark(p8_memory.run, records=250_000, territories=1_000, runs=3),
     "p9": Benchmark(p9_restore.run, records=1_000_000, territories=1_000, runs=1),
     "p11": Benchmark(p11_forecast.run, records=100_000, territories=20_000, runs=4),
+    "p12": Benchmark(p12_fairness.run, records=1_000_000, territories=1_000, runs=1),
+    "p13": Benchmark(p13_workers.run, records=100_000, territories=1_000, runs=3),
 }
 
 

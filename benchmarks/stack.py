@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from kafka.admin import NewTopic
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from tests.support.servers import find_kafka, find_redis
 
@@ -89,6 +90,29 @@ class Worker:
             time.sleep(0.01)
 
 
+class ServiceWorker(Worker):
+    """A worker of a service, which tells of itself."""
+
+    def __init__(self, process: ChildProcess, port: int) -> None:
+        super().__init__(process)
+        self._port = port
+
+    def told(self, sample: str, **labels: str) -> float:
+        """Return the sum of a metric's samples with these labels, as its page has them now."""
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=ANSWER_SECONDS)
+        try:
+            connection.request("GET", "/metrics")
+            page = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        return sum(
+            one.value
+            for family in text_string_to_metric_families(page)
+            for one in family.samples
+            if one.name == sample and labels.items() <= one.labels.items()
+        )
+
+
 class Stack:
     """Servers that are running, and the means to run workers on them."""
 
@@ -116,24 +140,27 @@ class Stack:
         finally:
             admin.close()
 
-    def start_service(self, module: str) -> Worker:
-        """Start one worker of a service; return when it is ready."""
+    def start_service(self, module: str, number: int = 1) -> ServiceWorker:
+        """Start a worker of a service, one of several by their number; return when it is ready."""
         [port] = free_ports(1)
-        own = {f"{PREFIX}METRICS_PORT": str(port), f"{PREFIX}DATA_DIR": str(self.folder / module)}
-        return self._start(module, (module,), partial(_is_ready, port), own)
+        name = f"{module}-{number}"
+        own = {f"{PREFIX}METRICS_PORT": str(port), f"{PREFIX}DATA_DIR": str(self.folder / name)}
+        return ServiceWorker(self._start(name, (module,), partial(_is_ready, port), own), port)
 
     def start_module(self, module: str, *arguments: str) -> Worker:
         """Start a module of ours; when it is ready it makes the file that is its last argument."""
         ready = self.folder / f"{module}.ready"
         ready.unlink(missing_ok=True)
-        return self._start(module, (module, *arguments, str(ready)), ready.exists, {})
+        return Worker(self._start(module, (module, *arguments, str(ready)), ready.exists, {}))
 
-    def _start(self, name: str, command: Sequence[str], ready: Callable[[], bool], own: Mapping[str, str]) -> Worker:
-        environment = {**_environment(self.settings), **own}
+    def _start(
+        self, name: str, command: Sequence[str], ready: Callable[[], bool], own: Mapping[str, str]
+    ) -> ChildProcess:
+        environment = {**environment_of(self.settings), **own}
         process = ChildProcess(name, (sys.executable, "-m", *command), self.folder / f"{name}.log", environment)
         self._cleaning.callback(process.stop, STOP_SECONDS_MAX)
         process.start(ready, READY_SECONDS_MAX)
-        return Worker(process)
+        return process
 
 
 @contextmanager
@@ -176,7 +203,7 @@ def _without_path(says: str) -> str:
     return says.partition(" from ")[0]
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment_of(settings: Settings) -> dict[str, str]:
     """Return what a process of ours finds in its environment: nothing of ours but these settings."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {

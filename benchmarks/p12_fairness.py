@@ -1,0 +1,272 @@
+"""P12: how long one organisation's changes take while another organisation's records are swept.
+
+Both have records in every partition. The small one's changes come at P4's steady rate, first
+while nothing else is done, which is P4 once more, then while a model of the large one takes effect
+that moves about half of its records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from benchmarks.answers import Answers
+from benchmarks.corpus import record_changes
+from benchmarks.measuring import PUBLISH_SECONDS_MAX
+from benchmarks.p2_assigner import SHOWN_FAULTS_MAX, Load, corpus_of, make_load
+from benchmarks.p3_pipeline import SERVICES, check, check_access
+from benchmarks.p4_latency import (
+    P99_MS_MAX,
+    SAMPLES_A_SECOND,
+    STEADY_RATE,
+    VISIBLE_SECONDS_MAX,
+    WARM_SECONDS,
+    Phase,
+    Published,
+    percentile,
+    publish,
+    quiet,
+    samples_of,
+)
+from benchmarks.publisher import prepare
+from benchmarks.results import Figure, Report, figure, say
+from benchmarks.stack import PARTITIONS, Stack, environment_of, running_stack
+from territory.codec import encode
+from territory.model import compile_model
+from territory.topics import RECORDS
+from territory_control.errors import StackFailed
+from territory_control.models import apply, check_model
+from territory_control.progress import PIPELINE, pipeline
+
+LARGE = "large"
+"""The organisation that is swept; the other is the corpus's own."""
+QUIET, SWEPT = "quiet", "swept"
+RATIO_MAX = 2.0
+QUIET_SECONDS = 30
+SWEEP_RECORDS_A_SECOND = 5_000
+"""The other's changes last so long that a sweep of this speed ends within them."""
+FILL_SECONDS_EACH = 0.002
+"""How long a record of the large organisation may take to come through."""
+APPLY_SECONDS_MAX = 120.0
+POLL_SECONDS = 0.2
+FAMILIES_CHECKED = 300
+"""Of the large organisation so many accounts are checked, with all that names them."""
+WARM = {"field": "rating", "eq": "Warm"}
+SWEEPING = tuple(stage for stage in PIPELINE if stage.name in ("assigner-assignment", "access-indexer"))
+
+
+@dataclass(slots=True)
+class Sweep:
+    """When a model took effect, in seconds since the epoch."""
+
+    began: float = 0.0
+    """The moment at which it was applied."""
+    ended: dict[str, float] = field(default_factory=dict)
+    """By stage, when it was swept for it."""
+    behind_max: int = 0
+    """The most messages by which the access indexer was behind meanwhile."""
+
+    def seconds(self, stage: str) -> float:
+        """How long a stage took."""
+        return self.ended[stage] - self.began
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run found: milliseconds until visible, of the small organisation's changes."""
+
+    quiet: list[float]
+    swept: list[float]
+    sweep: Sweep
+    faults: list[str]
+    checked: dict[str, int]
+
+
+def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
+    """Measure some times, each on servers of its own, and check both organisations afterwards.
+
+    Args:
+        folder: For what is prepared.
+        records: Of the large organisation.
+        territories: Of each organisation.
+        runs: How often.
+        embedded: Whether to take the embedded broker.
+        seed: Of the corpus.
+    """
+    phases = phases_of(records)
+    load = make_load(folder, sum(phase.records for phase in phases), territories, seed)
+    changes = list(record_changes(load.records, seed))
+    large = make_large(folder, load.document, records, seed)
+    found: list[Measured] = []
+    surroundings: dict[str, str] = {}
+    for number in range(runs):
+        with running_stack(embedded=embedded) as stack:
+            surroundings = {"broker": stack.broker, "redis": stack.redis}
+            found.append(_measure(stack, load, changes, large, seed))
+        alone, beside = (percentile(waits, 99) for waits in (found[-1].quiet, found[-1].swept))
+        say(f"run {number + 1}: p99 {alone:,.0f} ms quiet, {beside:,.0f} ms during the sweep")
+    return Report(
+        name="p12",
+        title="event to visible of one organisation while another one's records are swept",
+        parameters=corpus_of(load)
+        | {"swept_records": records, "rate": STEADY_RATE, "samples_a_second": SAMPLES_A_SECOND},
+        surroundings=surroundings,
+        figures=tuple(_figures(found)),
+        faults=tuple([fault for one in found for fault in one.faults][:SHOWN_FAULTS_MAX]),
+        checked=found[-1].checked,
+    )
+
+
+def phases_of(records: int) -> tuple[Phase, Phase]:
+    """Return what the small organisation's changes are: some while nothing else is done, some during a sweep."""
+    first = int((WARM_SECONDS + QUIET_SECONDS) * STEADY_RATE)
+    during = int((2 * WARM_SECONDS + records / SWEEP_RECORDS_A_SECOND) * STEADY_RATE)
+    return Phase(QUIET, 0, first, STEADY_RATE), Phase(SWEPT, first, during, STEADY_RATE)
+
+
+# --- the large organisation -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """The organisation that is swept."""
+
+    path: Path
+    """Its records, as messages in a file."""
+    records: int
+    model: dict[str, Any]
+    narrowed: dict[str, Any]
+    """The model that moves them."""
+    file: Path
+    """With the same."""
+    answers: Answers
+    """Where some of them stand then."""
+
+
+def make_large(folder: Path, document: Mapping[str, Any], records: int, seed: int) -> Large:
+    """Return the large organisation, with a model like the small one's."""
+    place = folder / LARGE
+    place.mkdir()
+    model = {**document, "org": LARGE}
+    narrowed = narrowed_of(model)
+    path, changed = place / "records.tsv", place / "narrowed.json"
+    prepare(path, _records(records, seed), PARTITIONS)
+    changed.write_bytes(encode(narrowed))
+    some = families_of(_records(records, seed), FAMILIES_CHECKED)
+    return Large(path, records, model, narrowed, changed, Answers(compile_model(narrowed, 2), some))
+
+
+def _records(count: int, seed: int) -> Iterator[dict[str, Any]]:
+    return ({**one, "org_id": LARGE} for one in record_changes(count, seed + 1, updates=0, deletes=0))
+
+
+def narrowed_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model in which the accounts of all territories below the root must be warm, too: about half are."""
+    narrowed = copy.deepcopy(dict(document))
+    [root] = [one["id"] for one in narrowed["territories"] if "parent" not in one]
+    for territory in narrowed["territories"]:
+        rules = territory["rules"]
+        if territory.get("parent") == root and "account" in rules:
+            rules["account"] = {"all": [rules["account"], WARM]}
+    return narrowed
+
+
+def families_of(changes: Iterator[dict[str, Any]], accounts: int) -> Iterator[dict[str, Any]]:
+    """Yield the first accounts and what names them; contacts name accounts that were there before."""
+    chosen: set[str] = set()
+    for change in changes:
+        if change["object"] == "account" and len(chosen) < accounts:
+            chosen.add(change["id"])
+        if (change["id"] if change["object"] == "account" else change.get("account_id")) in chosen:
+            yield change
+
+
+# --- one run ----------------------------------------------------------------------------------
+
+
+def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], large: Large, seed: int) -> Measured:
+    """Fill the large organisation, publish the small one's changes quietly, then during the sweep, and check both."""
+    stack.provision(load.document, [])
+    asyncio.run(apply(stack.settings, check_model(encode(large.model).decode())))
+    workers = [stack.start_service(service) for service in SERVICES]
+    publisher = stack.start_module("benchmarks.publisher", str(large.path), RECORDS.name)
+    publisher.go()
+    publisher.await_end(PUBLISH_SECONDS_MAX)
+    asyncio.run(quiet(stack.settings, VISIBLE_SECONDS_MAX + large.records * FILL_SECONDS_EACH))
+    say("p12: the large organisation's records are in Redis")
+    first, during = phases_of(large.records)
+    alone = publish(stack, load, first, samples_of(changes, first))
+    sweep = Sweep()
+    beside = publish(stack, load, during, samples_of(changes, during), lambda: _sweep(stack, large, sweep))
+    asyncio.run(quiet(stack.settings))
+    faults = [
+        f"{phase.name}: {missing} changes were not visible {VISIBLE_SECONDS_MAX:g} s after the last"
+        for phase, published in ((first, alone), (during, beside))
+        if (missing := len(samples_of(changes, phase)) - len(published.seen))
+    ]
+    with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
+        wrong, checked = check(client, compile_model(load.document, 1), load.answers, seed)
+        wrong_large, checked_large = check_access(client, compile_model(large.narrowed, 2), large.answers, seed)
+    for worker in workers:
+        worker.stop()
+    waits = waits_within(beside, sweep.began, max(sweep.ended.values()))
+    timed = {"timed quiet": len(alone.seen), "timed during the sweep": len(waits)}
+    return Measured(
+        quiet=waits_within(alone, 0.0, sweep.began),
+        swept=waits,
+        sweep=sweep,
+        faults=[*faults, *wrong, *wrong_large],
+        checked=checked | {f"{kind} of the large organisation": count for kind, count in checked_large.items()} | timed,
+    )
+
+
+async def _sweep(stack: Stack, large: Large, sweep: Sweep) -> None:
+    """Apply the other model once the changes flow, as an administrator does, and note when every stage is swept."""
+    await asyncio.sleep(WARM_SECONDS)
+    # A process of its own: whoever asks Redis every millisecond must not wait for a model that is compiled.
+    applied = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "territory_control", "apply", str(large.file), "--json",
+        env=environment_of(stack.settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(APPLY_SECONDS_MAX):
+        said, _ = await applied.communicate()
+    if applied.returncode:
+        raise StackFailed(f"territory apply exited {applied.returncode}: {said.decode()[-2_000:]}")
+    sweep.began = time.time()
+    async with pipeline(stack.settings) as stages:
+        for stage in SWEEPING:
+            goal = await stages.goal(stage)
+            while behind := await stages.behind(goal):
+                if stage is SWEEPING[-1]:
+                    sweep.behind_max = max(sweep.behind_max, sum(one.messages for one in behind))
+                await asyncio.sleep(POLL_SECONDS)
+            sweep.ended[stage.name] = time.time()
+
+
+def waits_within(published: Published, began: float, ended: float) -> list[float]:
+    """Return how many milliseconds those samples took that were sent between two moments."""
+    sent = ((published.sent[place].at, at) for place, at in published.seen.items())
+    return [1_000 * (at - sent_at) for sent_at, at in sent if began <= sent_at <= ended]
+
+
+def _figures(found: Sequence[Measured]) -> Iterator[Figure]:
+    for share in (50, 99):
+        values = [(percentile(one.swept, share), percentile(one.quiet, share)) for one in found]
+        limit = RATIO_MAX if share == 99 else None
+        yield figure(f"event to visible during the sweep, p{share}", "ms", values, ratio_max=limit)
+        if share == 99:
+            promised = RATIO_MAX * P99_MS_MAX
+            yield figure(f"the same, beside P4's promise, p{share}", "ms", values, value_max=promised)
+    for stage in SWEEPING:
+        yield figure(f"sweep, {stage.name}", "s", [(one.sweep.seconds(stage.name), None) for one in found])
+    yield figure("left for the access indexer when all was decided", "messages",
+                 [(one.sweep.behind_max, None) for one in found])  # fmt: skip

@@ -1,0 +1,134 @@
+"""Two organisations in one partition: while one is swept, the other's changes come through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from territory.topics import ACCESS_CHANGES, ASSIGNMENTS, Topic
+from territory_control.topic_reading import read_messages, started
+from territory_runtime import kafka as clients
+from territory_runtime.settings import Settings
+from tests.e2e.conftest import SESSION_TIMEOUT_SECONDS
+from tests.support.house import House
+from tests.support.servers import Kafka, Redis
+
+pytestmark = pytest.mark.kafka
+
+LARGE, SMALL = "large", "small"
+SWEPT = 3_000
+"""Records of the large organisation."""
+SLICE = 5
+"""Records in a slice: hundreds of turns to sweep them."""
+CHANGES = 20
+"""Of the small organisation."""
+SECONDS_MAX = 60
+
+
+def _model(org: str, **first: object) -> dict[str, Any]:
+    """Return a model of two territories, one for each half of the records; the first may have more to it."""
+    return {
+        "org": org,
+        "fields": {"account": {"country": "text"}},
+        "roles": [{"id": "rep"}],
+        "users": [{"id": user, "role": "rep"} for user in ("member", "joiner")],
+        "territories": [
+            {"id": "here", "users": ["member"], "rules": {"account": {"field": "country", "eq": "US"}}} | first,
+            {"id": "there", "rules": {"account": {"field": "country", "eq": "DE"}}},
+        ],
+    }
+
+
+def _changes(org: str, count: int) -> Iterator[dict[str, Any]]:
+    """Yield new accounts, all in the first territory."""
+    for number in range(count):
+        yield {
+            "event_id": f"{org}-{number}", "org_id": org, "object": "account", "id": f"A-{number}", "op": "upsert",
+            "version": 1, "occurred_at": "2017-03-01T10:00:00Z", "owner_id": None, "fields": {"country": "US"},
+        }  # fmt: skip
+
+
+class Stage(NamedTuple):
+    """A stage that sweeps, and where it says what comes of it."""
+
+    service: str
+    says: Topic
+    model: dict[str, Any]
+    """Under which each record of the large organisation has something to be said of it, by this stage."""
+
+
+STAGES = {
+    "assigner": Stage("assigner", ASSIGNMENTS, _model(LARGE, rules={"account": {"field": "country", "ne": "US"}})),
+    "access-indexer": Stage("access_indexer", ACCESS_CHANGES, _model(LARGE, users=["member", "joiner"])),
+}
+
+
+@pytest.fixture
+def crowded_house(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]:
+    """Give a house in which all organisations share one partition, and sweeps go in small slices."""
+    house = House(
+        kafka.bootstrap_servers, redis.url, tmp_path / "house", kafka_partitions=1, sweep_records_max=SLICE,
+        kafka_session_timeout_seconds=SESSION_TIMEOUT_SECONDS,
+    )  # fmt: skip
+    yield house
+    house.stop_all()
+
+
+async def _end(settings: Settings, where: TopicPartition) -> int:
+    async with started(clients.reader(settings)) as reader:
+        ends: dict[TopicPartition, int] = await reader.end_offsets([where])
+        return ends[where]
+
+
+async def _until_said(settings: Settings, where: TopicPartition, offset: int) -> None:
+    """Return when there is a message at an offset, or after it."""
+    async with started(clients.reader(settings)) as reader, asyncio.timeout(SECONDS_MAX):
+        reader.assign([where])
+        reader.seek(where, offset)
+        while not await reader.getmany(where, timeout_ms=200):
+            pass
+
+
+def _said_since(settings: Settings, where: TopicPartition, offset: int) -> list[str]:
+    """Return the organisation of each message from an offset on."""
+    orgs: list[str] = []
+
+    def take(message: ConsumerRecord) -> None:
+        orgs.append(message.key.decode().split("/", 1)[0])
+
+    asyncio.run(read_messages(settings, {where: offset}, take))
+    return orgs
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_a_sweep_holds_nobody_else_back(crowded_house: House, stage: Stage) -> None:
+    """What another organisation publishes amid a sweep is decided, and shown, long before the sweep's end (C7, V8).
+
+    The worker is held amid its sweep while the other's changes are published, so they are there with most of the
+    sweep still to come. A turn takes one slice: had the sweep to end first, they would be the last that is said.
+    """
+    house, where = crowded_house, TopicPartition(stage.says.name, 0)
+    house.apply(_model(LARGE))
+    house.apply(_model(SMALL))
+    house.start_all()
+    house.publish(_changes(LARGE, SWEPT))
+    house.wait()
+    before = asyncio.run(_end(house.settings, where))
+    house.apply(stage.model)
+    asyncio.run(_until_said(house.settings, where, before))
+    house.pause(stage.service)
+    house.publish(_changes(SMALL, CHANGES))
+    house.resume(stage.service)
+    house.wait()
+    orgs = _said_since(house.settings, where, before)
+    first, last = orgs.index(SMALL), len(orgs) - orgs[::-1].index(SMALL)
+    assert LARGE in orgs[:first], "the sweep had not begun"
+    assert LARGE in orgs[last:], "the sweep had ended"
+    visible = house.found(SMALL).visible
+    assert visible == {("member", "account"): {f"A-{number}" for number in range(CHANGES)}}
