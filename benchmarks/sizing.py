@@ -1,0 +1,323 @@
+"""What a deployment needs, worked out from what was measured: writes the tables of docs/scaling.md.
+
+The arithmetic is that of the page, a function a paragraph.
+
+python -m benchmarks.sizing            # prints the tables
+python -m benchmarks.sizing --write    # puts them into the page
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, log2
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from benchmarks.results import RESULTS
+
+PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
+GB = 10**9
+
+BUSY_SHARE = 0.5
+"""Of a worker's processor that live changes may take: the rest is for sweeps and for catching up."""
+FULL_SHARE = 0.75
+"""Of a worker's memory that records may take: the rest is for Python, models and the turn under way."""
+WORKER_BYTES = 4 * GB
+REDIS_SPARE = 1.3
+"""So much more than its data a Redis needs: fragments, buffers of clients and replicas, pages copied while it saves."""
+TERRITORIES_MEASURED = 1_000
+"""With so many the assigner was measured; its rules cost more where there are more."""
+RESTORE_SECONDS_MAX = 60.0
+"""How long reading one partition back may take."""
+PARTITIONS_A_WORKER = 4
+"""Of the present number of workers, so that there can be four times as many without new topics."""
+PARTITIONS_MIN = 8
+
+
+class Fact(NamedTuple):
+    """Something that was measured."""
+
+    what: str
+    value: float
+    unit: str
+    source: str
+
+    def row(self) -> tuple[str, ...]:
+        """Return it for the table of what was measured."""
+        return self.what, f"{_shown(self.value)} {self.unit}", self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What everything is worked out from; each a fact of a benchmark."""
+
+    pipeline_rate: Fact
+    pipeline_us: Fact
+    assigner_us: Fact
+    more_rules_us: Fact
+    record_bytes: Fact
+    intake_bytes: Fact
+    assignment_bytes: Fact
+    indexing_bytes: Fact
+    membership_bytes: Fact
+    hash_bytes: Fact
+    intake_restore: Fact
+    assignment_restore: Fact
+    indexing_restore: Fact
+    summing_restore: Fact
+    sweep_rate: Fact
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return all, in the order of the page."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    @property
+    def others_us(self) -> float:
+        """Microseconds of a processor that the access indexer and the forecast aggregator take together."""
+        return self.pipeline_us.value - self.assigner_us.value
+
+    @property
+    def assigner_bytes(self) -> float:
+        """Of an assigner, for a record: it has each twice, once a stage."""
+        return self.intake_bytes.value + self.assignment_bytes.value
+
+
+class Load(NamedTuple):
+    """What is asked of a deployment."""
+
+    records: int
+    users: int
+    territories: int
+    changes_a_second: int
+    memberships_a_record: int
+    """Entries in users' sets, `visible` and `editable` together."""
+
+
+class Need(NamedTuple):
+    """What it takes; workers of an assigner, and of an access indexer."""
+
+    partitions: int
+    assigners: int
+    indexers: int
+    worker_bytes: float
+    """Of the assigner that has the most to remember, Python and models not counted."""
+    redis_bytes: float
+    restore_seconds: float
+    """Until an assigner that was started has all of its partitions."""
+    sweep_seconds: float
+    """Of processor time in each assigner, for a new rule that moves few records."""
+
+
+# --- arithmetic -------------------------------------------------------------------------------
+
+
+def need_of(load: Load, found: Measured) -> Need:
+    """Return what a load takes."""
+    assigners = workers_for(load, assigner_us(load, found), found.assigner_bytes)
+    indexers = workers_for(load, found.others_us, found.indexing_bytes.value)
+    each = load.records / assigners
+    return Need(
+        partitions=partitions_for(load, max(assigners, indexers), found),
+        assigners=assigners,
+        indexers=indexers,
+        worker_bytes=each * found.assigner_bytes,
+        redis_bytes=redis_bytes(load, found),
+        restore_seconds=each / found.intake_restore.value + each / found.assignment_restore.value,
+        sweep_seconds=each / found.sweep_rate.value,
+    )
+
+
+def assigner_us(load: Load, found: Measured) -> float:
+    """Return how many microseconds of a processor a change takes in an assigner."""
+    more = found.more_rules_us.value if load.territories > TERRITORIES_MEASURED else 0.0
+    return found.assigner_us.value + more
+
+
+def workers_for(load: Load, microseconds: float, record_bytes: float) -> int:
+    """Return how many workers of a service a load takes, by processor or by memory, whichever is more."""
+    by_processor = load.changes_a_second * microseconds / 1e6 / BUSY_SHARE
+    by_memory = load.records * record_bytes / (WORKER_BYTES * FULL_SHARE)
+    return max(1, ceil(by_processor), ceil(by_memory))
+
+
+def partitions_for(load: Load, workers: int, found: Measured) -> int:
+    """Return how many partitions there should be, a power of two: their number can't grow later."""
+    slowest = min(found.indexing_restore.value, found.summing_restore.value)
+    by_restore = load.records / (slowest * RESTORE_SECONDS_MAX)
+    least = max(PARTITIONS_MIN, PARTITIONS_A_WORKER * workers, by_restore)
+    return int(2 ** ceil(log2(least)))
+
+
+def redis_bytes(load: Load, found: Measured) -> float:
+    """Return how much memory Redis should have."""
+    each = load.memberships_a_record * found.membership_bytes.value + found.hash_bytes.value
+    return load.records * each * REDIS_SPARE
+
+
+# --- what was measured ------------------------------------------------------------------------
+
+MORE_RULES = "index, 1,000 to 25,000 territories"
+BEFORE_P8: Mapping[str, float] = {"intake": 1_040, "assignment": 2_655, "indexing": 1_860, "membership": 80}
+"""Bytes of a short run (20 000 records, 2026-11-22), for as long as there is no results/p8.json."""
+SHORT_RUN = "P8, a short run"
+HASH_BYTES = 300.0
+"""An estimate."""
+
+
+def read_measured(folder: Path = RESULTS) -> Measured:
+    """Return what the benchmarks' results say. Raises: KeyError naming the figure that is missing."""
+    p1, p2, p3, p6, p9 = (_document(folder, name) for name in ("p1", "p2", "p3", "p6", "p9"))
+    rules = _figure(p1, MORE_RULES)
+    intake, assignment, indexing, membership = _bytes(folder)
+    return Measured(
+        pipeline_rate=_fact("one worker of each service, record to Redis", p3, "pipeline, record to Redis"),
+        pipeline_us=_fact("a change, all services together, of a processor", p3, "pipeline, processor time"),
+        assigner_us=_fact("a change, the assigner alone", p2, "assigner, processor time"),
+        more_rules_us=Fact(
+            "25 000 territories instead of 1 000: more for its rules",
+            rules["value"] - rules["baseline"],
+            "µs a record",
+            "P1",
+        ),
+        record_bytes=Fact("a change as JSON", p3["parameters"]["bytes_each"], "B", "P3"),
+        intake_bytes=intake,
+        assignment_bytes=assignment,
+        indexing_bytes=indexing,
+        membership_bytes=membership,
+        hash_bytes=Fact("a record's hash in Redis", HASH_BYTES, "B", "estimated"),
+        intake_restore=_fact("read back, assigner's intake", p9, "restore, assigner-intake"),
+        assignment_restore=_fact("read back, assigner's families", p9, "restore, assigner-assignment"),
+        indexing_restore=_fact("read back, access indexer", p9, "restore, access-indexer"),
+        summing_restore=_fact("read back, forecast aggregator", p9, "restore, forecast-aggregator"),
+        sweep_rate=_fact("swept for a new rule that moves few, of a processor", p6, "sweep, processor time"),
+    )
+
+
+def _bytes(folder: Path) -> tuple[Fact, Fact, Fact, Fact]:
+    """Return what a record takes in each fold, and a membership in Redis."""
+    values, source = dict(BEFORE_P8), SHORT_RUN
+    if (folder / "p8.json").exists():
+        document, source = _document(folder, "p8"), "P8"
+        [table] = [one for one in document["tables"] if one["name"] == "memory of workers"]
+        fold, each = table["columns"].index("fold"), table["columns"].index("B a record")
+        values |= {row[fold]: float(row[each].replace(",", "")) for row in table["rows"]}
+        values["membership"] = _figure(document, "Redis a membership, all")["value"]
+    named = (
+        ("a record in an assigner, intake", "intake"),
+        ("a record in an assigner, families", "assignment"),
+        ("a record in an access indexer", "indexing"),
+        ("a membership in Redis", "membership"),
+    )
+    intake, assignment, indexing, membership = (Fact(what, values[name], "B", source) for what, name in named)
+    return intake, assignment, indexing, membership
+
+
+def _fact(what: str, document: Mapping[str, Any], figure: str) -> Fact:
+    found = _figure(document, figure)
+    return Fact(what, found["value"], found["unit"], document["name"].upper())
+
+
+def _figure(document: Mapping[str, Any], begins: str) -> Mapping[str, Any]:
+    for figure in document["figures"]:
+        if figure["what"].startswith(begins):
+            found: Mapping[str, Any] = figure
+            return found
+    raise KeyError(f"{document['name']}.json has no figure {begins!r}; run python -m benchmarks.run {document['name']}")
+
+
+def _document(folder: Path, name: str) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.json.decode((folder / f"{name}.json").read_bytes())
+    return document
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+LOADS = (
+    Load(100_000, 1_000, 1_000, 100, 40),
+    Load(1_000_000, 5_000, 10_000, 500, 40),
+    Load(10_000_000, 50_000, 25_000, 2_000, 40),
+)
+
+
+def tables_of(found: Measured) -> dict[str, str]:
+    """Return the page's tables, by name."""
+    measured = _table(("measured", "value", "by"), [fact.row() for fact in found.facts()])
+    computed = _table(
+        ("records", "users", "territories", "changes/s", "partitions", "assigners", "memory of each",
+         "access indexers", "Redis", "an assigner starts in", "sweep, few moved"),
+        [_need_row(load, need_of(load, found)) for load in LOADS],
+    )  # fmt: skip
+    one = _table(("one worker", "arithmetic", "comes to"), list(_one_worker(found)))
+    return {"measured": measured, "one worker": one, "computed": computed}
+
+
+def _one_worker(found: Measured) -> Iterator[tuple[str, str, str]]:
+    """Yield how far one worker goes, by each of its limits."""
+    for name, cost in (("assigner", found.assigner_us.value), ("access indexer and aggregator", found.others_us)):
+        rate = BUSY_SHARE * 1e6 / cost
+        yield f"{name}, half busy", f"{BUSY_SHARE:g} × 1 000 000 µs ÷ {_shown(cost)} µs", f"{_about(rate)} changes/s"
+    full = FULL_SHARE * WORKER_BYTES
+    for name, each in (("assigner", found.assigner_bytes), ("access indexer", found.indexing_bytes.value)):
+        room = f"{FULL_SHARE:g} × {WORKER_BYTES // GB} GB ÷ {_shown(each)} B"
+        yield f"{name} of {WORKER_BYTES // GB} GB", room, f"{_about(full / each)} records"
+    records, speeds = full / found.assigner_bytes, (found.intake_restore.value, found.assignment_restore.value)
+    read = " + ".join(f"{_about(records)} ÷ {_shown(speed)}/s" for speed in speeds)
+    yield "such an assigner, started", read, f"{_shown(sum(records / speed for speed in speeds))} s"
+    swept = f"{_about(records)} ÷ {_shown(found.sweep_rate.value)}/s"
+    yield "such an assigner, swept, few moved", swept, f"{_shown(records / found.sweep_rate.value)} s"
+    slowest = min(found.indexing_restore.value, found.summing_restore.value)
+    room = f"{_shown(RESTORE_SECONDS_MAX)} s × {_shown(slowest)}/s"
+    yield "a partition, read back in a minute", room, f"{_about(slowest * RESTORE_SECONDS_MAX)} records"
+
+
+def _need_row(load: Load, need: Need) -> tuple[str, ...]:
+    return (
+        _shown(load.records), _shown(load.users), _shown(load.territories), _shown(load.changes_a_second),
+        str(need.partitions),
+        str(need.assigners), f"{need.worker_bytes / GB:.1f} GB", str(need.indexers), f"{need.redis_bytes / GB:.1f} GB",
+        f"{need.restore_seconds:.0f} s", f"{need.sweep_seconds:.0f} s",
+    )  # fmt: skip
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _shown(number: float) -> str:
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def _about(number: float) -> str:
+    """Return a number that was worked out, with three digits: the others would be pretended."""
+    return _shown(float(f"{number:.3g}"))
+
+
+def with_tables(page: str, tables: Mapping[str, str]) -> str:
+    """Return a page with its tables replaced. Raises: ValueError for a table that it has no place for."""
+    for name, table in tables.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page, count = place.subn(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", page)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(
+                f"found {count} places for the table {name!r}, expected one: <!-- {name} -->, <!-- end -->"
+            )
+    return page
+
+
+def _lines(tables: Mapping[str, str]) -> Iterator[str]:
+    for name, table in tables.items():
+        yield f"{name}:\n{table}\n"
+
+
+if __name__ == "__main__":
+    rendered = tables_of(read_measured())
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(with_tables(PAGE.read_text(), rendered))
+    else:
+        print("\n".join(_lines(rendered)))
