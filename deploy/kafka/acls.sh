@@ -32,6 +32,8 @@ allow --allow-principal "$assigner" --operation Read --group assigner-intake --g
 # shellcheck disable=SC2046
 allow --allow-principal "$assigner" --operation Write \
     $(topics territory.internal.{records,families,releases}.v1 territory.assignments.v1 "$letters")
+# Its sweeps wait for the indexer.
+allow --allow-principal "$assigner" --operation Describe --group access-indexer
 
 allow --allow-principal "$indexer" --operation Read --group access-indexer --topic territory.assignments.v1
 # It follows how far the assigner is.

@@ -10,6 +10,7 @@ from territory import topics
 from territory.codec import reader_of
 from territory.events import Released, read_record, read_record_change
 from territory_runtime.host import CannotStart, Host
+from territory_runtime.pace import Listener
 from territory_runtime.provision import Provisioned
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Stage
@@ -38,6 +39,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             make=lambda *_: Assigning(linkers),
             prepare=linkers.prepare,
             follows_days=True,
+            paced_by=Listener(group="access-indexer", topic=topics.ASSIGNMENTS),
         )
     )
     return host

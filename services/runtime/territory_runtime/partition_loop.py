@@ -39,6 +39,7 @@ from territory_runtime.health import Health
 from territory_runtime.held import Held
 from territory_runtime.in_effect import Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
+from territory_runtime.pace import Pace, pace_of
 from territory_runtime.restoring import incoming_of, read_memory
 from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
@@ -76,6 +77,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._consumer: AIOKafkaConsumer
         self._sender: LeasedSender
         self._counting: Counting
+        self._pace: Pace
         self._admin: AIOKafkaAdminClient
         health.hinder(stage.name, "starting")
 
@@ -90,6 +92,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._admin = kafka.group_admin(self._settings)
         self._sender = LeasedSender(self._settings, self._stage.name, self._partitions, self._lease, self._confirm)
         self._counting = Counting(self._stage.name, self._topics, self._consumer, self._held, lambda: self._assigned)
+        self._pace = pace_of(self._stage.paced_by, self._admin, self._consumer)
         for client in (self._sender, self._admin, self._consumer):
             await client.start()
         self._consumer.subscribe(list(self._topics), listener=self)
@@ -145,6 +148,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                     await self._take_over()
                 await self._follow_models()
                 await self._follow_decisions()
+                look = partial(self._pace.look, self._held.values())
+                await until_done(self._stage.name, self._health, KAFKA_AWAY, look)
                 places, seconds = self._places, self._idle_seconds
             found = (
                 await self._consumer.getmany(
@@ -249,7 +254,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     @property
     def _is_sweeping(self) -> bool:
-        return any(part.is_sweeping for part in self._held.values())
+        return self._pace.is_open and any(part.is_sweeping for part in self._held.values())
 
     @property
     def _idle_seconds(self) -> float:
@@ -306,7 +311,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 offsets[where] = position
                 touched.add(where.partition)
         for number, part in self._held.items():
-            if part.is_sweeping:
+            if self._pace.is_open and part.is_sweeping:
                 touched.add(number)
                 part.sweep_on(effects)
             if number in touched:

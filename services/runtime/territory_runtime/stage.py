@@ -10,6 +10,7 @@ from territory.fold import Effects, Fold, Models
 from territory.model import Model
 from territory.topics import Topic
 from territory_runtime.fencing import Fences
+from territory_runtime.pace import Listener
 
 Reader = Callable[[bytes], Any]
 """Bytes to event; raises BadMessage."""
@@ -78,6 +79,7 @@ class Stage:
         sweep_share: How many records of a sweep take it as long as one that is decided, of which the setting speaks.
         follows: The stage that writes its first input, where its sweeps wait for that one's
             (`territory.fold.UNTIL_DECIDED`).
+        paced_by: Who listens to what its sweeps say, where these wait for that one to follow (`pace.py`).
     """
 
     name: str
@@ -92,6 +94,7 @@ class Stage:
     sweep_passes: int = 1
     sweep_share: int = 1
     follows: str | None = None
+    paced_by: Listener | None = None
     keeps: tuple[Topic, Reader] | None = None
 
     @property

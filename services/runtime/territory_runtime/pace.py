@@ -1,0 +1,74 @@
+"""How fast a stage's sweeps go: no faster than those follow who listen to what it says.
+
+What a sweep says stands on the same partitions as everybody's changes, and these wait behind it. So the next slices
+wait until the listener has nearly all that was said. They never wait for long: a listener that is away, or always
+behind, makes sweeps slower, and stops none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from territory.topics import Topic
+from territory_runtime.held import Held
+
+BEHIND_MAX = 500
+"""Messages of a partition."""
+PAUSE_SECONDS_MAX = 1.0
+"""The longest time between two slices of a partition."""
+
+
+class Listener(NamedTuple):
+    """Who must not fall behind when a stage sweeps."""
+
+    group: str
+    topic: Topic
+
+
+class Pace:
+    """Says when the next slices may be taken."""
+
+    def __init__(self, behind: Callable[[], Awaitable[int]], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Ask how many messages the listener is behind in the partition where that is most."""
+        self.is_open = True
+        """Whether sweeps go on now."""
+        self._behind = behind
+        self._clock = clock
+        self._open_at: float | None = None
+
+    async def look(self, parts: Iterable[Held]) -> None:
+        """Look whether sweeps of these partitions may go on; where none is, nobody is asked. Raises: KafkaError."""
+        if not any(part.is_sweeping for part in parts):
+            self.is_open = True
+            return
+        is_long_ago = self._open_at is None or self._clock() - self._open_at >= PAUSE_SECONDS_MAX
+        self.is_open = is_long_ago or await self._behind() <= BEHIND_MAX
+        if self.is_open:
+            self._open_at = self._clock()
+
+
+def pace_of(listener: Listener | None, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Pace:
+    """Return the pace of a stage's sweeps; with nobody to wait for they go on always."""
+
+    async def behind() -> int:
+        return 0 if listener is None else await messages_behind(admin, consumer, listener)
+
+    return Pace(behind)
+
+
+async def messages_behind(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, listener: Listener) -> int:
+    """Return how many messages a listener is behind in the partition where that is most; 0: it never read.
+
+    Raises: KafkaError.
+    """
+    found = await admin.list_consumer_group_offsets(listener.group)
+    committed = {
+        where: at.offset for where, at in found.items() if where.topic == listener.topic.name and at.offset >= 0
+    }
+    ends = await consumer.end_offsets(list(committed))
+    return max((ends[where] - offset for where, offset in committed.items()), default=0)

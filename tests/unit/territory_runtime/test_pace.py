@@ -1,0 +1,72 @@
+"""Sweeps give way to those who listen, and come to their end all the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+from territory_runtime.held import Held
+from territory_runtime.pace import BEHIND_MAX, PAUSE_SECONDS_MAX, Pace
+from tests.unit.territory_runtime.test_held import FIRST, SECOND, clean, in_effect
+
+
+class Listening:
+    """A listener that is behind as a test says, and a clock in the test's hand."""
+
+    def __init__(self) -> None:
+        self.behind = 0
+        self.asked = 0
+        self.now = 100.0
+        self.pace = Pace(self._behind, clock=lambda: self.now)
+
+    async def _behind(self) -> int:
+        self.asked += 1
+        return self.behind
+
+    def may_sweep(self, part: Held) -> bool:
+        """Return whether a partition may be swept on."""
+        asyncio.run(self.pace.look([part]))
+        return self.pace.is_open
+
+
+def sweeping() -> Held:
+    """Return a partition with a sweep under way."""
+    part = clean(FIRST)
+    part.pass_to(in_effect(SECOND))
+    return part
+
+
+def test_a_sweep_begins_at_once() -> None:
+    """Its first slice waits for nobody: the first effects come with the first turn (A8)."""
+    listening = Listening()
+    listening.behind = 10 * BEHIND_MAX
+    assert listening.may_sweep(sweeping())
+    assert listening.asked == 0
+
+
+def test_a_sweep_waits_for_who_listens() -> None:
+    """As long as more waits than a listener takes in a moment; what is at the limit may go on."""
+    listening, part = Listening(), sweeping()
+    found = [listening.may_sweep(part)]
+    for listening.behind in (BEHIND_MAX + 1, BEHIND_MAX, BEHIND_MAX + 1):
+        found.append(listening.may_sweep(part))
+    assert found == [True, False, True, False]
+
+
+def test_a_listener_that_is_away_stops_no_sweep() -> None:
+    """There is a slice a second, counted from the one before."""
+    listening, part = Listening(), sweeping()
+    listening.behind = 10 * BEHIND_MAX
+    found = []
+    for listening.now in (100.0, 100.5, 100.0 + PAUSE_SECONDS_MAX, 100.5 + PAUSE_SECONDS_MAX):
+        found.append(listening.may_sweep(part))
+    assert found == [True, False, True, False]
+
+
+def test_nobody_is_asked_where_nothing_is_swept() -> None:
+    """And what is swept next begins at once where the last was long ago."""
+    listening = Listening()
+    listening.behind = 10 * BEHIND_MAX
+    assert listening.may_sweep(sweeping())
+    assert not listening.may_sweep(sweeping())
+    assert listening.may_sweep(clean(FIRST))
+    assert listening.asked == 1
