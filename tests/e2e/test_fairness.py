@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +23,10 @@ from tests.support.servers import Kafka, Redis
 pytestmark = pytest.mark.kafka
 
 LARGE, SMALL = "large", "small"
-SWEPT = 1_000
+SWEPT = 2_000
 """Records of the large organisation."""
-SLICE = 2
-"""Records in a slice: hundreds of turns to sweep them."""
+SLICES = {"assigner": 4, "access_indexer": 1}
+"""`TERRITORY_SWEEP_RECORDS_MAX` by service: a hundred turns and more to sweep them all."""
 CHANGES = 20
 """Of the small organisation."""
 SECONDS_MAX = 60
@@ -69,11 +70,16 @@ STAGES = (
 )
 
 
+def _command(service: str, _worker: int) -> tuple[str, ...]:
+    """Return what runs a worker whose sweeps go in small slices."""
+    return ("env", f"TERRITORY_SWEEP_RECORDS_MAX={SLICES.get(service, SWEPT)}", sys.executable, "-m", service)
+
+
 @pytest.fixture
 def crowded_house(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]:
     """Give a house in which all organisations share one partition, and sweeps go in small slices."""
     house = House(
-        kafka.bootstrap_servers, redis.url, tmp_path / "house", kafka_partitions=1, sweep_records_max=SLICE,
+        kafka.bootstrap_servers, redis.url, tmp_path / "house", _command, kafka_partitions=1,
         kafka_session_timeout_seconds=SESSION_TIMEOUT_SECONDS,
     )  # fmt: skip
     yield house
