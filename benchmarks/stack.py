@@ -99,7 +99,7 @@ class ServiceWorker(Worker):
 
     def told(self, sample: str, **labels: str) -> float:
         """Return the sum of a metric's samples with these labels, as its page has them now."""
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=ANSWER_SECONDS)
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=READY_SECONDS_MAX)
         try:
             connection.request("GET", "/metrics")
             page = connection.getresponse().read().decode()

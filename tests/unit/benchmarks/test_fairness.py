@@ -35,8 +35,8 @@ def test_changes_last_as_long_as_the_sweep() -> None:
     assert swept.records / swept.rate == 2 * WARM_SECONDS + 1_000_000 / SWEEP_RECORDS_A_SECOND
 
 
-def test_the_other_model_asks_one_thing_more_right_below_the_root() -> None:
-    """It is a model, and the one before is as it was."""
+def test_the_other_model_moves_many_and_shows_all() -> None:
+    """It asks one thing more right below the root, somebody joins the root; and the one before is as it was."""
     document = model_document(100, seed=1) | {"org": LARGE}
     before = repr(document)
     narrowed = narrowed_of(document)
@@ -47,9 +47,10 @@ def test_the_other_model_asks_one_thing_more_right_below_the_root() -> None:
         for one, after in zip(document["territories"], narrowed["territories"], strict=True)
         if one["rules"] != after["rules"]
     ]
-    root = document["territories"][0]["id"]
+    root = document["territories"][0]
     assert changed
-    assert {one["parent"] for one in changed} == {root}
+    assert {one["parent"] for one in changed} == {root["id"]}
+    assert len(narrowed["territories"][0]["users"]) == len(root["users"]) + 1
 
 
 def test_families_are_whole() -> None:
