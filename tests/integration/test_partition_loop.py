@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -19,8 +19,10 @@ from territory.topics import Topic
 from territory_control.topic_reading import started
 from territory_runtime import kafka as clients
 from territory_runtime.health import Health
+from territory_runtime.held import Held
 from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
 from territory_runtime.model_watcher import ModelWatcher
+from territory_runtime.pace import Pace
 from territory_runtime.partition_loop import PartitionLoop
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Stage
@@ -256,3 +258,42 @@ def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
                     await place.loop.committed.wait()
 
     asyncio.run(play())
+
+
+class Gate:
+    """A pace that is as a test says."""
+
+    is_open = False
+
+    async def look(self, parts: Iterable[Held]) -> None:
+        pass
+
+
+def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
+    """While those who listen are behind, messages are taken and no slice is; then the sweep goes on (C7)."""
+    taken: list[int] = []
+    swept = asyncio.Event()
+
+    def slices() -> Iterator[Effects]:
+        for number in range(3):
+            taken.append(number)
+            yield Effects()
+        swept.set()
+
+    async def play() -> None:
+        await place.send(1)
+        async with place.loop:
+            await place.until_heard(set(range(PARTITIONS)), 1)
+            gate = Gate()
+            async with place.loop._turn_lock:
+                place.loop._pace = cast(Pace, gate)
+                place.loop._held[0].sweeps["org"] = slices()
+            await place.send(1)
+            await place.until_heard(set(range(PARTITIONS)), 2)
+            assert taken == []
+            gate.is_open = True
+            async with asyncio.timeout(SECONDS_MAX):
+                await swept.wait()
+
+    asyncio.run(play())
+    assert taken == [0, 1, 2]
