@@ -120,9 +120,10 @@ def need_of(load: Load, found: Measured) -> Need:
     """Return what a load takes."""
     assigners = workers_for(load, assigner_us(load, found), found.assigner_bytes)
     indexers = workers_for(load, found.others_us, found.indexing_bytes.value)
-    each = load.records / assigners
+    partitions = partitions_for(load, max(assigners, indexers), found)
+    each = load.records * ceil(partitions / assigners) / partitions
     return Need(
-        partitions=partitions_for(load, max(assigners, indexers), found),
+        partitions=partitions,
         assigners=assigners,
         indexers=indexers,
         worker_bytes=each * found.assigner_bytes,

@@ -38,7 +38,17 @@ def test_processor_or_memory_decides_how_many_workers() -> None:
     by_memory = measured(intake_bytes=400, assignment_bytes=600, indexing_bytes=200)
     full = LOAD._replace(records=int(5 * FULL_SHARE * WORKER_BYTES / 1_000))
     need = need_of(full, by_memory)
-    assert (need.assigners, need.indexers, need.worker_bytes) == (5, 1, FULL_SHARE * WORKER_BYTES)
+    assert (need.assigners, need.indexers) == (5, 1)
+
+
+def test_partitions_can_not_be_halved() -> None:
+    """Of 16 partitions one of three assigners has six; what it remembers is what a worker has to hold."""
+    found = measured(
+        assigner_us=1_000, intake_bytes=400, assignment_bytes=600, indexing_restore=1e6, summing_restore=1e6
+    )
+    need = need_of(LOAD._replace(records=1_600, changes_a_second=1_500), found)
+    assert (need.assigners, need.partitions) == (3, 16)
+    assert need.worker_bytes == 1_600 * 6 / 16 * 1_000
 
 
 def test_rules_cost_more_where_there_are_more() -> None:
