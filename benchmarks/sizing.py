@@ -163,9 +163,6 @@ def redis_bytes(load: Load, found: Measured) -> float:
 # --- what was measured ------------------------------------------------------------------------
 
 MORE_RULES = "index, 1,000 to 25,000 territories"
-BEFORE_P8: Mapping[str, float] = {"intake": 1_040, "assignment": 2_655, "indexing": 1_860, "membership": 80}
-"""Bytes of a short run (20 000 records, 2026-11-22), for as long as there is no results/p8.json."""
-SHORT_RUN = "P8, a short run"
 HASH_BYTES = 300.0
 """An estimate."""
 
@@ -201,21 +198,16 @@ def read_measured(folder: Path = RESULTS) -> Measured:
 
 def _bytes(folder: Path) -> tuple[Fact, Fact, Fact, Fact]:
     """Return what a record takes in each fold, and a membership in Redis."""
-    values, source = dict(BEFORE_P8), SHORT_RUN
-    if (folder / "p8.json").exists():
-        document, source = _document(folder, "p8"), "P8"
-        [table] = [one for one in document["tables"] if one["name"] == "memory of workers"]
-        fold, each = table["columns"].index("fold"), table["columns"].index("B a record")
-        values |= {row[fold]: float(row[each].replace(",", "")) for row in table["rows"]}
-        values["membership"] = _figure(document, "Redis a membership, all")["value"]
-    named = (
-        ("a record in an assigner, intake", "intake"),
-        ("a record in an assigner, families", "assignment"),
-        ("a record in an access indexer", "indexing"),
-        ("a membership in Redis", "membership"),
+    p8 = _document(folder, "p8")
+    [table] = [one for one in p8["tables"] if one["name"] == "memory of workers"]
+    fold, each = table["columns"].index("fold"), table["columns"].index("B a record")
+    found = {row[fold]: float(row[each].replace(",", "")) for row in table["rows"]}
+    return (
+        Fact("a record in an assigner, intake", found["intake"], "B", "P8"),
+        Fact("a record in an assigner, families", found["assignment"], "B", "P8"),
+        Fact("a record in an access indexer", found["indexing"], "B", "P8"),
+        _fact("a membership in Redis", p8, "Redis a membership, all"),
     )
-    intake, assignment, indexing, membership = (Fact(what, values[name], "B", source) for what, name in named)
-    return intake, assignment, indexing, membership
 
 
 def _fact(what: str, document: Mapping[str, Any], figure: str) -> Fact:
