@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.corpus import model_document, record_changes
-from benchmarks.p4_latency import STEADY_RATE, WARM_SECONDS, Published
+from benchmarks.p4_latency import WARM_SECONDS, Published
 from benchmarks.p12_fairness import (
     LARGE,
     QUIET_SECONDS,
+    RATE,
     SWEEP_RECORDS_A_SECOND,
     families_of,
     narrowed_of,
@@ -30,7 +31,7 @@ def test_only_what_was_sent_amid_the_sweep_is_timed() -> None:
 def test_changes_last_as_long_as_the_sweep() -> None:
     """The small organisation's changes are in two phases that follow each other at one rate."""
     quiet, swept = phases_of(1_000_000)
-    assert (quiet.first, quiet.records) == (0, (WARM_SECONDS + QUIET_SECONDS) * STEADY_RATE)
+    assert (quiet.first, quiet.records) == (0, (WARM_SECONDS + QUIET_SECONDS) * RATE)
     assert swept.first == quiet.records
     assert swept.records / swept.rate == 2 * WARM_SECONDS + 1_000_000 / SWEEP_RECORDS_A_SECOND
 
