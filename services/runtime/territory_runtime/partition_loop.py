@@ -148,8 +148,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                     await self._take_over()
                 await self._follow_models()
                 await self._follow_decisions()
-                look = partial(self._pace.look, self._held.values())
-                await until_done(self._stage.name, self._health, KAFKA_AWAY, look)
+                await self._until_done(partial(self._pace.look, self._held.values()))
                 places, seconds = self._places, self._idle_seconds
             found = (
                 await self._consumer.getmany(
