@@ -22,6 +22,7 @@ from territory_control.top import Page, look, look_at, now, quantile, samples_of
 from territory_control.top_view import shown
 
 INF = float("inf")
+SECONDS_MAX = 60.0
 
 
 def page_of(*, taken: int = 100, fast: int = 90, slow: int = 10, position: int = 7, ready: int = 1) -> str:
@@ -184,7 +185,13 @@ def test_control_c_ends_it_quietly() -> None:
     with serving(page_of()) as address:
         command = (sys.executable, "-m", "territory_control", "top", "--every", "0.1", "--worker", address)
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
-        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment) as process:
+        with (
+            subprocess.Popen(
+                command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment,
+                preexec_fn=_heed_interrupts,  # noqa: PLW1509 -- no thread here holds what it would need
+            ) as process,
+            ended_after(process, SECONDS_MAX),
+        ):  # fmt: skip
             os.close(theirs)
             seen = b""
             while seen.count(b"access-indexer") < 2:
@@ -197,6 +204,22 @@ def test_control_c_ends_it_quietly() -> None:
             assert process.wait(30) == 0
             reading.join()
     os.close(ours)
+
+
+def _heed_interrupts() -> None:
+    """Be as one that a terminal starts: what runs the tests may itself be deaf to interrupts, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def ended_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    """End a process that is still there after so many seconds: the test fails then, and does not wait for ever."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _drain(terminal: int) -> None:
