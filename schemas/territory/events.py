@@ -292,6 +292,10 @@ class Frozen(Event, frozen=True):
     periods: Annotated[
         tuple[str, ...] | None, Field(description="The closed periods of which all deals and targets are said.")
     ] = None
+    since: Annotated[
+        dict[str, int] | None,
+        Field(description="By closed period, the model's revision since which it is closed; 0: not known."),
+    ] = None
 
 
 read_frozen = reader_of(Frozen)

@@ -90,8 +90,12 @@ class Model:
         revision: int,
         rules: Mapping[tuple[str, RuledObject], Criterion],
         shared: Mapping[str, Criterion],
+        closed_since: Mapping[str, int],
     ) -> None:
-        """Take the criteria of the document's rules, by territory and object, and of its sharing rules by id."""
+        """Take the criteria of the document's rules, by territory and object, and of its sharing rules by id.
+
+        `closed_since` has the revision since which a period is closed, as far as that is known.
+        """
         self.org_id = document.org
         self.revision = revision
         self.organisation: Organisation = document.organisation
@@ -123,6 +127,8 @@ class Model:
         }
         self.frozen_periods = frozenset(document.frozen_periods)
         """Closed ones: what they came to stays, and what changes since is shown beside it (F12)."""
+        self.closed_since = {period: closed_since.get(period, 0) for period in document.frozen_periods}
+        """By closed period, the revision since which it is closed without a break; 0: not known."""
         self._decided_by = _decided_by(document)
 
     def _nodes(
@@ -225,8 +231,12 @@ class Model:
         return self.organisation.settings.territory_access_rolls_up_roles
 
 
-def compile_model(raw: JSON, revision: int, today: date | None = None) -> Model:
+def compile_model(
+    raw: JSON, revision: int, today: date | None = None, closed_since: Mapping[str, int] | None = None
+) -> Model:
     """Return the model that a document describes, on a day of the organisation if one is given.
+
+    A document does not say since which revision a period is closed: the pieces' messages do.
 
     Raises: ModelRefused with every fault, in the order of their paths.
     """
@@ -238,13 +248,19 @@ def compile_model(raw: JSON, revision: int, today: date | None = None) -> Model:
     faults = faults or list(oversized(raw))  # type: ignore[arg-type]  # without faults it is a mapping
     if faults:
         raise ModelRefused(sorted(faults))
-    model = Model(document, revision, rules, shared)
+    model = Model(document, revision, rules, shared, closed_since or {})
     return model if today is None else model.on(today)
 
 
-def assemble(org_id: str, revision: int, pieces: Mapping[PieceKey, JSON], today: date | None = None) -> Model:
+def assemble(
+    org_id: str,
+    revision: int,
+    pieces: Mapping[PieceKey, JSON],
+    today: date | None = None,
+    closed_since: Mapping[str, int] | None = None,
+) -> Model:
     """Return the model that pieces from the model topic add up to. Raises: ModelRefused."""
-    return compile_model(document_of(org_id, pieces), revision, today)
+    return compile_model(document_of(org_id, pieces), revision, today, closed_since)
 
 
 def digest_of(pieces: Mapping[PieceKey, JSON]) -> str:

@@ -45,6 +45,7 @@ class Pieces:
 
     def __init__(self) -> None:
         self._pieces: dict[str, dict[PieceKey, JSON]] = {}
+        self._closed_since: dict[str, dict[str, int]] = {}
         self._read_piece = reader_of(ModelPiece)
         self._read_activation = reader_of(ModelActivated)
 
@@ -57,22 +58,34 @@ class Pieces:
         if (kind, name) == ACTIVATION:
             return self._read_activation(value) if value is not None else None
         pieces = self._pieces.setdefault(org_id, {})
+        closed_since = self._closed_since.setdefault(org_id, {})
         if value is None:
             pieces.pop((kind, name), None)
+            if kind == "frozen":
+                closed_since.pop(name, None)
         else:
-            pieces[kind, name] = self._read_piece(value).value
+            piece = self._read_piece(value)
+            pieces[kind, name] = piece.value
+            if kind == "frozen":  # said when it was closed, and not again while it is
+                closed_since[name] = piece.revision
         return None
 
     def of(self, org_id: str) -> dict[PieceKey, JSON]:
         """Return a copy of an organisation's pieces."""
         return dict(self._pieces.get(org_id, {}))
 
+    def closed_since(self, org_id: str) -> dict[str, int]:
+        """Return a copy of the revisions in which an organisation's closed periods were closed (F12)."""
+        return dict(self._closed_since.get(org_id, {}))
 
-def activated_model(activation: ModelActivated, pieces: Mapping[PieceKey, JSON]) -> Model:
+
+def activated_model(
+    activation: ModelActivated, pieces: Mapping[PieceKey, JSON], closed_since: Mapping[str, int]
+) -> Model:
     """Return the model of an activation. Raises: ModelRefused, also when pieces are not those it speaks of."""
     if digest_of(pieces) != activation.digest:
         raise ModelRefused([])
-    return assemble(activation.org_id, activation.revision, pieces)
+    return assemble(activation.org_id, activation.revision, pieces, closed_since=closed_since)
 
 
 class ModelWatcher(Service):
@@ -230,7 +243,7 @@ class ModelWatcher(Service):
     async def _activate(self, offset: int, activation: ModelActivated) -> None:
         """Put a model in effect once all is made that follows from it. Raises: ModelRefused."""
         org_id, pieces = activation.org_id, self._pieces.of(activation.org_id)
-        model = await asyncio.to_thread(self._make, activation, pieces)
+        model = await asyncio.to_thread(self._make, activation, pieces, self._pieces.closed_since(org_id))
         activated_at = {**self.activated.activated_at, org_id: offset}
         activated = InEffect({**self.activated.models, org_id: model}, activated_at, Moment(offset))
         self.today = await self._resolve(activated, self._looked_at, org_id)
@@ -241,9 +254,11 @@ class ModelWatcher(Service):
         )
         log.info("model activated", org_id=org_id, revision=activation.revision)
 
-    def _make(self, activation: ModelActivated, pieces: Mapping[PieceKey, JSON]) -> Model:
+    def _make(
+        self, activation: ModelActivated, pieces: Mapping[PieceKey, JSON], closed_since: Mapping[str, int]
+    ) -> Model:
         # In a thread: thousands of rules take seconds to read and to index.
-        model = activated_model(activation, pieces)
+        model = activated_model(activation, pieces, closed_since)
         for prepare, follows_days in self._prepares:
             if not (follows_days and model.uses_relative_dates):
                 prepare(model)

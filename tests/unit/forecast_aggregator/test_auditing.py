@@ -102,3 +102,30 @@ def test_not_while_it_is_swept() -> None:
         assert not watch.step({0: fold}, 100)
     assert not watch.step({}, 1)
     assert not watch.step({}, 1)
+
+
+def test_not_before_it_is_swept() -> None:
+    """A deal may come under a later model before its organisation's turn to be swept: no walk till then (F9)."""
+    fold, watch = fold_of(), Watch()
+    for number in range(3):
+        tell(fold, f"D-{number}", "bay", "1", 1)
+    newer = model_of(2, territories=[{"id": "bay"}])
+    assert not watch.step({0: fold}, 1)  # one walk is under way already
+    said = deal("bay", "D-0", version=2, amount="2")
+    fold.apply(Incoming(ASSIGNMENTS.name, said.key, said, {}), {"acme": newer}, Effects())
+    for _ in range(3):
+        assert not watch.step({0: fold}, 100)
+    list(fold.sweep(newer, 1))
+    fold.books("acme").cells.cells["bay", Q1, None].count("won", Decimal(1))
+    assert [watch.step({0: fold}, 100) for _ in range(2)][-1] == {"territory_sum": 1}
+
+
+def test_sums_without_deals() -> None:
+    """Sums that stay when all deals are gone are looked at, too (F1)."""
+    fold = fold_of()
+    tell(fold, "D-1", "world", "1", 1)
+    stays = fold.books("acme").cells.cells["world", Q1, None]
+    forget(fold, "D-1")
+    stays.count("won", Decimal(1))
+    fold.books("acme").cells.cells["world", Q1, None] = stays
+    assert Watch().step({0: fold}, 100) == {"territory_sum": 1}

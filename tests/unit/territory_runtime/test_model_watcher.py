@@ -45,7 +45,7 @@ def _take_all(pieces: Pieces, document: dict[str, Any]) -> ModelActivated:
 def test_pieces_add_up_to_the_document() -> None:
     """What was applied is what is activated."""
     pieces = Pieces()
-    model = activated_model(_take_all(pieces, DOCUMENT), pieces.of("acme"))
+    model = activated_model(_take_all(pieces, DOCUMENT), pieces.of("acme"), {})
     assert list(model.territories) == ["t"]
     assert model.territories["t"].members == {"u"}
 
@@ -56,7 +56,7 @@ def test_a_missing_piece_is_no_model() -> None:
     activation = _take_all(pieces, DOCUMENT)
     pieces.take(model_key("acme", "territory", "t"), None)
     with pytest.raises(ModelRefused):
-        activated_model(activation, pieces.of("acme"))
+        activated_model(activation, pieces.of("acme"), {})
 
 
 def test_a_piece_of_half_an_apply_changes_nothing_yet() -> None:
@@ -65,7 +65,7 @@ def test_a_piece_of_half_an_apply_changes_nothing_yet() -> None:
     activation = _take_all(pieces, DOCUMENT)
     before = pieces.of("acme")
     pieces.take(model_key("acme", "territory", "t2"), encode(ModelPiece("acme", "territory", "t2", 2, {"id": "t2"})))
-    assert activated_model(activation, before).territories.keys() == {"t"}
+    assert activated_model(activation, before, {}).territories.keys() == {"t"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ class _Topic:
         self.health = Health()
         self.watcher = _Watcher(read_settings({}), self.health, self.clock)
 
-    async def say(self, key: str, value: bytes, sent_ms: int = 0) -> None:
+    async def say(self, key: str, value: bytes | None, sent_ms: int = 0) -> None:
         self.watcher.end += 1
         await self.watcher.take(self.watcher.end - 1, key.encode(), value, sent_ms)
 
@@ -145,6 +145,9 @@ class _Topic:
     def revisions(self, *, follows_days: bool = False) -> dict[str, int]:
         models = self.watcher.in_effect(follows_days=follows_days).models
         return {org: model.revision for org, model in models.items()}
+
+    def closed_since(self) -> Mapping[str, int]:
+        return self.watcher.activated.models["acme"].closed_since
 
     @property
     def days(self) -> dict[str, date | None]:
@@ -168,6 +171,22 @@ def said(name: str) -> float:
     value = REGISTRY.get_sample_value(name)
     assert value is not None, name
     return value
+
+
+def test_since_when_a_period_is_closed() -> None:
+    """The revision of its piece, which is said when it is closed and taken away when it is opened (F12)."""
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate({**DOCUMENT, "frozen_periods": ["2017-Q1"]})
+        assert topic.closed_since() == {"2017-Q1": 1}
+        await topic.say(model_key("acme", "frozen", "2017-Q1"), None)
+        await topic.activate(DOCUMENT, revision=2)
+        assert topic.closed_since() == {}
+        await topic.activate({**DOCUMENT, "frozen_periods": ["2017-Q1"]}, revision=3)
+        assert topic.closed_since() == {"2017-Q1": 3}
+
+    asyncio.run(story())
 
 
 def test_metrics_say_which_model_is_in_effect_and_since_when() -> None:

@@ -46,8 +46,8 @@ class Closed:
     def __init__(self, org_id: str, partition: int) -> None:
         self._org_id = org_id
         self._partition = partition
-        self.periods: frozenset[str] = frozenset()
-        """Those of which everything is said."""
+        self.periods: dict[str, int] = {}
+        """Those of which everything is said, each with the revision since which it is closed; 0: not known."""
         self.cells = Cells()
         self._deals: dict[str, dict[str, Counted]] = {}
         """By key and period, all that is on the topic, that of periods that are not closed, too."""
@@ -61,7 +61,8 @@ class Closed:
         _, kind, name = parse_record_key(message.key)
         said: Frozen | None = message.event
         if kind == "closed":
-            self.periods = frozenset((said and said.periods) or ())
+            since = (said and said.since) or {}
+            self.periods = {at: since.get(at, 0) for at in (said and said.periods) or ()}
         elif kind == "deal":
             self._deals.pop(message.key, None)
             if said is not None and said.counted:
@@ -109,20 +110,34 @@ class Closed:
 
     # --- following a model -------------------------------------------------------------------
 
+    def is_behind(self, model: Model) -> bool:
+        """Whether a model closes or opens periods that are not so here yet."""
+        if model.closed_since == self.periods:
+            return False
+        return bool(self._closing(model)) or not self.periods.keys() <= model.frozen_periods
+
+    def _closing(self, model: Model) -> set[str]:
+        """Return the periods that a model closes: also those that were opened in between, of which this has not heard.
+
+        Where a revision is not known, or is of a model topic that was replaced, what is frozen stays.
+        """
+        return {
+            at for at, since in model.closed_since.items() if at not in self.periods or 0 < self.periods[at] < since
+        }
+
     def follow(
         self, model: Model, assignments: Mapping[str, Assignment], targets: Mapping[TargetKey, Target], effects: Effects
-    ) -> frozenset[str]:
+    ) -> set[str]:
         """Close and open what a model says, and return which periods it were; to repeat it is harmless.
 
         The word on what is open goes first and that on what is closed last, so that at no moment
         half of a period is taken for all of it.
         """
-        closing, opening = model.frozen_periods - self.periods, self.periods - model.frozen_periods
-        if not closing and not opening:
-            return frozenset()
-        if opening:
-            effects.messages.append(self._periods_are(self.periods - opening))
-        keeping = self.periods - opening
+        closing = self._closing(model)
+        keeping = {at: since for at, since in self.periods.items() if at in model.frozen_periods and at not in closing}
+        changing = closing | (self.periods.keys() - keeping.keys())
+        if keeping != self.periods:
+            effects.messages.append(self._periods_are(keeping))
         after = {key: {at: each for at, each in held.items() if at in keeping} for key, held in self._deals.items()}
         for key, assignment in assignments.items() if closing else ():
             found = contribution_of(assignment, model)
@@ -133,21 +148,23 @@ class Closed:
                 effects.messages.append(self._deal_is(key, counted))
         wanted = {key: target for key, target in self._targets.items() if key[1] in keeping}
         wanted |= {key: target for key, target in targets.items() if key[1] in closing}
+        places = {*self._targets, *wanted, *self.cells.cells}
         for at in sorted(wanted.keys() | self._targets.keys(), key=str):
             if wanted.get(at) != self._targets.get(at):
                 effects.messages.append(self._target_is(at, wanted.get(at)))
+        self.periods = keeping | {at: model.closed_since[at] for at in closing}
         if closing:
-            effects.state.append(self._periods_are(model.frozen_periods))
-        said_before = set(self.cells.cells)
+            effects.state.append(self._periods_are(self.periods))
         self._deals = {key: counted for key, counted in after.items() if counted}
         self._targets = wanted
-        self.periods = model.frozen_periods
+        unsaid = self.cells.dirty
         self.restored()
-        self.cells.dirty |= {key for key in said_before | self.cells.cells.keys() if key[1] in closing | opening}
-        return closing | opening
+        self.cells.dirty |= unsaid | {key for key in places | self.cells.cells.keys() if key[1] in changing}
+        return changing
 
-    def _periods_are(self, periods: frozenset[str]) -> Message:
-        return self._said(closed_key(self._org_id), Frozen(self._org_id, periods=tuple(sorted(periods))))
+    def _periods_are(self, periods: Mapping[str, int]) -> Message:
+        said = Frozen(self._org_id, periods=tuple(sorted(periods)), since=dict(periods))
+        return self._said(closed_key(self._org_id), said)
 
     def _deal_is(self, key: str, counted: dict[str, Counted]) -> Message:
         said = Frozen(self._org_id, deal_id=parse_record_key(key)[2], counted=counted)

@@ -55,6 +55,8 @@ class Books:
         self.model: Model | None = None
         """The one that everything here is under; some of it may be under a later one already."""
         self.sweeping = False
+        self.mixed = False
+        """Whether a deal came under a later model whose sweep has not begun."""
 
     @property
     def revision(self) -> int:
@@ -92,6 +94,7 @@ class Summing:
         self._unsaid = unknown
         unheard = Effects()
         for org_id, books in self._books.items():
+            books.closed.restored()  # also where the model comes later: what is frozen follows from none
             if org_id in models:
                 for key, deal in books.deals.items():
                     self._recount(books, key, deal, models[org_id], unheard)
@@ -100,7 +103,6 @@ class Summing:
             books.targets = self._home_targets(model)
             books.model = model
             books.cells.dirty.clear()
-            books.closed.restored()
             for key in books.closed.deal_keys | books.deals.keys():
                 self._adjust(books, key, unheard)
 
@@ -113,6 +115,8 @@ class Summing:
         model = models.get(org_id)
         if model is not None:
             self._follow(books, model, effects)
+            if model is not books.model:
+                books.mixed, books.audit = True, None
         deal = books.deals.get(message.key)
         if message.event is None:
             if deal is not None:
@@ -143,8 +147,11 @@ class Summing:
         organisation counts as unknown, and all of it is said again.
         """
         for org_id, books in self._books.items():
-            if org_id not in models or books.sweeping:
+            model = models.get(org_id)
+            if model is None or books.sweeping:
                 continue
+            if books.model is model and self._follow(books, model, effects):
+                effects.outcomes["closed_without_sweep"] += 1  # no sweep is due: what was frozen here is lost
             for key in sorted(books.cells.dirty | books.closed.cells.dirty, key=_order):
                 effects.messages.append(self._partial(org_id, key, books))
             books.cells.dirty.clear()
@@ -169,8 +176,12 @@ class Summing:
             key for key in targets.keys() | books.targets.keys() if targets.get(key) != books.targets.get(key)
         }
         books.targets = targets
+        is_first = books.model is None
         books.model = model
-        books.sweeping = False
+        books.sweeping = books.mixed = False
+        if is_first:  # what was closed before was read back, and nothing of it was said yet
+            books.cells.dirty |= {*books.closed.cells.cells, *books.closed.target_keys}
+            self._adjust_all(books, effects)
         if model.org_id in self._unsaid:
             books.cells.dirty |= books.cells.cells.keys() | targets.keys()
             books.cells.dirty |= {*books.closed.cells.cells, *books.closed.target_keys}
@@ -227,18 +238,18 @@ class Summing:
         return self._of(org_id)
 
     def orgs(self) -> list[str]:
-        """Return the organisations that have deals here."""
-        return [org_id for org_id, books in self._books.items() if books.deals]
+        """Return the organisations that have deals or sums here."""
+        return [org_id for org_id, books in self._books.items() if books.deals or books.cells.cells]
 
     def audit(self, org_id: str, count: int) -> tuple[bool, Counter[DriftKind]]:
         """Look at so many deals or sums of an organisation; return whether a whole walk has ended, and what is wrong.
 
-        Not while it is swept: then its deals are under two models.
+        Not while it is swept, or is about to be: then its deals are under two models.
         """
         wrong: Counter[DriftKind] = Counter()
         books = self._of(org_id)
         model = books.model
-        if books.sweeping or model is None:
+        if books.sweeping or books.mixed or model is None:
             return True, wrong
         if books.audit is None or books.audit.model is not model:
             books.audit = Audit(model, books.deals)
@@ -268,13 +279,17 @@ class Summing:
             books = self._books[org_id] = Books(org_id, self.partition)
         return books
 
-    def _follow(self, books: Books, model: Model, effects: Effects) -> None:
-        """Close and open periods before anything is counted under a model that does so (F12)."""
-        if model.frozen_periods == books.closed.periods:
-            return
+    def _follow(self, books: Books, model: Model, effects: Effects) -> bool:
+        """Close and open periods before anything is counted under a model that does so; return whether it did (F12)."""
+        if not books.closed.is_behind(model):
+            return False
         assignments = {key: deal.assignment for key, deal in books.deals.items()}
         changed = books.closed.follow(model, assignments, self._home_targets(model), effects)
         books.cells.dirty |= {key for key in [*books.cells.cells, *books.targets] if key[1] in changed}
+        self._adjust_all(books, effects)
+        return True
+
+    def _adjust_all(self, books: Books, effects: Effects) -> None:
         for key in {*books.closed.deal_keys, *books.closed.adjusted_keys, *books.deals}:
             self._adjust(books, key, effects)
 

@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from forecast_aggregator.core.contribution import Contribution
+from forecast_aggregator.core.summing import Summing
 from territory.events import SUMS, Assignment, DealFacts, Link, Partial
-from territory.fold import Message
+from territory.fold import Effects, Incoming, Message
 from territory.model import Model, compile_model
+from territory.topics import ASSIGNMENTS
 
 TERRITORIES: list[dict[str, Any]] = [
     {"id": "world"},
@@ -27,7 +29,7 @@ STAGES: dict[str, Any] = {
 Q1 = "2017-Q1"
 
 
-def model_of(revision: int = 1, **sections: Any) -> Model:
+def model_of(revision: int = 1, closed_since: dict[str, int] | None = None, **sections: Any) -> Model:
     """Return the organisation, some of its sections replaced."""
     document: dict[str, Any] = {
         "org": "acme",
@@ -37,7 +39,7 @@ def model_of(revision: int = 1, **sections: Any) -> Model:
         "stages": STAGES,
         "rates": [{"from": "EUR", "period": Q1, "rate": "1.08"}],
     }
-    return compile_model(document | sections, revision)
+    return compile_model(document | sections, revision, closed_since=closed_since)
 
 
 def deal(
@@ -87,3 +89,40 @@ def sums_said(messages: Iterable[Message], name: str = "won") -> dict[str, str |
         assert message.value is None or isinstance(message.value, Partial)
         said[message.key.removeprefix("acme/")] = None if message.value is None else str(message.value.sums[name])
     return said
+
+
+MODEL = model_of()
+
+
+def incoming(said: Assignment | str) -> Incoming:
+    """Return a deal's assignment as it arrives; of a bare id, that the deal is gone."""
+    if isinstance(said, str):
+        return Incoming(ASSIGNMENTS.name, f"acme/deal/{said}", None, {})
+    return Incoming(ASSIGNMENTS.name, said.key, said, {})
+
+
+def told(fold: Summing, *said: Assignment | str, model: Model | None = MODEL) -> Effects:
+    """Return what follows from some deals in one turn."""
+    effects, models = Effects(), {} if model is None else {"acme": model}
+    for each in said:
+        fold.apply(incoming(each), models, effects)
+    fold.flush(models, effects)
+    return effects
+
+
+def swept(fold: Summing, model: Model = MODEL, limit: int = 100) -> Effects:
+    """Return what a whole sweep says, with the end of the turn after it."""
+    whole = Effects()
+    for effects in fold.sweep(model, limit):
+        whole.add(effects)
+    fold.flush({"acme": model}, whole)
+    return whole
+
+
+def restored(*said: Assignment | str, model: Model | None = MODEL, unknown: frozenset[str] = frozenset()) -> Summing:
+    """Return the only partition, its memory restored."""
+    fold = Summing(0, 1)
+    for each in said:
+        fold.restore(incoming(each))
+    fold.restored({} if model is None else {"acme": model}, unknown)
+    return fold

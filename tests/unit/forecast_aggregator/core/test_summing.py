@@ -12,46 +12,20 @@ from forecast_aggregator.core.summing import DealLeftOut, Summing
 from territory.events import Assignment, Frozen, Partial, SourceSwept
 from territory.fold import Effects, Incoming
 from territory.keys import attainment_key, partition_of, swept_key
-from territory.model import Model
-from territory.topics import ASSIGNMENTS, FROZEN, PARTIALS
-from tests.unit.forecast_aggregator.core.examples import Q1, TERRITORIES, deal, model_of, sums_said
+from territory.topics import FROZEN, PARTIALS
+from tests.unit.forecast_aggregator.core.examples import (
+    Q1,
+    TERRITORIES,
+    deal,
+    incoming,
+    model_of,
+    restored,
+    sums_said,
+    swept,
+    told,
+)
 
-MODEL = model_of()
 LISTED = DealLeftOut("acme", "D-1", LeftOut("unassigned", "it names no account"))
-
-
-def incoming(said: Assignment | str) -> Incoming:
-    """Return a deal's assignment as it arrives; of a bare id, that the deal is gone."""
-    if isinstance(said, str):
-        return Incoming(ASSIGNMENTS.name, f"acme/deal/{said}", None, {})
-    return Incoming(ASSIGNMENTS.name, said.key, said, {})
-
-
-def told(fold: Summing, *said: Assignment | str, model: Model | None = MODEL) -> Effects:
-    """Return what follows from some deals in one turn."""
-    effects, models = Effects(), {} if model is None else {"acme": model}
-    for each in said:
-        fold.apply(incoming(each), models, effects)
-    fold.flush(models, effects)
-    return effects
-
-
-def swept(fold: Summing, model: Model = MODEL, limit: int = 100) -> Effects:
-    """Return what a whole sweep says, with the end of the turn after it."""
-    whole = Effects()
-    for effects in fold.sweep(model, limit):
-        whole.add(effects)
-    fold.flush({"acme": model}, whole)
-    return whole
-
-
-def restored(*said: Assignment | str, model: Model | None = MODEL, unknown: frozenset[str] = frozenset()) -> Summing:
-    """Return the only partition, its memory restored."""
-    fold = Summing(0, 1)
-    for each in said:
-        fold.restore(incoming(each))
-    fold.restored({} if model is None else {"acme": model}, unknown)
-    return fold
 
 
 # --- deals ------------------------------------------------------------------------------------
@@ -284,7 +258,7 @@ def test_what_is_closed_is_said_deal_by_deal_and_then_that_it_is() -> None:
         ("acme/deal/D-1", 0), (f"acme/target/bay:{Q1}", 0),
     ]  # fmt: skip
     assert [(message.key, message.value) for message in effects.state] == [
-        ("acme/closed/periods", Frozen("acme", periods=(Q1,)))
+        ("acme/closed/periods", Frozen("acme", periods=(Q1,), since={Q1: 0}))
     ]
     [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
     assert isinstance(bay, Partial)
