@@ -87,6 +87,14 @@ class Held:
             return False
         return not (self.sweeps and self._passes_a_day(newest))
 
+    def closes_periods_under(self, newest: InEffect) -> bool:
+        """Whether other models close periods that are not closed by those of now (F12).
+
+        Then passing to them is no matter of slices: a partition's deals are all counted at once.
+        """
+        before = {org: model.closed_since.items() for org, model in self.now.models.items()}
+        return any(model.closed_since.items() - before.get(org, set()) for org, model in newest.models.items())
+
     def pass_to(self, newest: InEffect) -> None:
         """Begin to bring the partition under other models; records meanwhile come under them, too.
 

@@ -265,7 +265,10 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         newest = self._models.in_effect(follows_days=self._stage.follows_days)
         for number, part in self._held.items():
             if part.may_pass_to(newest) and not await self._is_repeating(number, part):
+                takes_long = part.closes_periods_under(newest)
                 part.pass_to(newest)
+                if takes_long:
+                    break  # the others in the next rounds: between two, this worker says that it is alive
         untold = {number for number, part in self._held.items() if part.is_untold}
         if untold:
             await self._commit(untold, {})

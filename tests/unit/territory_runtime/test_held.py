@@ -124,6 +124,20 @@ def test_a_day_is_written_down_before_a_word_is_said_under_it() -> None:
     assert fold_of(part).swept == [OF_DAY[SECOND]]
 
 
+def test_models_that_close_periods() -> None:
+    """A period that is closed, or closed again, under a model of any organisation; not one that stays or is opened."""
+    closed = {"org": "beta", "frozen_periods": ["2017-Q1"]}
+    first, again = (compile_model(closed, n, closed_since={"2017-Q1": n}) for n in (1, 3))
+    opened = compile_model({"org": "beta"}, 4)
+    part = clean(FIRST)
+    found = []
+    for position, model in enumerate((first, first, again, opened, opened), 6):
+        newest = in_effect(FIRST, position, beta=(model, position))
+        found.append(part.closes_periods_under(newest))
+        part.pass_to(newest)
+    assert found == [True, False, True, False, False]
+
+
 def test_a_successor_resumes_the_days_sweep() -> None:
     """It takes all for said under the day before, and brings it under the day that was begun (C7, A9)."""
     part = amid(FIRST, SECOND)
