@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from access_indexer.core.drift import DRIFT_KINDS
+from forecast_aggregator.core import audit
 from territory.topics import TOPICS
 from territory_control.progress import PIPELINE
 from territory_runtime.settings import Settings
@@ -22,7 +23,7 @@ LABELS: Mapping[str, frozenset[str]] = {
     "part": STAGES | {"model", "topics"},
     "away": frozenset({"Kafka", "Redis", "Kafka or Redis"}),
     "engine": frozenset(get_args(Settings.model_fields["assigner_engine"].annotation)),
-    "kind": frozenset(DRIFT_KINDS),
+    "kind": frozenset(DRIFT_KINDS) | frozenset(audit.DRIFT_KINDS),
     "code": frozenset(
         [
             "not_json",
@@ -53,6 +54,7 @@ LABELS: Mapping[str, frozenset[str]] = {
             "granted",
             "revoked",
             "counted",
+            "closed_without_sweep",
             "added",
         ]
     ),

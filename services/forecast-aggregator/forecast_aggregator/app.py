@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from forecast_aggregator.auditing import SumsWatch
+from forecast_aggregator.core.audit import DRIFT_KINDS
 from forecast_aggregator.core.summing import Summing, is_deal
 from forecast_aggregator.core.totalling import Totalling
 from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
 from territory import topics
 from territory.events import read_assignment, read_frozen, read_partial
+from territory_runtime import metrics
 from territory_runtime.host import Host
 from territory_runtime.provision import Provisioned
 from territory_runtime.redis_store import connect
@@ -21,6 +23,8 @@ TOTALLING = "forecast-totals"
 def build(settings: Settings, provisioned: Provisioned) -> Host:
     """Return the forecast aggregator, ready to run."""
     host = Host(SUMMING, settings, provisioned)
+    for kind in DRIFT_KINDS:
+        metrics.FORECAST_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
     loop = host.add_stage(
         Stage(
             name=SUMMING,

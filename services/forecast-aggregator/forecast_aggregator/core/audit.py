@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from forecast_aggregator.core.cells import Cell, CellKey, Cells
 from forecast_aggregator.core.contribution import Contribution, LeftOut
 from territory.model import Model
 
 DriftKind = Literal["deal", "territory_sum", "user_sum"]
+DRIFT_KINDS: tuple[DriftKind, ...] = get_args(DriftKind)
 Verdict = Contribution | LeftOut | None
 
 

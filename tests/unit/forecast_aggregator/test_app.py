@@ -1,0 +1,26 @@
+"""What joins the topics to the stages."""
+
+from __future__ import annotations
+
+import pytest
+
+from forecast_aggregator.app import build
+from forecast_aggregator.auditing import SumsWatch
+from forecast_aggregator.core.audit import DRIFT_KINDS
+from territory_runtime.metrics import REGISTRY
+from territory_runtime.provision import Provisioned
+from territory_runtime.settings import Settings
+
+
+@pytest.mark.parametrize(("per_second", "watches"), [(50.0, 1), (0.0, 0)])
+def test_continuous_verification_can_be_switched_off(per_second: float, watches: int) -> None:
+    """It runs beside the stages unless its rate is 0."""
+    host = build(Settings(verify_records_per_second=per_second), Provisioned(1, ()))
+    assert sum(isinstance(service, SumsWatch) for service in host._services) == watches
+
+
+def test_drift_is_there_before_there_is_any() -> None:
+    """Of a series that begins above 0 no increase is seen, so nobody would be told of the first."""
+    build(Settings(), Provisioned(1, ()))
+    for kind in DRIFT_KINDS:
+        assert REGISTRY.get_sample_value("territory_forecast_drift_total", {"kind": kind}) is not None
