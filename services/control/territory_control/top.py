@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from itertools import pairwise
 from urllib.request import urlopen
 
@@ -70,6 +71,9 @@ class Now:
     refused: int
     """Since the workers started."""
     wrong_entries: int
+    """Of the index, that were found."""
+    wrong_sums: int
+    """Of deals that are not what they come to, that were found."""
     model_revision: int
     """The highest that any worker goes by."""
     is_model_everywhere: bool
@@ -91,7 +95,7 @@ def look(worker: str) -> Page:
     try:
         with urlopen(f"http://{worker}/metrics", timeout=ANSWER_SECONDS) as answer:
             samples = samples_of(answer.read().decode())
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, HTTPException) as fault:
         return Page(worker, time.monotonic(), {}, str(getattr(fault, "reason", fault)))
     return Page(worker, time.monotonic(), samples)
 
@@ -117,6 +121,7 @@ def now(pages: Sequence[Page], before: Sequence[Page], unix_seconds: float) -> N
         revocation_p99_seconds=quantile(revoked, 0.99),
         refused=int(sum(page.sum_of("territory_events_total", outcome="refused") for page in answered)),
         wrong_entries=int(sum(page.sum_of("territory_index_drift_total") for page in answered)),
+        wrong_sums=int(sum(page.sum_of("territory_forecast_drift_total") for page in answered)),
         model_revision=int(max((page.sum_of("territory_model_revision") for page in answered), default=0)),
         is_model_everywhere=len({page.sum_of("territory_model_position") for page in answered}) <= 1,
         model_age_seconds=unix_seconds - activated if activated else None,

@@ -59,6 +59,8 @@ def _lines(at: Now) -> list[Text]:
             (f"refused: {at.refused:,}", "red" if at.refused else ""),
             "   ",
             (f"wrong index entries: {at.wrong_entries:,}", "red" if at.wrong_entries else ""),
+            "   ",
+            (f"wrong sums: {at.wrong_sums:,}", "red" if at.wrong_sums else ""),
             f"   model: revision {at.model_revision}",
             ("" if at.model_age_seconds is None else f", {_age(at.model_age_seconds)} old"),
             (everywhere, "red"),

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -55,6 +56,8 @@ territory_model_position {position}
 territory_model_activated_timestamp_seconds 1000
 # TYPE territory_index_drift_total counter
 territory_index_drift_total{{kind="extra_member"}} 1
+# TYPE territory_forecast_drift_total counter
+territory_forecast_drift_total{{kind="deal"}} 3
 # TYPE process_resident_memory_bytes gauge
 process_resident_memory_bytes 80000000
 """
@@ -146,7 +149,7 @@ def test_the_view_says_it_all() -> None:
     """Freshness, refusals, drift, model, and a line for each worker, answering or not."""
     text = text_of(page(), page("b:1", ready=0), Page("c:1", 0.0, {}, "Connection refused"))
     assert "99 % 2.4 s" in text
-    assert "refused: 4   wrong index entries: 2   model: revision 3, 60 s old" in text
+    assert "refused: 4   wrong index entries: 2   wrong sums: 6   model: revision 3, 60 s old" in text
     assert "not ready, 1 restoring" in text
     assert "no answer: Connection refused" in text
     assert "not everywhere" not in text
@@ -177,6 +180,22 @@ def test_what_is_no_page_of_metrics_is_said() -> None:
     """Another program listens there."""
     with serving("<html>{") as address:
         assert look(address).fault is not None
+
+
+def test_what_speaks_no_http_is_said() -> None:
+    """As Redis does, whose port is easily taken for a worker's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"-ERR unknown command\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert look(f"127.0.0.1:{server.getsockname()[1]}").fault is not None
+        thread.join()
 
 
 def test_control_c_ends_it_quietly() -> None:
