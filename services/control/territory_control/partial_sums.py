@@ -24,7 +24,11 @@ PartialPlace = tuple[Place, int]
 
 
 class PartialComparison(Comparison[PartialPlace]):
-    """What each partition of deals adds to each attainment, without what was frozen. An entry is on the log."""
+    """What each partition of deals adds to each attainment, without what was frozen. An entry is on the log.
+
+    Memory: all partials on the log at once, of every partition and organisation, for as long as it compares: which
+    partition a partial is in follows from its attainment, and not from the deals. Some 2 KB each.
+    """
 
     stage = SUMMING
 
@@ -86,7 +90,7 @@ class PartialComparison(Comparison[PartialPlace]):
     def expected(self, fold: Summing, place: PartialPlace) -> dict[str, str]:
         """Return what the deals come to."""
         partial = fold.partial(*place[0])
-        return {} if partial is None else _figures(partial)
+        return _figures(partial) if partial is not None and _is_live(partial) else {}
 
     def drift(self, fold: Summing, place: PartialPlace, expected: dict[str, str], seen: dict[str, str]) -> Drift:
         """Name the attainment and the partition, and the figures that differ."""
