@@ -10,7 +10,6 @@ from rich.text import Text
 
 from territory_control.attainment_tree import money
 from territory_control.models import PieceChanges
-from territory_control.planning.comparison import Plan
 from territory_control.planning.on_the_log import Planned
 from territory_control.rendering import counted, named
 
@@ -55,7 +54,8 @@ def of_plan(planned: Planned) -> Iterator[RenderableType]:
         )  # fmt: skip
     if plan.left_out_before != plan.left_out_after:
         yield Text(f"deals in no sum: {_reasons(plan.left_out_before)}; then {_reasons(plan.left_out_after)}")
-    if _is_nothing(plan):
+    yield from _wanted_otherwise(planned.changes)
+    if _is_nothing(planned):
         yield Text("no record, nobody's view and no sum would change")
 
 
@@ -87,5 +87,25 @@ def _reasons(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none"
 
 
-def _is_nothing(plan: Plan) -> bool:
-    return not (plan.moved or plan.users or plan.sums or plan.admins_added or plan.admins_removed)
+def _wanted_otherwise(changes: PieceChanges) -> Iterator[Text]:
+    """Yield what no sum shows: periods that would be closed or opened (F12), and targets that would be others (F5)."""
+    targets = [key for key in (*changes.added, *changes.changed, *changes.removed) if key[0] == "target"]
+    for word, names in (
+        ("periods closed", [name for kind, name in changes.added if kind == "frozen"]),
+        ("periods opened", [name for kind, name in changes.removed if kind == "frozen"]),
+        ("targets changed", [name for _, name in sorted(targets)]),
+    ):
+        if names:
+            yield Text(f"{word}: {named(names)}")
+
+
+def _is_nothing(planned: Planned) -> bool:
+    plan = planned.plan
+    return not (
+        [*_wanted_otherwise(planned.changes)]
+        or plan.moved
+        or plan.users
+        or plan.sums
+        or plan.admins_added
+        or plan.admins_removed
+    )

@@ -150,6 +150,20 @@ def test_a_plan_reads_well() -> None:
     assert "would be its first" in shown(Planned("acme", 0, NOTHING, plan_of(None, model_of(["US"]), US)))
 
 
+def test_periods_and_targets_are_named() -> None:
+    """What is closed, opened or wanted otherwise is in no table, and is not nothing (F5, F12)."""
+    still = plan_of(model_of(["US"]), model_of(["US"]), US)
+    period, target = ("frozen", "2017-Q1"), ("target", "west:2017-Q1")
+    for changes, line in (
+        (PieceChanges((period,), (), ()), "periods closed: 2017-Q1"),
+        (PieceChanges((), (), (period,)), "periods opened: 2017-Q1"),
+        (PieceChanges((), (target,), (("target", "west:2017-Q2"),)), "targets changed: west:2017-Q1, west:2017-Q2"),
+    ):
+        text = shown(Planned("acme", 3, changes, still))
+        assert line in text
+        assert "no sum would change" not in text
+
+
 def test_long_tables_are_cut_and_say_so() -> None:
     """Of many examples as many are named as were asked for; `--json` has every row of the tables."""
     accounts = [account(f"A-{number}", "CA") for number in range(20)]
