@@ -93,7 +93,7 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
 
 def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
     """By period and deal what it counted for and counts for; off it when that is the same; strays go (F12)."""
-    counted = Counted(("west",), "won", Decimal("0.10"), Decimal(0), None, by_others=True)
+    counted = Counted(("west",), "won", Decimal("1E-8"), Decimal("0E-9"), None, by_others=True)
     changes = [
         DealAdjusted(org, Q1, "D/1", Adjustment(None, counted)),
         DealAdjusted(org, Q1, "D-2", Adjustment(counted, None)),
@@ -109,7 +109,7 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
             assert list(found) == [f"{Q1}/D/1"]
             assert decode(str(found[f"{Q1}/D/1"]).encode()) == {
                 "frozen": None,
-                "now": {"path": ["west"], "category": "won", "amount": "0.10", "weighted": "0", "owner_id": None,
+                "now": {"path": ["west"], "category": "won", "amount": "0.00000001", "weighted": "0", "owner_id": None,
                         "by_others": True},
             }  # fmt: skip
         fold = Summing(0, 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from forecast_aggregator.core.closed import DealAdjusted
 from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Place, Totalling
 from territory.codec import encode
-from territory.events import SUMS, Attainment
+from territory.events import SUMS, Attainment, Counted
 from territory.fold import Models
 from territory.keys import (
     adjustment_field,
@@ -21,6 +22,7 @@ from territory.keys import (
     parse_attainment_hash_key,
     partition_of,
 )
+from territory.money import text_of
 from territory_runtime.fencing import Fences
 from territory_runtime.redis_nodes import Client, Nodes, key_pages
 from territory_runtime.redis_pipe import Pipe
@@ -156,9 +158,23 @@ class RedisAttainments:
 def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]:
     """Return the hash that a change is made in, the name and its value; None: it is taken out."""
     if isinstance(change, DealAdjusted):
-        value = None if change.adjustment is None else encode(change.adjustment).decode()
-        return adjustments_key(change.org_id), adjustment_field(change.period, change.deal_id), value
+        return adjustments_key(change.org_id), adjustment_field(change.period, change.deal_id), _adjustment_text(change)
     return left_out_key(change.org_id), change.deal_id, None if change.why is None else encode(change.why).decode()
+
+
+def _adjustment_text(change: DealAdjusted) -> str | None:
+    if change.adjustment is None:
+        return None
+    said = {name: _plain(getattr(change.adjustment, name)) for name in ("frozen", "now")}
+    return encode(said).decode()
+
+
+def _plain(counted: Counted | None) -> dict[str, Any] | None:
+    """Return what a deal counts for, its amounts as text without exponents, as they are everywhere else."""
+    if counted is None:
+        return None
+    amounts = {name: text_of(getattr(counted, name)) for name in ("amount", "weighted")}
+    return {name: getattr(counted, name) for name in counted.__struct_fields__} | amounts
 
 
 def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
