@@ -126,7 +126,7 @@ def test_a_day_is_written_down_before_a_word_is_said_under_it() -> None:
 
 def test_models_that_close_periods() -> None:
     """A period that is closed, or closed again, under a model of any organisation; not one that stays or is opened."""
-    closed = {"org": "beta", "frozen_periods": ["2017-Q1"]}
+    closed: JSON = {"org": "beta", "frozen_periods": ["2017-Q1"]}
     first, again = (compile_model(closed, n, closed_since={"2017-Q1": n}) for n in (1, 3))
     opened = compile_model({"org": "beta"}, 4)
     part = clean(FIRST)
