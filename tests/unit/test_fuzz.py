@@ -214,7 +214,7 @@ def test_odd_pieces_of_models(data: st.DataObject) -> None:
     assert refused is None or refused.code in CODES
     found = pieces.of("acme")
     activation = ModelActivated("acme", 2, len(found), digest_of(found), "2026-11-22T10:00:00Z")
-    model, faults = attempted(lambda: activated_model(activation, found))
+    model, faults = attempted(lambda: activated_model(activation, found, {}))
     assert bool(faults) is (model is None)
 
 

@@ -87,22 +87,22 @@ class Held:
             return False
         return not (self.sweeps and self._passes_a_day(newest))
 
-    def closes_periods_under(self, newest: InEffect) -> bool:
-        """Whether other models close periods that are not closed by those of now (F12).
-
-        Then passing to them is no matter of slices: a partition's deals are all counted at once.
-        """
-        before = {org: model.closed_since.items() for org, model in self.now.models.items()}
-        return any(model.closed_since.items() - before.get(org, set()) for org, model in newest.models.items())
-
-    def pass_to(self, newest: InEffect) -> None:
+    def pass_to(self, newest: InEffect) -> bool:
         """Begin to bring the partition under other models; records meanwhile come under them, too.
+
+        Return whether that closes periods (F12), which is no matter of slices: all deals are counted at once.
 
         Not before what the one before may have said without a commit is repeated: under other
         models a repeat might not come to the same, and leave standing what he said.
         """
+        closes = self._closes_periods(newest)
         before, self.now = self.now, newest
         self._begin({org for org, model in newest.models.items() if model is not before.models.get(org)})
+        return closes
+
+    def _closes_periods(self, newest: InEffect) -> bool:
+        before = {org: model.closed_since.items() for org, model in self.now.models.items()}
+        return any(model.closed_since.items() - before.get(org, set()) for org, model in newest.models.items())
 
     def _passes_a_day(self, newest: InEffect) -> bool:
         return any(

@@ -264,11 +264,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         """Begin to bring partitions under the newest models; write that down before a word is said of it."""
         newest = self._models.in_effect(follows_days=self._stage.follows_days)
         for number, part in self._held.items():
-            if part.may_pass_to(newest) and not await self._is_repeating(number, part):
-                takes_long = part.closes_periods_under(newest)
-                part.pass_to(newest)
-                if takes_long:
-                    break  # the others in the next rounds: between two, this worker says that it is alive
+            if part.may_pass_to(newest) and not await self._is_repeating(number, part) and part.pass_to(newest):
+                break  # it takes long: others follow in the next rounds, between heartbeats
         untold = {number for number, part in self._held.items() if part.is_untold}
         if untold:
             await self._commit(untold, {})

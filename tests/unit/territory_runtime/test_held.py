@@ -133,8 +133,7 @@ def test_models_that_close_periods() -> None:
     found = []
     for position, model in enumerate((first, first, again, opened, opened), 6):
         newest = in_effect(FIRST, position, beta=(model, position))
-        found.append(part.closes_periods_under(newest))
-        part.pass_to(newest)
+        found.append(part.pass_to(newest))
     assert found == [True, False, True, False, False]
 
 
