@@ -142,7 +142,7 @@ def test_images_have_versions(compose: dict[str, Any]) -> None:
     foreign = {name: service["image"] for name, service in compose["services"].items() if "build" not in service}
     assert foreign
     for image in foreign.values():
-        assert re.fullmatch(r"[a-z_/-]+:v?\d+\.\d+[\w.-]*", image), image
+        assert re.fullmatch(r"[a-z0-9_/-]+:v?\d+\.\d+[\w.-]*", image), image
     (dashboards,) = PROJECT["dependency-groups"]["dashboards"]
     assert foreign["grafana"].partition(":")[2] == dashboards.partition("!")[2]
 
