@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,12 +35,11 @@ from benchmarks.p4_latency import (
 )
 from benchmarks.publisher import prepare
 from benchmarks.results import Figure, Report, figure, say
-from benchmarks.stack import PARTITIONS, Stack, environment_of, running_stack
+from benchmarks.stack import PARTITIONS, Stack, running_stack
 from territory.codec import encode
 from territory.model import compile_model
 from territory.topics import RECORDS
-from territory_control.errors import StackFailed
-from territory_control.models import apply, check_model
+from territory_control.models import CheckedModel, apply, check_model
 from territory_control.progress import PIPELINE, pipeline
 
 LARGE = "large"
@@ -56,7 +53,6 @@ SWEEP_RECORDS_A_SECOND = 5_000
 """The other's changes last so long that a sweep of this speed ends within them."""
 FILL_SECONDS_EACH = 0.002
 """How long a record of the large organisation may take to come through."""
-APPLY_SECONDS_MAX = 120.0
 SWEEP_SECONDS_MAX = 3_600.0
 POLL_SECONDS = 0.2
 FAMILIES_CHECKED = 300
@@ -144,10 +140,8 @@ class Large:
     """Its records, as messages in a file."""
     records: int
     model: dict[str, Any]
-    narrowed: dict[str, Any]
+    narrowed: CheckedModel
     """The model that moves them."""
-    file: Path
-    """With the same."""
     answers: Answers
     """Where some of them stand then."""
 
@@ -157,12 +151,11 @@ def make_large(folder: Path, document: Mapping[str, Any], records: int, seed: in
     place = folder / LARGE
     place.mkdir()
     model = {**document, "org": LARGE}
-    narrowed = narrowed_of(model)
-    path, changed = place / "records.tsv", place / "narrowed.json"
+    narrowed = check_model(encode(narrowed_of(model)).decode())
+    path = place / "records.tsv"
     prepare(path, _records(records, seed), PARTITIONS)
-    changed.write_bytes(encode(narrowed))
     some = families_of(_records(records, seed), FAMILIES_CHECKED)
-    return Large(path, records, model, narrowed, changed, Answers(compile_model(narrowed, 2), some))
+    return Large(path, records, model, narrowed, Answers(narrowed.model, some))
 
 
 def _records(count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -224,7 +217,7 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], lar
     ]
     with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
         wrong, checked = check(client, compile_model(load.document, 1), load.answers, seed)
-        wrong_large, checked_large = check_access(client, compile_model(large.narrowed, 2), large.answers, seed)
+        wrong_large, checked_large = check_access(client, large.narrowed.model, large.answers, seed)
     for worker in workers:
         worker.stop()
     waits = waits_within(beside, sweep.began, max(sweep.ended.values()))
@@ -239,17 +232,10 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], lar
 
 
 async def _sweep(stack: Stack, large: Large, sweep: Sweep) -> None:
-    """Apply the other model once the changes flow, as an administrator does, and note when every stage is swept."""
+    """Apply the other model once the changes flow, and note when every stage is swept."""
     await asyncio.sleep(WARM_SECONDS)
-    # A process of its own: whoever asks Redis every millisecond must not wait for a model that is compiled.
-    applied = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "territory_control", "apply", str(large.file), "--json",
-        env=environment_of(stack.settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    async with asyncio.timeout(APPLY_SECONDS_MAX):
-        said, _ = await applied.communicate()
-    if applied.returncode:
-        raise StackFailed(f"territory apply exited {applied.returncode}: {said.decode()[-2_000:]}")
+    # Whoever asks Redis every millisecond waits for this, too: what was sent meanwhile does not count.
+    await apply(stack.settings, large.narrowed)
     sweep.began = time.time()
     async with pipeline(stack.settings) as stages, asyncio.timeout(SWEEP_SECONDS_MAX):
         for stage in SWEEPING:

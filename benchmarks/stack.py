@@ -156,7 +156,7 @@ class Stack:
     def _start(
         self, name: str, command: Sequence[str], ready: Callable[[], bool], own: Mapping[str, str]
     ) -> ChildProcess:
-        environment = {**environment_of(self.settings), **own}
+        environment = {**_environment(self.settings), **own}
         process = ChildProcess(name, (sys.executable, "-m", *command), self.folder / f"{name}.log", environment)
         self._cleaning.callback(process.stop, STOP_SECONDS_MAX)
         process.start(ready, READY_SECONDS_MAX)
@@ -203,7 +203,7 @@ def _without_path(says: str) -> str:
     return says.partition(" from ")[0]
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings) -> dict[str, str]:
     """Return what a process of ours finds in its environment: nothing of ours but these settings."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {
