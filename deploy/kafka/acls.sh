@@ -62,3 +62,5 @@ allow --allow-principal "$operator" --operation Write --operation Describe \
 allow --allow-principal "$upstream" --operation Write --topic crm.records.v1
 # shellcheck disable=SC2046
 allow --allow-principal "$downstream" --operation Read $(topics territory.{assignments,attainments,access-changes}.v1)
+# With groups of its own, which begin with its name.
+allow --allow-principal "$downstream" --operation Read --group "${DOWNSTREAM:-reader}" --resource-pattern-type prefixed

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import redis
+from aiokafka.errors import GroupAuthorizationFailedError
 from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
 from territory_control.embedded import HOST, free_ports
+from territory_control.topic_reading import started
+from territory_runtime.health import Health
+from territory_runtime.kafka import group_admin
+from territory_runtime.settings import read_settings
+from territory_runtime.waiting import KAFKA_AWAY, until_done
 from tests.e2e.test_faults import MODEL, ORG, histories
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.house import SERVICES, House, command_of, compare
@@ -26,7 +34,7 @@ from tests.support.servers import KafkaServer, RedisServer, find_kafka_of_jars, 
 pytestmark = pytest.mark.kafka
 
 ROOT = Path(__file__).parents[2]
-USERS = ("assigner", "access-indexer", "forecast-aggregator", "operator")
+USERS = ("assigner", "access-indexer", "forecast-aggregator", "operator", "reader")
 SECURED = "SECURED"
 CHANGES = 600
 START_SECONDS_MAX = 60
@@ -169,6 +177,20 @@ def test_everything_works_under_least_rights(secured: Secured, tmp_path: Path) -
         house.stop_all()
     for service in SERVICES:
         assert "5ecret" not in house.log_of(service)
+
+
+def test_a_reader_has_groups_of_its_own(secured: Secured) -> None:
+    """Those that begin with its name, as a consumer with a group.id needs; no others."""
+
+    async def offsets_of(group: str) -> Mapping[Any, Any]:
+        async with started(group_admin(read_settings(secured.settings("reader")))) as admin:
+            ask = partial(admin.list_consumer_group_offsets, group)
+            found: Mapping[Any, Any] = await until_done("reader", Health(), KAFKA_AWAY, ask)
+            return found
+
+    assert asyncio.run(offsets_of("reader-cache")) == {}
+    with pytest.raises(GroupAuthorizationFailedError):
+        asyncio.run(offsets_of("cache"))
 
 
 @pytest.mark.parametrize(
