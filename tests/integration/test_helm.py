@@ -90,6 +90,16 @@ def test_settings_are_known_and_no_secret_is_written(helm: str, tmp_path: Path, 
             assert set(environment[secret]["valueFrom"]) == {"secretKeyRef"}
         assert container["image"].endswith(f"@{DIGEST}")
         assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert item["spec"]["template"]["spec"]["enableServiceLinks"] is False  # they would be TERRITORY_ names, too
+
+
+def test_a_worker_that_waits_is_not_killed(helm: str, tmp_path: Path) -> None:
+    """Only /live decides over its life, from the start on; not ready is what waits, and a restart ends no waiting."""
+    for item in made(helm, tmp_path, GIVEN):
+        if item["kind"] == "Deployment":
+            (container,) = item["spec"]["template"]["spec"]["containers"]
+            asked = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness")}
+            assert asked == {"startup": "/live", "liveness": "/live"}
 
 
 def test_a_service_own_settings_win(helm: str, tmp_path: Path) -> None:
