@@ -269,6 +269,7 @@ def test_reader_is_all_that_the_client_needs(guarded: Guarded, user: str, passwo
         ("HSET", "record:{acme:account:A-1}", "owner_id", "u9"),
         ("SADD", "admins:{acme}", "u9"),
         ("HGETALL", "left_out:{acme}"),
+        ("HGETALL", "adjustments:{acme}"),
         ("HGETALL", "rebuild:{acme}"),
         ("SISMEMBER", "other:{acme}", "x"),
         ("GET", "fence:access-indexer:0"),
