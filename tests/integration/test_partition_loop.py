@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -65,10 +65,12 @@ class Heard:
 class NoModels:
     """Stands for a watcher of a topic on which no model was ever activated."""
 
+    was_replaced = False
+
     async def caught_up(self) -> None:
         pass
 
-    async def reached(self, note: Note, beat: object) -> Note:
+    async def reached(self, note: Note, beat: Callable[[], None]) -> Note:
         return note
 
     def in_effect(self, *, follows_days: bool) -> InEffect:

@@ -32,7 +32,6 @@ from territory_runtime.waiting import KAFKA_AWAY, until_done
 
 log = structlog.get_logger("territory")
 
-BEAT_SECONDS = 10.0
 DAYS_BACK_MAX = 7
 """How many days a model is looked for that is not refused."""
 
@@ -91,6 +90,9 @@ def activated_model(
 class ModelWatcher(Service):
     """Keeps the active model of every organisation; all at once, on activation only."""
 
+    beat_seconds = 10.0
+    """So often who waits for a model says that it is alive."""
+
     def __init__(self, settings: Settings, health: Health, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
         self._settings = settings
@@ -105,6 +107,8 @@ class ModelWatcher(Service):
         """Models of a day, by organisation, activation and day, while anyone uses them."""
         self._looked_at = int(clock())
         self._consumer: AIOKafkaConsumer
+        self.was_replaced = False
+        """Whether something was said under models of a topic that is no more, of organisations to come, too."""
         self.activated = NOTHING_IN_EFFECT
         """The models as they were activated: for stages that do not ask for the day."""
         self.today = InEffect({}, {}, Moment(instant=self._looked_at))
@@ -142,7 +146,7 @@ class ModelWatcher(Service):
         """Wait until everything that was on the topic at the start is in effect."""
         await self._caught_up.wait()
 
-    async def reached(self, note: Note, beat: Callable[[], None], beat_seconds: float = BEAT_SECONDS) -> Note:
+    async def reached(self, note: Note, beat: Callable[[], None]) -> Note:
         """Wait until everything that a note speaks of is in effect; return the note. `beat` is called meanwhile.
 
         A worker that takes over what another has swept under a newer model must know it: with
@@ -150,6 +154,7 @@ class ModelWatcher(Service):
 
         Where the topic ends before that, it was created anew, or has lost its end. Then nothing is
         known of what was said, and the note says so; it waits until any model is applied again.
+        However long that takes, whoever waits is alive: `beat` says so meanwhile.
 
         Raises: KafkaError.
         """
@@ -167,10 +172,11 @@ class ModelWatcher(Service):
         while self.activated.moment.position < least:
             beat()  # it may be long until somebody applies a model: that is no reason to restart the process
             with suppress(TimeoutError):
-                async with asyncio.timeout(beat_seconds), self._moved:
+                async with asyncio.timeout(self.beat_seconds), self._moved:
                     await self._moved.wait_for(lambda: self.activated.moment.position >= least)
         if not is_replaced:
             return note
+        self.was_replaced = True
         self._health.clear("model")
         return note._replace(swept=Moment(), towards=Moment(), left=0, total=0)
 

@@ -49,10 +49,8 @@ from territory_runtime.waiting import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, Gi
 log = structlog.get_logger("territory")
 
 IDLE_SECONDS = 0.2
-WAITING_SECONDS = 0.05
-"""So often the stage before is asked how far it is, while a sweep waits for that."""
-LOOK_SECONDS = 5.0
-"""An idle worker looks so often whether Redis still has what was written."""
+WAITING_SECONDS = 0.05  # so often the stage before is asked how far it is, while a sweep waits for that
+LOOK_SECONDS = 5.0  # an idle worker looks so often whether Redis still has what was written
 
 
 class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -150,13 +148,11 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 await self._follow_decisions()
                 await self._until_done(partial(self._pace.look, self._held.values()))
                 places, seconds = self._places, self._idle_seconds
-            found = (
-                await self._consumer.getmany(
+            found: Any = {}
+            if places:
+                found = await self._consumer.getmany(
                     *places, timeout_ms=int(seconds * 1000), max_records=self._settings.batch_records_max
                 )
-                if places
-                else {}
-            )
             async with self._turn_lock:
                 if self._taken_over:
                     await self._turn(found)
@@ -263,6 +259,10 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     async def _follow_models(self) -> None:
         """Begin to bring partitions under the newest models; write that down before a word is said of it."""
         newest = self._models.in_effect(follows_days=self._stage.follows_days)
+        if self._models.was_replaced and any(newest.models.keys() - part.now.models for part in self._held.values()):
+            self._held.clear()  # under the topic before it had a model: taken over anew, it is unknown
+            self._taken_over = False
+            return
         for number, part in self._held.items():
             if part.may_pass_to(newest) and not await self._is_repeating(number, part) and part.pass_to(newest):
                 break  # it takes long: others follow in the next rounds, between heartbeats

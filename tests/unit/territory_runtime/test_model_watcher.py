@@ -112,6 +112,7 @@ class _Watcher(ModelWatcher):
     """The watcher of a topic that a test says the messages of."""
 
     end = 0
+    beat_seconds = 0.001
 
     async def _end_of_topic(self) -> int:
         return self.end
@@ -250,12 +251,13 @@ def test_who_waits_for_a_model_is_alive() -> None:
                 beats.set()
 
         note = Note(towards=Moment(9))
-        reaching = asyncio.create_task(topic.watcher.reached(note, beat, beat_seconds=0.0))
+        reaching = asyncio.create_task(topic.watcher.reached(note, beat))
         async with asyncio.timeout(SECONDS_MAX):
             await beats.wait()
         assert not reaching.done()
         await topic.activate(DOCUMENT)
         assert await reaching == Note()
+        assert topic.watcher.was_replaced
 
     asyncio.run(story())
 
