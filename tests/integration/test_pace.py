@@ -7,7 +7,7 @@ import asyncio
 from aiokafka import TopicPartition
 
 from territory.topics import ASSIGNMENTS
-from territory_control.topic_reading import started
+from territory_control.topic_reading import started, when_coordinated
 from territory_runtime import kafka as clients
 from territory_runtime.pace import Listener, messages_behind
 from tests.integration.examples import producer, provisioned, settings_for
@@ -35,7 +35,7 @@ def test_a_listener_is_behind_where_it_is_most(kafka: Kafka, unique: str) -> Non
                 for number, count in SENT.items():
                     for _ in range(count):
                         await sending.send_and_wait(ASSIGNMENTS.name, b"{}", key=b"pace/account/A", partition=number)
-            found = [await messages_behind(admin, consumer, listener)]
+            found = [await when_coordinated(lambda: messages_behind(admin, consumer, listener))]
             for taken in ((0, 0), (4, 0), (5, 3)):
                 offsets = {places[number]: (before[places[number]] + count, "") for number, count in enumerate(taken)}
                 consumer.assign(list(places.values()))
