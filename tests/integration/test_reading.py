@@ -146,7 +146,7 @@ def test_adjustments_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str
             first, second = await stored.adjustments()
             assert (first.period, first.id, first.frozen) == ("2016-Q4", "D-1", None)
             assert first.now == {
-                "path": ["bay", "west"], "category": "won", "amount": "0.10", "weighted": "0", "owner_id": "ann",
+                "path": ["bay", "west"], "category": "won", "amount": "0.1", "weighted": "0", "owner_id": "ann",
                 "by_others": False,
             }  # fmt: skip
             assert (second.id, second.territories) == ("D/2", frozenset({"bay", "west", "east"}))

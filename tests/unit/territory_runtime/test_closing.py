@@ -46,3 +46,26 @@ def test_a_group_that_does_not_answer_is_not_waited_for() -> None:
         asyncio.run(let_go("x", Part("sender", stopped), Part("member", stopped, answers=False), seconds=0.01))
     assert stopped == ["sender"]
     assert len(lines) == 1
+
+
+def test_it_is_not_cut_short() -> None:
+    """Who is cancelled while letting go sends and leaves all the same: else the group waits for its session to end."""
+    stopped: list[str] = []
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def stop(self) -> None:
+            begun.set()
+            await may_end.wait()
+            stopped.append("sender")
+
+    async def play() -> None:
+        letting = asyncio.ensure_future(let_go("x", Slow(), Part("member", stopped)))
+        await begun.wait()
+        letting.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        await letting
+
+    asyncio.run(play())
+    assert stopped == ["sender", "member"]
