@@ -47,7 +47,7 @@ def _restore() -> None:
     async def nothing(*_: Any, **__: Any) -> bool:
         return True
 
-    _replace(partition_loop, "read_state", nothing)
+    _replace(partition_loop, "read_memory", nothing)
 
 
 def _release() -> None:
