@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
@@ -19,7 +20,7 @@ from territory_control.arguments import check_period, check_territory
 from territory_control.attainment_tree import bar, money
 from territory_control.errors import Refused
 from territory_control.model_topic import active_model
-from territory_control.report_log import Progress, Reading
+from territory_control.organisation_log import Progress, Reading
 from territory_control.reports.history import Histories, Point
 from territory_control.topic_reading import existing_partitions, partitions_of, started
 from territory_runtime import kafka
@@ -120,10 +121,10 @@ class Plot:
         axes = self._figure.add_subplot()
         for territory_id, period, found in series_of(points):
             days, name = [point.day for point in found], f"{model.territories[territory_id].name}, {period}"
-            won = [float("nan") if point.won is None else float(Decimal(point.won)) for point in found]
+            won = [_height(point.won) for point in found]
             (line,) = axes.step(days, won, where="post", marker="o", markersize=3, label=name)
             if any(point.target is not None for point in found):
-                targets = [float("nan") if point.target is None else float(Decimal(point.target)) for point in found]
+                targets = [_height(point.target) for point in found]
                 axes.step(days, targets, where="post", linestyle="--", color=line.get_color(), label=f"{name}, target")
         axes.set_ylabel(f"won, {model.organisation.currency}")
         axes.grid(visible=True, alpha=0.4)
@@ -135,3 +136,8 @@ class Plot:
             self._figure.savefig(self._path)
         except OSError as fault:
             raise Refused(f"can't write {self._path}: {fault.strerror or fault}") from fault
+
+
+def _height(amount: str | None) -> float:
+    """Return where an amount stands on the plot, a gap for none: a place on paper, nothing is counted with it."""
+    return math.nan if amount is None else float(Decimal(amount))

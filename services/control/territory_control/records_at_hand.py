@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from aiokafka.structs import ConsumerRecord
 
 from assigner.core.coverage import Coverage, RecordCoverage
 from assigner.core.rule_analysis import RuleAnalysis
 from territory.criteria import Criterion, Fields
 from territory.documents import RuledObject
-from territory.errors import BadMessage
 from territory.events import read_record
 from territory.model import Model
 from territory.topics import FAMILIES
-from territory_control.topic_reading import existing_partitions, partitions_of, read_messages, started
+from territory_control.organisation_log import Progress, Reading
+from territory_control.topic_reading import existing_partitions, partitions_of, started
 from territory_runtime import kafka
 from territory_runtime.settings import Settings
 
 MEASURED_EVALUATIONS = 2_000
-REPORT_EVERY = 1_000
-
-Report = Callable[[float, float], None]
-"""Called with how many messages were read, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class OnRecords:
     """Of the costliest rules by structure, those of whose object there are records; the slowest first."""
 
 
-async def on_records(settings: Settings, model: Model, analysis: RuleAnalysis, report: Report) -> OnRecords:
+async def on_records(settings: Settings, model: Model, analysis: RuleAnalysis, progress: Progress) -> OnRecords:
     """Return how the records of a model's organisation, as the assigner has them now, fall on its territories.
 
     Relative dates are meant on today (C7). Memory: the keys of one partition's records at a time.
@@ -54,28 +48,14 @@ async def on_records(settings: Settings, model: Model, analysis: RuleAnalysis, r
     Raises: NotFound, KafkaError.
     """
     places = partitions_of(FAMILIES, await existing_partitions(settings))
-    async with started(kafka.reader(settings)) as reader:
-        ends = await reader.end_offsets(places)
     model = model.on(model.day_of(datetime.now(UTC)))
-    coverage, ours = Coverage(model), f"{model.org_id}/".encode()
-    total, read = sum(ends.values()), 0
-
-    def take(message: ConsumerRecord) -> None:
-        nonlocal read
-        read += 1
-        if read % REPORT_EVERY == 0:
-            report(read, total)
-        if message.key is None or not message.key.startswith(ours):
-            return
-        try:
-            coverage.take(message.key, None if message.value is None else read_record(message.value))
-        except BadMessage:
-            return  # the services pass it over as well
-
-    for where in places:
-        await read_messages(settings, {where: 0}, take, {where: ends[where]})
-        coverage.end_partition()
-    report(total, total)
+    coverage = Coverage(model)
+    async with started(kafka.reader(settings)) as consumer:
+        reading = Reading(consumer, model.org_id, progress)
+        await reading.mark(places)
+        for where in places:
+            await reading.read(where, read_record, coverage.take)
+            coverage.end_partition()
     return OnRecords(coverage.result(), _measured(model, analysis, coverage))
 
 

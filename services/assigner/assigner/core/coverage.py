@@ -67,7 +67,7 @@ class Coverage:
         self._books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
         alone = RuleBook(tuple(Rule(*rule[:2], NO_PARENT) for rule in self._books["deal"].rules))
         self._deal_rules = IndexedMatcher(alone)  # ancestors' deal rules are not asked (A6)
-        self._found: dict[bytes, Found] = {}
+        self._found: dict[str, Found] = {}
         """By key, of the partition that is being read; a later state of a record replaces an earlier one."""
         self._shared: dict[Found, Found] = {}
         self._records: Counter[RuledObject] = Counter()
@@ -77,7 +77,7 @@ class Coverage:
         self.sample: dict[RuledObject, list[Fields]] = {kind: [] for kind in RULED_OBJECTS}
         """Some records of each object type, to measure with."""
 
-    def take(self, key: bytes, record: Record | None) -> None:
+    def take(self, key: str, record: Record | None) -> None:
         """Take the state of a record; None, a deletion, or links alone (A4) take it away."""
         if record is None or record.deleted or not record.version or record.object == "contact":
             self._found.pop(key, None)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from assigner.core.assignment import Assigning
 from assigner.core.linkers import Linkers
-from territory.events import Assignment
+from territory.events import Assignment, Record
 from territory.fold import Incoming
 from territory.model import Model
+from territory.topics import FAMILIES
 
 SLICE_RECORDS = 10_000
 
 
-def decided(messages: Iterable[Incoming], model: Model | None, linkers: Linkers) -> dict[str, Assignment]:
+def decided(records: Mapping[str, Record], model: Model | None, linkers: Linkers) -> dict[str, Assignment]:
     """Return by key where each record stands under a model; nothing without one.
 
     The fold is told that nothing was said before, so it says all there is.
@@ -21,8 +22,8 @@ def decided(messages: Iterable[Incoming], model: Model | None, linkers: Linkers)
     if model is None:
         return {}
     fold = Assigning(linkers)
-    for message in messages:
-        fold.restore(message)
+    for key, record in records.items():
+        fold.restore(Incoming(FAMILIES.name, key, record, {}))
     fold.restored({model.org_id: model}, frozenset({model.org_id}))
     found: dict[str, Assignment] = {}
     for effects in fold.sweep(model, SLICE_RECORDS):

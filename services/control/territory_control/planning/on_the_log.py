@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiokafka.structs import ConsumerRecord
-
 from assigner.core.linkers import Linkers
-from territory.errors import BadMessage
-from territory.events import read_record
-from territory.fold import Incoming
+from territory.events import Record, read_record
 from territory.model import Model
 from territory.topics import FAMILIES
 from territory_control.model_topic import model_topic
 from territory_control.models import CheckedModel, PieceChanges, changes_between
+from territory_control.organisation_log import Progress, Reading
 from territory_control.planning.comparison import Comparison, Plan
 from territory_control.planning.deciding import decided
-from territory_control.topic_reading import existing_partitions, partitions_of, read_on, started
+from territory_control.topic_reading import existing_partitions, partitions_of, started
 from territory_runtime import kafka
-from territory_runtime.restoring import incoming_of
 from territory_runtime.settings import Settings
-
-REPORT_EVERY = 1_000
-
-Report = Callable[[float, float], None]
-"""Called with how many messages were read, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class Planned:
     plan: Plan
 
 
-async def plan(settings: Settings, checked: CheckedModel, examples_max: int, report: Report) -> Planned:
+async def plan(settings: Settings, checked: CheckedModel, examples_max: int, progress: Progress) -> Planned:
     """Return what a model would change for the records that the assigner has now; nothing is written anywhere.
 
     Relative dates are meant on today (C7), under both. Memory: the records of one partition at a time.
@@ -58,32 +48,20 @@ async def plan(settings: Settings, checked: CheckedModel, examples_max: int, rep
     comparison = Comparison(before, after, examples_max)
     linkers = Linkers()
     async with started(kafka.reader(settings)) as consumer:
-        ends = await consumer.end_offsets(places)
-        total, read = sum(ends.values()), 0
+        reading = Reading(consumer, org_id, progress)
+        await reading.mark(places)
         for where in places:
-            last: dict[str, Incoming] = {}
+            records: dict[str, Record] = {}
 
-            def take(message: ConsumerRecord, last: dict[str, Incoming] = last) -> None:
-                nonlocal read
-                read += 1
-                if read % REPORT_EVERY == 0:
-                    report(read, total)
-                if message.key is None or not message.key.startswith(f"{org_id}/".encode()):
-                    return
-                try:
-                    incoming = incoming_of(message, read_record)
-                except BadMessage:
-                    return  # the services pass it over as well
-                last.pop(incoming.key, None)
-                if incoming.event is not None:
-                    last[incoming.key] = incoming
+            def take(key: str, record: Record | None, records: dict[str, Record] = records) -> None:
+                records.pop(key, None)
+                if record is not None:
+                    records[key] = record
 
-            if ends[where]:  # else the consumer would be given nothing to read
-                await read_on(consumer, {where: 0}, take, {where: ends[where]})
-            held, due = (decided(last.values(), model, linkers) for model in (before, after))
+            await reading.read(where, read_record, take)
+            held, due = (decided(records, model, linkers) for model in (before, after))
             for key in sorted(held.keys() | due.keys()):
                 comparison.take(held.get(key), due.get(key))
-    report(total, total)
     changes = changes_between({} if activated is None else activated.pieces, checked.pieces)
     return Planned(org_id, 0 if activated is None else activated.activation.revision, changes, comparison.plan())
 

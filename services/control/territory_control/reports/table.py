@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -70,7 +71,7 @@ class ReportTable:
     """Deals that the report could not count, by reason, of any period."""
 
 
-class Report:
+class Report(ABC):
     """One kind of report under way: deals are taken one by one, in any order."""
 
     name: str
@@ -89,21 +90,21 @@ class Report:
         elif self.scope.holds(deal.counted):
             self.count(deal, deal.counted)
 
+    @abstractmethod
     def count(self, deal: Deal, counted: Contribution) -> None:
         """Count a deal that is in a sum."""
-        raise NotImplementedError
 
     def leave_out(self, reason: str) -> None:
         """Note a deal that this kind of report can't count."""
         self._left_out[reason] += 1
 
+    @abstractmethod
     def rows(self) -> list[Row]:
         """Return the rows, in an order that depends on what was counted alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def totals(self) -> Row:
         """Return the totals."""
-        raise NotImplementedError
 
     def table(self) -> ReportTable:
         """Return the report over all that was taken."""

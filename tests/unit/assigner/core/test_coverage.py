@@ -36,9 +36,9 @@ def covered(*partitions: list[Record | tuple[str, None]], model: Model | None = 
     for partition in partitions:
         for each in partition:
             if isinstance(each, Record):
-                taking.take(each.key.encode(), each)
+                taking.take(each.key, each)
             else:
-                taking.take(each[0].encode(), None)
+                taking.take(each[0], None)
         taking.end_partition()
     return taking.result()
 

@@ -11,9 +11,7 @@ from rich.console import Console
 
 from assigner.core.linkers import Linkers
 from territory.events import Record
-from territory.fold import Incoming
 from territory.model import Model, compile_model
-from territory.topics import FAMILIES
 from territory_control.models import PieceChanges
 from territory_control.planning.comparison import Comparison, MovedRecord, Plan, SumChange, TerritoryChange, UserChange
 from territory_control.planning.deciding import decided
@@ -61,8 +59,8 @@ def deal(record_id: str, account_id: str, amount: str, stage: str = "Won") -> Re
 def plan_of(before: Model | None, after: Model, *records: Record, examples_max: int = 10) -> Plan:
     """Return what passing from one model to the other would change."""
     linkers, comparison = Linkers(), Comparison(before, after, examples_max)
-    messages = [Incoming(FAMILIES.name, each.key, each, {}) for each in records]
-    held, due = (decided(messages, model, linkers) for model in (before, after))
+    by_key = {each.key: each for each in records}
+    held, due = (decided(by_key, model, linkers) for model in (before, after))
     for key in sorted(held.keys() | due.keys()):
         comparison.take(held.get(key), due.get(key))
     return comparison.plan()
