@@ -15,13 +15,13 @@ from contextlib import suppress
 
 import redis.exceptions
 import structlog
-from mode import Service
 
 from access_indexer.core.drift import DriftKind, Place, expected_at, kind_of, places_of
 from access_indexer.core.indexing import Indexing
 from access_indexer.redis_look import RedisLook
 from territory.keys import parse_record_hash_key, parse_set_key, partition_of
 from territory_runtime import metrics
+from territory_runtime.looking import Looks
 from territory_runtime.partition_loop import PartitionLoop
 from territory_runtime.redis_nodes import Client, KeyWalk, Nodes
 
@@ -133,28 +133,23 @@ class Watch:
         return found
 
 
-class DriftWatch(Service):
+class DriftWatch(Looks):
     """Keeps looking, at so many records a second."""
 
     def __init__(self, loop: PartitionLoop, client: Client, partitions: int, per_second: float) -> None:
-        super().__init__()
+        super().__init__(per_second, STEP_SECONDS)
         self._stage = loop
         self._watch = Watch(client, partitions)
-        self._step_seconds = max(STEP_SECONDS, 1 / per_second)
-        self._count = max(1, round(per_second * self._step_seconds))
 
-    @Service.task
-    async def _run(self) -> None:
-        while not self.should_stop:
-            await self.sleep(self._step_seconds)
-            try:
-                await self._step(await self._watch.found(self._count))
-            except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as fault:
-                # What is away the stage waits for; what was found comes round again.
-                log.warning("the index is not looked at", fault=f"{type(fault).__name__}: {fault}")
+    async def look(self, count: int) -> None:
+        """Go on with both walks; what is compared with the folds is, between two turns."""
+        try:
+            found = await self._watch.found(count)
 
-    async def _step(self, found: list[Place]) -> None:
-        async def look(folds: Folds) -> None:
-            await self._watch.step(folds, found, self._count)
+            async def step(folds: Folds) -> None:
+                await self._watch.step(folds, found, count)
 
-        await self._stage.between_turns(look)
+            await self._stage.between_turns(step)
+        except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as fault:
+            # What is away the stage waits for; what was found comes round again.
+            log.warning("the index is not looked at", fault=f"{type(fault).__name__}: {fault}")

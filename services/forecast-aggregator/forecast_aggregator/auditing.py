@@ -9,11 +9,11 @@ from collections import Counter, deque
 from collections.abc import Mapping
 
 import structlog
-from mode import Service
 
 from forecast_aggregator.core.audit import DriftKind
 from forecast_aggregator.core.summing import Summing
 from territory_runtime import metrics
+from territory_runtime.looking import Looks
 from territory_runtime.partition_loop import PartitionLoop
 
 log = structlog.get_logger("territory")
@@ -49,21 +49,18 @@ class Watch:
         return wrong
 
 
-class SumsWatch(Service):
+class SumsWatch(Looks):
     """Keeps looking, at so many deals or sums a second."""
 
     def __init__(self, loop: PartitionLoop, per_second: float) -> None:
-        super().__init__()
+        super().__init__(per_second, STEP_SECONDS)
         self._stage = loop
         self._watch = Watch()
-        self._step_seconds = max(STEP_SECONDS, 1 / per_second)
-        self._count = max(1, round(per_second * self._step_seconds))
 
-    @Service.task
-    async def _run(self) -> None:
-        while not self.should_stop:
-            await self.sleep(self._step_seconds)
-            await self._stage.between_turns(self._look)
+    async def look(self, count: int) -> None:
+        """Go on with the walk, between two turns."""
 
-    async def _look(self, folds: Mapping[int, Summing]) -> None:
-        self._watch.step(folds, self._count)
+        async def step(folds: Mapping[int, Summing]) -> None:
+            self._watch.step(folds, count)
+
+        await self._stage.between_turns(step)

@@ -44,7 +44,7 @@ from territory_runtime.restoring import incoming_of, read_memory
 from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Progress, Stage, every
-from territory_runtime.waiting import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, GivenUp, until_done
+from territory_runtime.waiting import ANSWER_SECONDS_MAX, KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY, GivenUp, until_done
 
 log = structlog.get_logger("territory")
 
@@ -182,7 +182,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             else:  # others have them all: ready to take over
                 self._health.clear(self._stage.name)
             return
-        committed = await until_done(self._stage.name, self._health, KAFKA_AWAY, self._committed)
+        committed = await self._until_done(self._committed)
         for number in sorted(assigned):
             offsets = {topic: committed.get(TopicPartition(topic, number), (0, ""))[0] for topic in self._topics}
             note = Note.read(committed.get(TopicPartition(next(iter(self._topics)), number), (0, ""))[1])
@@ -190,15 +190,12 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             if kept is None or kept.next_offsets != offsets or kept.committed != note:
                 self._health.hinder(self._stage.name, f"restoring partition {number}")
                 restore = partial(self._restore, number, offsets, note)
-                away = (*KAFKA_AWAY, *REDIS_AWAY)
-                kept = self._held[number] = await until_done(
-                    self._stage.name, self._health, away, restore, what="Kafka or Redis", answer_seconds=None
+                kept = self._held[number] = await self._until_done(
+                    restore, (*KAFKA_AWAY, *REDIS_AWAY), "Kafka or Redis", seconds=None
                 )
             for topic, offset in offsets.items():
                 self._consumer.seek(TopicPartition(topic, number), offset)
-            kept.repeats_until = await until_done(
-                self._stage.name, self._health, KAFKA_AWAY, partial(self._ends, number)
-            )
+            kept.repeats_until = await self._until_done(partial(self._ends, number))
         self._taken_over = assigned is self._assigned  # a rebalance may have come meanwhile
         if self._taken_over:
             self._health.clear(self._stage.name)
@@ -275,7 +272,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         if self._stage.follows is not None:
             decided = partial(decided_position, self._admin, self._stage.follows, self._partitions)
             ask = partial(follow_decisions, self._held, next(iter(self._topics)), decided, self._ends)
-            await until_done(self._stage.name, self._health, KAFKA_AWAY, ask)
+            await self._until_done(ask)
 
     async def _is_repeating(self, number: int, part: Held) -> bool:
         """Whether what comes next may have been said already by the one who had the partition before."""
@@ -385,11 +382,14 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     async def _until_done(
         self,
-        action: Callable[[], Awaitable[None]],
+        action: Callable[[], Awaitable[Any]],
         away: tuple[type[BaseException], ...] = KAFKA_AWAY,
         what: str = "Kafka",
-    ) -> None:
-        await until_done(self._stage.name, self._health, away, action, lambda: self.should_stop, what=what)
+        seconds: float | None = ANSWER_SECONDS_MAX,
+    ) -> Any:
+        return await until_done(
+            self._stage.name, self._health, away, action, lambda: self.should_stop, what=what, answer_seconds=seconds
+        )
 
     async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         asked_at = self._lease.now()
