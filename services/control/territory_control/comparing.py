@@ -235,15 +235,10 @@ class AttainmentComparison(Comparison[AttainmentPlace]):
         await self._store.apply([AttainmentStands(place, fold.attainment(place)) for fold, place in places], [])
 
 
-class LeftOutComparison(Comparison[str]):
-    """The deals that are in no sum, with the reason (F2, F10). An entry is a deal's id."""
+class DealsComparison(Comparison[P]):
+    """What the stage that sums deals should have said of them."""
 
     stage = SUMMING
-
-    def __init__(self, client: Client, model: Model) -> None:
-        self._redis = client
-        self._org_id = model.org_id
-        self._store = RedisDeals(client, SUMMING.name)
 
     def make(self, partition: int, partitions: int) -> Summing:
         """Return the fold of the stage."""
@@ -256,6 +251,15 @@ class LeftOutComparison(Comparison[str]):
     def wants(self, key: str) -> bool:
         """Only deals are summed."""
         return is_deal(key)
+
+
+class LeftOutComparison(DealsComparison[str]):
+    """The deals that are in no sum, with the reason (F2, F10). An entry is a deal's id."""
+
+    def __init__(self, client: Client, model: Model) -> None:
+        self._redis = client
+        self._org_id = model.org_id
+        self._store = RedisDeals(client, SUMMING.name)
 
     def subject(self, place: str) -> str:
         """Return the deal's key."""

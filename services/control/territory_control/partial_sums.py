@@ -9,46 +9,32 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from forecast_aggregator.core.summing import Summing, is_deal
+from forecast_aggregator.core.summing import Summing
 from forecast_aggregator.core.totalling import Place, Totalling
-from territory.events import Partial, read_assignment, read_partial
+from territory.events import Partial, read_partial
 from territory.fold import Incoming
 from territory.keys import partial_key
 from territory.model import Model
 from territory.money import text_of
-from territory_control.comparing import SUMMING, TOTALLING, Comparison, Drift, hash_drift
+from territory_control.comparing import TOTALLING, DealsComparison, Drift, hash_drift
 from territory_control.stage_log import StageLog
 
 PartialPlace = tuple[Place, int]
 """An attainment, and the partition of deals that adds to it."""
 
 
-class PartialComparison(Comparison[PartialPlace]):
+class PartialComparison(DealsComparison[PartialPlace]):
     """What each partition of deals adds to each attainment, without what was frozen. An entry is on the log.
 
     Memory: all partials on the log at once, of every partition and organisation, for as long as it compares: which
     partition a partial is in follows from its attainment, and not from the deals. Some 2 KB each.
     """
 
-    stage = SUMMING
-
     def __init__(self, log: StageLog, model: Model, partitions: int) -> None:
         self._log = log
         self._org_id = model.org_id
         self._said = {number: Totalling() for number in range(partitions)}
         self._positions: dict[Any, int] = {}
-
-    def make(self, partition: int, partitions: int) -> Summing:
-        """Return the fold of the stage."""
-        return Summing(partition, partitions)
-
-    def read(self, value: bytes) -> Any:
-        """Return the event of a message. Raises: BadMessage."""
-        return read_assignment(value)
-
-    def wants(self, key: str) -> bool:
-        """Only deals are summed."""
-        return is_deal(key)
 
     def subject_of(self, key: str) -> str | None:
         """A deal may be in any sum of its partition."""
