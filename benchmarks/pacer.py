@@ -9,7 +9,6 @@ python -m benchmarks.pacer FILE FIRST COUNT TOPIC RATE SENT READY
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -17,8 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.publisher import Prepared, read_prepared
-from territory_runtime import kafka
+from benchmarks.publisher import Prepared, read_prepared, told_to
 from territory_runtime.settings import Settings, read_settings
 
 
@@ -43,14 +41,7 @@ def read_moments(path: Path) -> list[Moment]:
 
 async def publish(settings: Settings, messages: list[Prepared], topic: str, rate: float, ready: Path) -> list[Moment]:
     """Wait to be told, then publish everything at a rate a second; return when each was sent."""
-    told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
-    producer = kafka.producer(settings)
-    await producer.start()
-    try:
-        await producer.partitions_for(topic)
-        await asyncio.to_thread(ready.touch)
-        await told.wait()
+    async with told_to(settings, topic, ready) as producer:
         began, sent, acknowledged = time.monotonic(), [], []
         for number, (partition, key, value) in enumerate(messages):
             early = began + number / rate - time.monotonic()
@@ -59,8 +50,6 @@ async def publish(settings: Settings, messages: list[Prepared], topic: str, rate
             sent.append(Moment(partition, time.time()))
             acknowledged.append(await producer.send(topic, value, key=key, partition=partition))
         await asyncio.gather(*acknowledged)
-    finally:
-        await producer.stop()
     return sent
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from aiokafka import AIOKafkaProducer
 
 from territory.codec import encode
 from territory.keys import record_key
@@ -42,9 +45,9 @@ def read_prepared(path: Path) -> Iterator[Prepared]:
             yield int(partition), key, value
 
 
-async def publish(settings: Settings, path: Path, topic: str, ready: Path) -> None:
-    """Wait to be told, then publish everything and see that it is acknowledged."""
-    messages = list(read_prepared(path))
+@asynccontextmanager
+async def told_to(settings: Settings, topic: str, ready: Path) -> AsyncIterator[AIOKafkaProducer]:
+    """Give a producer that knows the topic, once this process was told to begin (SIGUSR1)."""
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
     producer = kafka.producer(settings)
@@ -53,6 +56,15 @@ async def publish(settings: Settings, path: Path, topic: str, ready: Path) -> No
         await producer.partitions_for(topic)
         await asyncio.to_thread(ready.touch)
         await told.wait()
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def publish(settings: Settings, path: Path, topic: str, ready: Path) -> None:
+    """Wait to be told, then publish everything and see that it is acknowledged."""
+    messages = list(read_prepared(path))
+    async with told_to(settings, topic, ready) as producer:
         batches: dict[int, Any] = {}
         acknowledged = []
         for partition, key, value in messages:
@@ -66,8 +78,6 @@ async def publish(settings: Settings, path: Path, topic: str, ready: Path) -> No
         for partition, batch in batches.items():
             acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*acknowledged)
-    finally:
-        await producer.stop()
 
 
 if __name__ == "__main__":
