@@ -35,8 +35,7 @@ async def note(settings: Settings, topic: str, ready: Path) -> list[Moment]:
         for place in places:
             await consumer.position(place)  # else the end is asked for with the first fetch
         await asyncio.to_thread(ready.touch)
-        while not stopping.is_set():
-            found = await consumer.getmany(timeout_ms=200)
+        while (found := await consumer.getmany(timeout_ms=200)) or not stopping.is_set():
             now = time.time()
             came += (Moment(place.partition, now) for place, messages in found.items() for _ in messages)
     return came

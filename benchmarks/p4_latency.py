@@ -1,7 +1,7 @@
 """P4: how long a change takes to be visible at a steady rate, and what readers wait meanwhile.
 
-One worker of each service. The same messages go to a consumer that does nothing else, which says
-what the broker takes of that time.
+One worker of each service. Before they are started, the same messages go to a consumer that does
+nothing else, which says what the broker takes of that time.
 """
 
 from __future__ import annotations
@@ -23,24 +23,30 @@ from benchmarks.corpus import ORG, record_changes
 from benchmarks.p2_assigner import SHOWN_FAULTS_MAX, Load, corpus_of, make_load
 from benchmarks.p3_pipeline import SERVICES, check
 from benchmarks.pacer import Moment, read_moments
+from benchmarks.processors import busy_processes
 from benchmarks.readers import read_asked
-from benchmarks.results import Figure, Report, figure, say
+from benchmarks.results import Figure, Report, Table, figure, say
 from benchmarks.stack import Stack, Worker, running_stack
 from territory.keys import parse_record_key, record_hash_key
 from territory.model import compile_model
-from territory.topics import RECORDS
+from territory.topics import RECORDS, Topic
 from territory_control.errors import StackFailed
 from territory_control.progress import wait
 from territory_runtime.settings import Settings
 
 STEADY, LOAD = "steady", "load"
+PLAIN = Topic("benchmark.plain.v1", "delete", None, None, False, "What only the consumer that does nothing else reads.")
 STEADY_RATE, LOAD_RATE = 1_000, 2_000
 """Changes a second."""
 P50_MS_MAX, P99_MS_MAX = 100, 500
 SAMPLES_A_SECOND = 50
 WARM_SECONDS = 5.0
 """From the first change on, in which nothing is measured: connections are made, and Python grows its heap."""
-POLL_SECONDS = 0.001
+PLAIN_SECONDS = 20.0
+"""How long messages go to the consumer that does nothing else, at each rate."""
+POLL_SECONDS = 0.005
+ASKED_MAX = 16
+"""Samples that are asked about at once, the oldest: else those who wait would keep a processor busy by that."""
 READERS, READER_PAUSE_SECONDS = 50, 0.1
 IDLE_SECONDS = 5.0
 """How long the readers are measured before changes come."""
@@ -77,18 +83,19 @@ class Published:
     """When a sample was in Redis, in seconds since the epoch, by its place."""
 
     @property
+    def seconds(self) -> float:
+        """From the first that was sent to the last."""
+        return self.sent[-1].at - self.sent[0].at
+
+    @property
     def rate(self) -> float:
         """How many changes were sent a second."""
-        return (len(self.sent) - 1) / (self.sent[-1].at - self.sent[0].at)
+        return (len(self.sent) - 1) / self.seconds
 
-
-class Waits(NamedTuple):
-    """Milliseconds from when the samples of a phase were sent."""
-
-    visible: list[float]
-    """Until they were in Redis."""
-    consumed: list[float]
-    """Until the consumer had them."""
+    @property
+    def waits(self) -> list[float]:
+        """Milliseconds from when each sample was sent until it was in Redis."""
+        return [1_000 * (at - self.sent[place].at) for place, at in sorted(self.seen.items())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +104,12 @@ class Measured:
 
     rates: dict[str, float]
     """By phase, how many changes were sent a second."""
-    waits: dict[str, Waits]
-    """By phase."""
+    visible: dict[str, list[float]]
+    """By phase, milliseconds from when a sample was sent until it was in Redis."""
+    consumed: dict[str, list[float]]
+    """By phase, milliseconds until the consumer that does nothing else had a message."""
+    busy: dict[str, float]
+    """By process, processor seconds a second of the steady phase."""
     readers: list[float]
     """Milliseconds for an answer while changes arrive."""
     readers_alone: list[float]
@@ -127,6 +138,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         figures=tuple(_figures(found)),
         faults=tuple([fault for one in found for fault in one.faults][:SHOWN_FAULTS_MAX]),
         checked=found[-1].checked,
+        tables=(table_of(found[-1].busy),),
     )
 
 
@@ -150,12 +162,15 @@ def _key(change: Mapping[str, Any]) -> str:
 
 def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], seed: int) -> Measured:
     """Publish both phases, the second with readers, and check the end state."""
-    stack.provision(load.document, [])
-    workers = [stack.start_service(service) for service in SERVICES]
-    came, asked = stack.folder / "came", stack.folder / "asked"
-    arrivals = stack.start_module("benchmarks.arrivals", RECORDS.name, str(came))
     steady, loaded = phases = phases_of(load.records)
+    stack.provision(load.document, [PLAIN])
+    consumed = {phase.name: _consumed(stack, load, phase) for phase in phases}
+    workers = [stack.start_service(service) for service in SERVICES]
+    asked = stack.folder / "asked"
+    before = busy_processes()
     published = {steady.name: publish(stack, load, steady, samples_of(changes, steady))}
+    seconds = published[steady.name].seconds
+    busy = {name: (now - before.get(name, 0.0)) / seconds for name, now in busy_processes().items()}
     asyncio.run(quiet(stack.settings))
     reading = _start_readers(stack, load, asked, seed)
     time.sleep(IDLE_SECONDS)
@@ -163,7 +178,6 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
     published[loaded.name] = publish(stack, load, loaded, samples_of(changes, loaded))
     reading.stop()
     asyncio.run(quiet(stack.settings))
-    arrivals.stop()
     faults: list[str] = []
     for phase in phases:
         missing = len(samples_of(changes, phase)) - len(published[phase.name].seen)
@@ -174,15 +188,41 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
     for worker in workers:
         worker.stop()
     answers = read_asked(asked)
-    waits = waits_of([published[phase.name] for phase in phases], read_moments(came))
+    visible = {name: one.waits for name, one in published.items()}
     return Measured(
         rates={name: one.rate for name, one in published.items()},
-        waits={phase.name: one for phase, one in zip(phases, waits, strict=True)},
+        visible=visible,
+        consumed=consumed,
+        busy=busy,
         readers=[1_000 * one.took for one in answers if one.at >= began],
         readers_alone=[1_000 * one.took for one in answers if one.at < began],
         faults=faults + wrong,
-        checked=checked | {"timed": sum(len(one.visible) for one in waits)},
+        checked=checked | {"timed": sum(map(len, visible.values()))},
     )
+
+
+def _consumed(stack: Stack, load: Load, phase: Phase) -> list[float]:
+    """Publish the beginning of a phase to a consumer that does nothing else; return the milliseconds that took."""
+    came = stack.folder / f"came-{phase.name}"
+    part = phase._replace(records=min(phase.records, int(PLAIN_SECONDS * phase.rate)))
+    arrivals = stack.start_module("benchmarks.arrivals", PLAIN.name, str(came))
+    sent = _start_pacer(stack, load, part, PLAIN.name)
+    sent.pacer.go()
+    sent.pacer.await_end(PLAIN_SECONDS + VISIBLE_SECONDS_MAX)
+    arrivals.stop()
+    return ways_of(read_moments(sent.file), read_moments(came))[int(WARM_SECONDS * phase.rate) :]
+
+
+class _Sending(NamedTuple):
+    pacer: Worker
+    file: Path
+    """Has when each was sent, in the end."""
+
+
+def _start_pacer(stack: Stack, load: Load, phase: Phase, topic: str) -> _Sending:
+    file = stack.folder / f"sent-{phase.name}-{topic}"
+    options = (str(load.path), str(phase.first), str(phase.records), topic, str(phase.rate), str(file))
+    return _Sending(stack.start_module("benchmarks.pacer", *options), file)
 
 
 async def quiet(settings: Settings, seconds_max: float = QUIET_SECONDS_MAX) -> None:
@@ -219,10 +259,8 @@ def publish(
         samples: The changes that are timed.
         meanwhile: What else is done, from when the publishing begins.
     """
-    sent = stack.folder / f"sent-{phase.name}"
-    options = (str(load.path), str(phase.first), str(phase.records), RECORDS.name, str(phase.rate), str(sent))
-    pacer = stack.start_module("benchmarks.pacer", *options)
-    pacer.go()
+    sending = _start_pacer(stack, load, phase, RECORDS.name)
+    sending.pacer.go()
 
     async def watch() -> dict[int, float]:
         async with asyncio.TaskGroup() as tasks:
@@ -232,12 +270,15 @@ def publish(
         return seen.result()
 
     seen = asyncio.run(watch())
-    pacer.await_end(VISIBLE_SECONDS_MAX)
-    return Published(read_moments(sent), seen)
+    sending.pacer.await_end(VISIBLE_SECONDS_MAX)
+    return Published(read_moments(sending.file), seen)
 
 
 async def _watch(settings: Settings, phase: Phase, samples: list[Sample]) -> dict[int, float]:
-    """Ask Redis, about every millisecond, for those that were sent and not seen; return when each was seen."""
+    """Ask Redis, every few milliseconds, for those that were sent and not seen; return when each was seen.
+
+    The oldest are asked about, and when one of them was seen, others at once: what is late by that looks later.
+    """
     seen: dict[int, float] = {}
     coming, sent = deque(samples), list[Sample]()
     began = time.monotonic()
@@ -249,49 +290,47 @@ async def _watch(settings: Settings, phase: Phase, samples: list[Sample]) -> dic
             while coming and coming[0].place <= now * phase.rate:
                 sent.append(coming.popleft())
             pipeline = client.pipeline(transaction=False)
-            for sample in sent:
+            asked, others = sent[:ASKED_MAX], sent[ASKED_MAX:]
+            for sample in asked:
                 pipeline.hget(sample.key, "version")
             versions = await pipeline.execute()
             at, left = time.time(), list[Sample]()
-            for sample, version in zip(sent, versions, strict=True):
+            for sample, version in zip(asked, versions, strict=True):
                 if version is not None and int(version) >= sample.version:
                     seen[sample.place] = at
                 else:
                     left.append(sample)
-            sent = left
-            await asyncio.sleep(POLL_SECONDS)
+            sent = left + others
+            if len(left) == len(asked):
+                await asyncio.sleep(POLL_SECONDS)
     return seen
 
 
-def waits_of(published: Sequence[Published], came: Sequence[Moment]) -> list[Waits]:
-    """Return how long the samples of each phase took; messages came in the order of their partition.
+def ways_of(sent: Sequence[Moment], came: Sequence[Moment]) -> list[float]:
+    """Return how many milliseconds each message took, as they were sent; they came in the order of their partition.
 
     Raises: StackFailed, when others came than were sent.
     """
     arrivals: dict[int, deque[float]] = defaultdict(deque)
     for moment in came:
         arrivals[moment.partition].append(moment.at)
-    sent_in_all = sum(len(one.sent) for one in published)
-    if sent_in_all != len(came):
-        raise StackFailed(f"{sent_in_all} messages were sent, and {len(came)} came to the consumer")
-    waits: list[Waits] = []
-    for one in published:
-        found = Waits([], [])
-        for place, moment in enumerate(one.sent):
-            came_at = arrivals[moment.partition].popleft()
-            if place in one.seen:
-                found.visible.append(1_000 * (one.seen[place] - moment.at))
-                found.consumed.append(1_000 * (came_at - moment.at))
-        waits.append(found)
-    return waits
+    if len(sent) != len(came):
+        raise StackFailed(f"{len(sent)} messages were sent, and {len(came)} came to the consumer")
+    return [1_000 * (arrivals[moment.partition].popleft() - moment.at) for moment in sent]
+
+
+def table_of(busy: Mapping[str, float]) -> Table:
+    """Return how busy each process kept a processor, the busiest first."""
+    shares = sorted(busy.items(), key=lambda one: -one[1])
+    rows = tuple((name, f"{share:.2f}") for name, share in shares if share >= 0.005)
+    return Table("processors", (f"process, at {STEADY_RATE:,} changes/s", "processor seconds a second"), rows)
 
 
 def _figures(found: Sequence[Measured]) -> list[Figure]:
     figures: list[Figure] = []
     for name, rate in ((STEADY, STEADY_RATE), (LOAD, LOAD_RATE)):
         for share, most in ((50, P50_MS_MAX), (99, P99_MS_MAX)):
-            values = [(percentile(one.waits[name].visible, share), percentile(one.waits[name].consumed, share))
-                      for one in found]  # fmt: skip
+            values = [(percentile(one.visible[name], share), percentile(one.consumed[name], share)) for one in found]
             promised = most if name == STEADY else None
             figures.append(figure(f"event to visible at {rate:,}/s, p{share}", "ms", values, value_max=promised))
         figures.append(figure(f"sent, of {rate:,}/s", "records/s", [(one.rates[name], None) for one in found]))

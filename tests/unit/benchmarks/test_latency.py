@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from benchmarks.corpus import record_changes
-from benchmarks.p4_latency import LOAD_RATE, STEADY_RATE, WARM_SECONDS, Published, phases_of, samples_of, waits_of
+from benchmarks.p4_latency import (
+    LOAD_RATE,
+    STEADY_RATE,
+    WARM_SECONDS,
+    Published,
+    phases_of,
+    samples_of,
+    table_of,
+    ways_of,
+)
 from benchmarks.p7_membership import JOINER, MEMBER, TERRITORY, Span, model_document
 from benchmarks.pacer import Moment, read_moments, write_moments
+from benchmarks.processors import OWN, busy_processes
 from benchmarks.readers import Asked, read_asked, write_asked
 
 from access_indexer.core.viewers import Access
@@ -16,25 +28,42 @@ from territory.keys import record_hash_key
 from territory.model import compile_model
 from territory_control.errors import StackFailed
 
-FIRST = Published([Moment(0, 10.0), Moment(1, 10.1), Moment(0, 10.2)], seen={1: 10.6, 2: 10.5})
-SECOND = Published([Moment(1, 11.0), Moment(0, 11.5)], seen={0: 11.25})
-CAME = [Moment(0, 10.01), Moment(0, 10.22), Moment(1, 10.13), Moment(1, 11.04), Moment(0, 11.56)]
+SENT = [Moment(0, 10.0), Moment(1, 10.1), Moment(0, 10.2), Moment(1, 11.0)]
+CAME = [Moment(0, 10.01), Moment(0, 10.22), Moment(1, 10.13), Moment(1, 11.04)]
 
 
 def test_each_message_is_found_again_by_its_partition() -> None:
     """Whatever the partitions' order among each other, the next that came is the next that was sent."""
-    first, second = waits_of([FIRST, SECOND], CAME)
-    assert first.visible == pytest.approx([500, 300])
-    assert first.consumed == pytest.approx([30, 20])
-    assert second.visible == pytest.approx([250])
-    assert second.consumed == pytest.approx([40])
-    assert SECOND.rate == pytest.approx(2)
+    assert ways_of(SENT, CAME) == pytest.approx([10, 30, 20, 40])
 
 
 def test_a_message_that_never_came_is_no_figure() -> None:
     """Times would be those of other messages."""
-    with pytest.raises(StackFailed, match="5 messages were sent, and 4 came"):
-        waits_of([FIRST, SECOND], CAME[1:])
+    with pytest.raises(StackFailed, match="4 messages were sent, and 3 came"):
+        ways_of(SENT, CAME[1:])
+
+
+def test_what_was_seen_is_timed_from_when_it_was_sent() -> None:
+    """Not from when it should have been."""
+    published = Published(SENT, seen={3: 11.5, 1: 10.6})
+    assert published.waits == pytest.approx([500, 500])
+    assert (published.seconds, published.rate) == pytest.approx((1, 3))
+
+
+def test_processors_are_named_by_what_runs() -> None:
+    """This process is who watches; one that it starts has the name of its module."""
+    with subprocess.Popen(
+        (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "0"), stderr=subprocess.PIPE
+    ) as child:
+        found = busy_processes()
+        child.kill()
+    assert found[OWN] > 0
+    assert "http.server" in found
+
+
+def test_busiest_process_is_first() -> None:
+    """What used next to nothing is left out."""
+    assert table_of({"redis": 0.1, "idle": 0.001, "broker": 0.75}).rows == (("broker", "0.75"), ("redis", "0.10"))
 
 
 def test_both_phases_last_equally_long() -> None:
