@@ -26,6 +26,7 @@ from tests.support.oracle import expected
 pytestmark = [pytest.mark.kafka]
 
 LIVE_BATCHES = 200
+CLOSED = "2017-Q1"
 CLEAN: dict[str, int] = {}
 
 
@@ -90,6 +91,32 @@ def test_every_kind_of_drift_is_found_and_mended(settled: tuple[House, list[dict
     assert any("paths by which the user sees it" in drift.why for drift in mended.named)
     assert verified(house).is_clean
     assert compare(house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
+
+
+def test_closed_periods_are_compared_too(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """What deals counted for when a period was closed is remembered, as the aggregator does it (F12)."""
+    house, history = settled
+    house.apply(MODEL | {"frozen_periods": [CLOSED]})
+    house.wait()
+    house.publish(list(islice(histories(seed=3), len(history), len(history) + 500)))
+    house.wait()
+    clean = verified(house)
+    assert (dict(clean.drift), clean.not_compared, clean.unsettled) == (CLEAN, None, 0)
+    with client_of(house) as client:
+        listed = f"adjustments:{{{ORG}}}"
+        gone, wrong, *_ = sorted(client.hkeys(listed))
+        before = client.hgetall(listed)
+        client.hdel(listed, gone)
+        client.hset(listed, wrong, "{}")
+        client.hset(listed, f"{CLOSED}/never-was", "{}")
+        done = {"missing_adjustment": 1, "wrong_adjustment": 1, "stray_adjustment": 1}
+        assert dict(verified(house).drift) == done
+        mended = verified(house, repair=True)
+        assert (dict(mended.drift), mended.mended) == (done, 3)
+        assert client.hgetall(listed) == before
+    house.kill("forecast_aggregator")
+    house.start("forecast_aggregator")
+    assert verified(house).is_clean
 
 
 def test_sum_that_no_deal_accounts_for(settled: tuple[House, list[dict[str, Any]]]) -> None:

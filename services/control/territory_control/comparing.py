@@ -1,4 +1,4 @@
-"""What Redis holds beside what the log implies: who sees what, how territories stand, deals in no sum.
+"""What Redis holds beside what the log implies: who sees what, how territories stand, which deals are on lists.
 
 Each comparison says what a stage's store should hold, given the very fold that the stage decides
 with, and finds what it does hold. `verifying.py` does the comparing beside live traffic.
@@ -17,29 +17,37 @@ from access_indexer.core.indexing import Indexing
 from access_indexer.core.viewers import paths_of
 from access_indexer.redis_index import RedisIndex
 from access_indexer.redis_look import RedisLook
+from forecast_aggregator.core.closed import DealAdjusted
 from forecast_aggregator.core.summing import DealLeftOut, Summing, is_deal
 from forecast_aggregator.core.totalling import AttainmentStands, Totalling
 from forecast_aggregator.core.totalling import Place as AttainmentPlace
 from forecast_aggregator.redis_forecast import (
     RedisAttainments,
     RedisDeals,
+    adjustment_pages,
+    adjustment_text,
     attainment_hash,
     attainment_pages,
     left_out_pages,
 )
 from territory.codec import encode
-from territory.events import read_assignment, read_partial
+from territory.events import read_assignment, read_frozen, read_partial
 from territory.keys import (
+    adjustment_field,
+    adjustments_key,
     attainment_hash_key,
     attainment_key,
     left_out_key,
+    parse_adjustment_field,
     parse_partial_key,
     partition_of,
     record_key,
 )
 from territory.model import Model
+from territory.topics import FROZEN, Topic
 from territory_control.progress import PIPELINE, StageGroup
 from territory_runtime.redis_nodes import Client, Nodes
+from territory_runtime.stage import Reader
 
 P = TypeVar("P", bound=Hashable)
 
@@ -61,6 +69,8 @@ class Comparison(ABC, Generic[P]):
     """What the store of one stage should hold, and does. `P` names one of its entries."""
 
     stage: ClassVar[StageGroup]
+    keeps: ClassVar[tuple[Topic, Reader] | None] = None
+    """A topic of what the stage remembers beside what it reads, and what reads its messages."""
 
     @abstractmethod
     def make(self, partition: int, partitions: int) -> Any:
@@ -296,6 +306,59 @@ class LeftOutComparison(DealsComparison[str]):
         await self._store.apply(
             [DealLeftOut(self._org_id, deal, fold.why_left_out(self._org_id, deal)) for fold, deal in places], []
         )
+
+
+AdjustmentPlace = tuple[str, str]
+"""A closed period, and a deal's id."""
+
+
+class AdjustmentComparison(DealsComparison[AdjustmentPlace]):
+    """The deals that count for something else since a period was closed (F12)."""
+
+    keeps = (FROZEN, read_frozen)
+
+    def __init__(self, client: Client, model: Model) -> None:
+        self._redis = client
+        self._org_id = model.org_id
+        self._store = RedisDeals(client, SUMMING.name)
+
+    def subject(self, place: AdjustmentPlace) -> str:
+        """Return the deal's key."""
+        return record_key(self._org_id, "deal", place[1])
+
+    def places(self, fold: Summing) -> Iterator[list[AdjustmentPlace]]:
+        """Yield the adjustments of each deal."""
+        yield from fold.adjusted(self._org_id)
+
+    async def found(self) -> AsyncIterator[list[AdjustmentPlace]]:
+        """Yield all that are listed."""
+        async for page in adjustment_pages(self._redis, self._org_id):
+            yield [parse_adjustment_field(name) for name in page]
+
+    async def look(self, places: Sequence[AdjustmentPlace]) -> list[dict[str, str]]:
+        """Return what is listed; nothing for a deal that is not."""
+        names = [adjustment_field(*place) for place in places]
+        found = await self._redis.hmget(adjustments_key(self._org_id), names) if names else []
+        return [{} if text is None else {"says": str(text)} for text in found]
+
+    def expected(self, fold: Summing, place: AdjustmentPlace) -> dict[str, str]:
+        """Return the same as the fold has it."""
+        text = adjustment_text(fold.adjustment(self._org_id, *place))
+        return {} if text is None else {"says": text}
+
+    def drift(
+        self, fold: Summing, place: AdjustmentPlace, expected: Mapping[str, str], seen: Mapping[str, str]
+    ) -> Drift:
+        """Name the period and the deal, and what is said of it."""
+        return hash_drift("adjustment", f"{place[0]} deal/{place[1]}", expected, seen)
+
+    async def mend(self, places: Sequence[tuple[Summing, AdjustmentPlace]]) -> None:
+        """Put deals on the list or take them off."""
+        changes = [
+            DealAdjusted(self._org_id, period, deal, fold.adjustment(self._org_id, period, deal))
+            for fold, (period, deal) in places
+        ]
+        await self._store.apply(changes, [])
 
 
 def hash_drift(word: str, name: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:

@@ -11,11 +11,12 @@ from typing import Any
 
 from forecast_aggregator.core.summing import Summing
 from forecast_aggregator.core.totalling import Place, Totalling
-from territory.events import Partial, read_partial
+from territory.events import FrozenPart, Partial, read_frozen, read_partial
 from territory.fold import Incoming
 from territory.keys import partial_key
 from territory.model import Model
 from territory.money import text_of
+from territory.topics import FROZEN
 from territory_control.comparing import TOTALLING, DealsComparison, Drift, hash_drift
 from territory_control.stage_log import StageLog
 
@@ -24,11 +25,13 @@ PartialPlace = tuple[Place, int]
 
 
 class PartialComparison(DealsComparison[PartialPlace]):
-    """What each partition of deals adds to each attainment, without what was frozen. An entry is on the log.
+    """What each partition of deals adds to each attainment, and what it froze. An entry is on the log.
 
     Memory: all partials on the log at once, of every partition and organisation, for as long as it compares: which
     partition a partial is in follows from its attainment, and not from the deals. Some 2 KB each.
     """
+
+    keeps = (FROZEN, read_frozen)
 
     def __init__(self, log: StageLog, model: Model, partitions: int) -> None:
         self._log = log
@@ -98,14 +101,20 @@ class PartialComparison(DealsComparison[PartialPlace]):
 
 
 def _is_live(partial: Partial) -> bool:
-    """Whether it says more than what was frozen."""
-    return bool(partial.deals) or partial.target is not None
+    """Whether it says anything."""
+    return bool(partial.deals) or partial.target is not None or partial.frozen is not None
 
 
 def _figures(partial: Partial) -> dict[str, str]:
-    said = {name: text_of(amount) for name, amount in partial.sums.items()}
-    said |= {"deals": str(partial.deals), "deals_won": str(partial.deals_won)}
+    said = {"deals": str(partial.deals), **_part_figures(partial)}
+    if partial.frozen is not None:
+        said |= {f"frozen_{name}": figure for name, figure in _part_figures(partial.frozen).items()}
+    return said
+
+
+def _part_figures(part: Partial | FrozenPart) -> dict[str, str]:
+    said = {name: text_of(amount) for name, amount in part.sums.items()} | {"deals_won": str(part.deals_won)}
     for name in ("target", "target_mismatch"):
-        amount = getattr(partial, name)
+        amount = getattr(part, name)
         said[name] = "" if amount is None else text_of(amount)
     return said

@@ -65,6 +65,10 @@ class StageLog:
             also = f"; no service is running for {absent[0]}: start it" if absent else ""
             raise NotComparable(f"after {self._timeout_seconds:g} s, {said}{also}") from late
 
+    async def read_all(self, place: TopicPartition, reader: Reader, take: Callable[[int, Incoming], None]) -> None:
+        """Hand over all of the organisation's messages of one partition that are there now. Raises: KafkaError."""
+        await self.read({place: 0}, await self._consumer.end_offsets([place]), reader, take)
+
     async def read(
         self,
         starts: Mapping[TopicPartition, int],

@@ -28,6 +28,7 @@ from territory.model import Model, assemble
 from territory_control.comparing import (
     INDEXER,
     AccessComparison,
+    AdjustmentComparison,
     AttainmentComparison,
     Comparison,
     Drift,
@@ -60,7 +61,7 @@ class Verified:
     org_id: str
     model_revision: int
     looked_at: int = 0
-    """Entries of Redis: hashes, members of sets, deals on the list; each from both sides."""
+    """Entries of Redis: hashes, members of sets, deals on lists; each from both sides."""
     drift: Counter[str] = field(default_factory=Counter)
     """By kind, how many entries are not what the log implies."""
     named: list[Drift] = field(default_factory=list)
@@ -136,6 +137,8 @@ class Comparing(Generic[P]):
         left = list(range(self._task.partitions))
         while left:
             goal = await self._task.log.goal(self._comparison.stage, left)
+            if self._comparison.keeps is not None:
+                await self._task.log.reach(goal)  # what it keeps, it says when it passes to the model
             while left and sum(len(fold) for fold in self._folds.values()) < HELD_RECORDS_MAX:
                 await self._restore(left.pop(0), goal)
             await self._compare()
@@ -147,6 +150,10 @@ class Comparing(Generic[P]):
     async def _restore(self, number: int, goal: Goal) -> None:
         fold = self._comparison.make(number, self._task.partitions)
         ends = goal.ends_of(number)
+        if self._comparison.keeps is not None:
+            topic, reader = self._comparison.keeps
+            place = TopicPartition(topic.name, number)
+            await self._task.log.read_all(place, reader, lambda _, message: fold.restore(message))
         await self._read(dict.fromkeys(ends, 0), ends, lambda _, message: fold.restore(message))
         fold.restored(self._task.models, frozenset())
         self._folds[number] = fold
@@ -313,6 +320,7 @@ async def verify(
                 await _compare_admins(task, client)
                 await Comparing(task, AccessComparison(client, model)).run()
                 await Comparing(task, LeftOutComparison(client, model)).run()
+                await Comparing(task, AdjustmentComparison(client, model)).run()
                 await Comparing(task, PartialComparison(log, model, partitions)).run()
                 await Comparing(task, AttainmentComparison(client, model)).run()
             except NotComparable as hindrance:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import suppress
 from typing import Any
 
-from forecast_aggregator.core.closed import DealAdjusted
+from forecast_aggregator.core.closed import Adjustment, DealAdjusted
 from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Place, Totalling
 from territory.codec import encode
@@ -158,14 +158,19 @@ class RedisAttainments:
 def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]:
     """Return the hash that a change is made in, the name and its value; None: it is taken out."""
     if isinstance(change, DealAdjusted):
-        return adjustments_key(change.org_id), adjustment_field(change.period, change.deal_id), _adjustment_text(change)
+        return (
+            adjustments_key(change.org_id),
+            adjustment_field(change.period, change.deal_id),
+            adjustment_text(change.adjustment),
+        )
     return left_out_key(change.org_id), change.deal_id, None if change.why is None else encode(change.why).decode()
 
 
-def _adjustment_text(change: DealAdjusted) -> str | None:
-    if change.adjustment is None:
+def adjustment_text(adjustment: Adjustment | None) -> str | None:
+    """Return what the list says of a deal; None: it is not on it."""
+    if adjustment is None:
         return None
-    said = {name: _plain(getattr(change.adjustment, name)) for name in ("frozen", "now")}
+    said = {name: _plain(getattr(adjustment, name)) for name in ("frozen", "now")}
     return encode(said).decode()
 
 

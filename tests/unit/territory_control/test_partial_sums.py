@@ -13,16 +13,17 @@ from territory_control.stage_log import StageLog
 from tests.unit.forecast_aggregator.core.examples import Q1, deal, model_of
 
 
-def test_nothing_is_expected_of_what_was_only_frozen() -> None:
-    """Of a closed period without live deals nothing is compared, as nothing is seen of it on the log (F12)."""
+def test_what_was_frozen_is_compared_beside_what_is() -> None:
+    """A closed period without live deals keeps its figures; and they are expected on the log (F12)."""
     model = model_of(frozen_periods=[Q1])
     compared = PartialComparison(cast(StageLog, None), compile_model({"org": "acme"}, 1), 1)
     fold, models = Summing(0, 1), {"acme": model}
     place = (("acme", "bay", Q1, None), 0)
     fold.restore(Incoming(ASSIGNMENTS.name, deal().key, deal(), {}))
     fold.restored(models, frozenset())
-    fold.flush(models, Effects())  # it does not read what was frozen, and closes the period itself
+    fold.flush(models, Effects())  # closes the period
     assert compared.expected(fold, place)["won"] == "100"
     fold.apply(Incoming(ASSIGNMENTS.name, deal().key, None, {}), models, Effects())
-    assert fold.partial(*place[0]) is not None
-    assert compared.expected(fold, place) == {}
+    expected = compared.expected(fold, place)
+    assert (expected["deals"], expected["frozen_won"], expected["frozen_deals_won"]) == ("0", "100", "1")
+    assert [place] in list(compared.places(fold))

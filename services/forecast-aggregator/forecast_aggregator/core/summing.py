@@ -223,10 +223,17 @@ class Summing:
 
     # --- checking ---
 
+    def adjusted(self, org_id: str) -> Iterator[list[tuple[str, str]]]:
+        """Yield, for each deal that counts for something else than in a closed period, that period and its id."""
+        closed = self._of(org_id).closed
+        for key in closed.adjusted_keys:
+            yield [(period, parse_record_key(key)[2]) for period in closed.adjusted(key)]
+
     def sums_of(self, org_id: str) -> list[CellKey]:
-        """Return where something of an organisation is summed here, or wanted and said here."""
+        """Return where something of an organisation is summed here, or was in a closed period, or is wanted."""
         books = self._of(org_id)
-        return list(books.cells.cells.keys() | books.targets.keys())
+        closed = books.closed
+        return list({*books.cells.cells, *books.targets, *closed.cells.cells, *closed.target_keys})
 
     def partial(self, org_id: str, territory_id: str, period: str, user_id: str | None) -> Partial | None:
         """Return what this partition adds to an attainment; None: nothing."""
