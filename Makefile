@@ -32,7 +32,7 @@ demo: setup ## Run everything on a real sales pipeline of 8 800 deals, with an e
 .PHONY: test
 test: setup ## All tests that this machine can run; those that can't say why
 	$(BIN)/pytest -n 2 tests/unit tests/contracts
-	$(BIN)/pytest tests/integration tests/e2e tests/chaos
+	$(BIN)/pytest -n 2 --dist loadfile tests/integration tests/e2e tests/chaos
 
 .PHONY: unit
 unit: setup ## Unit tests and the ports' suites: no network, no servers

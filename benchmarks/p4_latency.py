@@ -44,7 +44,7 @@ WARM_SECONDS = 5.0
 """From the first change on, in which nothing is measured: connections are made, and Python grows its heap."""
 PLAIN_SECONDS = 20.0
 """How long messages go to the consumer that does nothing else, at each rate."""
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.01
 ASKED_MAX = 16
 """Samples that are asked about at once, the oldest: else those who wait would keep a processor busy by that."""
 READERS, READER_PAUSE_SECONDS = 50, 0.1
