@@ -436,18 +436,29 @@ class Worker:
         if held.is_sweeping:
             held.sweep_on(effects)
         held.fold.flush(models, effects)
-        yield from self._send("messages", effects.messages, random)
-        yield from self._send("state", effects.state, random)
-        if self.stage.has_store:
-            half = random.randint(0, len(effects.changes))
-            for changes in (effects.changes[:half], effects.changes[half:]):
-                yield "store"
-                for change in changes:
-                    self._house.redis.make(change)
-            self._house.redis.progress.setdefault(self.place, {}).update(held.revisions)
+        under_way = [self._say(effects, random), *([self._store(effects, random)] if self.stage.has_store else [])]
+        while under_way:
+            going = random.choice(under_way)
+            phase = next(going, None)
+            if phase is None:
+                under_way.remove(going)
+            else:
+                yield phase
         yield "commit"
         held.next_offsets |= offsets
         self._commit()
+
+    def _say(self, effects: Effects, random: Dice) -> Iterator[Phase]:
+        yield from self._send("messages", effects.messages, random)
+        yield from self._send("state", effects.state, random)
+
+    def _store(self, effects: Effects, random: Dice) -> Iterator[Phase]:
+        half = random.randint(0, len(effects.changes))
+        for changes in (effects.changes[:half], effects.changes[half:]):
+            yield "store"
+            for change in changes:
+                self._house.redis.make(change)
+        self._house.redis.progress.setdefault(self.place, {}).update(self._held.revisions)
 
     def _commit(self) -> None:
         note = self._held.note

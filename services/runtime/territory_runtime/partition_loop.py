@@ -28,7 +28,7 @@ from aiokafka.structs import ConsumerRecord
 from mode import Service
 
 from territory.errors import BadMessage
-from territory.fold import Effects, collapse
+from territory.fold import Effects
 from territory.topics import Topic
 from territory_runtime import kafka, metrics
 from territory_runtime.closing import STOP_SECONDS_MAX, let_go
@@ -40,6 +40,7 @@ from territory_runtime.held import Held
 from territory_runtime.in_effect import Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.pace import Pace, pace_of
+from territory_runtime.performing import perform
 from territory_runtime.restoring import incoming_of, read_memory
 from territory_runtime.sending import LeasedSender
 from territory_runtime.settings import Settings
@@ -338,23 +339,18 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         await self._until_done(partial(self._sender.bury, message, self._stage.name, code=code, reason=reason))
 
     async def _perform(self, effects: Effects, touched: set[int], offsets: dict[TopicPartition, int]) -> None:
-        encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
-        for messages in (effects.messages, effects.state):
-            if messages:
-                await self._until_done(partial(self._sender.send, collapse(messages), encoded))
-        store = self._stage.store
+        store, first = self._stage.store, next(iter(self._topics))
+        progress = [
+            Progress(
+                self._stage.name,
+                number,
+                offsets.get(TopicPartition(first, number), self._held[number].next_offsets.get(first, 0)),
+                self._held[number].revisions,
+            )
+            for number in sorted(touched)
+        ]
+        await perform(effects, progress, self._sender, store, self._until_done)
         if store is not None:
-            first = next(iter(self._topics))
-            progress = [
-                Progress(
-                    self._stage.name,
-                    number,
-                    offsets.get(TopicPartition(first, number), self._held[number].next_offsets.get(first, 0)),
-                    self._held[number].revisions,
-                )
-                for number in sorted(touched)
-            ]
-            await self._until_done(lambda: store.apply(effects.changes, progress), REDIS_AWAY, "Redis")
             for number in touched:
                 self._held[number].written = store.fences.written(number)
             self._looked_at = time.monotonic()

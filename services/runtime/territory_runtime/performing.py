@@ -1,0 +1,46 @@
+"""Doing what follows from a turn: saying it on the log, and storing it for those who ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol
+
+from territory.fold import Effects, collapse
+from territory_runtime.sending import LeasedSender
+from territory_runtime.stage import Progress, Store
+from territory_runtime.waiting import KAFKA_AWAY, REDIS_AWAY
+
+
+class UntilDone(Protocol):
+    """Tries something again for as long as what it needs is away."""
+
+    async def __call__(
+        self, action: Callable[[], Awaitable[Any]], away: tuple[type[BaseException], ...] = ..., what: str = ...
+    ) -> Any:
+        """Do it. Raises: what `until_done` raises."""
+
+
+async def perform(
+    effects: Effects, progress: list[Progress], sender: LeasedSender, store: Store | None, until_done: UntilDone
+) -> None:
+    """Have all of it done, and the progress noted in the store; offsets may be committed then.
+
+    The log and the store are written at the same time: who asks the store need not wait for a broker.
+    Both have ended before what either raises is raised.
+    """
+    done = [_say(effects, sender, until_done)]
+    if store is not None:
+        done.append(until_done(lambda: store.apply(effects.changes, progress), REDIS_AWAY, "Redis"))
+    for fault in await asyncio.gather(*done, return_exceptions=True):
+        if isinstance(fault, BaseException):
+            raise fault
+
+
+async def _say(effects: Effects, sender: LeasedSender, until_done: UntilDone) -> None:
+    """Send the messages, then the stage's own state: what is known after a restart was passed on before."""
+    encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
+    for messages in (effects.messages, effects.state):
+        if messages:
+            await until_done(partial(sender.send, collapse(messages), encoded), KAFKA_AWAY, "Kafka")
