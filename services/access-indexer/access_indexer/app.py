@@ -35,7 +35,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             make=partial(Indexing, tells=settings.access_changes),
             store=RedisIndex(connect(settings), STAGE, provisioned.partitions),
             sweep_passes=2,  # revocations, then grants
-            sweep_share=20,  # records that are alike go from set to set together
+            sweep_share=50,  # records that are alike go from set to set together
             follows=ASSIGNER,
         )
     )

@@ -19,6 +19,8 @@ CLIENT_ID = "territory"
 REQUEST_BYTES_MAX = MESSAGE_BYTES_MAX + 124_000
 # How soon a topic that was created anew is read again.
 METADATA_MS = 15_000
+# A member hears by its heartbeats that others have come: however long a session is, they need not wait for it.
+HEARTBEAT_MS_MAX = 3_000
 # A dead letter is the refused message, which may be as large as its topic lets it be, and the reason.
 LETTER_BYTES_MAX = 2 * 1024 * 1024
 
@@ -75,7 +77,7 @@ def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaCo
         auto_offset_reset="earliest",
         session_timeout_ms=timeout_ms,
         rebalance_timeout_ms=3 * timeout_ms,  # longer than any lease that was renewed before it began (fencing.py)
-        heartbeat_interval_ms=max(300, timeout_ms // 10),
+        heartbeat_interval_ms=heartbeat_ms(settings.kafka_session_timeout_seconds),
         # A worker without partitions, or in a turn that waits for Redis, asks for no messages: it must not be taken
         # for dead, since aiokafka's member never comes back then. /live sees whether the loop goes round.
         max_poll_interval_ms=2**31 - 1,
@@ -85,6 +87,11 @@ def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaCo
         **options,
         **connection(settings),
     )
+
+
+def heartbeat_ms(session_seconds: float) -> int:
+    """Return how far apart heartbeats are: far less than a session, and never long."""
+    return min(HEARTBEAT_MS_MAX, max(300, int(100 * session_seconds)))
 
 
 def is_member(consumer: AIOKafkaConsumer) -> bool:

@@ -17,9 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from territory.topics import Topic
 from territory_runtime.held import Held
 
-BEHIND_MAX = 500
+BEHIND_MAX = 100
 """Messages of a partition."""
-PAUSE_SECONDS_MAX = 1.0
+PAUSE_SECONDS_MAX = 10.0
 """The longest time between two slices of a partition."""
 
 
