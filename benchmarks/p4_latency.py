@@ -84,17 +84,12 @@ class Published:
 
     @property
     def seconds(self) -> float:
-        """From the first that was sent to the last."""
+        """From when the first was due to when the last was."""
         return self.sent[-1].at - self.sent[0].at
 
     @property
-    def rate(self) -> float:
-        """How many changes were sent a second."""
-        return (len(self.sent) - 1) / self.seconds
-
-    @property
     def waits(self) -> list[float]:
-        """Milliseconds from when each sample was sent until it was in Redis."""
+        """Milliseconds from when each sample was due until it was in Redis."""
         return [1_000 * (at - self.sent[place].at) for place, at in sorted(self.seen.items())]
 
 
@@ -102,10 +97,8 @@ class Published:
 class Measured:
     """What one run found."""
 
-    rates: dict[str, float]
-    """By phase, how many changes were sent a second."""
     visible: dict[str, list[float]]
-    """By phase, milliseconds from when a sample was sent until it was in Redis."""
+    """By phase, milliseconds from when a sample was due until it was in Redis."""
     consumed: dict[str, list[float]]
     """By phase, milliseconds until the consumer that does nothing else had a message."""
     busy: dict[str, float]
@@ -128,7 +121,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         with running_stack(embedded=embedded) as stack:
             surroundings = {"broker": stack.broker, "redis": stack.redis}
             found.append(_measure(stack, load, changes, seed))
-        say(f"run {number + 1}: {', '.join(f'{name}: {rate:,.0f} sent/s' for name, rate in found[-1].rates.items())}")
+        say(f"run {number + 1}: p50 {percentile(found[-1].visible[STEADY], 50):,.0f} ms at {STEADY_RATE:,}/s")
     return Report(
         name="p4",
         title="event to visible at a steady rate, and the answers that readers get meanwhile",
@@ -190,7 +183,6 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
     answers = read_asked(asked)
     visible = {name: one.waits for name, one in published.items()}
     return Measured(
-        rates={name: one.rate for name, one in published.items()},
         visible=visible,
         consumed=consumed,
         busy=busy,
@@ -216,7 +208,7 @@ def _consumed(stack: Stack, load: Load, phase: Phase) -> list[float]:
 class _Sending(NamedTuple):
     pacer: Worker
     file: Path
-    """Has when each was sent, in the end."""
+    """Has when each was due, in the end."""
 
 
 def _start_pacer(stack: Stack, load: Load, phase: Phase, topic: str) -> _Sending:
@@ -333,7 +325,6 @@ def _figures(found: Sequence[Measured]) -> list[Figure]:
             values = [(percentile(one.visible[name], share), percentile(one.consumed[name], share)) for one in found]
             promised = most if name == STEADY else None
             figures.append(figure(f"event to visible at {rate:,}/s, p{share}", "ms", values, value_max=promised))
-        figures.append(figure(f"sent, of {rate:,}/s", "records/s", [(one.rates[name], None) for one in found]))
     for share in (50, 99):
         values = [(percentile(one.readers, share), percentile(one.readers_alone, share)) for one in found]
         figures.append(figure(f"can_see at {LOAD_RATE:,} changes/s, p{share}", "ms", values))

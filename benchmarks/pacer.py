@@ -24,10 +24,11 @@ from territory_runtime.settings import Settings, read_settings
 
 TICK_SECONDS = 0.005
 """As long as producers in Java linger since Kafka 4.0. It is part of the time that is measured."""
+LATE_SECONDS_MAX = 2.0
 
 
 class Moment(NamedTuple):
-    """When a message of a partition was sent, or came; the next of that partition is the next of the file."""
+    """When a message of a partition was due, or came; the next of that partition is the next of the file."""
 
     partition: int
     at: float
@@ -55,6 +56,8 @@ async def publish(settings: Settings, messages: list[Prepared], topic: str, rate
         began, began_at, due, acknowledged = time.monotonic(), time.time(), 0, []
         while due < len(messages):
             await asyncio.sleep(TICK_SECONDS)
+            if time.monotonic() - began - due / rate > LATE_SECONDS_MAX:
+                raise StackFailed(f"the publisher could not keep up with {rate:g} messages a second")
             first, due = due, min(len(messages), int((time.monotonic() - began) * rate))
             acknowledged += await _send(producer, topic, messages[first:due])
         await asyncio.gather(*acknowledged)

@@ -415,7 +415,7 @@ read_attainment = reader_of(Attainment)
 class AccessChange(Event, frozen=True):
     """What one user may do with some records of one object from now on: each is in one of the three lists.
 
-    Topic: territory.access-changes.v1, written by the access indexer just before Redis is; key
+    Topic: territory.access-changes.v1, written by the access indexer while Redis is, before or after; key
     `<org>/<user>`. What is said of a user and a record is said in order; it can be said again.
     Administrators see everything and hear of nothing.
     """

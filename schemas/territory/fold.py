@@ -54,9 +54,9 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What a step wants done, in this order: messages sent and acknowledged, then the fold's
-    own state and whatever else must not be heard before them, then the changes of its store; only
-    then are offsets committed.
+    """What a step wants done: messages sent and acknowledged, then the fold's own state and whatever
+    else must not be heard before them; at the same time the changes of its store, in their order. Only
+    when all is done are offsets committed.
 
     `refused` holds messages that the fold can't take, with code and reason: dead letters.
     """

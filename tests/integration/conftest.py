@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say which servers were used: what is proven depends on it."""
     for says in config.stash.get(RAN_ON, []):
         terminalreporter.line(f"integration: {says}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell which servers were used, where this is one of several processes."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["ran_on"] = session.config.stash.get(RAN_ON, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear which servers another process used."""
+    for says in getattr(node, "workeroutput", {}).get("ran_on", []):
+        if says not in node.config.stash.setdefault(RAN_ON, []):
+            _note(node.config, says)
 
 
 def _note(config: pytest.Config, says: str) -> None:

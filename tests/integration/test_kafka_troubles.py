@@ -72,13 +72,13 @@ class Telling(Health):
         self.told: list[str] = []
         """Everything that hindered any part."""
 
-    def hinder(self, part: str, why: str) -> None:
-        super().hinder(part, why)
+    def hinder(self, part: str, why: str, cause: str = "") -> None:
+        super().hinder(part, why, cause)
         self.told.append(why)
         self._news.set()
 
-    def clear(self, part: str) -> None:
-        super().clear(part)
+    def clear(self, part: str, cause: str | None = None) -> None:
+        super().clear(part, cause)
         self._news.set()
 
     async def until(self, so: Callable[[dict[str, str]], bool]) -> None:

@@ -110,8 +110,8 @@ class Watched(Health):
         self._says = says
         self.said = asyncio.Event()
 
-    def hinder(self, part: str, why: str) -> None:
-        super().hinder(part, why)
+    def hinder(self, part: str, why: str, cause: str = "") -> None:
+        super().hinder(part, why, cause)
         if self._says in why:
             self.said.set()
 

@@ -1,7 +1,7 @@
 """The whole house in memory: the four folds and the totals over lists, with time in the test's hand.
 
 Topics are lists of encoded messages, Redis is a few dictionaries, and a worker takes its turns as the
-partition loop does: messages before state before store before commit. A turn can stop between any
+partition loop does: messages before state, the store meanwhile, commit last. A turn can stop between any
 two of these, while others go on, and never come back: that is a crash. Days pass when a test says so;
 each worker hears of that, as of a model, in its own time.
 """

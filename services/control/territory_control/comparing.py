@@ -38,7 +38,6 @@ from territory.keys import (
     attainment_hash_key,
     attainment_key,
     left_out_key,
-    parse_adjustment_field,
     parse_partial_key,
     partition_of,
     record_key,
@@ -330,10 +329,9 @@ class AdjustmentComparison(DealsComparison[AdjustmentPlace]):
         """Yield the adjustments of each deal."""
         yield from fold.adjusted(self._org_id)
 
-    async def found(self) -> AsyncIterator[list[AdjustmentPlace]]:
+    def found(self) -> AsyncIterator[list[AdjustmentPlace]]:
         """Yield all that are listed."""
-        async for page in adjustment_pages(self._redis, self._org_id):
-            yield [parse_adjustment_field(name) for name in page]
+        return adjustment_pages(self._redis, self._org_id)
 
     async def look(self, places: Sequence[AdjustmentPlace]) -> list[dict[str, str]]:
         """Return what is listed; nothing for a deal that is not."""

@@ -97,11 +97,11 @@ class RedisDeals:
                 if strays:
                     pipe.hdel(left_out_key(org_id), *strays)
                     await pipe.execute()
-            async for page in adjustment_pages(self._redis, org_id):
+            async for places in adjustment_pages(self._redis, org_id):
                 beat()
-                strays = [name for name in page if fold.is_stray_adjustment(org_id, *parse_adjustment_field(name))]
-                if strays:
-                    pipe.hdel(adjustments_key(org_id), *strays)
+                names = [adjustment_field(*place) for place in places if fold.is_stray_adjustment(org_id, *place)]
+                if names:
+                    pipe.hdel(adjustments_key(org_id), *names)
                     await pipe.execute()
 
 
@@ -187,9 +187,17 @@ def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
     return _name_pages(client, left_out_key(org_id))
 
 
-def adjustment_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
-    """Yield the names of what is listed as an adjustment, in pages. Raises: RedisError, RedisClusterException."""
-    return _name_pages(client, adjustments_key(org_id))
+async def adjustment_pages(client: Client, org_id: str) -> AsyncIterator[list[tuple[str, str]]]:
+    """Yield the period and the deal of each adjustment that is listed, in pages; what is not ours is passed over.
+
+    Raises: RedisError, RedisClusterException.
+    """
+    async for names in _name_pages(client, adjustments_key(org_id)):
+        page: list[tuple[str, str]] = []
+        for name in names:
+            with suppress(ValueError):
+                page.append(parse_adjustment_field(name))
+        yield page
 
 
 async def _name_pages(client: Client, key: str) -> AsyncIterator[list[str]]:

@@ -14,24 +14,27 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._beats: dict[str, float] = {}
-        self._hindrances: dict[str, str] = {}
+        self._hindrances: dict[str, dict[str, str]] = {}
 
     def beat(self, part: str) -> None:
         """Note that a part went round once, whether or not there was something to do."""
         self._beats[part] = self._clock()
 
-    def hinder(self, part: str, why: str) -> None:
-        """Note what keeps a part from its work."""
-        self._hindrances[part] = why
+    def hinder(self, part: str, why: str, cause: str = "") -> None:
+        """Note what keeps a part from its work; one thing a cause."""
+        self._hindrances.setdefault(part, {})[cause] = why
 
-    def clear(self, part: str) -> None:
-        """Note that nothing keeps a part from its work any more."""
-        self._hindrances.pop(part, None)
+    def clear(self, part: str, cause: str | None = None) -> None:
+        """Note that a cause keeps a part from its work no more; None: nothing does."""
+        left = {} if cause is None else self._hindrances.get(part, {})
+        left.pop(cause or "", None)
+        if not left:
+            self._hindrances.pop(part, None)
 
     @property
     def hindrances(self) -> dict[str, str]:
         """By part, why it is not ready."""
-        return dict(self._hindrances)
+        return {part: "; ".join(causes.values()) for part, causes in self._hindrances.items()}
 
     @property
     def ready(self) -> bool:

@@ -1,8 +1,8 @@
 """How fast a stage's sweeps go: no faster than those follow who listen to what it says.
 
 What a sweep says stands on the same partitions as everybody's changes, and these wait behind it. So the next slices
-wait until the listener has nearly all that was said. They never wait for long: a listener that is away, or always
-behind, makes sweeps slower, and stops none.
+wait until the listener has nearly all that was said. For one that takes what waits they wait some seconds, for one
+that is away, or always behind, one: it makes sweeps slower, and stops none.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from territory_runtime.held import Held
 
 BEHIND_MAX = 100
 """Messages of a partition."""
-PAUSE_SECONDS_MAX = 10.0
-"""The longest time between two slices of a partition."""
+PAUSE_SECONDS_MAX = 1.0
+"""The longest time between two slices of a partition, where the listener gets no nearer."""
+FOLLOWED_SECONDS_MAX = 10.0
+"""The same where fewer messages wait for it with every such time."""
 
 
 class Listener(NamedTuple):
@@ -40,16 +42,32 @@ class Pace:
         self._behind = behind
         self._clock = clock
         self._open_at: float | None = None
+        self._looked_at = 0.0
+        self._least: int | None = None
+        """How many waited at the last look that counted since it was open; None: nobody has looked."""
 
     async def look(self, parts: Iterable[Held]) -> None:
         """Look whether sweeps of these partitions may go on; where none is, nobody is asked. Raises: KafkaError."""
         if not any(part.is_sweeping for part in parts):
             self.is_open = True
             return
-        is_long_ago = self._open_at is None or self._clock() - self._open_at >= PAUSE_SECONDS_MAX
-        self.is_open = is_long_ago or await self._behind() <= BEHIND_MAX
+        self.is_open = self._open_at is None or not await self._is_to_wait(self._open_at)
         if self.is_open:
-            self._open_at = self._clock()
+            self._open_at = self._looked_at = self._clock()
+            self._least = None
+
+    async def _is_to_wait(self, since: float) -> bool:
+        behind, now = await self._behind(), self._clock()
+        if behind <= BEHIND_MAX or now - since >= FOLLOWED_SECONDS_MAX:
+            return False
+        if self._least is None:
+            self._least = behind
+            return True
+        if now - self._looked_at < PAUSE_SECONDS_MAX:
+            return True
+        is_nearer = behind < self._least
+        self._looked_at, self._least = now, behind
+        return is_nearer
 
 
 def pace_of(listener: Listener | None, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Pace:

@@ -1,11 +1,11 @@
 """The loop that runs every stage: one turn after another, each harmless to repeat.
 
-    bytes -> decode -> event -> step -> effects -> send, await -> state, await -> store -> commit
+    bytes -> decode -> event -> step -> effects -> (send -> state) and store, await both -> commit
 
 A worker that is given a partition begins a term of its own, so that whoever had it before can't
 write any more (`fencing.py`), restores the fold's memory from the compacted topic, then takes
 turns: a batch of messages of all its partitions and one slice of every sweep that is due. What
-a turn wants done is done in order, and only then are the offsets committed. A crash in between
+a turn wants done is done (`performing.py`), and only then are the offsets committed. A crash in between
 repeats the turn. Beside each offset stands a note of the models that all in that partition was
 said under, so a successor knows what is still to be said (`held.py`).
 """

@@ -28,14 +28,22 @@ async def perform(
     """Have all of it done, and the progress noted in the store; offsets may be committed then.
 
     The log and the store are written at the same time: who asks the store need not wait for a broker.
-    Both have ended before what either raises is raised.
+    Both have ended before what either raises is raised; what can't be said is not waited for any longer
+    by the store, which is cut short as by a crash.
     """
-    done = [_say(effects, sender, until_done)]
-    if store is not None:
-        done.append(until_done(lambda: store.apply(effects.changes, progress), REDIS_AWAY, "Redis"))
-    for fault in await asyncio.gather(*done, return_exceptions=True):
-        if isinstance(fault, BaseException):
-            raise fault
+    if store is None:
+        await _say(effects, sender, until_done)
+        return
+    storing = asyncio.ensure_future(until_done(lambda: store.apply(effects.changes, progress), REDIS_AWAY, "Redis"))
+    is_said = False
+    try:
+        await _say(effects, sender, until_done)
+        is_said = True
+    finally:
+        if not is_said:
+            storing.cancel()
+        await asyncio.wait([storing])
+    await storing
 
 
 async def _say(effects: Effects, sender: LeasedSender, until_done: UntilDone) -> None:

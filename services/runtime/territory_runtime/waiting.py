@@ -144,7 +144,7 @@ class _Trouble:
     def tell(self, fault: str) -> None:
         """Say why it does not go on; the part is alive, and not ready."""
         metrics.WAITING.labels(part=self._part, away=self._what).inc()
-        self._health.hinder(self._part, f"{self._what} is away: {fault}")
+        self._health.hinder(self._part, f"{self._what} is away: {fault}", cause=self._what)
         self._health.beat(self._part)
         if not self._is_told:
             log.warning("waiting", part=self._part, away=self._what, fault=fault)
@@ -153,5 +153,5 @@ class _Trouble:
     def end(self) -> None:
         """Say that it goes on, if it was said that it does not."""
         if self._is_told:
-            self._health.clear(self._part)
+            self._health.clear(self._part, cause=self._what)
             log.info("going on", part=self._part)

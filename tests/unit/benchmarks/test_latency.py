@@ -43,11 +43,11 @@ def test_a_message_that_never_came_is_no_figure() -> None:
         ways_of(SENT, CAME[1:])
 
 
-def test_what_was_seen_is_timed_from_when_it_was_sent() -> None:
-    """Not from when it should have been."""
+def test_what_was_seen_is_timed_from_when_it_was_due() -> None:
+    """Whenever it was sent: what is late for want of a processor is not left out."""
     published = Published(SENT, seen={3: 11.5, 1: 10.6})
     assert published.waits == pytest.approx([500, 500])
-    assert (published.seconds, published.rate) == pytest.approx((1, 3))
+    assert published.seconds == pytest.approx(1)
 
 
 def test_processors_are_named_by_what_runs() -> None:

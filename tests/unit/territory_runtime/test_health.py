@@ -37,3 +37,17 @@ def test_a_part_that_stands_still_is_stuck() -> None:
     health.beat("b")
     clock.now = PROGRESS_SECONDS_MAX + 1
     assert health.stuck() == ["a"]
+
+
+def test_causes_are_told_apart() -> None:
+    """What is back hides nothing that is still away; what is over at all is over for every cause."""
+    health = Health()
+    health.beat("a")
+    health.hinder("a", "Kafka is away", cause="Kafka")
+    health.hinder("a", "Redis is away", cause="Redis")
+    assert health.hindrances == {"a": "Kafka is away; Redis is away"}
+    health.clear("a", cause="Kafka")
+    assert health.hindrances == {"a": "Redis is away"}
+    health.clear("a")
+    health.clear("a", cause="Kafka")
+    assert health.ready

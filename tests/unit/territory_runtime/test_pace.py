@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from territory_runtime.held import Held
-from territory_runtime.pace import BEHIND_MAX, PAUSE_SECONDS_MAX, Pace
+from territory_runtime.pace import BEHIND_MAX, FOLLOWED_SECONDS_MAX, PAUSE_SECONDS_MAX, Pace
 from tests.unit.territory_runtime.test_held import FIRST, SECOND, clean, in_effect
 
 
@@ -60,6 +60,18 @@ def test_a_listener_that_is_away_stops_no_sweep() -> None:
     for listening.now in (100.0, 100.5, 100.0 + PAUSE_SECONDS_MAX, 100.5 + PAUSE_SECONDS_MAX):
         found.append(listening.may_sweep(part))
     assert found == [True, False, True, False]
+
+
+def test_a_listener_that_follows_is_waited_for() -> None:
+    """As long as fewer messages wait from second to second, and not for ever."""
+    listening, part = Listening(), sweeping()
+    listening.behind = 100 * BEHIND_MAX
+    found = [listening.may_sweep(part)]
+    for second in range(2 * int(FOLLOWED_SECONDS_MAX)):
+        listening.now = 100.5 + second
+        listening.behind -= 1
+        found.append(listening.may_sweep(part))
+    assert found == [True, *([False] * 10), True, *([False] * 9)]
 
 
 def test_nobody_is_asked_where_nothing_is_swept() -> None:

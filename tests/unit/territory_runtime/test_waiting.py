@@ -58,8 +58,8 @@ def test_no_answer_is_told() -> None:
     told = asyncio.Event()
 
     class Heard(Health):
-        def hinder(self, part: str, why: str) -> None:
-            super().hinder(part, why)
+        def hinder(self, part: str, why: str, cause: str = "") -> None:
+            super().hinder(part, why, cause)
             told.set()
 
     health = Heard()
