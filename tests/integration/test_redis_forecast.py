@@ -115,8 +115,9 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
         fold = Summing(0, 1)
         await store.reconcile(0, fold, models_of(org), NOTHING)
         assert await client.hlen(adjustments_key(org)) == 1
+        await client.hset(adjustments_key(org), "not ours", "{}")
         await store.reconcile(0, fold, models_of(org), frozenset({org}))
-        assert not await client.exists(adjustments_key(org))
+        assert await client.hkeys(adjustments_key(org)) == ["not ours"]
 
     play(redis_at, acts)
 
