@@ -9,13 +9,14 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import cast
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
+from kafka import KafkaProducer, errors
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from structlog.testing import capture_logs
 
@@ -162,9 +163,28 @@ def worker(settings: Settings, unique: str) -> Worker:
 
 
 def set_limit(settings: Settings, topic: str, limit: int) -> None:
+    """Set how large a topic's messages may be, and wait until the broker goes by it: that is later than its answer."""
     with topic_admin(settings) as admin:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(limit)})
         admin.alter_configs([resource])
+    # not retried, or a refused one would be sent again until its time is over
+    probe = KafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        enable_idempotence=False,
+        retries=0,
+        max_request_size=2 * limit,
+    )
+    with closing(probe):
+        assert until(lambda: not is_too_large(probe, topic, limit // 2), SECONDS_MAX)
+        assert until(lambda: is_too_large(probe, topic, limit + 1), SECONDS_MAX)
+
+
+def is_too_large(probe: KafkaProducer, topic: str, size: int) -> bool:
+    """Ask whether a topic refuses so large a message, with one of the year 2100: it refuses that in any case."""
+    asked = probe.send(topic, bytes(size), partition=0, timestamp_ms=4_102_444_800_000)
+    with pytest.raises((errors.MessageSizeTooLargeError, errors.InvalidTimestampError)) as refused:
+        asked.get(SECONDS_MAX)
+    return refused.type is errors.MessageSizeTooLargeError
 
 
 def remove(settings: Settings, topic: str) -> None:
@@ -255,10 +275,10 @@ def test_a_refused_batch_does_not_spoil_those_after_it(worker: Worker) -> None:
         await sender.start()
         try:
             await sender.send([Message(worker.out, "k", 1, 0)], {})
-            set_limit(worker.settings, worker.out, SMALL)
+            await asyncio.to_thread(set_limit, worker.settings, worker.out, SMALL)
             with pytest.raises(MessageSizeTooLargeError):
                 await sender.send([Message(worker.out, "k", large, 0)], {})
-            set_limit(worker.settings, worker.out, clients.REQUEST_BYTES_MAX)
+            await asyncio.to_thread(set_limit, worker.settings, worker.out, clients.REQUEST_BYTES_MAX)
             await sender.send([Message(worker.out, "k", large, 0)], {})
         finally:
             await sender.stop()
