@@ -11,6 +11,14 @@ BY_PROGRAM = {"java": "broker", "redis-server": "Redis"}
 PROC = Path("/proc")
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return how long a process has used a processor since it was started; 0 where the system does not say."""
+    try:
+        return _cpu_seconds(_stat(PROC / str(pid)))
+    except OSError:
+        return 0.0
+
+
 def busy_processes() -> dict[str, float]:
     """Return the processor seconds of this process and of those it started, by name; {} where no system says it.
 
@@ -19,15 +27,23 @@ def busy_processes() -> dict[str, float]:
     found: dict[str, float] = defaultdict(float)
     for folder in PROC.glob("[0-9]*"):
         try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            fields = _stat(folder)
             command = (folder / "cmdline").read_text().split("\0")
         except OSError:  # it has ended meanwhile
             continue
         is_own = int(folder.name) == os.getpid()
         if is_own or int(fields[1]) == os.getpid():
-            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            found[OWN if is_own else _name_of(command)] += seconds
+            found[OWN if is_own else _name_of(command)] += _cpu_seconds(fields)
     return dict(found)
+
+
+def _stat(folder: Path) -> list[str]:
+    """Return what the system says of a process behind its name. Raises: OSError."""
+    return (folder / "stat").read_text().rpartition(")")[2].split()
+
+
+def _cpu_seconds(fields: list[str]) -> float:
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _name_of(command: list[str]) -> str:

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from tests.support.servers import find_kafka, find_redis
 
+from benchmarks.processors import cpu_seconds
 from territory.codec import encode
 from territory.topics import Topic
 from territory_control.child_process import ChildProcess
@@ -57,11 +58,7 @@ class Worker:
     @property
     def cpu_seconds(self) -> float:
         """How long it has used a processor since it was started; 0 where the system does not say."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.pid)
 
     def stop(self) -> None:
         """End it in order; what it used is free for the next."""

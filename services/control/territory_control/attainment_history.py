@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
@@ -138,6 +137,6 @@ class Plot:
             raise Refused(f"can't write {self._path}: {fault.strerror or fault}") from fault
 
 
-def _height(amount: str | None) -> float:
-    """Return where an amount stands on the plot, a gap for none: a place on paper, nothing is counted with it."""
-    return math.nan if amount is None else float(Decimal(amount))
+def _height(amount: str | None) -> Decimal:
+    """Return an amount as it is drawn; none is a gap."""
+    return Decimal("NaN" if amount is None else amount)

@@ -29,8 +29,8 @@ from forecast_aggregator.redis_forecast import (
     attainment_hash,
     attainment_pages,
     left_out_pages,
+    left_out_text,
 )
-from territory.codec import encode
 from territory.events import read_assignment, read_frozen, read_partial
 from territory.keys import (
     adjustment_field,
@@ -262,13 +262,61 @@ class DealsComparison(Comparison[P]):
         return is_deal(key)
 
 
-class LeftOutComparison(DealsComparison[str]):
-    """The deals that are in no sum, with the reason (F2, F10). An entry is a deal's id."""
+class DealListComparison(DealsComparison[P]):
+    """Deals on a list in Redis: a hash with a text for each."""
+
+    says: ClassVar[str]
+    """What the texts are called where they differ."""
 
     def __init__(self, client: Client, model: Model) -> None:
         self._redis = client
         self._org_id = model.org_id
         self._store = RedisDeals(client, SUMMING.name)
+
+    @property
+    @abstractmethod
+    def list_key(self) -> str:
+        """The key of the list."""
+
+    @abstractmethod
+    def name(self, place: P) -> str:
+        """Return the name of an entry in the list."""
+
+    @abstractmethod
+    def text(self, fold: Summing, place: P) -> str | None:
+        """Return what a fold has the list say; None: it is not on it."""
+
+    async def look(self, places: Sequence[P]) -> list[dict[str, str]]:
+        """Return what is listed; nothing for a deal that is not."""
+        names = list(map(self.name, places))
+        found = await self._redis.hmget(self.list_key, names) if names else []
+        return [self._entry(text) for text in found]
+
+    def expected(self, fold: Summing, place: P) -> dict[str, str]:
+        """Return the same as the fold has it."""
+        return self._entry(self.text(fold, place))
+
+    def _entry(self, text: object) -> dict[str, str]:
+        return {} if text is None else {self.says: str(text)}
+
+
+class LeftOutComparison(DealListComparison[str]):
+    """The deals that are in no sum, with the reason (F2, F10). An entry is a deal's id."""
+
+    says = "why"
+
+    @property
+    def list_key(self) -> str:
+        """The key of the list."""
+        return left_out_key(self._org_id)
+
+    def name(self, place: str) -> str:
+        """Return the deal's id."""
+        return place
+
+    def text(self, fold: Summing, place: str) -> str | None:
+        """Return the reason."""
+        return left_out_text(fold.why_left_out(self._org_id, place))
 
     def subject(self, place: str) -> str:
         """Return the deal's key."""
@@ -283,18 +331,6 @@ class LeftOutComparison(DealsComparison[str]):
     def found(self) -> AsyncIterator[list[str]]:
         """Yield all deals that are listed."""
         return left_out_pages(self._redis, self._org_id)
-
-    async def look(self, places: Sequence[str]) -> list[dict[str, str]]:
-        """Return the reasons; none for a deal that is not listed."""
-        if not places:
-            return []
-        found = await self._redis.hmget(left_out_key(self._org_id), list(places))
-        return [{} if text is None else {"why": str(text)} for text in found]
-
-    def expected(self, fold: Summing, place: str) -> dict[str, str]:
-        """Return the reason as the fold has it."""
-        why = fold.why_left_out(self._org_id, place)
-        return {} if why is None else {"why": encode(why).decode()}
 
     def drift(self, fold: Summing, place: str, expected: Mapping[str, str], seen: Mapping[str, str]) -> Drift:
         """Name the deal, and the reasons."""
@@ -311,15 +347,24 @@ AdjustmentPlace = tuple[str, str]
 """A closed period, and a deal's id."""
 
 
-class AdjustmentComparison(DealsComparison[AdjustmentPlace]):
+class AdjustmentComparison(DealListComparison[AdjustmentPlace]):
     """The deals that count for something else since a period was closed (F12)."""
 
     keeps = (FROZEN, read_frozen)
+    says = "says"
 
-    def __init__(self, client: Client, model: Model) -> None:
-        self._redis = client
-        self._org_id = model.org_id
-        self._store = RedisDeals(client, SUMMING.name)
+    @property
+    def list_key(self) -> str:
+        """The key of the list."""
+        return adjustments_key(self._org_id)
+
+    def name(self, place: AdjustmentPlace) -> str:
+        """Return period and deal as one."""
+        return adjustment_field(*place)
+
+    def text(self, fold: Summing, place: AdjustmentPlace) -> str | None:
+        """Return what the deal counted for, and counts for now."""
+        return adjustment_text(fold.adjustment(self._org_id, *place))
 
     def subject(self, place: AdjustmentPlace) -> str:
         """Return the deal's key."""
@@ -332,17 +377,6 @@ class AdjustmentComparison(DealsComparison[AdjustmentPlace]):
     def found(self) -> AsyncIterator[list[AdjustmentPlace]]:
         """Yield all that are listed."""
         return adjustment_pages(self._redis, self._org_id)
-
-    async def look(self, places: Sequence[AdjustmentPlace]) -> list[dict[str, str]]:
-        """Return what is listed; nothing for a deal that is not."""
-        names = [adjustment_field(*place) for place in places]
-        found = await self._redis.hmget(adjustments_key(self._org_id), names) if names else []
-        return [{} if text is None else {"says": str(text)} for text in found]
-
-    def expected(self, fold: Summing, place: AdjustmentPlace) -> dict[str, str]:
-        """Return the same as the fold has it."""
-        text = adjustment_text(fold.adjustment(self._org_id, *place))
-        return {} if text is None else {"says": text}
 
     def drift(
         self, fold: Summing, place: AdjustmentPlace, expected: Mapping[str, str], seen: Mapping[str, str]

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from forecast_aggregator.core.closed import Adjustment, DealAdjusted
+from forecast_aggregator.core.contribution import LeftOut
 from forecast_aggregator.core.summing import DealLeftOut, Summing
 from forecast_aggregator.core.totalling import AttainmentStands, Place, Totalling
 from territory.codec import encode
@@ -163,7 +164,12 @@ def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]
             adjustment_field(change.period, change.deal_id),
             adjustment_text(change.adjustment),
         )
-    return left_out_key(change.org_id), change.deal_id, None if change.why is None else encode(change.why).decode()
+    return left_out_key(change.org_id), change.deal_id, left_out_text(change.why)
+
+
+def left_out_text(why: LeftOut | None) -> str | None:
+    """Return what the list says of a deal; None: it is not on it."""
+    return None if why is None else encode(why).decode()
 
 
 def adjustment_text(adjustment: Adjustment | None) -> str | None:
