@@ -66,6 +66,8 @@ class Effects:
     changes: list[Any] = field(default_factory=list)
     refused: list[tuple[Incoming, str, str]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
+    swept: int = 0
+    """How many records a slice of a sweep brought under its model, or found to stay as they are."""
 
     def add(self, other: Effects) -> None:
         """Append another step's effects."""
@@ -74,6 +76,7 @@ class Effects:
         self.changes += other.changes
         self.refused += other.refused
         self.outcomes += other.outcomes
+        self.swept += other.swept
 
 
 class Wait(Enum):

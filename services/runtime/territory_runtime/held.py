@@ -126,6 +126,14 @@ class Held:
         """Whether there is a slice to be had."""
         return self.sweeps.keys() > self._waiting.keys()
 
+    def sweep(self, effects: Effects, slices: int) -> bool:
+        """Add so many slices, or as many as there are to be had; return whether there was one."""
+        is_one = slices > 0 and self.is_sweeping
+        for _ in range(slices):
+            if self.is_sweeping:
+                self.sweep_on(effects)
+        return is_one
+
     def sweep_on(self, effects: Effects) -> None:
         """Add the next slice of one organisation's sweep; organisations take turns."""
         org = next(org for org in self.sweeps if org not in self._waiting)
@@ -135,9 +143,9 @@ class Held:
             self._waiting[org] = None
         elif slice_of is not None:
             effects.add(slice_of)
+            self._swept_records += slice_of.swept
         if slice_of is not None:
             self.sweeps[org] = sweep  # at the end: others go first
-            self._swept_records += self._limit
         if not self.sweeps:
             self.swept = self.now.moment
 

@@ -36,7 +36,7 @@ class _Fold:
 
     def sweep(self, model: Model, limit: int) -> Iterator[Slice]:
         self.swept.append(model)
-        return iter([Effects() for _ in range(SLICES)])
+        return iter([Effects(swept=LIMIT) for _ in range(SLICES)])
 
     def __len__(self) -> int:
         return RECORDS

@@ -20,8 +20,10 @@ from territory.fold import UNTIL_DECIDED, Effects, Incoming, Models, Slice
 from territory.keys import org_of, parse_record_key, partition_of, record_key
 from territory.model import Model
 
-PASSED_OVER_SHARE = 0.02
-"""What it costs to see that a group of records keeps its viewers, compared with moving a record."""
+NEW_GROUP_COST = 30
+"""What it costs to work out who sees a group of records under another model, compared with moving one record more."""
+KNOWN_GROUP_COST = 10
+"""What it costs to move a group of which that is known, compared with the same."""
 
 Nets = defaultdict[tuple[str, SetKind, str], defaultdict[str, dict[str, bool]]]
 """By organisation, kind of set and object: by user, by record id, whether the set is to hold it."""
@@ -168,11 +170,11 @@ class Indexing:
         if self._partition == 0:
             effects.changes.append(AdminsAre(model.org_id, model.admins))
         yield effects
-        yield from _slices(org, limit, self._revoke)
+        yield from _slices(org, limit, NEW_GROUP_COST, self._revoke)
         if not org.passage.is_decided:
             yield UNTIL_DECIDED
             org.passage.decided()
-        yield from _slices(org, limit, self._grant)
+        yield from _slices(org, limit, KNOWN_GROUP_COST, self._grant)
         org.passage.settled()
 
     def _go_to(self, org: _Org, model: Model, effects: Effects) -> None:
@@ -306,17 +308,23 @@ def _no_nets() -> Nets:
     return defaultdict(lambda: defaultdict(dict))
 
 
-def _slices(org: _Org, limit: int, revise: Callable[[_Org, Group, int, Effects], int]) -> Iterator[Effects]:
-    """Yield what comes of revising all groups that there are, about so many records at a time."""
-    effects, counted = Effects(), 0.0
+def _slices(
+    org: _Org, limit: int, group_cost: int, revise: Callable[[_Org, Group, int, Effects], int]
+) -> Iterator[Effects]:
+    """Yield what comes of revising all groups that there are, about so many records at a time.
+
+    Where hardly two records are alike, it is the groups that take the time: each counts as some records.
+    """
+    effects, counted = Effects(), 0
     for group in org.records.groups():
-        counted += PASSED_OVER_SHARE
+        counted += group_cost
         while group.members:
-            moved = revise(org, group, max(1, int(limit - counted)), effects)
+            moved = revise(org, group, max(1, limit - counted), effects)
             counted += moved
+            effects.swept += moved or len(group.members)
             if counted >= limit:
                 yield effects
-                effects, counted = Effects(), 0.0
+                effects, counted = Effects(), 0
             if not moved:
                 break
     yield effects

@@ -102,6 +102,7 @@ class Assigning:
             else:
                 self._bring(family, linker, effects)
                 counted += len(family)
+            effects.swept += len(family)
             if counted >= limit:
                 yield effects
                 effects, counted = Effects(), 0.0

@@ -169,6 +169,7 @@ class Summing:
                 deal = books.deals.get(key)
                 if deal is not None:
                     self._recount(books, key, deal, model, effects)
+            effects.swept = len(keys[start : start + limit])
             yield effects
             effects = Effects()
         targets = self._home_targets(model)

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, Revoked, SetChange
-from access_indexer.core.indexing import Indexing
+from access_indexer.core.indexing import NEW_GROUP_COST, Indexing
 from territory.events import Assignment
 from territory.fold import Effects, Incoming, Slice, Wait
 from territory.keys import partition_of, record_key
@@ -150,11 +150,20 @@ def test_all_revocations_of_a_sweep_before_its_first_grant() -> None:
     records = [assignment(f"A-{number}", "bay" if number % 2 else "east") for number in range(6)]
     fold = restored(*records)
     slices = [set_changes(changes) for changes in swept(fold, SWAPPED, limit=2)]
-    signs = [[change[0] for change in changes] for changes in slices[1:]]
-    assert all(sign == "-" for changes in signs[:3] for sign in changes)
-    assert all(sign == "+" for changes in signs[3:] for sign in changes)
-    assert sum(len(changes) for changes in signs[:3]) == sum(len(changes) for changes in signs[3:]) == 9
+    signs = [{change[0] for change in changes} for changes in slices if changes]
+    assert signs == [{"-"}] * 4 + [{"+"}] * 4
+    assert [change[0] for changes in slices for change in changes] == ["-"] * 9 + ["+"] * 9
     assert flat(swept(fold, SWAPPED)) == [AdminsAre("acme", frozenset({"root"}))]
+
+
+def test_records_of_which_no_two_are_alike() -> None:
+    """Looking at each is what takes the time: a slice has as many as take no longer than records that move (P12)."""
+    fold = restored(*(assignment(f"A-{number}", "bay", owner_id=f"gone-{number}") for number in range(20)))
+    slices = swept(fold, model_of(2), limit=5 * NEW_GROUP_COST)
+    assert len(slices) == 1 + (20 // 5 + 1) + 2  # the first; revocations; grants: these are known by then
+    assert flat(slices) == [AdminsAre("acme", frozenset({"root"}))]
+    again = [each.swept for each in fold.sweep(model_of(3), 5 * NEW_GROUP_COST) if isinstance(each, Effects)]
+    assert again == [0, 5, 5, 5, 5, 0, 15, 5]  # all, in both passes
 
 
 def test_records_that_change_in_the_middle_of_a_sweep() -> None:

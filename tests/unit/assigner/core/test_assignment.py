@@ -139,7 +139,8 @@ def test_sweep_says_what_changed() -> None:
     assert places(effects) == {"account/A-1": ("west", "extra"), "contact/C-1": ("west", "extra")}
     said = assignment_of(effects, "account/A-1")
     assert (said.model_revision, said.event_id, said.since_ms) == (2, "model/acme/2", 0)
-    assert swept(fold, WIDER).messages == []
+    assert effects.swept == len(fold) == 3
+    assert swept(fold, WIDER) == Effects(swept=3)
 
 
 def test_territory_without_its_rule_links() -> None:

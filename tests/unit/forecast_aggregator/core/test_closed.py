@@ -68,7 +68,7 @@ def test_model_that_comes_after_the_take_over() -> None:
     }
     assert adjusted == {"D-1": True, "D-2": True}
     assert words(effects) == []
-    assert swept(fold, model) == Effects()
+    assert swept(fold, model) == Effects(swept=1)
 
 
 def test_target_of_a_period_that_is_opened() -> None:

@@ -232,7 +232,7 @@ def test_unknown_organisation_is_said_again() -> None:
             for partition in range(2)
         ]
     assert effects.changes == [DealLeftOut("acme", "D-2", LISTED.why)]
-    assert swept(fold, model) == Effects()
+    assert swept(fold, model) == Effects(swept=2)
 
 
 # --- cost and closed periods ------------------------------------------------------------------
