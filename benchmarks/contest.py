@@ -24,7 +24,7 @@ from assigner.core.matching.plain import PlainMatcher
 from assigner.core.matching.rule_book import RuleBook
 from benchmarks.entrants.entrant import Entrant
 from territory.criteria import Fields
-from territory_runtime.collector import spare_what_stays
+from territory_runtime.interpreter import spare_what_stays
 
 STOP_SECONDS = 10.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

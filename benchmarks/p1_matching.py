@@ -21,7 +21,7 @@ from benchmarks.results import RESULTS, Figure, Report, Table, figure, say
 from territory.criteria import Fields
 from territory.model import Model, compile_model
 from territory.values import read_fields
-from territory_runtime.collector import spare_what_stays
+from territory_runtime.interpreter import spare_what_stays
 
 SIZES = (1_000, 4_000, 10_000, 25_000, 100_000)
 INDEX_ALONE = (10_000,)

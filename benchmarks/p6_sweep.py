@@ -20,7 +20,7 @@ from territory.events import Assignment, Record
 from territory.fold import Effects, Incoming
 from territory.keys import family_key
 from territory.model import Model, compile_model
-from territory_runtime.collector import spare_what_stays
+from territory_runtime.interpreter import spare_what_stays
 from territory_runtime.settings import Settings
 
 RECORDS_A_SECOND_MIN = 60_000

@@ -28,7 +28,7 @@ from territory.model import Model, compile_model
 from territory.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, Topic
 from territory_control.topic_reading import started
 from territory_runtime import kafka
-from territory_runtime.collector import spare_what_stays
+from territory_runtime.interpreter import spare_what_stays
 from territory_runtime.restoring import read_state
 from territory_runtime.sending import Sender
 from territory_runtime.settings import Settings

@@ -31,7 +31,7 @@ from territory.events import read_assignment, read_record, read_record_change
 from territory.fold import Effects, Fold, Incoming, Models
 from territory.model import compile_model
 from territory_control.errors import StackFailed
-from territory_runtime.collector import spare_what_stays
+from territory_runtime.interpreter import spare_what_stays
 
 WARM_RECORDS = 1_000
 """So many go through folds that are thrown away: what is made only once is there before the first look."""

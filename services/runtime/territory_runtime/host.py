@@ -23,8 +23,8 @@ from yarl import URL
 
 from territory.codec import encode
 from territory_runtime import metrics
-from territory_runtime.collector import spare_what_stays
 from territory_runtime.health import Health
+from territory_runtime.interpreter import let_turns_go_first, spare_what_stays
 from territory_runtime.kafka import faust_credentials, topic_admin
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.partition_loop import PartitionLoop
@@ -265,4 +265,5 @@ def main(name: str, build: Callable[[Settings, Provisioned], Host], *, with_redi
         log.info("topics created", topics=provisioned.created)
     pause_after_empty_fetches(settings.kafka_fetch_pause_seconds)
     spare_what_stays()
+    let_turns_go_first()
     host.run()

@@ -1,20 +1,22 @@
-"""What the garbage collector looks at while records stay in memory."""
+"""What the garbage collector looks at while records stay in memory, and who waits for whom."""
 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from territory_runtime.collector import spare_what_stays
+from territory_runtime.interpreter import SWITCH_SECONDS, let_turns_go_first, spare_what_stays
 
 
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
     """Leave the collector as it was."""
-    thresholds = gc.get_threshold()
+    thresholds, seconds = gc.get_threshold(), sys.getswitchinterval()
     yield
+    sys.setswitchinterval(seconds)
     gc.unfreeze()
     gc.set_threshold(*thresholds)
 
@@ -33,3 +35,10 @@ def test_what_is_there_is_not_looked_at() -> None:
     after = Cycle()
     assert any(one is after for one in gc.get_objects())
     assert gc.get_threshold() > defaults
+
+
+def test_threads_give_way_sooner_than_by_default() -> None:
+    """A turn does not wait five milliseconds for a model's thread at each answer."""
+    assert sys.getswitchinterval() > SWITCH_SECONDS
+    let_turns_go_first()
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
