@@ -23,10 +23,10 @@ from tests.support.servers import Kafka, Redis
 pytestmark = pytest.mark.kafka
 
 LARGE, SMALL = "large", "small"
-SWEPT = 2_000
+SWEPT = 8_000
 """Records of the large organisation."""
 SLICES = {"assigner": 4, "access_indexer": 1}
-"""`TERRITORY_SWEEP_RECORDS_MAX` by service: a hundred turns and more to sweep them all."""
+"""`TERRITORY_SWEEP_RECORDS_MAX` by service: some dozens of turns to sweep them all."""
 CHANGES = 20
 """Of the small organisation."""
 SECONDS_MAX = 60
@@ -116,7 +116,7 @@ def test_a_sweep_holds_nobody_else_back(crowded_house: House) -> None:
     """What another organisation publishes amid a sweep is decided, and shown, long before the sweep's end (C7, V8).
 
     The worker is held amid its sweep while the other's changes are published, so they are there with most of the
-    sweep still to come. A turn takes one slice: had the sweep to end first, they would be the last that is said.
+    sweep still to come. A turn takes few slices: had the sweep to end first, they would be the last that is said.
     """
     house = crowded_house
     house.apply(_model(LARGE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -265,9 +265,12 @@ def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
 class Gate:
     """A pace that is as a test says."""
 
-    is_open = False
+    slices = 0
 
     async def look(self, parts: Iterable[Held]) -> None:
+        pass
+
+    def heard(self, messages: Sized) -> None:
         pass
 
 
@@ -293,7 +296,7 @@ def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
             await place.send(1)
             await place.until_heard(set(range(PARTITIONS)), 2)
             assert taken == []
-            gate.is_open = True
+            gate.slices = 2
             async with asyncio.timeout(SECONDS_MAX):
                 await swept.wait()
 

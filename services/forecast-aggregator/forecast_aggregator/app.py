@@ -35,7 +35,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             wants=is_deal,
             store=RedisDeals(connect(settings), SUMMING),
             interval_seconds=settings.partials_interval_seconds,
-            sweep_share=10,  # its turns are seldom
+            sweep_share=20,  # its turns are seldom
         )
     )
     if settings.verify_records_per_second:
@@ -48,7 +48,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             make=lambda *_: Totalling(),
             store=RedisAttainments(connect(settings), TOTALLING, provisioned.partitions),
             interval_seconds=settings.partials_interval_seconds,
-            sweep_share=10,  # its turns are seldom
+            sweep_share=20,  # its turns are seldom
         )
     )
     return host

@@ -4,7 +4,7 @@
 
 A worker that is given a partition begins a term of its own, so that whoever had it before can't
 write any more (`fencing.py`), restores the fold's memory from the compacted topic, then takes
-turns: a batch of messages of all its partitions and one slice of every sweep that is due. What
+turns: a batch of messages of all its partitions and a slice or a few of the sweeps that are due. What
 a turn wants done is done (`performing.py`), and only then are the offsets committed. A crash in between
 repeats the turn. Beside each offset stands a note of the models that all in that partition was
 said under, so a successor knows what is still to be said (`held.py`).
@@ -247,7 +247,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
 
     @property
     def _is_sweeping(self) -> bool:
-        return self._pace.is_open and any(part.is_sweeping for part in self._held.values())
+        return self._pace.slices > 0 and any(part.is_sweeping for part in self._held.values())
 
     @property
     def _idle_seconds(self) -> float:
@@ -286,7 +286,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
     # --- turns -------------------------------------------------------------------------------
 
     async def _turn(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
-        """Take one batch and one slice of every sweep, do what follows from them, and commit."""
+        """Take one batch and some slices of the sweeps, do what follows from them, and commit."""
         started, effects = time.monotonic(), Effects()
         offsets: dict[TopicPartition, int] = {}
         touched: set[int] = set()
@@ -294,6 +294,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             touched = set(self._held)
         if self._lease.is_half_gone and (touched or found or self._is_sweeping):
             await self._confirm()
+        self._pace.heard(found)
         wants_all = self._stage.wants is every
         for where, messages in found.items():
             part = self._held[where.partition]
@@ -308,9 +309,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
                 offsets[where] = position
                 touched.add(where.partition)
         for number, part in self._held.items():
-            if self._pace.is_open and part.is_sweeping:
+            if part.sweep(effects, self._pace.slices):
                 touched.add(number)
-                part.sweep_on(effects)
             if number in touched:
                 part.fold.flush(part.now.models, effects)
         if not touched:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from territory_runtime.held import Held
-from territory_runtime.pace import BEHIND_MAX, FOLLOWED_SECONDS_MAX, PAUSE_SECONDS_MAX, Pace
+from territory_runtime.pace import (
+    ALONE_BEHIND_MAX,
+    ALONE_SECONDS,
+    ALONE_SLICES,
+    BEHIND_MAX,
+    FOLLOWED_SECONDS_MAX,
+    PAUSE_SECONDS_MAX,
+    Pace,
+)
 from tests.unit.territory_runtime.test_held import FIRST, SECOND, clean, in_effect
 
 
@@ -25,7 +33,7 @@ class Listening:
     def may_sweep(self, part: Held) -> bool:
         """Return whether a partition may be swept on."""
         asyncio.run(self.pace.look([part]))
-        return self.pace.is_open
+        return self.pace.slices > 0
 
 
 def sweeping() -> Held:
@@ -38,7 +46,7 @@ def sweeping() -> Held:
 def test_a_sweep_begins_at_once() -> None:
     """Its first slice waits for nobody: the first effects come with the first turn (A8)."""
     listening = Listening()
-    listening.behind = 10 * BEHIND_MAX
+    listening.behind = 10 * ALONE_BEHIND_MAX
     assert listening.may_sweep(sweeping())
     assert listening.asked == 0
 
@@ -47,15 +55,33 @@ def test_a_sweep_waits_for_who_listens() -> None:
     """As long as more waits than a listener takes in a moment; what is at the limit may go on."""
     listening, part = Listening(), sweeping()
     found = [listening.may_sweep(part)]
-    for listening.behind in (BEHIND_MAX + 1, BEHIND_MAX, BEHIND_MAX + 1):
+    for listening.behind in (ALONE_BEHIND_MAX + 1, ALONE_BEHIND_MAX, ALONE_BEHIND_MAX + 1):
         found.append(listening.may_sweep(part))
     assert found == [True, False, True, False]
+
+
+def test_a_sweep_gives_way_to_changes() -> None:
+    """While some come it takes one slice a turn, and waits for nearly all that it said; a second later it is alone."""
+    listening, part = Listening(), sweeping()
+    assert listening.may_sweep(part)
+    assert listening.pace.slices == ALONE_SLICES
+    listening.pace.heard([])
+    assert listening.pace.slices == ALONE_SLICES
+    listening.pace.heard([1])
+    assert listening.pace.slices == 1
+    found = []
+    for listening.behind in (BEHIND_MAX + 1, BEHIND_MAX, BEHIND_MAX + 1):
+        found.append(listening.may_sweep(part))
+    listening.now += ALONE_SECONDS
+    found.append(listening.may_sweep(part))
+    assert found == [False, True, False, True]
+    assert listening.pace.slices == ALONE_SLICES
 
 
 def test_a_listener_that_is_away_stops_no_sweep() -> None:
     """There is a slice a second, counted from the one before."""
     listening, part = Listening(), sweeping()
-    listening.behind = 10 * BEHIND_MAX
+    listening.behind = 10 * ALONE_BEHIND_MAX
     found = []
     for listening.now in (100.0, 100.5, 100.0 + PAUSE_SECONDS_MAX, 100.5 + PAUSE_SECONDS_MAX):
         found.append(listening.may_sweep(part))
@@ -65,7 +91,7 @@ def test_a_listener_that_is_away_stops_no_sweep() -> None:
 def test_a_listener_that_follows_is_waited_for() -> None:
     """As long as fewer messages wait from second to second, and not for ever."""
     listening, part = Listening(), sweeping()
-    listening.behind = 100 * BEHIND_MAX
+    listening.behind = 100 * ALONE_BEHIND_MAX
     found = [listening.may_sweep(part)]
     for second in range(2 * int(FOLLOWED_SECONDS_MAX)):
         listening.now = 100.5 + second
@@ -77,7 +103,7 @@ def test_a_listener_that_follows_is_waited_for() -> None:
 def test_nobody_is_asked_where_nothing_is_swept() -> None:
     """And what is swept next begins at once where the last was long ago."""
     listening = Listening()
-    listening.behind = 10 * BEHIND_MAX
+    listening.behind = 10 * ALONE_BEHIND_MAX
     assert listening.may_sweep(sweeping())
     assert not listening.may_sweep(sweeping())
     assert listening.may_sweep(clean(FIRST))
