@@ -49,7 +49,7 @@ RATE = 100
 """Changes of the small organisation a second: what it waits for is the sweep, and not its own like."""
 RATIO_MAX = 2.0
 QUIET_SECONDS = 30
-SWEEP_RECORDS_A_SECOND = 5_000
+SWEEP_RECORDS_A_SECOND = 2_000
 """The other's changes last so long that a sweep of this speed ends within them."""
 FILL_SECONDS_EACH = 0.002
 """How long a record of the large organisation may take to come through."""
