@@ -6,7 +6,6 @@ Beside a worker that only passes messages on, and beside apps of other framework
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -170,7 +169,7 @@ def _peers(folder: Path, load: Load, seed: int) -> tuple[list[Beside], dict[str,
     besides: list[Beside] = []
     absent: dict[str, str] = {}
     for peer in PEERS:
-        if importlib.util.find_spec(peer.package) is None:
+        if not peer.is_installed:
             absent[peer.name] = f"left out: {peer.package} is not installed ({peer.install})"
             say(f"{peer.name}: {absent[peer.name]}")
             continue

@@ -12,6 +12,8 @@ they leave out is in favour of their speed, and costs them right answers, which 
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,11 @@ class Peer:
     stages: tuple[StageGroup, ...]
     records_max: int
     ratio_min: float
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package can be imported. Faust, once imported, is a module without a spec."""
+        return self.package in sys.modules or importlib.util.find_spec(self.package) is not None
 
 
 def _topic(name: str, says: str) -> Topic:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import faust
+import pytest
 from benchmarks.answers import Answers
 from benchmarks.corpus import model_document, record_changes
-from benchmarks.peers import account_key_of, decide, merged, said
+from benchmarks.peers import FAUST, account_key_of, decide, merged, said
 
 from assigner.core.links import Linker
 from territory.codec import encode
@@ -59,3 +63,9 @@ def test_they_say_what_is_right_where_accounts_come_first() -> None:
         assert (found.key, found.version, found.territories) == (key, record.version, answers.territories_of(key))
         linked += bool(found.links)
     assert linked
+
+
+@pytest.mark.parametrize(("package", "is_there"), [(faust.__name__, True), ("json", True), ("nothing_such", False)])
+def test_a_framework_that_is_not_installed_is_left_out(package: str, is_there: bool) -> None:
+    """Faust is found, too, once it is imported, when it has no spec any more."""
+    assert replace(FAUST, package=package).is_installed is is_there
