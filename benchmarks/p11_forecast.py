@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Figure, Report, figure, say
+from forecast_aggregator.app import SWEEP_SHARE
 from forecast_aggregator.core.contribution import Contribution, contribution_of
 from forecast_aggregator.core.summing import Summing
 from forecast_aggregator.core.totalling import Totalling
@@ -141,7 +142,7 @@ class _Forecast:
         """Bring all deals under a model, in the loop's slices; return the processor's seconds."""
         began = time.process_time()
         self.model = model
-        for effects in self.sums.sweep(model, Settings().sweep_records_max):
+        for effects in self.sums.sweep(model, SWEEP_SHARE * Settings().sweep_records_max):
             self.sums.flush({ORG: model}, effects)
             self._add_up(effects.messages)
         return time.process_time() - began

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,22 @@ class Span:
         """How long it took."""
         return self.ended - self.began
 
-    def pause_ms(self, pings: list[Asked]) -> float:
-        """Return the longest answer to a PING that was waited for meanwhile, in milliseconds."""
-        return 1_000 * max((one.took for one in pings if self.began - one.took < one.at < self.ended), default=0.0)
+    def overlap(self, ping: Asked) -> float:
+        """Return for how long a PING's answer was waited for meanwhile; not above 0: it was not."""
+        return min(self.ended, ping.at + ping.took) - max(self.began, ping.at)
+
+
+def pauses_ms(spans: Mapping[str, Span], pings: Iterable[Asked]) -> dict[str, float]:
+    """Return the longest answer to a PING within each span, in milliseconds.
+
+    What is waited for at the end of one span may come within the next, and counts for where most of the wait was.
+    """
+    found = dict.fromkeys(spans, 0.0)
+    for ping in pings:
+        name = max(spans, key=lambda name: spans[name].overlap(ping))
+        if spans[name].overlap(ping) > 0:
+            found[name] = max(found[name], 1_000 * ping.took)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +152,7 @@ def _measure(stack: Stack, records: int) -> tuple[Measured, list[str]]:
     worker.stop()
     assigner.stop()
     answers = read_asked(pings)
-    pauses = {name: span.pause_ms(answers) for name, span in spans.items() if name != "fill"}
-    return Measured(spans, pauses), sets.faults
+    return Measured(spans, pauses_ms(spans, answers)), sets.faults
 
 
 class Sets:

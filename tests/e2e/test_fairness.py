@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +25,10 @@ from tests.support.servers import Kafka, Redis
 pytestmark = pytest.mark.kafka
 
 LARGE, SMALL = "large", "small"
-SWEPT = 8_000
+SWEPT = 16_000
 """Records of the large organisation."""
 SLICES = {"assigner": 4, "access_indexer": 1}
-"""`TERRITORY_SWEEP_RECORDS_MAX` by service: some dozens of turns to sweep them all."""
+"""`TERRITORY_SWEEP_RECORDS_MAX` by service: while nothing else comes the assigner takes 250 turns, the indexer 20."""
 CHANGES = 20
 """Of the small organisation."""
 SECONDS_MAX = 60
@@ -92,13 +94,14 @@ async def _end(settings: Settings, where: TopicPartition) -> int:
         return ends[where]
 
 
-async def _until_said(settings: Settings, where: TopicPartition, offset: int) -> None:
-    """Return when there is a message at an offset, or after it."""
+async def _once_said(settings: Settings, where: TopicPartition, offset: int, act: Callable[[], None]) -> None:
+    """Act as soon as there is a message at an offset, or after it."""
     async with started(clients.reader(settings)) as reader, asyncio.timeout(SECONDS_MAX):
         reader.assign([where])
         reader.seek(where, offset)
         while not await reader.getmany(where, timeout_ms=200):
             pass
+        act()
 
 
 def _said_since(settings: Settings, where: TopicPartition, offset: int) -> list[str]:
@@ -127,9 +130,11 @@ def test_a_sweep_holds_nobody_else_back(crowded_house: House) -> None:
     for number, stage in enumerate(STAGES):
         where = TopicPartition(stage.says.name, 0)
         before = asyncio.run(_end(house.settings, where))
-        house.apply(stage.model)
-        asyncio.run(_until_said(house.settings, where, before))
-        house.pause(stage.service)
+        with ThreadPoolExecutor(1) as waiting:
+            holds = partial(house.pause, stage.service)
+            held = waiting.submit(asyncio.run, _once_said(house.settings, where, before, holds))
+            house.apply(stage.model)
+            held.result()
         house.publish(_changes(SMALL, number * CHANGES, CHANGES))
         house.resume(stage.service)
         house.wait()

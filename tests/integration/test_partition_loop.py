@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -267,15 +267,21 @@ class Gate:
 
     slices = 0
 
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
     async def look(self, parts: Iterable[Held]) -> None:
         pass
 
-    def heard(self, messages: Sized) -> None:
-        pass
+    def heard(self, counts: Collection[int]) -> None:
+        self.counts += counts
 
 
 def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
-    """While those who listen are behind, messages are taken and no slice is; then the sweep goes on (C7)."""
+    """While those who listen are behind, messages are taken and no slice is; then the sweep goes on (C7).
+
+    The pace hears how many messages come, by partition.
+    """
     taken: list[int] = []
     swept = asyncio.Event()
 
@@ -295,7 +301,7 @@ def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
                 place.loop._held[0].sweeps["org"] = slices()
             await place.send(1)
             await place.until_heard(set(range(PARTITIONS)), 2)
-            assert taken == []
+            assert (taken, gate.counts) == ([], [1] * PARTITIONS)
             gate.slices = 2
             async with asyncio.timeout(SECONDS_MAX):
                 await swept.wait()

@@ -47,6 +47,7 @@ ONE_NODE: Mapping[str, str] = {
     "auto.create.topics.enable": "false",
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "3000",
+    "group.coordinator.append.linger.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "offsets.topic.num.partitions": "1",
@@ -55,7 +56,7 @@ ONE_NODE: Mapping[str, str] = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
 }
-"""What a broker without fellows needs; and what makes groups quick, and a start after a kill: the
+"""What a broker without fellows needs; and what makes groups and commits quick, and a start after a kill: the
 controller refuses a broker until the session of the one that was killed is over."""
 
 JAVA_OPTIONS = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")

@@ -18,6 +18,8 @@ from territory_runtime.stage import Stage
 
 SUMMING = "forecast-aggregator"
 TOTALLING = "forecast-totals"
+SWEEP_SHARE = 10
+"""Deals are only counted in a sweep: what follows is said at the end of a turn, of the sums."""
 
 
 def build(settings: Settings, provisioned: Provisioned) -> Host:
@@ -35,7 +37,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             wants=is_deal,
             store=RedisDeals(connect(settings), SUMMING),
             interval_seconds=settings.partials_interval_seconds,
-            sweep_share=20,  # its turns are seldom
+            sweep_share=SWEEP_SHARE,
         )
     )
     if settings.verify_records_per_second:
@@ -48,7 +50,7 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             make=lambda *_: Totalling(),
             store=RedisAttainments(connect(settings), TOTALLING, provisioned.partitions),
             interval_seconds=settings.partials_interval_seconds,
-            sweep_share=20,  # its turns are seldom
+            sweep_share=SWEEP_SHARE,
         )
     )
     return host

@@ -12,10 +12,14 @@ sweep are the exception: the model before is gone, so all of theirs is said agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+import time
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from territory.fold import Effects, Fold, Slice, Wait
 from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
+
+SWEEP_SECONDS_MAX = 0.1
+"""For so long a turn goes on with slices; the one that is begun then is the last."""
 
 
 class Held:
@@ -126,16 +130,11 @@ class Held:
         """Whether there is a slice to be had."""
         return self.sweeps.keys() > self._waiting.keys()
 
-    def sweep(self, effects: Effects, slices: int) -> bool:
-        """Add so many slices, or as many as there are to be had; return whether there was one."""
-        is_one = slices > 0 and self.is_sweeping
-        for _ in range(slices):
-            if self.is_sweeping:
-                self.sweep_on(effects)
-        return is_one
+    def sweep_on(self, effects: Effects) -> bool:
+        """Add the next slice of one organisation's sweep, organisations take turns; return whether there was any to it.
 
-    def sweep_on(self, effects: Effects) -> None:
-        """Add the next slice of one organisation's sweep; organisations take turns."""
+        The last slice of a sweep, or the only one of an organisation without records here, may be empty.
+        """
         org = next(org for org in self.sweeps if org not in self._waiting)
         sweep = self.sweeps.pop(org)
         slice_of = next(sweep, None)
@@ -148,6 +147,7 @@ class Held:
             self.sweeps[org] = sweep  # at the end: others go first
         if not self.sweeps:
             self.swept = self.now.moment
+        return isinstance(slice_of, Effects) and bool(slice_of.swept or slice_of.messages or slice_of.changes)
 
     # --- waiting for the stage that this one follows -------------------------------------------
 
@@ -179,7 +179,7 @@ class Held:
 
     @property
     def to_sweep(self) -> int:
-        """At most so many records are still to be brought under the models of now."""
+        """About so many records are still to be brought under the models of now."""
         return max(0, self._total - self._swept_records) if self.sweeps else 0
 
     @property
@@ -199,3 +199,23 @@ class Held:
     def is_untold(self) -> bool:
         """Whether the models of now have to be committed before anything is said under them."""
         return bool(self.sweeps) and (self.committed is None or self.committed.towards != self.now.moment)
+
+
+def sweep_in_turns(
+    held: dict[int, Held], slices: int, effects: Effects, *, clock: Callable[[], float] = time.monotonic
+) -> set[int]:
+    """Add so many slices that have anything to them, fewer where they take long; return of which partitions.
+
+    Partitions take turns. An empty slice is none of so many: else thousands of organisations that have no records
+    here would take as many turns.
+    """
+    swept: set[int] = set()
+    ends = clock() + SWEEP_SECONDS_MAX
+    while slices > 0 and (not swept or clock() < ends):
+        number = next((number for number, part in held.items() if part.is_sweeping), None)
+        if number is None:
+            break
+        held[number] = part = held.pop(number)  # at the end: others go first
+        slices -= part.sweep_on(effects)
+        swept.add(number)
+    return swept

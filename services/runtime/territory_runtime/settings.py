@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
 
     batch_records_max: Annotated[int, Field(ge=1, le=100_000, description="Messages in one turn.")] = 5_000
-    sweep_records_max: Annotated[int, Field(ge=1, le=100_000, description="Records in one slice of a sweep.")] = 20
+    sweep_records_max: Annotated[int, Field(ge=1, le=100_000, description="Records in one slice of a sweep.")] = 25
     access_changes: Annotated[
         bool, Field(description="Whether the access indexer says on territory.access-changes.v1 what changes.")
     ] = True

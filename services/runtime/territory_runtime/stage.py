@@ -76,7 +76,7 @@ class Stage:
         follows_days: Whether its decisions depend on the day (C7). Then its models are those of
             their organisation's present day, and a sweep follows when that passes.
         sweep_passes: How often a sweep goes through the records, to tell how far it is.
-        sweep_share: How many records of a sweep take it as long as one that is decided, of which the setting speaks.
+        sweep_share: How many times the records that the setting speaks of its slices have, which take about as long.
         follows: The stage that writes its first input, where its sweeps wait for that one's
             (`territory.fold.UNTIL_DECIDED`).
         paced_by: Who listens to what its sweeps say, where these wait for that one to follow (`pace.py`).

@@ -9,6 +9,7 @@ from benchmarks.p12_fairness import (
     LARGE,
     QUIET_SECONDS,
     RATE,
+    STEADY_SECONDS,
     SWEEP_RECORDS_A_SECOND,
     families_of,
     narrowed_of,
@@ -29,10 +30,11 @@ def test_only_what_was_sent_amid_the_sweep_is_timed() -> None:
 
 
 def test_changes_last_as_long_as_the_sweep() -> None:
-    """The small organisation's changes are in two phases that follow each other at one rate."""
-    quiet, swept = phases_of(1_000_000)
+    """The small organisation's changes are in phases that follow each other: quiet, at P4's rate, during the sweep."""
+    quiet, steady, swept = phases_of(1_000_000)
     assert (quiet.first, quiet.records) == (0, (WARM_SECONDS + QUIET_SECONDS) * RATE)
-    assert swept.first == quiet.records
+    assert (steady.first, steady.records) == (quiet.records, (WARM_SECONDS + STEADY_SECONDS) * steady.rate)
+    assert (swept.first, swept.rate) == (steady.first + steady.records, quiet.rate)
     assert swept.records / swept.rate == 2 * WARM_SECONDS + 1_000_000 / SWEEP_RECORDS_A_SECOND
 
 

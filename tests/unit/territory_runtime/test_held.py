@@ -8,11 +8,11 @@ from datetime import date
 from territory.codec import JSON
 from territory.fold import UNTIL_DECIDED, Effects, Incoming, Models, Slice
 from territory.model import Model, compile_model
-from territory_runtime.held import Held
+from territory_runtime.held import SWEEP_SECONDS_MAX, Held, sweep_in_turns
 from territory_runtime.in_effect import InEffect, Moment, Note
 
 FIRST, SECOND, THIRD = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3, 2)
-SLICES = 2
+SWEPT = (3, 1)
 RECORDS = 4
 LIMIT = 2
 
@@ -36,7 +36,7 @@ class _Fold:
 
     def sweep(self, model: Model, limit: int) -> Iterator[Slice]:
         self.swept.append(model)
-        return iter([Effects(swept=LIMIT) for _ in range(SLICES)])
+        return iter([Effects(swept=count) for count in SWEPT])
 
     def __len__(self) -> int:
         return RECORDS
@@ -118,7 +118,7 @@ def test_a_day_is_written_down_before_a_word_is_said_under_it() -> None:
     part.sweep_on(Effects())
     untold.append(part.is_untold)
     assert untold == [True, False]
-    assert part.note == Note(in_effect(FIRST).moment, in_effect(SECOND).moment, left=2, total=4)
+    assert part.note == Note(in_effect(FIRST).moment, in_effect(SECOND).moment, left=1, total=4)
     finish(part)
     assert part.note == Note(in_effect(SECOND).moment, in_effect(SECOND).moment)
     assert fold_of(part).swept == [OF_DAY[SECOND]]
@@ -202,7 +202,7 @@ def test_another_position_alone_is_no_reason_to_sweep() -> None:
 
 
 def test_records_left_are_counted_by_slices() -> None:
-    """At most so many records are left, of all passes of the sweep; none at its end."""
+    """As many as its slices did not pass yet, of all passes of the sweep; none at its end."""
     models = in_effect(FIRST)
     part = held(Note(models.moment, models.moment), models, models, passes=2)
     assert part.to_sweep == 0
@@ -211,7 +211,43 @@ def test_records_left_are_counted_by_slices() -> None:
     while part.sweeps:
         part.sweep_on(Effects())
         left.append(part.to_sweep)
-    assert left == [8, 6, 4, 0]
+    assert left == [8, 5, 4, 0]
+
+
+def partitions(*swept: int) -> dict[int, Held]:
+    """Return three partitions with sweeps to come, each in slices of so many records."""
+    parts = {number: clean(FIRST) for number in range(3)}
+    for part in parts.values():
+        part.pass_to(in_effect(SECOND))
+        part.sweeps = {"acme": iter([Effects(swept=count) for count in swept])}
+    return parts
+
+
+def test_partitions_take_turns_in_slices() -> None:
+    """A turn has so many slices in all, however many partitions there are; who has had one comes after the others."""
+    parts, effects = partitions(3, 1), Effects()
+    assert sweep_in_turns(parts, 0, effects) == set()
+    assert [sweep_in_turns(parts, 1, effects) for _ in range(4)] == [{0}, {1}, {2}, {0}]
+    assert effects.swept == 3 * 3 + 1
+    assert [sweep_in_turns(parts, 100, effects), sweep_in_turns(parts, 1, effects)] == [{0, 1, 2}, set()]
+    assert not any(part.sweeps for part in parts.values())
+
+
+def test_empty_slices_take_no_turns() -> None:
+    """Thousands of organisations without records in a partition are swept in one turn."""
+    parts, effects = partitions(0, 0, 7), Effects()
+    for part in parts.values():
+        part.sweeps = {f"org{number}": iter([Effects()]) for number in range(1_000)} | part.sweeps
+    sweep_in_turns(parts, 1, effects)
+    assert effects.swept == 7
+
+
+def test_a_turn_does_not_go_on_sweeping_for_long() -> None:
+    """Slices that take long end it, the first of them included: the next turn goes on."""
+    now = iter(range(100))
+    parts, effects = partitions(5, 5, 5), Effects()
+    assert sweep_in_turns(parts, 100, effects, clock=lambda: SWEEP_SECONDS_MAX * next(now)) == {0}
+    assert effects.swept == 5
 
 
 # --- waiting for the stage before -------------------------------------------------------------

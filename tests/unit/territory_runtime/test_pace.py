@@ -11,6 +11,7 @@ from territory_runtime.pace import (
     ALONE_SLICES,
     BEHIND_MAX,
     FOLLOWED_SECONDS_MAX,
+    LIVE_TURNS,
     PAUSE_SECONDS_MAX,
     Pace,
 )
@@ -20,11 +21,11 @@ from tests.unit.territory_runtime.test_held import FIRST, SECOND, clean, in_effe
 class Listening:
     """A listener that is behind as a test says, and a clock in the test's hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gives_way: bool = True) -> None:
         self.behind = 0
         self.asked = 0
         self.now = 100.0
-        self.pace = Pace(self._behind, clock=lambda: self.now)
+        self.pace = Pace(self._behind, gives_way=gives_way, clock=lambda: self.now)
 
     async def _behind(self) -> int:
         self.asked += 1
@@ -70,7 +71,8 @@ def test_a_sweep_gives_way_to_changes() -> None:
     listening.pace.heard([1])
     assert listening.pace.slices == 1
     found = []
-    for listening.behind in (BEHIND_MAX + 1, BEHIND_MAX, BEHIND_MAX + 1):
+    limit = BEHIND_MAX + LIVE_TURNS
+    for listening.behind in (limit + 1, limit, limit + 1):
         found.append(listening.may_sweep(part))
     listening.now += ALONE_SECONDS
     found.append(listening.may_sweep(part))
@@ -78,8 +80,52 @@ def test_a_sweep_gives_way_to_changes() -> None:
     assert listening.pace.slices == ALONE_SLICES
 
 
+def test_changes_themselves_are_no_sign_of_being_behind() -> None:
+    """Where many come, as many more may be with the listener as came of late in a turn: else sweeps would stand."""
+    listening, part = Listening(), sweeping()
+    assert listening.may_sweep(part)
+    found = []
+    for counts in ([30, 7], [2], []):
+        listening.pace.heard(counts)
+        listening.behind = BEHIND_MAX + LIVE_TURNS * 30
+        found.append(listening.may_sweep(part))
+        listening.behind += 1
+        found.append(listening.may_sweep(part))
+    assert found == [True, False] * 3
+    listening.now += ALONE_SECONDS
+    for count, limit in ((2, BEHIND_MAX + 2 * LIVE_TURNS), (10 * ALONE_BEHIND_MAX, ALONE_BEHIND_MAX)):
+        listening.pace.heard([count])
+        for listening.behind, may_sweep in ((limit, True), (limit + 1, False)):
+            assert listening.may_sweep(part) is may_sweep
+
+
+def test_a_sweep_that_waited_in_vain_takes_many_slices() -> None:
+    """Where the listener is away nobody is spared by small steps, whatever changes come."""
+    listening, part = Listening(), sweeping()
+    assert listening.may_sweep(part)
+    listening.pace.heard([1])
+    listening.behind = 10 * ALONE_BEHIND_MAX
+    found = []
+    for listening.now in (100.1, 100.1 + PAUSE_SECONDS_MAX, 100.2 + PAUSE_SECONDS_MAX):
+        listening.pace.heard([1])
+        listening.may_sweep(part)
+        found.append(listening.pace.slices)
+    assert found == [0, ALONE_SLICES, 0]
+    listening.behind = 0
+    assert listening.may_sweep(part)
+    assert listening.pace.slices == 1
+
+
+def test_a_stage_of_seldom_turns_does_not_give_way() -> None:
+    """What comes to it waits for its next turn anyhow."""
+    listening = Listening(gives_way=False)
+    assert listening.may_sweep(sweeping())
+    listening.pace.heard([1])
+    assert listening.pace.slices == ALONE_SLICES
+
+
 def test_a_listener_that_is_away_stops_no_sweep() -> None:
-    """There is a slice a second, counted from the one before."""
+    """It goes on once a second, counted from the last time."""
     listening, part = Listening(), sweeping()
     listening.behind = 10 * ALONE_BEHIND_MAX
     found = []
@@ -101,10 +147,15 @@ def test_a_listener_that_follows_is_waited_for() -> None:
 
 
 def test_nobody_is_asked_where_nothing_is_swept() -> None:
-    """And what is swept next begins at once where the last was long ago."""
+    """And what is swept next begins at once, with as few slices as ever amid changes: it has not waited."""
     listening = Listening()
     listening.behind = 10 * ALONE_BEHIND_MAX
     assert listening.may_sweep(sweeping())
     assert not listening.may_sweep(sweeping())
     assert listening.may_sweep(clean(FIRST))
     assert listening.asked == 1
+    listening.now += 10 * FOLLOWED_SECONDS_MAX
+    listening.pace.heard([1])
+    assert listening.may_sweep(sweeping())
+    assert (listening.pace.slices, listening.asked) == (1, 1)
+    assert not listening.may_sweep(sweeping())

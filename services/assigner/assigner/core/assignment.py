@@ -18,8 +18,10 @@ from territory.fold import Effects, Incoming, Message, Models
 from territory.keys import org_of, parse_record_key
 from territory.model import Model
 
-PASSED_OVER_SHARE = 0.2
-"""What it costs to see that a record cannot move, compared with deciding it."""
+SILENT_COST = 0.25
+"""What it costs to decide a record that stays, compared with one of which something is said, which others hear."""
+PASSED_OVER_COST = 0.05
+"""The same where a look at the family shows that nobody in it can move."""
 
 Origin = tuple[str, int]
 """The id and the time of the event that a decision follows from; the time is 0 for a change of the model."""
@@ -88,8 +90,7 @@ class Assigning:
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Decide the families anew that a change of the model can move; say what changed.
 
-        A slice has about `limit` records that are decided, to the end of a family, or as many as
-        take the same time to pass over.
+        A slice has about `limit` records of which something is said, to the end of a family, or more that stay.
         """
         linker = self._linkers.of(model)
         effects, counted = Effects(), 0.0
@@ -98,10 +99,12 @@ class Assigning:
             if family is None:
                 continue
             if family.linker is linker or self._stays(family, linker):
-                counted += len(family) * PASSED_OVER_SHARE
+                counted += len(family) * PASSED_OVER_COST
             else:
+                before = len(effects.messages)
                 self._bring(family, linker, effects)
-                counted += len(family)
+                said = len(effects.messages) - before
+                counted += said + (len(family) - said) * SILENT_COST
             effects.swept += len(family)
             if counted >= limit:
                 yield effects

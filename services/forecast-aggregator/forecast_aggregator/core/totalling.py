@@ -69,9 +69,9 @@ class Totalling:
         if model.org_id in self._unsaid:
             places = list(self._parts.get(model.org_id, ()))
             for start in range(0, len(places), limit):
-                slice_of = places[start : start + limit]
-                self._changed |= dict.fromkeys(slice_of)
-                yield Effects(swept=len(slice_of))
+                some = places[start : start + limit]
+                self._changed |= dict.fromkeys(some)
+                yield Effects(swept=len(some))
             self._unsaid -= {model.org_id}
 
     def places(self, org_id: str) -> list[Place]:

@@ -185,14 +185,22 @@ def test_family_that_is_gone_in_the_middle_of_a_sweep() -> None:
 
 
 def test_sweep_passes_over_what_cannot_move() -> None:
-    """Records that no changed territory takes are not decided anew: five of them count as one (A8)."""
+    """Records that no changed territory takes are not decided anew: twenty of them count as one (A8)."""
     fold = Assigning()
-    decided(fold, *(record(f"lead/L-{number}", fields={"country": "US"}) for number in range(10)), ACCOUNT)
+    decided(fold, *(record(f"lead/L-{number}", fields={"country": "US"}) for number in range(40)), ACCOUNT)
     slices = [list(effects.outcomes.elements()) for effects in fold.sweep(WIDER, 1)]
     assert slices == [[], [], ["redecided"], []]
     assert swept(fold, WIDER).messages == []
     leads = decided(fold, record("lead/L-1", 2, fields={"country": "CA"}), model=WIDER)
     assert places(leads) == {"lead/L-1": ("west",)}
+
+
+def test_sweep_takes_more_of_those_that_stay() -> None:
+    """Records that are decided anew, and of which nothing has to be said: four of them count as one (A8)."""
+    fold = Assigning()
+    decided(fold, *(record(f"lead/L-{number}", links={"west": "assign"}) for number in range(10)))
+    slices = list(fold.sweep(WIDER, 2))
+    assert [(effects.swept, effects.messages) for effects in slices] == [(8, []), (2, [])]
 
 
 # --- moves and deletes ------------------------------------------------------------------------
