@@ -267,7 +267,8 @@ async def _join(settings: Settings, group: str, topics: list[str], seconds: floa
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         consumer = kafka.group_consumer(settings, group, partition_assignment_strategy=(RangePartitionAssignor,))
-        with suppress(KafkaError, OSError):  # the broker may be away at the same time
+        # The broker may be away at the same time; where it goes while aiokafka joins, that says it was cancelled.
+        with suppress(KafkaError, OSError, asyncio.CancelledError):
             async with started(consumer):
                 consumer.subscribe(topics)
                 await asyncio.sleep(dice.uniform(*STAYS_SECONDS))

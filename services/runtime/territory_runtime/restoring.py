@@ -11,6 +11,7 @@ from aiokafka.structs import ConsumerRecord
 from territory.errors import BadMessage
 from territory.fold import Fold, Incoming
 from territory_runtime import kafka
+from territory_runtime.interpreter import nothing_is_garbage
 from territory_runtime.provision import COMPACTION_LAG_MS
 from territory_runtime.settings import Settings
 from territory_runtime.stage import Reader, Stage
@@ -49,22 +50,23 @@ async def read_state(
     consumer = kafka.reader(settings)
     await consumer.start()
     try:
-        consumer.assign([where])
-        end = (await consumer.end_offsets([where]))[where]
-        stop = end if up_to is None else min(up_to, end)
-        await consumer.seek_to_beginning(where)
-        while await consumer.position(where) < end:
-            found = await consumer.getmany(where, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
-            for message in found.get(where, ()):
-                if message.offset >= stop:
-                    age_ms = time.time() * 1000 - int(message.timestamp)
-                    return age_ms < COMPACTION_LAG_MS / 2
-                try:
-                    fold.restore(incoming_of(message, read))
-                except BadMessage:
-                    continue  # it went to the dead letters in its time
-            beat()
-        return True
+        with nothing_is_garbage():
+            consumer.assign([where])
+            end = (await consumer.end_offsets([where]))[where]
+            stop = end if up_to is None else min(up_to, end)
+            await consumer.seek_to_beginning(where)
+            while await consumer.position(where) < end:
+                found = await consumer.getmany(where, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+                for message in found.get(where, ()):
+                    if message.offset >= stop:
+                        age_ms = time.time() * 1000 - int(message.timestamp)
+                        return age_ms < COMPACTION_LAG_MS / 2
+                    try:
+                        fold.restore(incoming_of(message, read))
+                    except BadMessage:
+                        continue  # it went to the dead letters in its time
+                beat()
+            return True
     finally:
         await consumer.stop()
 

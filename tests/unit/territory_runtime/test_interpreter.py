@@ -5,10 +5,16 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from territory_runtime.interpreter import SWITCH_SECONDS, let_turns_go_first, spare_what_stays
+from territory_runtime.interpreter import (
+    SWITCH_SECONDS,
+    let_turns_go_first,
+    nothing_is_garbage,
+    spare_what_stays,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +41,17 @@ def test_what_is_there_is_not_looked_at() -> None:
     assert any(one is after for one in gc.get_objects())
     young, old, all_of_them = gc.get_threshold()
     assert (young * old, young * old * all_of_them) == (25_000, 100_000_000)
+
+
+def test_what_is_read_back_is_not_looked_at_meanwhile() -> None:
+    """It is among the oldest objects then; and the collector goes on, whatever has become of the reading."""
+    with suppress(ConnectionError), nothing_is_garbage():
+        assert not gc.isenabled()
+        read = Cycle()
+        raise ConnectionError("away")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    assert any(one is read for one in gc.get_objects(generation=2))
 
 
 def test_threads_give_way_sooner_than_by_default() -> None:
