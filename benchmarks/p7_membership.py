@@ -64,16 +64,15 @@ class Span:
 
 
 def pauses_ms(spans: Mapping[str, Span], pings: Iterable[Asked]) -> dict[str, float]:
-    """Return the longest answer to a PING within each span, in milliseconds.
+    """Return for how long one answer to a PING was waited for within each span, at most, in milliseconds.
 
-    What is waited for at the end of one span may come within the next, and counts for where most of the wait was.
+    What is waited for at the end of one span may come within the next: each has its part.
     """
-    found = dict.fromkeys(spans, 0.0)
-    for ping in pings:
-        name = max(spans, key=lambda name: spans[name].overlap(ping))
-        if spans[name].overlap(ping) > 0:
-            found[name] = max(found[name], 1_000 * ping.took)
-    return found
+    asked = list(pings)
+    return {
+        name: 1_000 * max((span.overlap(ping) for ping in asked if span.overlap(ping) > 0), default=0.0)
+        for name, span in spans.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -267,8 +266,14 @@ async def _join(settings: Settings, group: str, topics: list[str], seconds: floa
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         consumer = kafka.group_consumer(settings, group, partition_assignment_strategy=(RangePartitionAssignor,))
-        # The broker may be away at the same time; where it goes while aiokafka joins, that says it was cancelled.
-        with suppress(KafkaError, OSError, asyncio.CancelledError):
+        try:
             async with started(consumer):
                 consumer.subscribe(topics)
                 await asyncio.sleep(dice.uniform(*STAYS_SECONDS))
+        except (KafkaError, OSError):
+            continue  # the broker may be away at the same time
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Else nobody cancels it: aiokafka says so where the broker goes while a member joins.

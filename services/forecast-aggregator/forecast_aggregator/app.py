@@ -19,7 +19,7 @@ from territory_runtime.stage import Stage
 SUMMING = "forecast-aggregator"
 TOTALLING = "forecast-totals"
 SWEEP_SHARE = 10
-"""Deals are only counted in a sweep: what follows is said at the end of a turn, of the sums."""
+"""Deals are only counted in a sweep, and what follows is said at its end: time alone bounds it in a turn."""
 
 
 def build(settings: Settings, provisioned: Provisioned) -> Host:

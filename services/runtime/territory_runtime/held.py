@@ -1,6 +1,6 @@
 """What a worker knows of one partition that it has, and how it passes from one model to the next.
 
-Pure: the partition loop does the reading and writing, and tests do it in memory.
+Pure, but for a clock: the partition loop does the reading and writing, and tests do it in memory.
 
 What was said of a partition is known as long as this holds: every record's last word follows from
 the models that the partition was swept under last, or from those that it is being brought under.
@@ -19,7 +19,7 @@ from territory.fold import Effects, Fold, Slice, Wait
 from territory_runtime.in_effect import NOTHING_IN_EFFECT, InEffect, Moment, Note
 
 SWEEP_SECONDS_MAX = 0.1
-"""For so long a turn goes on with slices; the one that is begun then is the last."""
+"""For so long a turn goes on with slices; the one that is under way then is the last."""
 
 
 class Held:
@@ -130,11 +130,8 @@ class Held:
         """Whether there is a slice to be had."""
         return self.sweeps.keys() > self._waiting.keys()
 
-    def sweep_on(self, effects: Effects) -> bool:
-        """Add the next slice of one organisation's sweep, organisations take turns; return whether there was any to it.
-
-        The last slice of a sweep, or the only one of an organisation without records here, may be empty.
-        """
+    def sweep_on(self, effects: Effects) -> float:
+        """Add the next slice of one organisation's sweep, organisations take turns; return its share of a whole one."""
         org = next(org for org in self.sweeps if org not in self._waiting)
         sweep = self.sweeps.pop(org)
         slice_of = next(sweep, None)
@@ -147,7 +144,7 @@ class Held:
             self.sweeps[org] = sweep  # at the end: others go first
         if not self.sweeps:
             self.swept = self.now.moment
-        return isinstance(slice_of, Effects) and bool(slice_of.swept or slice_of.messages or slice_of.changes)
+        return slice_of.share if isinstance(slice_of, Effects) else 0.0
 
     # --- waiting for the stage that this one follows -------------------------------------------
 
@@ -202,15 +199,20 @@ class Held:
 
 
 def sweep_in_turns(
-    held: dict[int, Held], slices: int, effects: Effects, *, clock: Callable[[], float] = time.monotonic
+    held: dict[int, Held],
+    slices: float,
+    effects: Effects,
+    *,
+    seconds: float = SWEEP_SECONDS_MAX,
+    clock: Callable[[], float] = time.monotonic,
 ) -> set[int]:
-    """Add so many slices that have anything to them, fewer where they take long; return of which partitions.
+    """Add so many whole slices, fewer where they take longer than so many seconds; return of which partitions.
 
-    Partitions take turns. An empty slice is none of so many: else thousands of organisations that have no records
-    here would take as many turns.
+    Partitions take turns. Parts of slices are added up: else thousands of organisations that have few records
+    here, or none, would take as many turns.
     """
     swept: set[int] = set()
-    ends = clock() + SWEEP_SECONDS_MAX
+    ends = clock() + seconds
     while slices > 0 and (not swept or clock() < ends):
         number = next((number for number, part in held.items() if part.is_sweeping), None)
         if number is None:

@@ -22,26 +22,33 @@ A turn waits so long whenever it has had an answer from a broker or from Redis, 
 
 
 def spare_what_stays() -> None:
-    """Look for cycles among young objects, more seldom than by default, and never at what is there now.
+    """Look for cycles among young objects, more seldom than by default; what is there now is put among the oldest.
 
     Records stay in memory and are no garbage: looking at all of them again and again cost a third of
     the assigner's time. Whoever measures calls `gc.collect` first, so that no garbage stays.
     """
-    gc.freeze()
+    _age()
     gc.set_threshold(*THRESHOLDS)
 
 
 @contextmanager
 def nothing_is_garbage() -> Iterator[None]:
-    """Have the collector look at nothing while records are read back: they stay, and looking costs a tenth of that."""
+    """Have the collector look at nothing while records are read back: they stay, and looking costs a tenth of that.
+
+    For moments without an await: others' garbage waits, too.
+    """
     gc.disable()
     try:
         yield
     finally:
-        # To what is oldest, without a look: else the next one, at what is young, would be at all that was read.
-        gc.freeze()
-        gc.unfreeze()
+        _age()  # else the next look, at what is young, would be at all that was read
         gc.enable()
+
+
+def _age() -> None:
+    """Put all objects among the oldest, without a look at them."""
+    gc.freeze()
+    gc.unfreeze()
 
 
 def let_turns_go_first() -> None:

@@ -27,7 +27,7 @@ LIVE_TURNS = 2
 ALONE_SLICES = 16
 """Slices in a turn while no changes come, or nobody is spared by waiting; else it is one."""
 ALONE_SECONDS = 1.0
-"""None come where the last came so long ago."""
+"""None come where the last came so long ago; and for so long the largest turn counts, by which many come."""
 PAUSE_SECONDS_MAX = 1.0
 """The longest time between two slices, where the listener gets no nearer."""
 FOLLOWED_SECONDS_MAX = 10.0
@@ -44,19 +44,9 @@ class Listener(NamedTuple):
 class Pace:
     """Says when the next slices may be taken."""
 
-    def __init__(
-        self,
-        behind: Callable[[], Awaitable[int]],
-        *,
-        gives_way: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Take how to ask how many messages the listener is behind in the partition where that is most.
-
-        Where changes wait for a stage's turns anyhow it need not give way to them.
-        """
+    def __init__(self, behind: Callable[[], Awaitable[int]], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take how to ask how many messages the listener is behind in the partition where that is most."""
         self._behind = behind
-        self._gives_way = gives_way
         self._clock = clock
         self._is_open = True
         self._is_overdue = False
@@ -82,7 +72,7 @@ class Pace:
         """How many slices a turn may take now, of all partitions together."""
         if not self._is_open:
             return 0
-        return 1 if self._gives_way and not self._is_alone and not self._is_overdue else ALONE_SLICES
+        return ALONE_SLICES if self._is_alone or self._is_overdue else 1
 
     @property
     def _is_alone(self) -> bool:
@@ -121,15 +111,13 @@ class Pace:
         return False
 
 
-def pace_of(
-    listener: Listener | None, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, *, gives_way: bool
-) -> Pace:
+def pace_of(listener: Listener | None, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Pace:
     """Return the pace of a stage's sweeps; with nobody to wait for they go on always."""
 
     async def behind() -> int:
         return 0 if listener is None else await messages_behind(admin, consumer, listener)
 
-    return Pace(behind, gives_way=gives_way)
+    return Pace(behind)
 
 
 async def messages_behind(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, listener: Listener) -> int:

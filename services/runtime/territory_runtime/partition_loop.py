@@ -36,7 +36,7 @@ from territory_runtime.counting import Counting
 from territory_runtime.decisions import decided_position, follow_decisions
 from territory_runtime.fencing import Lease, begin_term
 from territory_runtime.health import Health
-from territory_runtime.held import Held, sweep_in_turns
+from territory_runtime.held import SWEEP_SECONDS_MAX, Held, sweep_in_turns
 from territory_runtime.in_effect import Note, unknown_under
 from territory_runtime.model_watcher import ModelWatcher
 from territory_runtime.pace import Pace, pace_of
@@ -91,8 +91,7 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
         self._admin = kafka.group_admin(self._settings)
         self._sender = LeasedSender(self._settings, self._stage.name, self._partitions, self._lease, self._confirm)
         self._counting = Counting(self._stage.name, self._topics, self._consumer, self._held, lambda: self._assigned)
-        gives_way = not self._stage.interval_seconds  # else what comes waits for the next turn anyhow
-        self._pace = pace_of(self._stage.paced_by, self._admin, self._consumer, gives_way=gives_way)
+        self._pace = pace_of(self._stage.paced_by, self._admin, self._consumer)
         for client in (self._sender, self._admin, self._consumer):
             await client.start()
         self._consumer.subscribe(list(self._topics), listener=self)
@@ -309,7 +308,8 @@ class PartitionLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  
             if position != self._held[where.partition].next_offsets.get(where.topic, 0):
                 offsets[where] = position
                 touched.add(where.partition)
-        touched |= sweep_in_turns(self._held, self._pace.slices, effects)
+        seconds = max(SWEEP_SECONDS_MAX, self._stage.interval_seconds / 2)  # between turns far apart there is time
+        touched |= sweep_in_turns(self._held, self._pace.slices, effects, seconds=seconds)
         for number, part in self._held.items():
             if number in touched:
                 part.fold.flush(part.now.models, effects)

@@ -50,13 +50,13 @@ async def read_state(
     consumer = kafka.reader(settings)
     await consumer.start()
     try:
-        with nothing_is_garbage():
-            consumer.assign([where])
-            end = (await consumer.end_offsets([where]))[where]
-            stop = end if up_to is None else min(up_to, end)
-            await consumer.seek_to_beginning(where)
-            while await consumer.position(where) < end:
-                found = await consumer.getmany(where, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+        consumer.assign([where])
+        end = (await consumer.end_offsets([where]))[where]
+        stop = end if up_to is None else min(up_to, end)
+        await consumer.seek_to_beginning(where)
+        while await consumer.position(where) < end:
+            found = await consumer.getmany(where, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+            with nothing_is_garbage():
                 for message in found.get(where, ()):
                     if message.offset >= stop:
                         age_ms = time.time() * 1000 - int(message.timestamp)
@@ -65,8 +65,8 @@ async def read_state(
                         fold.restore(incoming_of(message, read))
                     except BadMessage:
                         continue  # it went to the dead letters in its time
-                beat()
-            return True
+            beat()
+        return True
     finally:
         await consumer.stop()
 

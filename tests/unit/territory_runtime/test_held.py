@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import date
 
 from territory.codec import JSON
 from territory.fold import UNTIL_DECIDED, Effects, Incoming, Models, Slice
 from territory.model import Model, compile_model
-from territory_runtime.held import SWEEP_SECONDS_MAX, Held, sweep_in_turns
+from territory_runtime.held import Held, sweep_in_turns
 from territory_runtime.in_effect import InEffect, Moment, Note
 
 FIRST, SECOND, THIRD = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3, 2)
@@ -214,40 +215,51 @@ def test_records_left_are_counted_by_slices() -> None:
     assert left == [8, 5, 4, 0]
 
 
-def partitions(*swept: int) -> dict[int, Held]:
-    """Return three partitions with sweeps to come, each in slices of so many records."""
+def partitions(*slices: Effects) -> dict[int, Held]:
+    """Return three partitions with sweeps to come, each in these slices."""
     parts = {number: clean(FIRST) for number in range(3)}
     for part in parts.values():
         part.pass_to(in_effect(SECOND))
-        part.sweeps = {"acme": iter([Effects(swept=count) for count in swept])}
+        part.sweeps = {"acme": iter(slices)}
     return parts
+
+
+def standing_still() -> float:
+    """Return the time of a clock that stands."""
+    return 0.0
 
 
 def test_partitions_take_turns_in_slices() -> None:
     """A turn has so many slices in all, however many partitions there are; who has had one comes after the others."""
-    parts, effects = partitions(3, 1), Effects()
+    parts, effects = partitions(Effects(swept=3, share=1.0), Effects(swept=1, share=1.0)), Effects()
     assert sweep_in_turns(parts, 0, effects) == set()
-    assert [sweep_in_turns(parts, 1, effects) for _ in range(4)] == [{0}, {1}, {2}, {0}]
+    assert [sweep_in_turns(parts, 1, effects, clock=standing_still) for _ in range(4)] == [{0}, {1}, {2}, {0}]
     assert effects.swept == 3 * 3 + 1
-    assert [sweep_in_turns(parts, 100, effects), sweep_in_turns(parts, 1, effects)] == [{0, 1, 2}, set()]
+    rest = [sweep_in_turns(parts, slices, effects, clock=standing_still) for slices in (100, 1)]
+    assert rest == [{0, 1, 2}, set()]
     assert not any(part.sweeps for part in parts.values())
 
 
-def test_empty_slices_take_no_turns() -> None:
-    """Thousands of organisations without records in a partition are swept in one turn."""
-    parts, effects = partitions(0, 0, 7), Effects()
+def test_parts_of_slices_are_added_up() -> None:
+    """Organisations with few records in a partition, or none, take no turn each."""
+    parts, effects = partitions(), Effects()
     for part in parts.values():
-        part.sweeps = {f"org{number}": iter([Effects()]) for number in range(1_000)} | part.sweeps
-    sweep_in_turns(parts, 1, effects)
-    assert effects.swept == 7
+        part.sweeps = {f"org{number}": iter([Effects(swept=1, share=0.125)]) for number in range(10)}
+    sweep_in_turns(parts, 1, effects, clock=standing_still)
+    assert effects.swept == 8
+    for part in parts.values():
+        part.sweeps = {f"org{number}": iter([Effects()]) for number in range(10)}
+    sweep_in_turns(parts, 1, effects, clock=standing_still)
+    assert not any(part.sweeps for part in parts.values())
 
 
 def test_a_turn_does_not_go_on_sweeping_for_long() -> None:
     """Slices that take long end it, the first of them included: the next turn goes on."""
-    now = iter(range(100))
-    parts, effects = partitions(5, 5, 5), Effects()
-    assert sweep_in_turns(parts, 100, effects, clock=lambda: SWEEP_SECONDS_MAX * next(now)) == {0}
-    assert effects.swept == 5
+    for share in (0.0, 1.0):
+        ticks = itertools.count()
+        parts, effects = partitions(*[Effects(swept=5, share=share)] * 3), Effects()
+        assert sweep_in_turns(parts, 100, effects, seconds=2, clock=ticks.__next__) == {0, 1}
+        assert effects.swept == 10
 
 
 # --- waiting for the stage before -------------------------------------------------------------

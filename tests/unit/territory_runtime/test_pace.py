@@ -21,11 +21,11 @@ from tests.unit.territory_runtime.test_held import FIRST, SECOND, clean, in_effe
 class Listening:
     """A listener that is behind as a test says, and a clock in the test's hand."""
 
-    def __init__(self, *, gives_way: bool = True) -> None:
+    def __init__(self) -> None:
         self.behind = 0
         self.asked = 0
         self.now = 100.0
-        self.pace = Pace(self._behind, gives_way=gives_way, clock=lambda: self.now)
+        self.pace = Pace(self._behind, clock=lambda: self.now)
 
     async def _behind(self) -> int:
         self.asked += 1
@@ -114,14 +114,6 @@ def test_a_sweep_that_waited_in_vain_takes_many_slices() -> None:
     listening.behind = 0
     assert listening.may_sweep(part)
     assert listening.pace.slices == 1
-
-
-def test_a_stage_of_seldom_turns_does_not_give_way() -> None:
-    """What comes to it waits for its next turn anyhow."""
-    listening = Listening(gives_way=False)
-    assert listening.may_sweep(sweeping())
-    listening.pace.heard([1])
-    assert listening.pace.slices == ALONE_SLICES
 
 
 def test_a_listener_that_is_away_stops_no_sweep() -> None:

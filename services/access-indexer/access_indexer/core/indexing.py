@@ -323,10 +323,12 @@ def _slices(
             counted += moved
             effects.swept += moved or len(group.members)
             if counted >= limit:
+                effects.share = 1.0
                 yield effects
                 effects, counted = Effects(), 0
             if not moved:
                 break
+    effects.share = counted / limit
     yield effects
 
 

@@ -107,8 +107,10 @@ class Assigning:
                 counted += said + (len(family) - said) * SILENT_COST
             effects.swept += len(family)
             if counted >= limit:
+                effects.share = 1.0
                 yield effects
                 effects, counted = Effects(), 0.0
+        effects.share = counted / limit
         yield effects
 
     # --- families ----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, Revoked, SetChange
@@ -162,8 +163,9 @@ def test_records_of_which_no_two_are_alike() -> None:
     slices = swept(fold, model_of(2), limit=5 * NEW_GROUP_COST)
     assert len(slices) == 1 + (20 // 5 + 1) + 2  # the first; revocations; grants: these are known by then
     assert flat(slices) == [AdminsAre("acme", frozenset({"root"}))]
-    again = [each.swept for each in fold.sweep(model_of(3), 5 * NEW_GROUP_COST) if isinstance(each, Effects)]
-    assert again == [0, 5, 5, 5, 5, 0, 15, 5]  # all, in both passes
+    again = [each for each in fold.sweep(model_of(3), 5 * NEW_GROUP_COST) if isinstance(each, Effects)]
+    assert [each.swept for each in again] == [0, 5, 5, 5, 5, 0, 15, 5]  # all, in both passes
+    assert [each.share for each in again] == [0, 1, 1, 1, 1, 0, 1, pytest.approx(1 / 3)]
 
 
 def test_records_that_change_in_the_middle_of_a_sweep() -> None:
