@@ -213,27 +213,28 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], lar
     publisher.await_end(fill_seconds_max)
     asyncio.run(quiet(stack.settings, fill_seconds_max))
     say("p12: the large organisation's records are in Redis")
-    *before, during = phases_of(large.records)
-    alone = {phase.name: publish(stack, load, phase, samples_of(changes, phase)) for phase in before}
+    *before, during = phases = phases_of(large.records)
+    samples = {phase.name: samples_of(changes, phase) for phase in phases}
+    published = {phase.name: publish(stack, load, phase, samples[phase.name]) for phase in before}
     sweep = Sweep()
-    beside = publish(stack, load, during, samples_of(changes, during), lambda: _sweep(stack, large, sweep))
+    published[SWEPT] = publish(stack, load, during, samples[SWEPT], lambda: _sweep(stack, large, sweep))
     asyncio.run(quiet(stack.settings))
     faults = [
-        f"{phase.name}: {missing} changes were not visible {VISIBLE_SECONDS_MAX:g} s after the last"
-        for phase, published in (*((phase, alone[phase.name]) for phase in before), (during, beside))
-        if (missing := len(samples_of(changes, phase)) - len(published.seen))
+        f"{name}: {missing} changes were not visible {VISIBLE_SECONDS_MAX:g} s after the last"
+        for name, asked in samples.items()
+        if (missing := len(asked) - len(published[name].seen))
     ]
     with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
         wrong, checked = check(client, compile_model(load.document, 1), load.answers, seed)
         wrong_large, checked_large = check_access(client, large.narrowed.model, large.answers, seed)
     for worker in workers:
         worker.stop()
-    waits = waits_within(beside, sweep.began, max(sweep.ended.values()))
-    timed = {f"timed {name}": len(published.seen) for name, published in alone.items()}
+    waits = waits_within(published[SWEPT], sweep.began, max(sweep.ended.values()))
+    timed = {f"timed {phase.name}": len(published[phase.name].seen) for phase in before}
     timed["timed during the sweep"] = len(waits)
     return Measured(
-        quiet=waits_within(alone[QUIET], 0.0, sweep.began),
-        steady=waits_within(alone[STEADY], 0.0, sweep.began),
+        quiet=waits_within(published[QUIET], 0.0, sweep.began),
+        steady=waits_within(published[STEADY], 0.0, sweep.began),
         swept=waits,
         sweep=sweep,
         faults=[*faults, *wrong, *wrong_large],

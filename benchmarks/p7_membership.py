@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,21 +58,13 @@ class Span:
         """How long it took."""
         return self.ended - self.began
 
-    def overlap(self, ping: Asked) -> float:
-        """Return for how long a PING's answer was waited for meanwhile; not above 0: it was not."""
-        return min(self.ended, ping.at + ping.took) - max(self.began, ping.at)
+    def pause_ms(self, pings: Iterable[Asked]) -> float:
+        """Return for how long one answer to a PING was waited for meanwhile, at most, in milliseconds.
 
-
-def pauses_ms(spans: Mapping[str, Span], pings: Iterable[Asked]) -> dict[str, float]:
-    """Return for how long one answer to a PING was waited for within each span, at most, in milliseconds.
-
-    What is waited for at the end of one span may come within the next: each has its part.
-    """
-    asked = list(pings)
-    return {
-        name: 1_000 * max((span.overlap(ping) for ping in asked if span.overlap(ping) > 0), default=0.0)
-        for name, span in spans.items()
-    }
+        What is waited for at the end of one span may come within the next: each has its part.
+        """
+        overlaps = (min(self.ended, one.at + one.took) - max(self.began, one.at) for one in pings)
+        return 1_000 * max(0.0, max(overlaps, default=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +143,8 @@ def _measure(stack: Stack, records: int) -> tuple[Measured, list[str]]:
     worker.stop()
     assigner.stop()
     answers = read_asked(pings)
-    return Measured(spans, pauses_ms(spans, answers)), sets.faults
+    pauses = {name: span.pause_ms(answers) for name, span in spans.items()}
+    return Measured(spans, pauses), sets.faults
 
 
 class Sets:

@@ -145,5 +145,4 @@ async def _read(settings: Settings, stage: Restored, fold: Fold, model: Model) -
     await read_state(settings, fold, where, stage.read, up_to=None, beat=lambda: None)
     fold.restored({model.org_id: model}, NOTHING)
     seconds = time.perf_counter() - began
-    gc.unfreeze()
     return seconds, len(fold)

@@ -68,9 +68,9 @@ class Effects:
     outcomes: Counter[str] = field(default_factory=Counter)
     swept: int = 0
     """How many records a slice of a sweep brought under its model, or found to stay as they are."""
-    share: float = 0.0
-    """How much of a whole slice of a sweep this is, by what it takes others to follow; slices of less are taken
-    together, and those of nothing for as long as a turn may sweep."""
+    cost: float = 0.0
+    """What a slice of a sweep takes, others who follow included, in records of which a whole slice has `limit`. Slices
+    of less are taken together, and those of nothing for as long as a turn may sweep."""
 
     def add(self, other: Effects) -> None:
         """Append another step's effects."""

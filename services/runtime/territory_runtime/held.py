@@ -135,16 +135,18 @@ class Held:
         org = next(org for org in self.sweeps if org not in self._waiting)
         sweep = self.sweeps.pop(org)
         slice_of = next(sweep, None)
+        share = 0.0
         if isinstance(slice_of, Wait):
             self._waiting[org] = None
         elif slice_of is not None:
             effects.add(slice_of)
             self._swept_records += slice_of.swept
+            share = min(1.0, slice_of.cost / self._limit)
         if slice_of is not None:
             self.sweeps[org] = sweep  # at the end: others go first
         if not self.sweeps:
             self.swept = self.now.moment
-        return slice_of.share if isinstance(slice_of, Effects) else 0.0
+        return share
 
     # --- waiting for the stage that this one follows -------------------------------------------
 

@@ -18,7 +18,7 @@ from benchmarks.p4_latency import (
     table_of,
     ways_of,
 )
-from benchmarks.p7_membership import JOINER, MEMBER, TERRITORY, Span, model_document, pauses_ms
+from benchmarks.p7_membership import JOINER, MEMBER, TERRITORY, Span, model_document
 from benchmarks.pacer import Moment, read_moments, write_moments
 from benchmarks.processors import OWN, busy_processes
 from benchmarks.readers import Asked, read_asked, write_asked
@@ -102,8 +102,8 @@ def test_a_pause_belongs_to_what_was_done_meanwhile() -> None:
     spans = {"first": Span(99.0, 99.9, 0.0), "second": Span(100.0, 101.0, 0.0)}
     elsewhere = [Asked(101.1, 0.5), Asked(97.0, 1.5)]
     pings = [Asked(99.995, 0.02), Asked(100.5, 0.005), Asked(99.5, 0.501), Asked(99.92, 0.05), *elsewhere]
-    assert pauses_ms(spans, pings) == pytest.approx({"first": 400, "second": 15})
-    assert pauses_ms(spans, []) == {"first": 0, "second": 0}
+    assert {name: span.pause_ms(pings) for name, span in spans.items()} == pytest.approx({"first": 400, "second": 15})
+    assert {name: span.pause_ms([]) for name, span in spans.items()} == {"first": 0, "second": 0}
 
 
 def test_who_joins_is_a_member_and_nothing_else() -> None:

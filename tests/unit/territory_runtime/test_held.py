@@ -231,7 +231,7 @@ def standing_still() -> float:
 
 def test_partitions_take_turns_in_slices() -> None:
     """A turn has so many slices in all, however many partitions there are; who has had one comes after the others."""
-    parts, effects = partitions(Effects(swept=3, share=1.0), Effects(swept=1, share=1.0)), Effects()
+    parts, effects = partitions(Effects(swept=3, cost=LIMIT), Effects(swept=1, cost=3 * LIMIT)), Effects()
     assert sweep_in_turns(parts, 0, effects) == set()
     assert [sweep_in_turns(parts, 1, effects, clock=standing_still) for _ in range(4)] == [{0}, {1}, {2}, {0}]
     assert effects.swept == 3 * 3 + 1
@@ -244,7 +244,7 @@ def test_parts_of_slices_are_added_up() -> None:
     """Organisations with few records in a partition, or none, take no turn each."""
     parts, effects = partitions(), Effects()
     for part in parts.values():
-        part.sweeps = {f"org{number}": iter([Effects(swept=1, share=0.125)]) for number in range(10)}
+        part.sweeps = {f"org{number}": iter([Effects(swept=1, cost=LIMIT / 8)]) for number in range(10)}
     sweep_in_turns(parts, 1, effects, clock=standing_still)
     assert effects.swept == 8
     for part in parts.values():
@@ -255,9 +255,9 @@ def test_parts_of_slices_are_added_up() -> None:
 
 def test_a_turn_does_not_go_on_sweeping_for_long() -> None:
     """Slices that take long end it, the first of them included: the next turn goes on."""
-    for share in (0.0, 1.0):
+    for cost in (0, LIMIT):
         ticks = itertools.count()
-        parts, effects = partitions(*[Effects(swept=5, share=share)] * 3), Effects()
+        parts, effects = partitions(*[Effects(swept=5, cost=cost)] * 3), Effects()
         assert sweep_in_turns(parts, 100, effects, seconds=2, clock=ticks.__next__) == {0, 1}
         assert effects.swept == 10
 

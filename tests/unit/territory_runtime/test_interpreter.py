@@ -23,7 +23,6 @@ def collector() -> Iterator[None]:
     thresholds, seconds = gc.get_threshold(), sys.getswitchinterval()
     yield
     sys.setswitchinterval(seconds)
-    gc.unfreeze()
     gc.set_threshold(*thresholds)
 
 

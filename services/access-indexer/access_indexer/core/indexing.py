@@ -315,20 +315,18 @@ def _slices(
 
     Where hardly two records are alike, it is the groups that take the time: each counts as some records.
     """
-    effects, counted = Effects(), 0
+    effects = Effects()
     for group in org.records.groups():
-        counted += group_cost
+        effects.cost += group_cost
         while group.members:
-            moved = revise(org, group, max(1, limit - counted), effects)
-            counted += moved
+            moved = revise(org, group, max(1, limit - int(effects.cost)), effects)
+            effects.cost += moved
             effects.swept += moved or len(group.members)
-            if counted >= limit:
-                effects.share = 1.0
+            if effects.cost >= limit:
                 yield effects
-                effects, counted = Effects(), 0
+                effects = Effects()
             if not moved:
                 break
-    effects.share = counted / limit
     yield effects
 
 

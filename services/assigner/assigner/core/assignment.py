@@ -93,24 +93,22 @@ class Assigning:
         A slice has about `limit` records of which something is said, to the end of a family, or more that stay.
         """
         linker = self._linkers.of(model)
-        effects, counted = Effects(), 0.0
+        effects = Effects()
         for key in list(self._families.get(model.org_id, ())):
             family = self._families.get(model.org_id, {}).get(key)
             if family is None:
                 continue
             if family.linker is linker or self._stays(family, linker):
-                counted += len(family) * PASSED_OVER_COST
+                effects.cost += len(family) * PASSED_OVER_COST
             else:
                 before = len(effects.messages)
                 self._bring(family, linker, effects)
                 said = len(effects.messages) - before
-                counted += said + (len(family) - said) * SILENT_COST
+                effects.cost += said + (len(family) - said) * SILENT_COST
             effects.swept += len(family)
-            if counted >= limit:
-                effects.share = 1.0
+            if effects.cost >= limit:
                 yield effects
-                effects, counted = Effects(), 0.0
-        effects.share = counted / limit
+                effects = Effects()
         yield effects
 
     # --- families ----------------------------------------------------------------------------

@@ -165,11 +165,12 @@ class Summing:
         self._follow(books, model, effects)
         keys = list(books.deals)
         for start in range(0, len(keys), limit):
-            for key in keys[start : start + limit]:
+            some = keys[start : start + limit]
+            for key in some:
                 deal = books.deals.get(key)
                 if deal is not None:
                     self._recount(books, key, deal, model, effects)
-            effects.swept = len(keys[start : start + limit])
+            effects.swept = len(some)
             yield effects
             effects = Effects()
         targets = self._home_targets(model)

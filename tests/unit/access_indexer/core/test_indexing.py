@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, Revoked, SetChange
@@ -165,7 +164,7 @@ def test_records_of_which_no_two_are_alike() -> None:
     assert flat(slices) == [AdminsAre("acme", frozenset({"root"}))]
     again = [each for each in fold.sweep(model_of(3), 5 * NEW_GROUP_COST) if isinstance(each, Effects)]
     assert [each.swept for each in again] == [0, 5, 5, 5, 5, 0, 15, 5]  # all, in both passes
-    assert [each.share for each in again] == [0, 1, 1, 1, 1, 0, 1, pytest.approx(1 / 3)]
+    assert [each.cost for each in again] == [0, 150, 150, 150, 150, 0, 150, 50]
 
 
 def test_records_that_change_in_the_middle_of_a_sweep() -> None:

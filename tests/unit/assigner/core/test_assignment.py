@@ -200,7 +200,7 @@ def test_sweep_takes_more_of_those_that_stay() -> None:
     fold = Assigning()
     decided(fold, *(record(f"lead/L-{number}", links={"west": "assign"}) for number in range(10)))
     slices = list(fold.sweep(WIDER, 2))
-    assert [(effects.swept, effects.messages, effects.share) for effects in slices] == [(8, [], 1), (2, [], 0.25)]
+    assert [(effects.swept, effects.messages, effects.cost) for effects in slices] == [(8, [], 2), (2, [], 0.5)]
 
 
 # --- moves and deletes ------------------------------------------------------------------------
