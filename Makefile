@@ -75,7 +75,7 @@ format: setup ## Format and mend what can be mended by itself
 
 .PHONY: schemas
 schemas: setup ## Write schemas/json anew: JSON Schema per event, AsyncAPI document
-	$(BIN)/python -m territory.describe schemas/json
+	$(BIN)/python -m territory.wire.describe schemas/json
 
 .PHONY: kafka
 kafka: ## Fetch Apache Kafka's jars into a cache, by Maven

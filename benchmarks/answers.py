@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from assigner.core.links import Linker, Standing
-from territory.events import Record
-from territory.keys import family_key, record_key
-from territory.model import Model
+from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
+from territory.model.compiled import Model
+from territory.wire.events import Record
+from territory.wire.keys import family_key, record_key
 
 
 class Answers:
     """The records that a stream of changes comes to, and where a model puts each."""
 
     def __init__(self, model: Model, changes: Iterable[dict[str, Any]]) -> None:
-        self._linker = Linker(model)
-        self._standings: dict[str, Standing] = {}
+        self._linker = AssignmentPolicy(model)
+        self._standings: dict[str, AssignmentDecision] = {}
         self.records: dict[str, Record] = {}
         """Live ones, by key."""
         for change in changes:
@@ -45,7 +45,7 @@ class Answers:
             intake_partition=0, event_id=change["event_id"], since_ms=0,
         )  # fmt: skip
 
-    def standing_of(self, key: str) -> Standing:
+    def standing_of(self, key: str) -> AssignmentDecision:
         """Return where a live record stands, by the plain meaning of the rules (A1 to A6)."""
         standing = self._standings.get(key)
         if standing is None:
@@ -56,7 +56,7 @@ class Answers:
         """Return the territories of a live record, in the order of A3."""
         return tuple(link.territory_id for link in self.standing_of(key).links)
 
-    def _decided(self, record: Record) -> Standing:
+    def _decided(self, record: Record) -> AssignmentDecision:
         if record.object in ("account", "lead"):
             return self._linker.of_ruled(record)
         account = self._relative(record, "account", record.account_id)
@@ -64,7 +64,7 @@ class Answers:
             return self._linker.of_contact(record, account)
         return self._linker.of_deal(record, self._relative(record, "contact", record.contact_id), account)
 
-    def _relative(self, record: Record, kind: str, record_id: str | None) -> Standing | None:
+    def _relative(self, record: Record, kind: str, record_id: str | None) -> AssignmentDecision | None:
         """Return where a record stands that another names, when it is of the same family."""
         if record_id is None:
             return None

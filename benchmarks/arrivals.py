@@ -17,9 +17,9 @@ from aiokafka import TopicPartition
 
 from benchmarks.pacer import Moment, write_moments
 from benchmarks.stack import PARTITIONS
-from territory_control.topic_reading import started
-from territory_runtime import kafka
-from territory_runtime.patience import pause_after_empty_fetches
+from territory_admin.log.topic_reader import started
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.embedded_broker_workaround import pause_after_empty_fetches
 from territory_runtime.settings import Settings, read_settings
 
 
@@ -28,7 +28,7 @@ async def note(settings: Settings, topic: str, ready: Path) -> list[Moment]:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     came: list[Moment] = []
-    async with started(kafka.reader(settings)) as consumer:
+    async with started(clients.reader(settings)) as consumer:
         places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(places)
         await consumer.seek_to_end(*places)

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import redis
 from pyroaring import BitMap
 
-from access_indexer.core.changes import RecordStands, record_hash
+from access_indexer.core.changes import RecordState, record_hash
 from benchmarks.results import Figure, Table, figure, say
 from benchmarks.stack import PARTITIONS
-from territory.keys import record_hash_key, visible_key
+from territory.wire.keys import record_hash_key, visible_key
 
 ORG, OBJECT = "bench", "account"
 DENSITIES = (0.01, 0.1, 0.5)
@@ -178,7 +178,7 @@ class _Layout:
         for some in _portions(self._ordinals):
             pipe = self._redis.pipeline(transaction=False)
             for id_ in some:
-                stands = RecordStands(ORG, OBJECT, id_, 1, owner, ("territory-4711",), 1)
+                stands = RecordState(ORG, OBJECT, id_, 1, owner, ("territory-4711",), 1)
                 pipe.hset(_hash(id_), items=record_hash(stands, 1))
             pipe.execute()
         before = self._used()

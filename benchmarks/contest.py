@@ -20,11 +20,11 @@ from statistics import median, quantiles
 from types import TracebackType
 from typing import Any
 
-from assigner.core.matching.plain import PlainMatcher
-from assigner.core.matching.rule_book import RuleBook
+from assigner.matching.plain import PlainMatcher
+from assigner.matching.rule_book import RuleBook
 from benchmarks.entrants.entrant import Entrant
 from territory.criteria import Fields
-from territory_runtime.interpreter import spare_what_stays
+from territory_runtime.gc_tuning import tune_gc
 
 STOP_SECONDS = 10.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -143,7 +143,7 @@ class EngineProcess:
 def _serve(
     pipe: Connection, contender: Contender, book: RuleBook, records: Sequence[Fields], builds: int
 ) -> None:  # pragma: no cover -- in a process of its own
-    spare_what_stays()  # as the services do
+    tune_gc()  # as the services do
     engine, built = _build(contender, book, builds)
     prepared = [engine.prepared(fields) for fields in records]
     gc.collect()

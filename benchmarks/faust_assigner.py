@@ -25,11 +25,11 @@ import faust
 from faust.serializers import codecs
 from yarl import URL
 
-from assigner.core.links import Linker, Standing
+from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
 from benchmarks.peers import COMMIT_SECONDS, FAUST, account_key_of, decide, merged, read_linker, said
-from territory.codec import encode, reader_of
-from territory.events import read_record, read_record_change
-from territory_runtime.patience import pause_after_empty_fetches
+from territory.wire.codec import encode, reader_of
+from territory.wire.events import read_record, read_record_change
+from territory_runtime.kafka.embedded_broker_workaround import pause_after_empty_fetches
 from territory_runtime.settings import Settings, read_settings
 
 LINGER_SECONDS = 0.02
@@ -50,7 +50,7 @@ class _Coded(codecs.Codec):
         return self._read(s)
 
 
-def build(settings: Settings, linker: Linker, ready: Path) -> faust.App:
+def build(settings: Settings, linker: AssignmentPolicy, ready: Path) -> faust.App:
     """Return the app; it makes the file when it is ready."""
     app = faust.App(
         FAUST.stages[0].name,
@@ -68,7 +68,7 @@ def build(settings: Settings, linker: Linker, ready: Path) -> faust.App:
         value_serializer="raw",
     )
     codecs.register("record", _Coded(read_record))
-    codecs.register("standing", _Coded(reader_of(Standing)))
+    codecs.register("standing", _Coded(reader_of(AssignmentDecision)))
     changes = app.topic(FAUST.input.name)
     assignments = app.topic(FAUST.output.name)
     records = app.Table("records", key_type=str)

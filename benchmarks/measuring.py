@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.stack import Stack, Worker
-from territory_control.progress import ROUNDS, Goal, Pipeline, StageGroup, pipeline
+from territory_admin.records.wait import ROUNDS, Goal, Pipeline, StageGroup, pipeline
 
 Way = Literal["live", "backlog"]
 

@@ -16,14 +16,14 @@ from typing import Any
 
 from benchmarks.results import Figure, Report, figure, say
 from forecast_aggregator.app import SWEEP_SHARE
-from forecast_aggregator.core.contribution import Contribution, contribution_of
-from forecast_aggregator.core.summing import Summing
-from forecast_aggregator.core.totalling import Totalling
-from territory import topics
-from territory.events import Assignment, DealFacts, Link
-from territory.fold import Effects, Incoming, Message, collapse
-from territory.model import Model, compile_model
+from forecast_aggregator.partials.contribution import Contribution, contribution_of
+from forecast_aggregator.partials.stage import PartialSumsFold
+from forecast_aggregator.totals.stage import AttainmentFold
+from territory.model.compiled import Model, compile_model
 from territory.money import ZERO, add
+from territory.stage import Effects, InputMessage, Message, collapse
+from territory.wire import topics
+from territory.wire.events import Assignment, DealFacts, Link
 from territory_runtime.settings import Settings
 
 ORG = "acme"
@@ -100,7 +100,7 @@ class _Forecast:
 
     def __init__(self, model: Model, seed: int) -> None:
         self.model = model
-        self.sums, self.totals = Summing(0, 1), Totalling()
+        self.sums, self.totals = PartialSumsFold(0, 1), AttainmentFold()
         self.deals: dict[str, Assignment] = {}
         self._random = random.Random(seed)
         self.sums.restored({}, frozenset())
@@ -131,7 +131,7 @@ class _Forecast:
         for start in range(0, len(changes), TURN_CHANGES):
             effects = Effects()
             for change in changes[start : start + TURN_CHANGES]:
-                self.sums.apply(Incoming(topics.ASSIGNMENTS.name, change.key, change, {}), models, effects)
+                self.sums.apply(InputMessage(topics.ASSIGNMENTS.name, change.key, change, {}), models, effects)
             self.sums.flush(models, effects)
             self._add_up(effects.messages)
         seconds = time.process_time() - began
@@ -151,7 +151,7 @@ class _Forecast:
         effects = Effects()
         for message in collapse(messages):
             if message.topic == topics.PARTIALS.name:
-                self.totals.apply(Incoming(message.topic, message.key, message.value, {}), {}, effects)
+                self.totals.apply(InputMessage(message.topic, message.key, message.value, {}), {}, effects)
         self.totals.flush({}, effects)
 
     def faults(self) -> list[str]:

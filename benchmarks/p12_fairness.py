@@ -37,11 +37,11 @@ from benchmarks.p4_latency import (
 from benchmarks.publisher import prepare
 from benchmarks.results import Figure, Report, figure, say
 from benchmarks.stack import PARTITIONS, Stack, running_stack
-from territory.codec import encode
-from territory.model import compile_model
-from territory.topics import RECORDS
-from territory_control.models import CheckedModel, apply, check_model
-from territory_control.progress import PIPELINE, pipeline
+from territory.model.compiled import compile_model
+from territory.wire.codec import encode
+from territory.wire.topics import RECORDS
+from territory_admin.models.activation import CheckedModel, apply, check_model
+from territory_admin.records.wait import PIPELINE, pipeline
 
 LARGE = "large"
 """The organisation that is swept; the other is the corpus's own."""

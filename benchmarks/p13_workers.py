@@ -20,10 +20,10 @@ from benchmarks.p2_assigner import SHOWN_FAULTS_MAX, Load, corpus_of, make_load
 from benchmarks.p3_pipeline import SERVICES, check
 from benchmarks.results import Figure, Report, Table, figure, say
 from benchmarks.stack import PARTITIONS, READY_SECONDS_MAX, ServiceWorker, Stack, running_stack
-from territory.model import compile_model
-from territory.topics import ASSIGNMENTS, RECORDS
-from territory_control.errors import StackFailed
-from territory_control.progress import PIPELINE
+from territory.model.compiled import compile_model
+from territory.wire.topics import ASSIGNMENTS, RECORDS
+from territory_admin.errors import StackFailed
+from territory_admin.records.wait import PIPELINE
 
 WORKERS = (1, 2, 4)
 """Of each service; each has as many partitions as the others."""

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from assigner.core.matching.engines import ENGINE_NAMES
-from assigner.core.matching.rule_book import RuleBook, rule_book
+from assigner.matching.engines import ENGINE_NAMES
+from assigner.matching.rule_book import RuleBook, rule_book
 from benchmarks.contest import Built, Contender, EngineProcess
 from benchmarks.corpus import MIX, model_document, record_changes
 from benchmarks.plot import Line, draw
 from benchmarks.results import RESULTS, Figure, Report, Table, figure, say
 from territory.criteria import Fields
-from territory.model import Model, compile_model
-from territory.values import read_fields
-from territory_runtime.interpreter import spare_what_stays
+from territory.criteria.values import read_fields
+from territory.model.compiled import Model, compile_model
+from territory_runtime.gc_tuning import tune_gc
 
 SIZES = (1_000, 4_000, 10_000, 25_000, 100_000)
 INDEX_ALONE = (10_000,)
@@ -146,7 +146,7 @@ class _Contest:
         document = model_document(size, seed)
         gc.collect()
         thresholds = gc.get_threshold()
-        spare_what_stays()  # as the services do
+        tune_gc()  # as the services do
         taken: list[float] = []
         for _ in range(BUILDS if size <= MANY_TERRITORIES else BUILDS_MANY_TERRITORIES):
             began = time.process_time()

@@ -23,12 +23,12 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.publisher import prepare
 from benchmarks.results import Figure, Report, figure, say
 from benchmarks.stack import PARTITIONS, Stack, running_stack
-from territory.codec import encode
-from territory.events import read_assignment
-from territory.model import compile_model
-from territory.topics import ASSIGNMENTS, RECORDS, Topic
-from territory_control.progress import PIPELINE
-from territory_control.topic_reading import partitions_of, read_messages
+from territory.model.compiled import compile_model
+from territory.wire.codec import encode
+from territory.wire.events import read_assignment
+from territory.wire.topics import ASSIGNMENTS, RECORDS, Topic
+from territory_admin.log.topic_reader import partitions_of, read_messages
+from territory_admin.records.wait import PIPELINE
 from territory_runtime.settings import Settings
 
 RATIO_MIN = {1_000: 0.15, 10_000: 0.25}

@@ -16,13 +16,13 @@ from benchmarks.p2_assigner import SAMPLED_RECORDS, SHOWN_FAULTS_MAX, corpus_of,
 from benchmarks.passthrough import INPUT, OUTPUT
 from benchmarks.results import Report, figure, say
 from benchmarks.stack import running_stack
-from forecast_aggregator.core.contribution import Contribution, contribution_of
-from territory.codec import decode
-from territory.events import Assignment, DealFacts
-from territory.keys import attainment_hash_key, editable_key, record_hash_key, visible_key
-from territory.model import Model, compile_model
-from territory.topics import RECORDS
-from territory_control.progress import PIPELINE
+from forecast_aggregator.partials.contribution import Contribution, contribution_of
+from territory.model.compiled import Model, compile_model
+from territory.wire.codec import decode
+from territory.wire.events import Assignment, DealFacts
+from territory.wire.keys import attainment_hash_key, editable_key, record_hash_key, visible_key
+from territory.wire.topics import RECORDS
+from territory_admin.records.wait import PIPELINE
 
 RECORDS_A_SECOND_MIN = 3_000
 SERVICES = ("assigner", "access_indexer", "forecast_aggregator")

@@ -27,11 +27,11 @@ from benchmarks.processors import busy_processes
 from benchmarks.readers import read_asked
 from benchmarks.results import Figure, Report, Table, figure, say
 from benchmarks.stack import Stack, Worker, running_stack
-from territory.keys import parse_record_key, record_hash_key
-from territory.model import compile_model
-from territory.topics import RECORDS, Topic
-from territory_control.errors import StackFailed
-from territory_control.progress import wait
+from territory.model.compiled import compile_model
+from territory.wire.keys import parse_record_key, record_hash_key
+from territory.wire.topics import RECORDS, Topic
+from territory_admin.errors import StackFailed
+from territory_admin.records.wait import wait
 from territory_runtime.settings import Settings
 
 STEADY, LOAD = "steady", "load"

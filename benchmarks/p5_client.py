@@ -16,9 +16,9 @@ import redis
 from tests.support.servers import find_redis
 
 from benchmarks.results import Report, figure, say
-from territory.keys import admins_key, visible_key
+from territory.wire.keys import admins_key, visible_key
+from territory_admin.errors import StackFailed
 from territory_client import Access
-from territory_control.errors import StackFailed
 
 ORG, USER = "bench", "u7"
 PAGE, LISTED = 100, 1_000

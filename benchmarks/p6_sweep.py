@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from assigner.core.assignment import Assigning
-from assigner.core.linkers import Linkers
+from assigner.assignment.policy_cache import PolicyCache
+from assigner.assignment.stage import AssignmentFold
 from benchmarks.corpus import model_document, record_changes
 from benchmarks.results import Figure, Report, figure, say
-from territory import topics
-from territory.events import Assignment, Record
-from territory.fold import Effects, Incoming
-from territory.keys import family_key
-from territory.model import Model, compile_model
-from territory_runtime.interpreter import spare_what_stays
+from territory.model.compiled import Model, compile_model
+from territory.stage import Effects, InputMessage
+from territory.wire import topics
+from territory.wire.events import Assignment, Record
+from territory.wire.keys import family_key
+from territory_runtime.gc_tuning import tune_gc
 from territory_runtime.settings import Settings
 
 RECORDS_A_SECOND_MIN = 60_000
@@ -41,10 +41,10 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
     """Narrow one rule, sweep all records, and check where they stand; `runs` and `embedded` are of no use here."""
     document = model_document(territories, seed)
     model = compile_model(document, 1)
-    linkers, plain_linkers = Linkers(), Linkers("plain")
-    fold, plain, fresh = Assigning(linkers), Assigning(plain_linkers), Assigning()
+    linkers, plain_linkers = PolicyCache(), PolicyCache("plain")
+    fold, plain, fresh = AssignmentFold(linkers), AssignmentFold(plain_linkers), AssignmentFold()
     for number, record in enumerate(corpus_records(records, seed)):
-        message = Incoming(topics.FAMILIES.name, record.key, record, {})
+        message = InputMessage(topics.FAMILIES.name, record.key, record, {})
         fold.restore(message)
         fresh.restore(message)
         if crc32(record.family.encode()) % PLAIN_SHARE == 0:
@@ -52,7 +52,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         if number % 100_000 == 0:
             say(f"p6: {number:,} of {records:,} records are in memory")
     gc.collect()
-    spare_what_stays()  # as the services do
+    tune_gc()  # as the services do
     said, plain_said = _swept(fold, model), _swept(plain, model)
     changed_id = _changed(model, said)
     narrowed = compile_model(_narrowed(document, changed_id), 2)
@@ -115,7 +115,7 @@ class _Found:
     plain_cpu_seconds: float = 0.0
 
 
-def _sweep(fold: Assigning, plain: Assigning, model: Model, said: Said, plain_said: Said) -> _Found:
+def _sweep(fold: AssignmentFold, plain: AssignmentFold, model: Model, said: Said, plain_said: Said) -> _Found:
     """Sweep both under a model, the plain one's slices between ours."""
     found = _Found()
     ours = fold.sweep(model, _slice_records())
@@ -144,7 +144,7 @@ def _sweep(fold: Assigning, plain: Assigning, model: Model, said: Said, plain_sa
     return found
 
 
-def _swept(fold: Assigning, model: Model) -> Said:
+def _swept(fold: AssignmentFold, model: Model) -> Said:
     """Sweep all and return where every record that was said something of stands."""
     said: Said = {}
     for effects in fold.sweep(model, _slice_records()):

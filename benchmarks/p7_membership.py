@@ -17,16 +17,16 @@ import redis
 from benchmarks.readers import Asked, read_asked
 from benchmarks.results import Report, figure, say
 from benchmarks.stack import PARTITIONS, Stack, running_stack
-from territory.codec import encode
-from territory.events import Assignment, Link
-from territory.fold import Message
-from territory.keys import record_hash_key, visible_key
-from territory.topics import ASSIGNMENTS
-from territory_control.errors import StackFailed
-from territory_control.models import apply, check_model
-from territory_control.topic_reading import started
-from territory_runtime import kafka
-from territory_runtime.sending import Sender
+from territory.stage import Message
+from territory.wire.codec import encode
+from territory.wire.events import Assignment, Link
+from territory.wire.keys import record_hash_key, visible_key
+from territory.wire.topics import ASSIGNMENTS
+from territory_admin.errors import StackFailed
+from territory_admin.log.topic_reader import started
+from territory_admin.models.activation import apply, check_model
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings
 
 ORG, TERRITORY, MEMBER, JOINER = "bench", "large", "member", "joiner"
@@ -222,8 +222,8 @@ def _record_id(number: int) -> str:
 async def _fill(settings: Settings, records: int) -> None:
     """Say of every record that it is in the territory, as the assigner would."""
     link = Link(territory_id=TERRITORY, causes=("manual",), why=("linked by hand",))
-    async with started(kafka.producer(settings)) as producer:
-        sender = Sender(producer, PARTITIONS)
+    async with started(clients.producer(settings)) as producer:
+        sender = BatchProducer(producer, PARTITIONS)
         for start in range(0, records, SENT_AT_ONCE):
             some = [
                 Assignment(

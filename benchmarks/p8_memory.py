@@ -20,15 +20,15 @@ import redis.asyncio
 from tests.support.servers import find_redis
 
 from access_indexer.core.changes import IndexChange, SetChange
-from access_indexer.redis_index import RedisIndex
-from assigner.core.linkers import Linkers
+from access_indexer.redis.writer import RedisIndexWriter
+from assigner.assignment.policy_cache import PolicyCache
 from benchmarks import compact_layout
 from benchmarks.corpus import model_document, record_changes
 from benchmarks.results import Figure, Report, Table, figure, say
 from benchmarks.worker_memory import WORKERS, Grown, measure, write_messages
-from territory.keys import visible_key
-from territory.model import compile_model
-from territory_control.errors import StackFailed
+from territory.model.compiled import compile_model
+from territory.wire.keys import visible_key
+from territory_admin.errors import StackFailed
 
 ORG, OBJECT, STAGE = "bench", "account", "access-indexer"
 PREFIX = "001"
@@ -141,7 +141,7 @@ def _fill_all(client: Any, url: str, sizes: tuple[Population, ...], seed: int) -
 async def _fill(url: str, users: list[str], size: int, rng: random.Random) -> None:
     """Write sets through the indexer's store; its connection is closed afterwards, and takes no memory then."""
     client = redis.asyncio.Redis.from_url(url, decode_responses=True)
-    index, changes, waiting = RedisIndex(client, STAGE, 0), list[IndexChange](), 0
+    index, changes, waiting = RedisIndexWriter(client, STAGE, 0), list[IndexChange](), 0
     try:
         for user, ids in _portions(users, size, rng):
             changes.append(SetChange(ORG, "visible", user, OBJECT, ids, present=True))
@@ -181,7 +181,7 @@ def _workers(folder: Path, records: int, territories: int, seed: int) -> tuple[i
     document = model_document(territories, seed)
     model, models = folder / "model.json", {ORG: compile_model(document, 1)}
     model.write_bytes(msgspec.json.encode(document))
-    linkers = Linkers()
+    linkers = PolicyCache()
     linkers.prepare(models[ORG])
     own = write_messages(folder, record_changes(records, seed, updates=0, deletes=0), models, linkers)
     say("p8: what is on the topics is written")

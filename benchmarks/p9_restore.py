@@ -13,26 +13,26 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from access_indexer.core.indexing import Indexing
-from assigner.core.assignment import Assigning
-from assigner.core.intake import Intake
-from assigner.core.linkers import Linkers
+from access_indexer.core.stage import AccessFold
+from assigner.assignment.policy_cache import PolicyCache
+from assigner.assignment.stage import AssignmentFold
+from assigner.intake.stage import IntakeFold
 from benchmarks.corpus import model_document
 from benchmarks.p6_sweep import corpus_records
 from benchmarks.results import Figure, Report, figure, say
 from benchmarks.stack import PARTITIONS, running_stack
-from forecast_aggregator.core.summing import Summing
-from territory.events import read_assignment, read_record
-from territory.fold import Effects, Fold, Incoming, Message, Models
-from territory.model import Model, compile_model
-from territory.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, Topic
-from territory_control.topic_reading import started
-from territory_runtime import kafka
-from territory_runtime.interpreter import spare_what_stays
-from territory_runtime.restoring import read_state
-from territory_runtime.sending import Sender
+from forecast_aggregator.partials.stage import PartialSumsFold
+from territory.model.compiled import Model, compile_model
+from territory.stage import Effects, Fold, InputMessage, Message, Models
+from territory.wire.events import read_assignment, read_record
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, Topic
+from territory_admin.log.topic_reader import started
+from territory_runtime.gc_tuning import tune_gc
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.producer import BatchProducer
+from territory_runtime.loop.restore import restore_topic
+from territory_runtime.loop.stage import Reader
 from territory_runtime.settings import Settings
-from territory_runtime.stage import Reader
 
 RATIO_MIN = 0.5
 SENT_AT_ONCE = 20_000
@@ -48,14 +48,14 @@ class Decoded:
     def __len__(self) -> int:
         return self._count
 
-    def restore(self, message: Incoming) -> None:
+    def restore(self, message: InputMessage) -> None:
         """Count it."""
         self._count += 1
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Remember nothing of it."""
 
-    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+    def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
         """Do nothing: it is only restored."""
 
     def flush(self, models: Models, effects: Effects) -> None:
@@ -79,13 +79,13 @@ class Restored:
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
     """Write the records of one partition, read them back into every stage's memory, and count them there."""
     model = compile_model(model_document(territories, seed), 1)
-    linkers = Linkers()
+    linkers = PolicyCache()
     linkers.prepare(model)
     stages = (
-        Restored("assigner-intake", RECORD_STATES, read_record, lambda: Intake(0)),
-        Restored("assigner-assignment", FAMILIES, read_record, lambda: Assigning(linkers)),
-        Restored("access-indexer", ASSIGNMENTS, read_assignment, lambda: Indexing(0, 1)),
-        Restored("forecast-aggregator", ASSIGNMENTS, read_assignment, lambda: Summing(0, 1)),
+        Restored("assigner-intake", RECORD_STATES, read_record, lambda: IntakeFold(0)),
+        Restored("assigner-assignment", FAMILIES, read_record, lambda: AssignmentFold(linkers)),
+        Restored("access-indexer", ASSIGNMENTS, read_assignment, lambda: AccessFold(0, 1)),
+        Restored("forecast-aggregator", ASSIGNMENTS, read_assignment, lambda: PartialSumsFold(0, 1)),
     )
     with running_stack(embedded=embedded) as stack:
         stack.provision({"org": model.org_id}, ())
@@ -115,16 +115,16 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         )
 
 
-async def _write(settings: Settings, model: Model, linkers: Linkers, records: int, seed: int) -> int:
+async def _write(settings: Settings, model: Model, linkers: PolicyCache, records: int, seed: int) -> int:
     """Write every record, and where it stands, to the first partition; return how many deals are among them."""
-    fold, models, deals = Assigning(linkers), {model.org_id: model}, 0
-    async with started(kafka.producer(settings)) as producer:
-        sender, source = Sender(producer, 1), corpus_records(records, seed)
+    fold, models, deals = AssignmentFold(linkers), {model.org_id: model}, 0
+    async with started(clients.producer(settings)) as producer:
+        sender, source = BatchProducer(producer, 1), corpus_records(records, seed)
         while some := list(islice(source, SENT_AT_ONCE)):
             effects = Effects()
             for record in some:
                 deals += record.object == "deal"
-                fold.apply(Incoming(FAMILIES.name, record.key, record, {}), models, effects)
+                fold.apply(InputMessage(FAMILIES.name, record.key, record, {}), models, effects)
             said = {message.key: message for message in effects.messages}
             await sender.send(
                 [
@@ -139,10 +139,10 @@ async def _write(settings: Settings, model: Model, linkers: Linkers, records: in
 async def _read(settings: Settings, stage: Restored, fold: Fold, model: Model) -> tuple[float, int]:
     """Return how many seconds it takes until a stage's memory is whole, and how many records are in it."""
     gc.collect()
-    spare_what_stays()  # as the services do
+    tune_gc()  # as the services do
     began = time.perf_counter()
     where = TopicPartition(stage.topic.name, 0)
-    await read_state(settings, fold, where, stage.read, up_to=None, beat=lambda: None)
+    await restore_topic(settings, fold, where, stage.read, up_to=None, beat=lambda: None)
     fold.restored({model.org_id: model}, NOTHING)
     seconds = time.perf_counter() - began
     return seconds, len(fold)

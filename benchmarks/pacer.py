@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.publisher import Prepared, read_prepared, told_to
-from territory_control.errors import StackFailed
+from territory_admin.errors import StackFailed
 from territory_runtime.settings import Settings, read_settings
 
 TICK_SECONDS = 0.005

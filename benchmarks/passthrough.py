@@ -18,10 +18,10 @@ import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from territory.topics import Topic
-from territory_control.progress import StageGroup
-from territory_runtime import kafka
-from territory_runtime.patience import pause_after_empty_fetches
+from territory.wire.topics import Topic
+from territory_admin.records.wait import StageGroup
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.embedded_broker_workaround import pause_after_empty_fetches
 from territory_runtime.settings import Settings, read_settings
 
 INPUT = Topic("benchmark.records.v1", "delete", None, None, False, "What the baseline reads.")
@@ -43,8 +43,8 @@ async def run(settings: Settings, ready: Path) -> None:
     """Pass messages on until a signal ends it."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    consumer = kafka.group_consumer(settings, STAGE.name)
-    producer = kafka.producer(settings)
+    consumer = clients.group_consumer(settings, STAGE.name)
+    producer = clients.producer(settings)
     await producer.start()
     await consumer.start()
     consumer.subscribe([INPUT.name], listener=_Ready(ready))

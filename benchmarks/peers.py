@@ -17,13 +17,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from assigner.core.links import Linker, Standing
-from territory.codec import decode, encode
-from territory.events import Assignment, DealFacts, Record, RecordChange
-from territory.keys import family_key, record_key
-from territory.model import compile_model
-from territory.topics import Topic
-from territory_control.progress import StageGroup
+from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
+from territory.model.compiled import compile_model
+from territory.wire.codec import decode, encode
+from territory.wire.events import Assignment, DealFacts, Record, RecordChange
+from territory.wire.keys import family_key, record_key
+from territory.wire.topics import Topic
+from territory_admin.records.wait import StageGroup
 
 COMMIT_SECONDS = 0.5
 """How often the apps commit: the clock stops at the last commit, which by default is up to 2.8 s or 5 s late."""
@@ -98,9 +98,9 @@ QUIX = Peer(
 PEERS = (FAUST, QUIX)
 
 
-def read_linker(path: Path) -> Linker:
+def read_linker(path: Path) -> AssignmentPolicy:
     """Return the linker of a model document, with the engine that the assigner takes by default."""
-    return Linker(compile_model(decode(path.read_bytes()), 1))
+    return AssignmentPolicy(compile_model(decode(path.read_bytes()), 1))
 
 
 def merged(change: RecordChange, before: Record | None) -> Record | None:
@@ -132,7 +132,7 @@ def account_key_of(record: Record) -> str | None:
     return None if record.account_id is None else record_key(record.org_id, "account", record.account_id)
 
 
-def decide(linker: Linker, record: Record, account: Standing | None) -> Standing:
+def decide(linker: AssignmentPolicy, record: Record, account: AssignmentDecision | None) -> AssignmentDecision:
     """Return where a live record stands, given where its account stands."""
     if record.object in ("account", "lead"):
         return linker.of_ruled(record)
@@ -141,7 +141,7 @@ def decide(linker: Linker, record: Record, account: Standing | None) -> Standing
     return linker.of_deal(record, None, account)
 
 
-def said(linker: Linker, record: Record, standing: Standing) -> bytes:
+def said(linker: AssignmentPolicy, record: Record, standing: AssignmentDecision) -> bytes:
     """Return the assignment of a live record, as the assigner says it."""
     facts = DealFacts.of(record.fields) if record.object == "deal" else None
     return encode(

@@ -15,10 +15,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from territory.codec import encode
-from territory.keys import record_key
-from territory_control.publishing import partition_for
-from territory_runtime import kafka
+from territory.wire.codec import encode
+from territory.wire.keys import record_key
+from territory_admin.records.publish import partition_for
+from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings, read_settings
 
 Prepared = tuple[int, bytes, bytes]
@@ -50,7 +50,7 @@ async def told_to(settings: Settings, topic: str, ready: Path) -> AsyncIterator[
     """Give a producer that knows the topic, once this process was told to begin (SIGUSR1)."""
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
-    producer = kafka.producer(settings)
+    producer = clients.producer(settings)
     await producer.start()
     try:
         await producer.partitions_for(topic)

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 from quixstreams import Application
 from quixstreams.models import Serializer
 
-from assigner.core.links import Linker, Standing
+from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
 from benchmarks.peers import COMMIT_SECONDS, QUIX, QUIX_GROUP, decide, merged, read_linker, said
-from territory.codec import encode, reader_of
-from territory.events import read_record, read_record_change
+from territory.wire.codec import encode, reader_of
+from territory.wire.events import read_record, read_record_change
 from territory_runtime.settings import Settings, read_settings
 
-_read_standing = reader_of(Standing)
+_read_standing = reader_of(AssignmentDecision)
 
 
 class Sent(NamedTuple):
@@ -65,7 +65,7 @@ def merge(raw: bytes, state: Any) -> Sent | None:
     return Sent(record.family, value)
 
 
-def assign(linker: Linker, raw: bytes, state: Any) -> Sent:
+def assign(linker: AssignmentPolicy, raw: bytes, state: Any) -> Sent:
     """Decide one record of a family, by the standing of its account."""
     record = read_record(raw)
     if record.deleted:
@@ -79,7 +79,7 @@ def assign(linker: Linker, raw: bytes, state: Any) -> Sent:
     return Sent(record.key, said(linker, record, standing))
 
 
-def build(settings: Settings, linker: Linker, ready: Path) -> Application:
+def build(settings: Settings, linker: AssignmentPolicy, ready: Path) -> Application:
     """Return the app; it makes the file when it is ready."""
     app = _App(
         ready,

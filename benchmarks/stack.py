@@ -20,14 +20,14 @@ from pydantic import SecretStr
 from tests.support.servers import find_kafka, find_redis
 
 from benchmarks.processors import cpu_seconds
-from territory.codec import encode
-from territory.topics import Topic
-from territory_control.child_process import ChildProcess
-from territory_control.embedded import HOST, EmbeddedServer, free_ports
-from territory_control.errors import StackFailed
-from territory_control.models import apply, check_model
-from territory_control.topic_reading import provisioned_partitions
-from territory_runtime import kafka
+from territory.wire.codec import encode
+from territory.wire.topics import Topic
+from territory_admin.errors import StackFailed
+from territory_admin.log.topic_reader import provisioned_partitions
+from territory_admin.models.activation import apply, check_model
+from territory_control.local.child_process import ChildProcess
+from territory_control.local.embedded_broker import HOST, EmbeddedServer, free_ports
+from territory_runtime.kafka import clients
 from territory_runtime.settings import PREFIX, Settings
 
 PARTITIONS = 4
@@ -130,7 +130,7 @@ class Stack:
 
     def create(self, topics: Sequence[Topic]) -> None:
         """Create topics of a benchmark's own."""
-        admin = kafka.topic_admin(self.settings)
+        admin = clients.topic_admin(self.settings)
         try:
             for topic in topics:
                 admin.create_topics([NewTopic(name=topic.name, num_partitions=PARTITIONS, replication_factor=1)])

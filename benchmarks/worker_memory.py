@@ -19,19 +19,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from access_indexer.core.indexing import Indexing
-from assigner.core.assignment import Assigning
-from assigner.core.intake import Intake
-from assigner.core.linkers import Linkers
+from access_indexer.core.stage import AccessFold
+from assigner.assignment.policy_cache import PolicyCache
+from assigner.assignment.stage import AssignmentFold
+from assigner.intake.stage import IntakeFold
 from benchmarks.contest import resident_bytes
 from benchmarks.corpus import Change
-from territory import topics
-from territory.codec import encode
-from territory.events import read_assignment, read_record, read_record_change
-from territory.fold import Effects, Fold, Incoming, Models
-from territory.model import compile_model
-from territory_control.errors import StackFailed
-from territory_runtime.interpreter import spare_what_stays
+from territory.model.compiled import compile_model
+from territory.stage import Effects, Fold, InputMessage, Models
+from territory.wire import topics
+from territory.wire.codec import encode
+from territory.wire.events import read_assignment, read_record, read_record_change
+from territory_admin.errors import StackFailed
+from territory_runtime.gc_tuning import tune_gc
 
 WARM_RECORDS = 1_000
 """So many go through folds that are thrown away: what is made only once is there before the first look."""
@@ -62,28 +62,28 @@ class Told(NamedTuple):
     def tell(self, line: bytes, models: Models) -> Effects:
         """Tell it a message, as the loop would; return what follows."""
         event, effects = self.read(line), Effects()
-        self.fold.apply(Incoming(self.topic, event.key, event, {}, size=len(line)), models, effects)
+        self.fold.apply(InputMessage(self.topic, event.key, event, {}, size=len(line)), models, effects)
         self.fold.flush(models, effects)
         return effects
 
 
-def assigner_folds(linkers: Linkers) -> tuple[Told, ...]:
+def assigner_folds(linkers: PolicyCache) -> tuple[Told, ...]:
     """Return the two stages of an assigner, which has a partition of each."""
     return (
-        Told("intake", Intake(0), topics.RECORDS.name, CHANGES, read_record_change),
-        Told("assignment", Assigning(linkers), topics.FAMILIES.name, RECORDS, read_record),
+        Told("intake", IntakeFold(0), topics.RECORDS.name, CHANGES, read_record_change),
+        Told("assignment", AssignmentFold(linkers), topics.FAMILIES.name, RECORDS, read_record),
     )
 
 
-def indexer_folds(_: Linkers) -> tuple[Told, ...]:
+def indexer_folds(_: PolicyCache) -> tuple[Told, ...]:
     """Return the stage of an access indexer."""
-    return (Told("indexing", Indexing(0, 1), topics.ASSIGNMENTS.name, ASSIGNMENTS, read_assignment),)
+    return (Told("indexing", AccessFold(0, 1), topics.ASSIGNMENTS.name, ASSIGNMENTS, read_assignment),)
 
 
 WORKERS = {"assigner": assigner_folds, "access-indexer": indexer_folds}
 
 
-def write_messages(folder: Path, changes: Iterable[Change], models: Models, linkers: Linkers) -> int:
+def write_messages(folder: Path, changes: Iterable[Change], models: Models, linkers: PolicyCache) -> int:
     """Write what is on the topics after some changes of new records; return how many bytes the changes have."""
     intake, assignment = assigner_folds(linkers)
     written = 0
@@ -114,7 +114,7 @@ def measure(worker: str, model: Path, messages: Path) -> list[Grown]:
 
 def _grown(worker: str, model: Path, messages: Path) -> list[Grown]:
     compiled = compile_model(msgspec.json.decode(model.read_bytes()), 1)
-    models, linkers = {compiled.org_id: compiled}, Linkers()
+    models, linkers = {compiled.org_id: compiled}, PolicyCache()
     linkers.prepare(compiled)
     for told in WORKERS[worker](linkers):
         with (messages / told.file).open("rb") as lines:
@@ -122,7 +122,7 @@ def _grown(worker: str, model: Path, messages: Path) -> list[Grown]:
                 told.tell(line, models)
     folds = WORKERS[worker](linkers)
     gc.collect()
-    spare_what_stays()  # as the services do
+    tune_gc()  # as the services do
     found, before = [], resident_bytes()
     if not before:
         raise StackFailed("this system does not say how much memory a process has (/proc/self/statm)")

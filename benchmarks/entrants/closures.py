@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from assigner.core.matching.rule_book import RuleBook
+from assigner.matching.rule_book import RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not
 
 Holds = Callable[[Fields], bool]

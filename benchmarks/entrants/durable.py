@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from assigner.core.matching.engines import matcher_of
-from assigner.core.matching.port import Matcher
-from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
+from assigner.matching.engines import matcher_of
+from assigner.matching.port import Matcher
+from assigner.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import Fields
 from territory.errors import TerritoryError
 

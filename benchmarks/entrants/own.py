@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from assigner.core.matching.engines import EngineName, matcher_of
-from assigner.core.matching.indexed import IndexedMatcher
-from assigner.core.matching.rule_book import RuleBook
+from assigner.matching.engines import EngineName, matcher_of
+from assigner.matching.indexed import IndexedMatcher
+from assigner.matching.rule_book import RuleBook
 from territory.criteria import Fields
 
 

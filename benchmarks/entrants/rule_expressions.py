@@ -7,7 +7,7 @@ from typing import Any
 
 import rule_engine
 
-from assigner.core.matching.rule_book import RuleBook
+from assigner.matching.rule_book import RuleBook
 from benchmarks.entrants.entrant import Dialect, written
 from territory.criteria import Fields
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import zen
 
-from assigner.core.matching.rule_book import RuleBook
+from assigner.matching.rule_book import RuleBook
 from benchmarks.entrants.entrant import ORDER, Dialect, written
 from territory.criteria import All, Criterion, Fields, Leaf
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import decimal
 from decimal import Decimal
 
+from territory.criteria.values import number_of
 from territory.errors import AmountOutOfRange
-from territory.values import number_of
 
 ZERO = Decimal(0)
 

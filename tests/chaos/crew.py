@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from territory_control.errors import StackFailed
+from territory_admin.errors import StackFailed
 from tests.support.house import SERVICES, House
 
 WORKERS = (1, 2)

@@ -16,9 +16,9 @@ import redis
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from territory_control.progress import PIPELINE
-from territory_control.topic_reading import started
-from territory_runtime import kafka
+from territory_admin.log.topic_reader import started
+from territory_admin.records.wait import PIPELINE
+from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 from tests.chaos.crew import WORKERS, Crew, Worker
 from tests.chaos.plan import Fault, Kind
@@ -265,7 +265,7 @@ class Faults:
 async def _join(settings: Settings, group: str, topics: list[str], seconds: float, dice: random.Random) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        consumer = kafka.group_consumer(settings, group, partition_assignment_strategy=(RangePartitionAssignor,))
+        consumer = clients.group_consumer(settings, group, partition_assignment_strategy=(RangePartitionAssignor,))
         try:
             async with started(consumer):
                 consumer.subscribe(topics)

@@ -10,11 +10,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from assigner.core import intake
-from territory_runtime import partition_loop, redis_pipe
-from territory_runtime.fencing import Lease
-from territory_runtime.held import Held
-from territory_runtime.partition_loop import PartitionLoop
+from assigner.intake import stage as intake
+from territory_runtime.loop import task_loop as partition_loop
+from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.task_loop import TaskLoop
+from territory_runtime.redis import pipe as redis_pipe
+from territory_runtime.redis.fencing import Lease
 
 
 class GuardUnknown(ValueError):
@@ -32,13 +33,13 @@ def _versions() -> None:
 
 def _send_before_commit() -> None:
     """Offsets are committed after what follows from their messages is sent and stored."""
-    perform, commit = PartitionLoop._perform, PartitionLoop._commit
+    perform, commit = TaskLoop._perform, TaskLoop._commit
 
-    async def commit_first(self: PartitionLoop, effects: Any, touched: Any, offsets: Any) -> None:
+    async def commit_first(self: TaskLoop, effects: Any, touched: Any, offsets: Any) -> None:
         await commit(self, touched, offsets)
         await perform(self, effects, touched, offsets)
 
-    _replace(PartitionLoop, "_perform", commit_first)
+    _replace(TaskLoop, "_perform", commit_first)
 
 
 def _restore() -> None:
@@ -47,12 +48,12 @@ def _restore() -> None:
     async def nothing(*_: Any, **__: Any) -> bool:
         return True
 
-    _replace(partition_loop, "read_memory", nothing)
+    _replace(partition_loop, "restore_fold", nothing)
 
 
 def _release() -> None:
     """The family that a record is in speaks last, after the one that it left has let go (A8, A9)."""
-    _replace(intake.Intake, "_forward_again", lambda self, released, effects: None)
+    _replace(intake.IntakeFold, "_forward_again", lambda self, released, effects: None)
 
 
 def _seek() -> None:
@@ -72,12 +73,12 @@ def _repeats() -> None:
     async def never(*_: Any) -> bool:
         return False
 
-    _replace(PartitionLoop, "_is_repeating", never)
+    _replace(TaskLoop, "_is_repeating", never)
 
 
 def _note() -> None:
     """What is begun under other models is written down before a word is said of it."""
-    _replace(Held, "is_untold", property(lambda self: False))
+    _replace(PartitionTask, "is_untold", property(lambda self: False))
 
 
 def _fence() -> None:

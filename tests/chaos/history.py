@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
-from territory.keys import record_key
+from territory.wire.keys import record_key
 
 ORGS = ("north", "south")
 """Two tenants: nothing may cross from one to the other, and a fault hits both."""

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 from kafka.errors import KafkaError as AdminKafkaError
 
-from territory.keys import partition_of
-from territory.topics import RECORDS
-from territory_control.errors import CommandFailed
-from territory_control.topic_reading import started
-from territory_runtime import kafka
+from territory.wire.keys import partition_of
+from territory.wire.topics import RECORDS
+from territory_admin.errors import CommandFailed
+from territory_admin.log.topic_reader import started
+from territory_runtime.kafka import clients
 from tests.chaos.history import ORGS, Said
 from tests.support.house import House
 
@@ -48,7 +48,7 @@ class Crms:
         while sent < chunks:
             try:
                 # After a failure a new one: the old one may not know what the broker has of it.
-                async with started(kafka.producer(self._house.settings)) as producer:
+                async with started(clients.producer(self._house.settings)) as producer:
                     while sent < chunks:
                         await asyncio.sleep(max(0.0, began + sent * CHUNK_SECONDS - time.monotonic()))
                         chunk = chunk or list(islice(self._history, self._chunk))

@@ -16,8 +16,8 @@ from typing import Any
 import redis
 from aiokafka.structs import ConsumerRecord
 
-from territory.keys import attainment_key, index_key, record_key
-from territory.topics import (
+from territory.wire.keys import attainment_key, index_key, record_key
+from territory.wire.topics import (
     ASSIGNMENTS,
     ATTAINMENTS,
     DEAD_LETTERS,
@@ -28,10 +28,10 @@ from territory.topics import (
     RELEASES,
     Topic,
 )
-from territory_control.topic_reading import POLL_SECONDS, committed_offsets, partitions_of, read_messages, started
-from territory_runtime import kafka
-from territory_runtime.dead_letters import PREFIX
-from territory_runtime.in_effect import Note
+from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, partitions_of, read_messages, started
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.dead_letters import PREFIX
+from territory_runtime.loop.model_snapshot import CommitMetadata
 from tests.chaos.sayers import IS_CHANGE, Applied
 from tests.support.house import FOLLOWED, Difference, House, differences
 from tests.support.oracle import Expected, Record, expected, key_of, record_after
@@ -63,10 +63,13 @@ async def day_has_come(house: House, days: int) -> list[str]:
     """Wait until all partitions have been swept for the day that it is; return those that have not, in the end."""
     places = partitions_of(FAMILIES, house.settings.kafka_partitions)
     deadline = time.monotonic() + DAY_SECONDS_MAX
-    async with started(kafka.group_admin(house.settings)) as admin:
+    async with started(clients.group_admin(house.settings)) as admin:
         while True:
             offsets = await committed_offsets(admin, DAYS_STAGE, places)
-            notes = {where: Note.read(offsets[where][1]) if where in offsets else Note() for where in places}
+            notes = {
+                where: CommitMetadata.read(offsets[where][1]) if where in offsets else CommitMetadata()
+                for where in places
+            }
             behind = {where: note for where, note in notes.items() if _day_of(note) != final_day(days)}
             if not behind:
                 return []
@@ -75,7 +78,7 @@ async def day_has_come(house: House, days: int) -> list[str]:
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _day_of(note: Note) -> date | None:
+def _day_of(note: CommitMetadata) -> date | None:
     if note.swept.instant is None or note.swept.instant != note.towards.instant:
         return None
     return datetime.fromtimestamp(note.swept.instant, UTC).date()

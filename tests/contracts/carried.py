@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import pytest
 from benchmarks.entrants.durable import without
 
-from assigner.core.matching.engines import ENGINE_NAMES, EngineName, matcher_of
-from assigner.core.matching.port import Matcher, RulesRefused
-from assigner.core.matching.rule_book import RuleBook
+from assigner.matching.engines import ENGINE_NAMES, EngineName, matcher_of
+from assigner.matching.port import Matcher, RulesRefused
+from assigner.matching.rule_book import RuleBook
 
 needs_durable = pytest.mark.skipif(find_spec("durable") is None, reason="the extra durable is not installed")
 _PARAMS = {name: pytest.param(name, marks=needs_durable if name == "durable" else ()) for name in ENGINE_NAMES}

@@ -18,15 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange, SetKind
-from access_indexer.core.indexing import Indexing
-from territory.events import Assignment, Link
-from territory.fold import Incoming, Models
-from territory.keys import partition_of, record_key
-from territory.model import Model, compile_model
-from territory.topics import ASSIGNMENTS
-from territory_runtime.fencing import Fenced, Rewound
-from territory_runtime.stage import Progress
+from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange, SetKind
+from access_indexer.core.stage import AccessFold
+from territory.model.compiled import Model, compile_model
+from territory.stage import InputMessage, Models
+from territory.wire.events import Assignment, Link
+from territory.wire.keys import partition_of, record_key
+from territory.wire.topics import ASSIGNMENTS
+from territory_runtime.loop.stage import Progress
+from territory_runtime.redis.fencing import Fenced, SinkRolledBack
 
 STAGE = "access-indexer"
 NOTHING: frozenset[str] = frozenset()
@@ -82,10 +82,10 @@ def put(org: str, record_id: str, present: bool = True, kind: SetKind = "visible
     return SetChange(org, kind, user_id, "account", [record_id], present)
 
 
-def stands(org: str, record_id: str, version: int | None = 1, *territories: str) -> RecordStands:
+def stands(org: str, record_id: str, version: int | None = 1, *territories: str) -> RecordState:
     if version is None:
-        return RecordStands(org, "account", record_id, None)
-    return RecordStands(org, "account", record_id, version, "ann", territories, 4)
+        return RecordState(org, "account", record_id, None)
+    return RecordState(org, "account", record_id, version, "ann", territories, 4)
 
 
 def progress(org: str, revision: int, partition: int = 0) -> Progress:
@@ -97,12 +97,14 @@ def model_of(org: str) -> Model:
     return compile_model({"org": org, "roles": [{"id": "rep"}], "users": [{"id": "ann", "role": "rep"}]}, 1)
 
 
-def fold_of(*orgs: str, owned: Sequence[str] = (), partition: int = 0, partitions: int = 1) -> tuple[Indexing, Models]:
+def fold_of(
+    *orgs: str, owned: Sequence[str] = (), partition: int = 0, partitions: int = 1
+) -> tuple[AccessFold, Models]:
     """Return a partition whose memory has some accounts of Ann's, and the models."""
-    fold, models = Indexing(partition, partitions), {org: model_of(org) for org in orgs}
+    fold, models = AccessFold(partition, partitions), {org: model_of(org) for org in orgs}
     for org, record_id in itertools.product(orgs, owned):
         assignment = Assignment(org, "account", record_id, 1, 1, "ann", (Link("west", ("rule",), ()),))
-        fold.restore(Incoming(ASSIGNMENTS.name, assignment.key, assignment, {}))
+        fold.restore(InputMessage(ASSIGNMENTS.name, assignment.key, assignment, {}))
     fold.restored(models, NOTHING)
     return fold, models
 
@@ -144,13 +146,13 @@ class IndexContract(ABC):
         async def acts(place: Place, org: str) -> None:
             await place.worker().apply(
                 [
-                    AdminsAre(org, frozenset({"root", "cleo"})),
+                    AdminsState(org, frozenset({"root", "cleo"})),
                     SetChange(org, "visible", "ann", "account", ["A-1", "é:{/}"], True),
                     put(org, "A-1", user_id="é:{/}"),
                     put(org, "A-1", kind="editable"),
                     put(f"{org}-2", "A-2"),
                     stands(org, "A-1", 7, "west", "é"),
-                    RecordStands(org, "deal", "é:{/}", 1, None, (), 4),
+                    RecordState(org, "deal", "é:{/}", 1, None, (), 4),
                 ],
                 [],
             )
@@ -169,8 +171,8 @@ class IndexContract(ABC):
 
         async def acts(place: Place, org: str) -> None:
             index = place.worker()
-            await index.apply([put(org, "A-1"), stands(org, "A-1"), AdminsAre(org, frozenset({"root"}))], [])
-            await index.apply([put(org, "A-1", False), stands(org, "A-1", None), AdminsAre(org, frozenset())], [])
+            await index.apply([put(org, "A-1"), stands(org, "A-1"), AdminsState(org, frozenset({"root"}))], [])
+            await index.apply([put(org, "A-1", False), stands(org, "A-1", None), AdminsState(org, frozenset())], [])
             assert await place.entries(org) == Entries()
 
         self.play(acts)
@@ -333,7 +335,7 @@ class IndexContract(ABC):
             await worker.apply([put(org, "a")], [progress(org, 1)])
             written = worker.fences.written(0)
             await place.lose()
-            with pytest.raises(Rewound):
+            with pytest.raises(SinkRolledBack):
                 await worker.apply([put(org, "b")], [progress(org, 1)])
             assert await place.entries(org) == Entries()
             for term in (2, 3):  # the second is who takes over after the first ended at once: it must see it, too
@@ -358,7 +360,7 @@ class IndexContract(ABC):
             await worker.apply([], [Progress(STAGE, 0, 11, {})])
             assert worker.fences.written(0) == before + 1
             await place.lose()
-            with pytest.raises(Rewound):
+            with pytest.raises(SinkRolledBack):
                 await worker.apply([], [Progress(STAGE, 0, 12, {})])
 
         self.play(acts)
@@ -378,7 +380,7 @@ def _changes() -> st.SearchStrategy[Making]:
     records = st.builds(
         lambda id_, version: lambda org: stands(org, id_, version, "west"), ids, st.none() | st.integers(1, 9)
     )
-    admins = st.builds(lambda who: lambda org: AdminsAre(org, frozenset(who)), st.sets(users))
+    admins = st.builds(lambda who: lambda org: AdminsState(org, frozenset(who)), st.sets(users))
     return st.one_of(sets, sets, records, admins)
 
 
@@ -390,9 +392,9 @@ def _each_entry_once(changes: list[IndexChange]) -> list[IndexChange]:
 
 def _note(change: IndexChange, entries: Entries) -> None:
     """Make a change of what is expected."""
-    if isinstance(change, AdminsAre):
+    if isinstance(change, AdminsState):
         entries.admins = set(change.users)
-    elif isinstance(change, RecordStands):
+    elif isinstance(change, RecordState):
         entries.records.pop((change.object, change.record_id), None)
         if change.version is not None:
             stand = (change.version, change.owner_id, change.territories, change.model_revision)

@@ -9,10 +9,10 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from assigner.core.matching.rule_book import NO_PARENT, Rule, RuleBook
+from assigner.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import OPERATORS, Criterion, Fields, Lists, parse
-from territory.periods import FiscalCalendar
-from territory.values import FieldType, read_fields, read_value
+from territory.criteria.values import FieldType, read_fields, read_value
+from territory.model.periods import FiscalCalendar
 
 Document = dict[str, Any]
 

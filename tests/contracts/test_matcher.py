@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assigner.core.matching.clauses import FILTERED_VALUES_MAX
-from assigner.core.matching.columns import LONG_LIST, LONG_LISTS_MAX
-from assigner.core.matching.engines import ENGINE_NAMES, EngineName, matcher_of
-from assigner.core.matching.plain import PlainMatcher
-from assigner.core.matching.port import RulesRefused
-from assigner.core.matching.rule_book import Rule, RuleBook
+from assigner.matching.clauses import FILTERED_VALUES_MAX
+from assigner.matching.columns import LONG_LIST, LONG_LISTS_MAX
+from assigner.matching.engines import ENGINE_NAMES, EngineName, matcher_of
+from assigner.matching.plain import PlainMatcher
+from assigner.matching.port import RulesRefused
+from assigner.matching.rule_book import Rule, RuleBook
 from territory.criteria import OPERATORS
 from tests.contracts.carried import carried, engines, needs_durable, others
 from tests.contracts.rules import (

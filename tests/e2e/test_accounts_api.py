@@ -12,10 +12,10 @@ import httpx2
 import pytest
 import yaml
 
-from territory.codec import decode
-from territory_control.child_process import ChildProcess
-from territory_control.embedded import HOST, free_ports
-from territory_control.example import example_folder, example_lines, example_model
+from territory.wire.codec import decode
+from territory_control.local.child_process import ChildProcess
+from territory_control.local.embedded_broker import HOST, free_ports
+from territory_control.local.example import example_folder, example_lines, example_model
 from tests.support.house import START_SECONDS, House
 
 pytestmark = pytest.mark.embedded

@@ -10,11 +10,11 @@ import pytest
 from aiokafka import TopicPartition
 from msgspec.structs import replace
 
-from territory.fold import Message
-from territory.topics import ASSIGNMENTS, FAMILIES
-from territory_control.topic_reading import POLL_SECONDS, committed_offsets, partitions_of, started
-from territory_runtime import kafka
-from territory_runtime.in_effect import Note
+from territory.stage import Message
+from territory.wire.topics import ASSIGNMENTS, FAMILIES
+from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, partitions_of, started
+from territory_runtime.kafka import clients
+from territory_runtime.loop.model_snapshot import CommitMetadata
 from tests.support.house import House, compare
 from tests.support.oracle import expected
 
@@ -68,26 +68,26 @@ def test_a_day_passes_while_the_assigner_is_away(kafka_house: House) -> None:
     assert found.assignments[new.key] == new  # with the event that it was said for at first
 
 
-async def set_back(house: House) -> dict[TopicPartition, Note]:
+async def set_back(house: House) -> dict[TopicPartition, CommitMetadata]:
     """Write beside the offsets of the assigner's second stage that all was said the day before; return the notes."""
-    notes: dict[TopicPartition, Note] = {}
+    notes: dict[TopicPartition, CommitMetadata] = {}
     offsets = await commits(house)
-    async with started(kafka.group_consumer(house.settings, STAGE)) as consumer:
+    async with started(clients.group_consumer(house.settings, STAGE)) as consumer:
         consumer.assign(list(offsets))
         for where, (offset, text) in offsets.items():
-            swept = Note.read(text).swept
+            swept = CommitMetadata.read(text).swept
             assert swept.instant is not None
             earlier = swept._replace(instant=swept.instant - DAY_SECONDS)
-            notes[where] = Note(earlier, earlier)
+            notes[where] = CommitMetadata(earlier, earlier)
             await consumer.commit({where: (offset, str(notes[where]))})
     return notes
 
 
-async def passed(house: House, before: dict[TopicPartition, Note]) -> None:
+async def passed(house: House, before: dict[TopicPartition, CommitMetadata]) -> None:
     """Wait until no partition is swept for the day before any more."""
     async with asyncio.timeout(PASSED_SECONDS):
         while True:
-            notes = {where: Note.read(text) for where, (_, text) in (await commits(house)).items()}
+            notes = {where: CommitMetadata.read(text) for where, (_, text) in (await commits(house)).items()}
             if all(note.swept != before[where].swept for where, note in notes.items()):
                 return
             await asyncio.sleep(POLL_SECONDS)
@@ -95,5 +95,5 @@ async def passed(house: House, before: dict[TopicPartition, Note]) -> None:
 
 async def commits(house: House) -> dict[TopicPartition, tuple[int, str]]:
     """Return the offsets that the assigner's second stage has committed, with the notes beside them."""
-    async with started(kafka.group_admin(house.settings)) as admin:
+    async with started(clients.group_admin(house.settings)) as admin:
         return await committed_offsets(admin, STAGE, partitions_of(FAMILIES, house.settings.kafka_partitions))

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis
 
-from territory_control.child_process import until
+from territory_control.local.child_process import until
 
 pytestmark = pytest.mark.embedded
 

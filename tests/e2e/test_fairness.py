@@ -14,9 +14,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from territory.topics import ACCESS_CHANGES, ASSIGNMENTS, Topic
-from territory_control.topic_reading import read_messages, started
-from territory_runtime import kafka as clients
+from territory.wire.topics import ACCESS_CHANGES, ASSIGNMENTS, Topic
+from territory_admin.log.topic_reader import read_messages, started
+from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 from tests.e2e.conftest import SESSION_TIMEOUT_SECONDS
 from tests.support.house import House

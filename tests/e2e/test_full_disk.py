@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
-from territory_control.child_process import until
+from territory_control.local.child_process import until
 from tests.e2e.test_faults import MODEL, ORG, histories
 from tests.support.house import Difference, House, differences
 from tests.support.oracle import expected

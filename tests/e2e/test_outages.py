@@ -10,8 +10,8 @@ import sys
 import pytest
 import redis
 
-from territory_control.child_process import until
-from territory_control.embedded import free_ports
+from territory_control.local.child_process import until
+from territory_control.local.embedded_broker import free_ports
 from tests.e2e.test_faults import MODEL, ORG, histories
 from tests.support.house import SERVICES, House, compare
 from tests.support.oracle import expected

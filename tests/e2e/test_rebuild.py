@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from territory.keys import HELD_KEY, rebuild_prefix, visible_key
-from territory_control.errors import NotFound, NotReached
-from territory_control.rebuilding import Rebuilt, rebuild
+from territory.wire.keys import HELD_KEY, rebuild_prefix, visible_key
+from territory_admin.consistency.rebuild import Rebuilt, rebuild
+from territory_admin.errors import NotFound, NotReached
 from territory_runtime.settings import Settings
 from tests.e2e.test_faults import MODEL, ORG, OTHER_MODEL, histories
 from tests.support.house import House, compare

@@ -19,12 +19,12 @@ from aiokafka.errors import GroupAuthorizationFailedError
 from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
-from territory_control.embedded import HOST, free_ports
-from territory_control.topic_reading import started
+from territory_admin.log.topic_reader import started
+from territory_control.local.embedded_broker import HOST, free_ports
 from territory_runtime.health import Health
-from territory_runtime.kafka import group_admin
+from territory_runtime.kafka.clients import group_admin
+from territory_runtime.retry import KAFKA_AWAY, retry_while_unavailable
 from territory_runtime.settings import read_settings
-from territory_runtime.waiting import KAFKA_AWAY, until_done
 from tests.e2e.test_faults import MODEL, ORG, histories
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.house import SERVICES, House, command_of, compare
@@ -185,7 +185,7 @@ def test_a_reader_has_groups_of_its_own(secured: Secured) -> None:
     async def offsets_of(group: str) -> Mapping[Any, Any]:
         async with started(group_admin(read_settings(secured.settings("reader")))) as admin:
             ask = partial(admin.list_consumer_group_offsets, group)
-            found: Mapping[Any, Any] = await until_done("reader", Health(), KAFKA_AWAY, ask)
+            found: Mapping[Any, Any] = await retry_while_unavailable("reader", Health(), KAFKA_AWAY, ask)
             return found
 
     assert asyncio.run(offsets_of("reader-cache")) == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from territory_control.child_process import until
+from territory_control.local.child_process import until
 from tests.e2e.test_faults import MODEL, ORG, histories
 from tests.support.house import SERVICES, House, compare
 from tests.support.oracle import expected

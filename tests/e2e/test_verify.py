@@ -13,11 +13,11 @@ import pytest
 import redis
 from aiokafka import AIOKafkaProducer
 
-from territory.codec import encode
-from territory.events import SUMS, Partial
-from territory.keys import attainment_key, partial_key, partition_of, record_hash_key, visible_key
-from territory.topics import PARTIALS
-from territory_control.verifying import Verified, verify
+from territory.wire.codec import encode
+from territory.wire.events import SUMS, Partial
+from territory.wire.keys import attainment_key, partial_key, partition_of, record_hash_key, visible_key
+from territory.wire.topics import PARTIALS
+from territory_admin.consistency.verify import Verified, verify
 from territory_runtime.settings import Settings
 from tests.e2e.test_faults import MODEL, ORG, OTHER_MODEL, histories
 from tests.support.house import House, compare

@@ -76,7 +76,7 @@ def mixed(previous: Path, kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterato
 
 
 FIGURES = """
-from territory.events import Attainment
+from territory.wire.events import Attainment
 print(*getattr(Attainment, "__struct_fields__", None) or Attainment.__dataclass_fields__)
 """
 

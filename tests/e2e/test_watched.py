@@ -18,9 +18,9 @@ import redis as redis_py
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from territory_control import top
-from territory_control.child_process import ChildProcess, until
-from territory_control.embedded import HOST, free_ports
+from territory_admin.queries import worker_metrics as top
+from territory_control.local.child_process import ChildProcess, until
+from territory_control.local.embedded_broker import HOST, free_ports
 from tests.e2e.conftest import EMBEDDED_FETCH_PAUSE_SECONDS
 from tests.support.house import SERVICES, House
 from tests.support.metrics_page import STAGES, values_of

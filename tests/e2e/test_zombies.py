@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from territory_control.child_process import until
+from territory_control.local.child_process import until
 from tests.e2e.conftest import SESSION_TIMEOUT_SECONDS
 from tests.e2e.test_faults import MODEL, ORG
 from tests.support.house import House, command_of, compare

@@ -11,13 +11,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from kafka import KafkaAdminClient
 
-from territory.topics import Topic
-from territory_control.topic_reading import partitions_of, read_messages, started
-from territory_runtime import kafka as clients
-from territory_runtime.provision import provision
-from territory_runtime.redis_store import connect
+from territory.wire.topics import Topic
+from territory_admin.log.topic_reader import partitions_of, read_messages, started
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.topic_admin import provision
+from territory_runtime.loop.stage import Sink
+from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings, read_settings
-from territory_runtime.stage import Store
 
 PARTITIONS = 3
 
@@ -60,7 +60,7 @@ def messages_of(settings: Settings, topic: Topic, partitions: int, org_id: str) 
     return [message for message in found if (message.key or b"").startswith(f"{org_id}/".encode())]
 
 
-async def take(store: Store, *partitions: int) -> None:
+async def take(store: Sink, *partitions: int) -> None:
     """Have a store begin a term of partitions, later than any that other tests began."""
     for partition in partitions:
         term, found = 1, 0

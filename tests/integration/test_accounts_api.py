@@ -11,12 +11,12 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
-from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange, SetKind
-from access_indexer.redis_index import RedisIndex
+from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange, SetKind
+from access_indexer.redis.writer import RedisIndexWriter
 from accounts_api.accounts import Account, Accounts, read_accounts
 from accounts_api.app import CANDIDATES, make_app
-from territory.keys import visible_key
-from territory_control.embedded import HOST, free_ports
+from territory.wire.keys import visible_key
+from territory_control.local.embedded_broker import HOST, free_ports
 from tests.integration.examples import redis_client
 
 COUNT = 3 * CANDIDATES + 7
@@ -48,17 +48,17 @@ def org(redis_url: str, unique: str) -> str:
         return [SetChange(org_id, kind, user, "account", ids, True)]
 
     changes: list[IndexChange] = [
-        AdminsAre(org_id, frozenset({"root"})),
+        AdminsState(org_id, frozenset({"root"})),
         *members("visible", "u7", [*SPARSE, "A-unknown"]),
         *members("editable", "u7", EDITED),
         *members("visible", "u8", LAST),
-        RecordStands(org_id, "account", SPARSE[0], 3, "u7", (), 1),
-        RecordStands(org_id, "account", HIDDEN, 3, None, (), 1),
+        RecordState(org_id, "account", SPARSE[0], 3, "u7", (), 1),
+        RecordState(org_id, "account", HIDDEN, 3, None, (), 1),
     ]
 
     async def write() -> None:
         async with redis_client(redis_url) as client:
-            await RedisIndex(client, "access-indexer", 1).apply(changes, [])
+            await RedisIndexWriter(client, "access-indexer", 1).apply(changes, [])
 
     asyncio.run(write())
     return org_id

@@ -15,11 +15,11 @@ import pytest
 
 from attainments_to_duckdb.attainments import Attainments, Message, row_of
 from attainments_to_duckdb.tail import tail
-from territory.codec import encode
-from territory.events import Attainment
-from territory.keys import attainment_key, partition_of
-from territory.topics import ATTAINMENTS
-from territory_control.topic_reading import provisioned_partitions
+from territory.wire.codec import encode
+from territory.wire.events import Attainment
+from territory.wire.keys import attainment_key, partition_of
+from territory.wire.topics import ATTAINMENTS
+from territory_admin.log.topic_reader import provisioned_partitions
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, producer
 

@@ -13,9 +13,9 @@ import pytest
 import redis
 import redis.asyncio
 
-from access_indexer.core.changes import RecordStands, SetChange
-from access_indexer.redis_index import RedisIndex
-from territory.keys import admins_key, editable_key, index_key, record_hash_key, visible_key
+from access_indexer.core.changes import RecordState, SetChange
+from access_indexer.redis.writer import RedisIndexWriter
+from territory.wire.keys import admins_key, editable_key, index_key, record_hash_key, visible_key
 from territory_client import (
     Access,
     AsyncAccess,
@@ -28,8 +28,8 @@ from territory_client import (
     Page,
     PartitionFreshness,
 )
-from territory_control.child_process import ChildProcess, until
-from territory_control.embedded import HOST, free_ports, redis_answers
+from territory_control.local.child_process import ChildProcess, until
+from territory_control.local.embedded_broker import HOST, free_ports, redis_answers
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client
 from tests.support.servers import START_SECONDS, OfThisMachine, RedisServer, program
@@ -139,7 +139,7 @@ def test_pages_hold_every_record(ask: Ask, redis_url: str, org: str) -> None:
 
     async def write() -> None:
         async with redis_client(redis_url) as client:
-            await RedisIndex(client, "access-indexer", 1).apply([*change], [])
+            await RedisIndexWriter(client, "access-indexer", 1).apply([*change], [])
 
     asyncio.run(write())
     page, pages = ask("visible", "u7", "deal", 0, 100), 1
@@ -170,8 +170,8 @@ async def write_version(url: str, org: str, version: int) -> None:
     """Have the indexer take A-1 from u7, under a version."""
     async with redis_client(url) as client:
         gone = SetChange(org, "visible", "u7", "account", ["A-1"], False)
-        stands = RecordStands(org, "account", "A-1", version, "u8", (), 4)
-        await RedisIndex(client, "access-indexer", 1).apply([gone, stands], [])
+        stands = RecordState(org, "account", "A-1", version, "u8", (), 4)
+        await RedisIndexWriter(client, "access-indexer", 1).apply([gone, stands], [])
 
 
 @pytest.mark.parametrize("asked", ["can_see", "can_edit"])

@@ -11,29 +11,29 @@ from typing import Any
 
 import pytest
 
-from assigner.core.rule_analysis import analysed
-from territory.codec import decode, encode
-from territory.events import ACTIVATION, ModelActivated, Record
-from territory.keys import family_key, model_key, record_key
-from territory.topics import FAMILIES, MODEL, RECORDS
-from territory_control.arguments import RecordName
-from territory_control.errors import NotFound, Refused
-from territory_control.linking import link
-from territory_control.model_topic import ModelLog, active_model
-from territory_control.models import Applied, apply, check_model, messages_of, refusal
-from territory_control.progress import PIPELINE, absent_stages, wait
-from territory_control.publishing import Published, publish
-from territory_control.record_log import find_record
-from territory_control.records_at_hand import OnRecords, on_records
-from territory_control.topic_reading import (
+from territory.wire.codec import decode, encode
+from territory.wire.events import ACTIVATION, ModelActivated, Record
+from territory.wire.keys import family_key, model_key, record_key
+from territory.wire.topics import FAMILIES, MODEL, RECORDS
+from territory_admin.arguments import RecordName
+from territory_admin.errors import NotFound, Refused
+from territory_admin.lint.records_at_hand import OnRecords, on_records
+from territory_admin.lint.rule_lint import analysed
+from territory_admin.log.record_reader import find_record
+from territory_admin.log.topic_reader import (
     existing_partitions,
     partitions_of,
     provisioned_partitions,
     read_messages,
     started,
 )
-from territory_runtime import kafka as clients
-from territory_runtime.sending import Sender
+from territory_admin.models.activation import Applied, apply, check_model, messages_of, refusal
+from territory_admin.models.topic import ModelLog, active_model
+from territory_admin.records.link import link
+from territory_admin.records.publish import Published, publish
+from territory_admin.records.wait import PIPELINE, absent_stages, wait
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings
 
 PARTITIONS = 3
@@ -115,7 +115,7 @@ def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings)
                 await other.send_and_wait(MODEL.name, b"{}", key=f"{org}-other/territory/x".encode(), partition=0)
                 messages = messages_of(org, ModelLog(), model(org, "a").pieces, datetime.now(UTC))
                 async with own.transaction():
-                    await Sender(own, 1).send(messages)
+                    await BatchProducer(own, 1).send(messages)
                 second = asyncio.create_task(apply(settings, model(org, "a", "b")))
                 done, _ = await asyncio.wait([second], timeout=1)
                 assert not done  # it can't know yet which revision is the last

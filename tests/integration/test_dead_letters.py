@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from aiokafka.structs import ConsumerRecord
 
-from territory.topics import DEAD_LETTERS, RECORDS
-from territory_runtime.dead_letters import MESSAGE_CHARACTERS_MAX, PREFIX, bury
+from territory.wire.topics import DEAD_LETTERS, RECORDS
+from territory_runtime.kafka.dead_letters import MESSAGE_CHARACTERS_MAX, PREFIX, bury
 from territory_runtime.settings import Settings
 from tests.integration.examples import messages_of, producer, provisioned, settings_for
 from tests.support.servers import Kafka

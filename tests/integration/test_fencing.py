@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import redis.asyncio
 
-from territory.keys import HELD_KEY, fence_key
-from territory_runtime.fencing import Fenced, Fences, Rewound, StoreHeld
-from territory_runtime.redis_pipe import Pipe
+from territory.wire.keys import HELD_KEY, fence_key
+from territory_runtime.redis.fencing import Fenced, Fences, SinkPaused, SinkRolledBack
+from territory_runtime.redis.pipe import Pipe
 from tests.integration.examples import play
 
 
@@ -74,7 +74,7 @@ def test_a_redis_that_lost_something_is_seen(redis_url: str, unique: str, found:
             await client.delete(fence_key(unique, 0))
         else:
             await client.set(fence_key(unique, 0), found)
-        with pytest.raises(Rewound):
+        with pytest.raises(SinkRolledBack):
             await worker.write("c")
         assert await worker.written() == {"a", "b"}
         left = 1 if found == "1.1" else 0
@@ -116,7 +116,7 @@ def test_a_script_that_comes_late_is_not_done(redis_url: str, unique: str) -> No
             await each.fences.take(0, 1, 0)
         await worker.write("a")
         await worker.write("b")
-        with pytest.raises(Rewound):
+        with pytest.raises(SinkRolledBack):
             await late.write("c")
         assert await worker.written() == {"a", "b"}
         assert await client.get(fence_key(unique, 0)) == "1.2"
@@ -133,7 +133,7 @@ def test_what_is_worse_is_said_of_several_partitions(redis_url: str, unique: str
             await each.fences.take(0, 1, 0)
             await each.fences.take(1, 1, 0)
         await worker.write("a", 0)
-        with pytest.raises(Rewound, match="same term"):
+        with pytest.raises(SinkRolledBack, match="same term"):
             await late.write("b", 1, 0)
         assert await client.get(fence_key(unique, 1)) == "1.0"
         assert await Worker(client, unique).fences.take(1, 2, 0) == (2, True)
@@ -153,7 +153,7 @@ def test_nobody_writes_while_the_index_is_exchanged(redis_url: str, unique: str)
         await worker.fences.take(0, 1, 0)
         await client.set(HELD_KEY, "1", px=60_000)
         try:
-            with pytest.raises(StoreHeld):
+            with pytest.raises(SinkPaused):
                 await worker.write("a")
             assert await worker.written() == set()
         finally:

@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from territory import topics
-from territory_control.progress import PIPELINE
+from territory.wire import topics
+from territory_admin.records.wait import PIPELINE
 from territory_runtime.settings import Settings
 from tests.support.servers import program
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import pytest
 
-from access_indexer.redis_index import RedisIndex
-from access_indexer.redis_look import RedisLook
-from territory.codec import decode
-from territory.keys import index_key
-from territory_runtime.redis_nodes import Client, Nodes
+from access_indexer.redis.reader import RedisIndexReader
+from access_indexer.redis.writer import RedisIndexWriter
+from territory.wire.codec import decode
+from territory.wire.keys import index_key
+from territory_runtime.redis.nodes import Client, Nodes
 from tests.contracts.index import STAGE, Entries, Index, IndexContract, Place
 from tests.integration.examples import redis_client
 from tests.support.servers import RedisCluster
@@ -25,10 +25,10 @@ class OnRedis:
         self._redis = client
 
     def worker(self, partitions: int = 1) -> Index:
-        return RedisIndex(self._redis, STAGE, partitions)
+        return RedisIndexWriter(self._redis, STAGE, partitions)
 
     async def entries(self, org_id: str) -> Entries:
-        look, found = RedisLook(self._redis), Entries()
+        look, found = RedisIndexReader(self._redis), Entries()
         async for page in look.entries({org_id}):
             for place, fields in zip(page, await look.at(page), strict=True):
                 if isinstance(fields, Mapping):

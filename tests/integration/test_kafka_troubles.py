@@ -20,25 +20,25 @@ from kafka import KafkaProducer, errors
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from structlog.testing import capture_logs
 
-from territory.codec import decode
-from territory.fold import Effects, Incoming, Message, Models
-from territory.topics import DEAD_LETTERS, RECORDS, Topic
-from territory_control.child_process import until
-from territory_control.dead_letters import Wanted
-from territory_control.redriving import Redriven, redrive
-from territory_control.topic_reading import committed_offsets, started
-from territory_runtime import kafka as clients
-from territory_runtime.dead_letters import bury
-from territory_runtime.fencing import Lease
+from territory.stage import Effects, InputMessage, Message, Models
+from territory.wire.codec import decode
+from territory.wire.topics import DEAD_LETTERS, RECORDS, Topic
+from territory_admin.dead_letters.letters import Wanted
+from territory_admin.dead_letters.redrive import Redriven, redrive
+from territory_admin.log.topic_reader import committed_offsets, started
+from territory_control.local.child_process import until
 from territory_runtime.health import Health
-from territory_runtime.model_watcher import ModelWatcher
-from territory_runtime.partition_loop import PartitionLoop
-from territory_runtime.sending import LeasedSender
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.dead_letters import bury
+from territory_runtime.kafka.producer import FencedProducer
+from territory_runtime.kafka.topic_health import PART, TopicWatcher
+from territory_runtime.loop.model_watcher import ModelWatcher
+from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.task_loop import TaskLoop
+from territory_runtime.redis.fencing import Lease
 from territory_runtime.settings import Settings
-from territory_runtime.stage import Stage
-from territory_runtime.topic_watcher import PART, TopicWatcher
 from tests.integration.examples import provisioned, settings_for, topic_admin
-from tests.integration.test_partition_loop import Heard, NoModels
+from tests.integration.test_task_loop import Heard, NoModels
 from tests.support import broken_service
 from tests.support.servers import Kafka, find_kafka, serving
 
@@ -64,7 +64,7 @@ def settings(broker: Kafka) -> Settings:
     return settings_for(broker.bootstrap_servers, PARTITIONS).model_copy(update={"kafka_session_timeout_seconds": 6.0})
 
 
-class Telling(Health):
+class RuleExplainer(Health):
     """What the parts say of themselves, and word of it."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class Passing(Heard):
         super().__init__(into, news)
         self._out = out
 
-    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+    def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
         effects.messages.append(Message(self._out, message.key, message.event, 0))
         super().apply(message, models, effects)
 
@@ -110,7 +110,7 @@ class Worker:
         self.name, self.out = name[-90:], f"{name[-90:]}-out"
         self.heard: list[int] = []
         self.news = asyncio.Event()
-        self.health = Telling()
+        self.health = RuleExplainer()
         topic = Topic(self.name, "delete", None, None, public=False, says="For a test.")
         stage = Stage(
             name=self.name,
@@ -118,7 +118,7 @@ class Worker:
             state=(topic, decode),
             make=lambda *_: Passing(self.heard, self.news, self.out),
         )
-        self.loop = PartitionLoop(stage, settings, cast(ModelWatcher, NoModels()), self.health, PARTITIONS)
+        self.loop = TaskLoop(stage, settings, cast(ModelWatcher, NoModels()), self.health, PARTITIONS)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -271,7 +271,7 @@ def test_a_refused_batch_does_not_spoil_those_after_it(worker: Worker) -> None:
     async def play() -> None:
         lease = Lease(3600)
         lease.renew(lease.now())
-        sender = LeasedSender(worker.settings, "assigner-intake", PARTITIONS, lease, confirm)
+        sender = FencedProducer(worker.settings, "assigner-intake", PARTITIONS, lease, confirm)
         await sender.start()
         try:
             await sender.send([Message(worker.out, "k", 1, 0)], {})
@@ -394,7 +394,7 @@ def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) ->
 def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
     """Whoever reads or writes it, and whether there is something to do: one line, not ready, ready with the topic."""
     provisioned(settings)
-    health = Telling()
+    health = RuleExplainer()
 
     async def play() -> None:
         async with TopicWatcher(settings, health, PARTITIONS):
@@ -415,7 +415,7 @@ def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
 def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
     """Nothing is asked of it, and /ready says so all the same; with the broker it is ready again."""
     provisioned(settings)
-    health = Telling()
+    health = RuleExplainer()
 
     async def play() -> None:
         async with TopicWatcher(settings, health, PARTITIONS):

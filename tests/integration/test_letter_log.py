@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from aiokafka.structs import ConsumerRecord
 
-from territory.topics import DEAD_LETTERS, FAMILIES, RECORDS
-from territory_control.child_process import until
-from territory_control.dead_letters import (
+from territory.wire.topics import DEAD_LETTERS, FAMILIES, RECORDS
+from territory_admin.dead_letters.letters import (
     REDRIVEN,
     Letter,
     Letters,
@@ -26,10 +25,11 @@ from territory_control.dead_letters import (
     place_of,
     show_letter,
 )
-from territory_control.errors import NotFound
-from territory_control.redriving import Redriven, redrive
-from territory_control.topic_reading import existing_partitions, provisioned_partitions
-from territory_runtime.dead_letters import PREFIX, bury
+from territory_admin.dead_letters.redrive import Redriven, redrive
+from territory_admin.errors import NotFound
+from territory_admin.log.topic_reader import existing_partitions, provisioned_partitions
+from territory_control.local.child_process import until
+from territory_runtime.kafka.dead_letters import PREFIX, bury
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, messages_of, producer
 

@@ -6,14 +6,14 @@ import asyncio
 import json
 from typing import Any
 
-from territory.events import Record
-from territory.keys import record_key
-from territory.topics import FAMILIES, MODEL
-from territory_control.models import CheckedModel, apply, check_model
-from territory_control.planning.comparison import MovedRecord
-from territory_control.planning.on_the_log import plan
-from territory_control.topic_reading import partitions_of, provisioned_partitions, started
-from territory_runtime import kafka
+from territory.wire.events import Record
+from territory.wire.keys import record_key
+from territory.wire.topics import FAMILIES, MODEL
+from territory_admin.log.topic_reader import partitions_of, provisioned_partitions, started
+from territory_admin.models.activation import CheckedModel, apply, check_model
+from territory_admin.planning.comparison import MovedRecord
+from territory_admin.planning.plan import plan
+from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 from tests.integration.test_report_log import FAMILY, put
 
@@ -31,7 +31,7 @@ def account(org_id: str, record_id: str, country: str, version: int = 1) -> Reco
 
 
 async def ends(settings: Settings) -> Any:
-    async with started(kafka.reader(settings)) as reader:
+    async with started(clients.reader(settings)) as reader:
         return await reader.end_offsets(partitions_of(MODEL, 1))
 
 

@@ -6,18 +6,18 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from access_indexer.core.changes import AdminsAre, IndexChange, RecordStands, SetChange
-from access_indexer.redis_index import RedisIndex
-from forecast_aggregator.core.closed import Adjustment, DealAdjusted
-from forecast_aggregator.core.contribution import LeftOut
-from forecast_aggregator.core.summing import DealLeftOut
-from forecast_aggregator.core.totalling import AttainmentStands
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
-from territory.events import Attainment, Counted
+from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange
+from access_indexer.redis.writer import RedisIndexWriter
+from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.contribution import LeftOut
+from forecast_aggregator.partials.stage import DealLeftOut
+from forecast_aggregator.redis.writer import RedisAttainments, RedisDeals
+from forecast_aggregator.totals.stage import AttainmentState
+from territory.wire.events import Attainment, Counted
+from territory_admin.arguments import RecordName
+from territory_admin.queries.redis_reader import LeftOutDeal, Membership, index
 from territory_client import IndexedRecord
-from territory_control.arguments import RecordName
-from territory_control.reading import LeftOutDeal, Membership, index
-from territory_runtime.redis_store import connect
+from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings, read_settings
 
 
@@ -40,16 +40,16 @@ def test_the_index_is_read_as_the_indexer_writes_it(redis_at: Mapping[str, str],
     async def play() -> None:
         client = connect(settings(redis_at, unique))
         changes: list[IndexChange] = [
-            AdminsAre(unique, frozenset({"root"})),
+            AdminsState(unique, frozenset({"root"})),
             *(
                 SetChange(unique, "visible", "ann", "account", [record_id], True)
                 for record_id in ("A-2", "A-1", "é:{/")
             ),
             SetChange(unique, "editable", "ann", "account", ["A-1"], True),
-            RecordStands(unique, "account", "A-1", 7, "ann", ("west", "east"), 4),
-            RecordStands(unique, "deal", "D-1", 1, None, (), 4),
+            RecordState(unique, "account", "A-1", 7, "ann", ("west", "east"), 4),
+            RecordState(unique, "deal", "D-1", 1, None, (), 4),
         ]
-        await RedisIndex(client, "access-indexer", 1).apply(changes, [])
+        await RedisIndexWriter(client, "access-indexer", 1).apply(changes, [])
         await client.aclose()
         async with index(settings(redis_at, unique)) as stored:
             assert await stored.admins() == {"root"}
@@ -84,7 +84,7 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[st
             attainment(unique, "west", "2017-Q1", "u:1/x", "7"),
             attainment(f"{unique}-2", "west", "2017-Q1", None, "9"),
         ]
-        changes = [AttainmentStands((one.org_id, one.territory_id, one.period, one.user_id), one) for one in said]
+        changes = [AttainmentState((one.org_id, one.territory_id, one.period, one.user_id), one) for one in said]
         await RedisAttainments(client, "forecast-totals", 1).apply(changes, [])
         await client.aclose()
         async with index(settings(redis_at, unique)) as stored:

@@ -11,16 +11,16 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from access_indexer.core.changes import IndexChange, RecordStands, SetChange
-from access_indexer.redis_index import RedisIndex
-from territory.keys import fence_key, visible_key
-from territory_runtime.fencing import Fenced, Rewound
+from access_indexer.core.changes import IndexChange, RecordState, SetChange
+from access_indexer.redis.writer import RedisIndexWriter
+from territory.wire.keys import fence_key, visible_key
+from territory_runtime.app import CannotStart, check_redis
 from territory_runtime.health import Health
-from territory_runtime.host import CannotStart, check_redis
-from territory_runtime.redis_nodes import TAGS, KeyWalk, Nodes
+from territory_runtime.loop.stage import Progress
+from territory_runtime.redis.fencing import Fenced, SinkRolledBack
+from territory_runtime.redis.nodes import TAGS, KeyWalk, Nodes
+from territory_runtime.retry import REDIS_AWAY, retry_while_unavailable
 from territory_runtime.settings import read_settings
-from territory_runtime.stage import Progress
-from territory_runtime.waiting import REDIS_AWAY, until_done
 from tests.integration.examples import redis_client, take
 from tests.support.servers import START_SECONDS, RedisCluster, find_redis_cluster, serving
 
@@ -37,13 +37,13 @@ class Acting(NamedTuple):
     def org(self) -> str:
         return self.stage[-90:].strip("-")
 
-    def worker(self) -> RedisIndex:
-        return RedisIndex(self.redis, self.stage, 1)
+    def worker(self) -> RedisIndexWriter:
+        return RedisIndexWriter(self.redis, self.stage, 1)
 
     def put(self, record_id: str, *users: str, present: bool = True) -> list[IndexChange]:
         return [SetChange(self.org, "visible", user, "account", [record_id], present) for user in users]
 
-    async def write(self, worker: RedisIndex, *changes: IndexChange) -> None:
+    async def write(self, worker: RedisIndexWriter, *changes: IndexChange) -> None:
         await worker.apply([*changes], [Progress(self.stage, 0, 5, {})])
 
     async def seen(self, user: str) -> set[str]:
@@ -95,7 +95,7 @@ def test_one_node_that_lost_something_is_seen(redis_cluster: RedisCluster, uniqu
         written = worker.fences.written(0)
         node = (await Nodes(acting.redis).all())[number]
         await acting.redis.delete(fence_key(acting.stage, 0, node.tags[0]))
-        with pytest.raises(Rewound):
+        with pytest.raises(SinkRolledBack):
             await acting.write(worker, *acting.put("A-2", acting.users[number]))
         assert await acting.seen(acting.users[number]) == {"A-1"}
         successor = acting.worker()
@@ -117,7 +117,7 @@ def test_removals_on_all_nodes_come_before_additions_on_any(redis_cluster: Redis
         node = acting.redis.get_node_from_key(visible_key(acting.org, first, "account"))
         (broken,) = [one for one in await Nodes(acting.redis).all() if one.name == node.name]
         await acting.redis.set(fence_key(acting.stage, 0, broken.tags[0]), "99.0")
-        stands = [RecordStands(acting.org, "account", f"A-{number}", 1, "ann", (), 1) for number in range(20)]
+        stands = [RecordState(acting.org, "account", f"A-{number}", 1, "ann", (), 1) for number in range(20)]
         with pytest.raises(Fenced):
             await acting.write(worker, *acting.put("A-1", first, present=False), *acting.put("A-1", *others), *stands)
         assert [await acting.seen(user) for user in acting.users] == [{"A-1"}, set(), set()]
@@ -166,7 +166,7 @@ async def move(client: redis.asyncio.RedisCluster, key: str) -> None:
 async def waited_out(action: Callable[[], Awaitable[None]]) -> None:
     """Do something as a worker does it: what ends is waited for."""
     async with asyncio.timeout(START_SECONDS):
-        await until_done("x", Health(), REDIS_AWAY, action, what="Redis")
+        await retry_while_unavailable("x", Health(), REDIS_AWAY, action, what="Redis")
 
 
 def test_a_slot_that_has_moved(redis_cluster: RedisCluster, unique: str) -> None:
@@ -198,7 +198,7 @@ def test_the_slot_of_a_fence_has_moved(redis_cluster: RedisCluster, unique: str)
         async with redis_client(redis_cluster.settings) as operator:
             await operator.initialize()
             await move(operator, fence_key(acting.stage, 0, node.tags[0]))
-        with pytest.raises(Rewound):
+        with pytest.raises(SinkRolledBack):
             await waited_out(lambda: acting.write(worker, *acting.put("A-2", *acting.users)))
         successor = acting.worker()
         await waited_out(lambda: take(successor, 0))
@@ -220,7 +220,7 @@ def test_a_node_that_was_away(tmp_path: Path, unique: str) -> None:
             with pytest.raises(REDIS_AWAY):
                 await acting.write(worker, *acting.put("A-2", *acting.users))
             cluster.nodes[1].start()
-            with pytest.raises(Rewound):
+            with pytest.raises(SinkRolledBack):
                 await waited_out(lambda: acting.write(worker, *acting.put("A-2", *acting.users)))
             cluster.kill()
             with pytest.raises(REDIS_AWAY):

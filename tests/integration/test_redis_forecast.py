@@ -9,15 +9,16 @@ from typing import Any
 
 import redis.asyncio
 
-from forecast_aggregator.core.closed import Adjustment, DealAdjusted
-from forecast_aggregator.core.contribution import LeftOut
-from forecast_aggregator.core.summing import DealLeftOut, Summing
-from forecast_aggregator.core.totalling import AttainmentStands, Totalling
-from forecast_aggregator.redis_forecast import ADJUSTMENTS, RedisAttainments, RedisDeals
-from territory.codec import decode
-from territory.events import SUMS, Assignment, Attainment, Counted, Partial
-from territory.fold import Incoming, Models
-from territory.keys import (
+from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.contribution import LeftOut
+from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.redis.writer import ADJUSTMENTS, RedisAttainments, RedisDeals
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
+from territory.model.compiled import compile_model
+from territory.stage import InputMessage, Models
+from territory.wire.codec import decode
+from territory.wire.events import SUMS, Assignment, Attainment, Counted, Partial
+from territory.wire.keys import (
     adjustments_key,
     attainment_hash_key,
     attainment_key,
@@ -26,9 +27,8 @@ from territory.keys import (
     partial_key,
     partition_of,
 )
-from territory.model import compile_model
-from territory.topics import ASSIGNMENTS, PARTIALS
-from territory_runtime.stage import Progress
+from territory.wire.topics import ASSIGNMENTS, PARTIALS
+from territory_runtime.loop.stage import Progress
 from tests.integration.examples import play, take
 
 SUMMING, TOTALLING = "forecast-aggregator", "forecast-totals"
@@ -76,10 +76,10 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
     other = next(f"O-{number}" for number in range(99) if partition_of(f"{org}/deal/O-{number}", 2) == 1)
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store, fold = RedisDeals(client, SUMMING), Summing(0, 2)
+        store, fold = RedisDeals(client, SUMMING), PartialSumsFold(0, 2)
         await take(store, 0)
         deal = Assignment(org, "deal", kept, 1, 1, None, (), unassigned="it names no account")
-        fold.restore(Incoming(ASSIGNMENTS.name, deal.key, deal, {}))
+        fold.restore(InputMessage(ASSIGNMENTS.name, deal.key, deal, {}))
         fold.restored(models_of(org), NOTHING)
         listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, stray, other)]
         await store.apply([*listed], [Progress(SUMMING, 0, 5, {org: 1})])
@@ -112,7 +112,7 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
                 "now": {"path": ["west"], "category": "won", "amount": "0.00000001", "weighted": "0", "owner_id": None,
                         "by_others": True},
             }  # fmt: skip
-        fold = Summing(0, 1)
+        fold = PartialSumsFold(0, 1)
         await store.reconcile(0, fold, models_of(org), NOTHING)
         assert await client.hlen(adjustments_key(org)) == 1
         await client.hset(adjustments_key(org), "not ours", "{}")
@@ -125,12 +125,12 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
 # --- attainments ------------------------------------------------------------------------------
 
 
-def attainment(org: str, user_id: str | None = None, **figures: Any) -> AttainmentStands:
+def attainment(org: str, user_id: str | None = None, **figures: Any) -> AttainmentState:
     """Return how `west`, or a user in it, stands; without a target unless given."""
     said: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
         "deals_won": 0, "target": None, "attainment_pct": None, "gap": None, "shortage": None,
     }  # fmt: skip
-    return AttainmentStands((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(said | figures)))
+    return AttainmentState((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(said | figures)))
 
 
 def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> None:
@@ -167,7 +167,7 @@ def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
 
 def test_attainment_that_is_gone(redis_at: Mapping[str, str], org: str) -> None:
     """The last of several changes counts; repeats are harmless, and progress is noted (A9)."""
-    gone = AttainmentStands((org, "west", Q1, None), None)
+    gone = AttainmentState((org, "west", Q1, None), None)
 
     async def acts(client: redis.asyncio.Redis) -> None:
         store = RedisAttainments(client, TOTALLING, 1)
@@ -192,10 +192,10 @@ def test_stray_attainments(redis_at: Mapping[str, str], org: str) -> None:
     alike = next(name for name in names if partition_of(attainment_key(name, "west", Q1, None), 2) == ours)
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store, fold = RedisAttainments(client, TOTALLING, 2), Totalling()
+        store, fold = RedisAttainments(client, TOTALLING, 2), AttainmentFold()
         await take(store, ours)
         partial = Partial(org, "west", Q1, None, 0, 1, None, dict.fromkeys(SUMS, Decimal(1)), 1, 1)
-        fold.restore(Incoming(PARTIALS.name, partial_key(org, "west", Q1, None, 0), partial, {}))
+        fold.restore(InputMessage(PARTIALS.name, partial_key(org, "west", Q1, None, 0), partial, {}))
         users = [f"u:{number}" for number in range(20)]
         strays = [attainment(org, user) for user in users]
         await store.apply([attainment(org), attainment(alike), *strays], [Progress(TOTALLING, ours, 5, {org: 1})])

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import redis.asyncio
 
-from access_indexer.core.changes import AdminsAre, RecordStands, SetChange, SetKind
-from access_indexer.core.indexing import Indexing
-from access_indexer.redis_index import RedisIndex
-from territory.keys import (
+from access_indexer.core.changes import AdminsState, RecordState, SetChange, SetKind
+from access_indexer.core.stage import AccessFold
+from access_indexer.redis.writer import RedisIndexWriter
+from territory.wire.keys import (
     admins_key,
     editable_key,
     index_key,
     record_hash_key,
     visible_key,
 )
-from territory_runtime.stage import Progress
+from territory_runtime.loop.stage import Progress
 from tests.integration.examples import play, take
 
 STAGE = "access-indexer"
@@ -32,14 +32,14 @@ def test_sets_hashes_and_admins(redis_at: Mapping[str, str], org: str) -> None:
     """As the contract writes them: `SISMEMBER visible:{acme:u7}:account A-1` is the whole check (contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        await RedisIndex(client, STAGE, 1).apply(
+        await RedisIndexWriter(client, STAGE, 1).apply(
             [
-                AdminsAre(org, frozenset({"root", "cleo"})),
+                AdminsState(org, frozenset({"root", "cleo"})),
                 put(org, "A-1"),
                 put(org, "A-1", kind="editable"),
                 put(org, "é:{/}"),
-                RecordStands(org, "account", "A-1", 7, "ann", ("west", "é"), 4),
-                RecordStands(org, "account", "é:{/}", 1, None, (), 4),
+                RecordState(org, "account", "A-1", 7, "ann", ("west", "é"), 4),
+                RecordState(org, "account", "é:{/}", 1, None, (), 4),
             ],
             [],
         )
@@ -59,10 +59,10 @@ def test_progress_is_written_where_something_changed(redis_at: Mapping[str, str]
     """The offset with a change of the organisation's records or revision, else not (contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        index = RedisIndex(client, STAGE, 1)
+        index = RedisIndexWriter(client, STAGE, 1)
         await take(index, 0)
         offsets = []
-        for offset, changes in enumerate([[], [], [RecordStands(org, "account", "A-1", 1, None, (), 1)]]):
+        for offset, changes in enumerate([[], [], [RecordState(org, "account", "A-1", 1, None, (), 1)]]):
             await index.apply([*changes], [Progress(STAGE, 0, offset, {org: 1})])
             offsets.append(await client.hget(index_key(org), f"{STAGE}:0:offset"))
         assert offsets == ["0", "0", "2"]
@@ -77,7 +77,7 @@ def test_foreign_keys_are_passed_over(redis_at: Mapping[str, str], org: str) -> 
     async def acts(client: redis.asyncio.Redis) -> None:
         for key in foreign:
             await client.set(key, "x")
-        index, fold = RedisIndex(client, STAGE, 1), Indexing(0, 1)
+        index, fold = RedisIndexWriter(client, STAGE, 1), AccessFold(0, 1)
         await take(index, 0)
         fold.restored({}, frozenset())
         await index.reconcile(0, fold, {}, frozenset({org}))

@@ -9,8 +9,8 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from territory_runtime.fencing import Fences
-from territory_runtime.redis_pipe import CHUNK_ARGUMENTS, Pipe
+from territory_runtime.redis.fencing import Fences
+from territory_runtime.redis.pipe import CHUNK_ARGUMENTS, Pipe
 from tests.integration.examples import redis_client
 from tests.support.servers import find_redis, serving
 

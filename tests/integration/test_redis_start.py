@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from territory_control.embedded import HOST
+from territory_control.local.embedded_broker import HOST
 from tests.support.servers import RedisServer, program
 
 START = Path(__file__).parents[2] / "deploy" / "redis" / "start.sh"

@@ -13,12 +13,12 @@ import redis
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from territory_control.child_process import until
-from territory_control.embedded import free_ports
-from territory_runtime.fencing import Fences
+from territory_control.local.child_process import until
+from territory_control.local.embedded_broker import free_ports
 from territory_runtime.health import Health
-from territory_runtime.redis_pipe import Pipe
-from territory_runtime.waiting import REDIS_AWAY, until_done
+from territory_runtime.redis.fencing import Fences
+from territory_runtime.redis.pipe import Pipe
+from territory_runtime.retry import REDIS_AWAY, retry_while_unavailable
 from tests.integration.examples import redis_client
 from tests.support.servers import RedisServer, program
 
@@ -170,7 +170,7 @@ def test_a_write_waits_for_the_end_of_trouble(
                 await pipe.execute()
 
             writing = asyncio.create_task(
-                until_done(unique, health, REDIS_AWAY, write, what="Redis", answer_seconds=0.1)
+                retry_while_unavailable(unique, health, REDIS_AWAY, write, what="Redis", answer_seconds=0.1)
             )
             await health.said.wait()
             assert not writing.done()
@@ -196,7 +196,7 @@ def test_a_command_that_makes_no_sense_is_no_trouble(server: RedisServer, unique
                 await client.sadd(unique, "member")
 
             with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
-                await until_done(unique, Health(), REDIS_AWAY, write, what="Redis")
+                await retry_while_unavailable(unique, Health(), REDIS_AWAY, write, what="Redis")
 
     with server:
         asyncio.run(acts())

@@ -19,25 +19,25 @@ import redis
 import redis.asyncio
 import redis.exceptions
 
-from access_indexer.core.changes import RecordStands, SetChange
-from access_indexer.core.indexing import Indexing
-from access_indexer.redis_exchange import RedisExchange
-from access_indexer.redis_index import RedisIndex
-from forecast_aggregator.core.contribution import LeftOut
-from forecast_aggregator.core.summing import DealLeftOut, Summing
-from forecast_aggregator.core.totalling import AttainmentStands, Totalling
-from forecast_aggregator.redis_forecast import RedisAttainments, RedisDeals
-from territory.events import Attainment
-from territory.keys import HELD_KEY, fence_key, index_key, left_out_key, visible_key
-from territory.model import compile_model
+from access_indexer.core.changes import RecordState, SetChange
+from access_indexer.core.stage import AccessFold
+from access_indexer.redis.index_swap import IndexSwap
+from access_indexer.redis.writer import RedisIndexWriter
+from forecast_aggregator.partials.contribution import LeftOut
+from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.redis.writer import RedisAttainments, RedisDeals
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
+from territory.model.compiled import compile_model
+from territory.wire.events import Attainment
+from territory.wire.keys import HELD_KEY, fence_key, index_key, left_out_key, visible_key
+from territory_admin.arguments import RecordName
+from territory_admin.queries.redis_reader import index
 from territory_client import Access, IndexRefused
-from territory_control.arguments import RecordName
-from territory_control.child_process import ChildProcess, until
-from territory_control.embedded import HOST, free_ports
-from territory_control.reading import index
-from territory_runtime.host import check_redis
+from territory_control.local.child_process import ChildProcess, until
+from territory_control.local.embedded_broker import HOST, free_ports
+from territory_runtime.app import check_redis
+from territory_runtime.loop.stage import Progress
 from territory_runtime.settings import read_settings
-from territory_runtime.stage import Progress
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client, take
 from tests.support.servers import START_SECONDS, RedisServer, program
@@ -132,13 +132,13 @@ def test_writer_is_all_that_the_indexer_needs(guarded: Guarded) -> None:
 async def fill_and_reconcile(client: Any) -> None:
     """Have the store do all that it does, with a member that must not be there."""
     models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
-    store = RedisIndex(client, "access-indexer", 1)
+    store = RedisIndexWriter(client, "access-indexer", 1)
     await take(store, 0)
     stray = SetChange("acme-2", "visible", "u7", "deal", ["D-1"], True)
     await store.apply([stray], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
     assert await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
     assert await client.hget(index_key("acme-2"), "model_revision") == "1"
-    fold = Indexing(0, 1)
+    fold = AccessFold(0, 1)
     fold.restored(models, NONE)
     await store.reconcile(0, fold, models, frozenset({"acme-2"}))
     assert not await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
@@ -156,7 +156,7 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
     async def acts(client: redis.asyncio.Redis) -> None:
         attainments = RedisAttainments(client, "forecast-totals", 1)
         await take(attainments, 0)
-        change = AttainmentStands(("acme-2", "west", "2017-Q1", None), stands)
+        change = AttainmentState(("acme-2", "west", "2017-Q1", None), stands)
         await attainments.apply([change], [Progress("forecast-totals", 0, 1, {"acme-2": 1})])
         left_out = RedisDeals(client, "forecast-aggregator")
         await take(left_out, 0)
@@ -169,7 +169,7 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
             assert [deal.id for deal in await at.left_out()] == ["D-1"]
             assert await at.admins() == {"root"}
             assert (await at.membership("u7", RecordName("account", "A-1"))).editable
-        totals, sums = Totalling(), Summing(0, 1)
+        totals, sums = AttainmentFold(), PartialSumsFold(0, 1)
         await attainments.reconcile(0, totals, models, frozenset({"acme-2"}))
         await left_out.reconcile(0, sums, models, frozenset({"acme-2"}))
         assert not await client.hgetall(left_out_key("acme-2"))
@@ -182,14 +182,14 @@ def test_writer_is_all_that_a_rebuild_needs(guarded: Guarded) -> None:
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await write_index(client, "rebuilt")
-        exchange = RedisExchange(client, "access-indexer", "rebuilt", "one")
+        exchange = IndexSwap(client, "access-indexer", "rebuilt", "one")
         assert await exchange.begin()
         await exchange.write([SetChange("rebuilt", "visible", "u9", "account", ["A-1"], True)])
         await exchange.restart()
         await exchange.write(
             [
                 SetChange("rebuilt", "visible", "u8", "account", ["A-1"], True),
-                RecordStands("rebuilt", "account", "A-1", 3, "u7", ("us-west",), 4),
+                RecordState("rebuilt", "account", "A-1", 3, "u7", ("us-west",), 4),
             ]
         )
         await exchange.note_old()

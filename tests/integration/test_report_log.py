@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from territory.codec import encode
-from territory.events import Assignment, Attainment, DealFacts, Link, Record
-from territory.keys import attainment_key, partition_of, record_key
-from territory.topics import ASSIGNMENTS, ATTAINMENTS, FAMILIES, Topic
-from territory_control.attainment_history import history
-from territory_control.errors import NotFound, Refused
-from territory_control.models import apply, check_model
-from territory_control.report_log import Part, custom, standard
-from territory_control.reports.standard import Revenue
-from territory_control.topic_reading import provisioned_partitions
+from territory.wire.codec import encode
+from territory.wire.events import Assignment, Attainment, DealFacts, Link, Record
+from territory.wire.keys import attainment_key, partition_of, record_key
+from territory.wire.topics import ASSIGNMENTS, ATTAINMENTS, FAMILIES, Topic
+from territory_admin.errors import NotFound, Refused
+from territory_admin.log.topic_reader import provisioned_partitions
+from territory_admin.models.activation import apply, check_model
+from territory_admin.queries.attainment_history import history
+from territory_admin.reports.log import Part, custom, standard
+from territory_admin.reports.standard import Revenue
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, producer
 

@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from territory_control.child_process import until
-from territory_control.embedded import HOST, EmbeddedServer, redis_answers
-from territory_control.errors import StackFailed
+from territory_admin.errors import StackFailed
+from territory_control.local.child_process import until
+from territory_control.local.embedded_broker import HOST, EmbeddedServer, redis_answers
 from tests.support.servers import Kafka, embedded_server, find_kafka, serving
 
 ENDED_SECONDS = 15.0
@@ -146,7 +146,7 @@ def test_embedded_ends_with_the_one_who_started_it(
     """A closed terminal or kill -9 leaves no server behind."""
     starts = (
         "import pathlib, sys, time\n"
-        "from territory_control.embedded import EmbeddedServer\n"
+        "from territory_control.local.embedded_broker import EmbeddedServer\n"
         "EmbeddedServer(pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])).start()\n"
         "print('started', flush=True)\n"
         "time.sleep(60)\n"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from territory.codec import decode
-from territory.fold import Effects, Incoming, Models
-from territory.model import Model
-from territory.topics import RECORDS
-from territory_runtime.host import Host, main
-from territory_runtime.provision import Provisioned
+from territory.model.compiled import Model
+from territory.stage import Effects, InputMessage, Models
+from territory.wire.codec import decode
+from territory.wire.topics import RECORDS
+from territory_runtime.app import ServiceApp, main
+from territory_runtime.kafka.topic_admin import Provisioned
+from territory_runtime.loop.stage import Stage
 from territory_runtime.settings import Settings
-from territory_runtime.stage import Stage
 
 GROUP = "broken"
 
@@ -22,13 +22,13 @@ class Broken:
     def __len__(self) -> int:
         return 0
 
-    def restore(self, message: Incoming) -> None:
+    def restore(self, message: InputMessage) -> None:
         """Keep nothing."""
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Know nothing."""
 
-    def apply(self, message: Incoming, models: Models, effects: Effects) -> None:
+    def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
         """Break."""
         raise ZeroDivisionError("a bug")
 
@@ -40,9 +40,9 @@ class Broken:
         return iter(())
 
 
-def build(settings: Settings, provisioned: Provisioned) -> Host:
+def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the service, ready to run."""
-    host = Host(GROUP, settings, provisioned)
+    host = ServiceApp(GROUP, settings, provisioned)
     host.add_stage(
         Stage(name=GROUP, inputs={RECORDS: decode}, state=(RECORDS, decode), make=lambda *_: Broken())
     )  # fmt: skip

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from territory_control.embedded import HOST
+from territory_control.local.embedded_broker import HOST
 
 
 class Certificates(NamedTuple):

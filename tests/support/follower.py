@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from territory.events import AccessForgotten, read_access_change
+from territory.wire.events import AccessForgotten, read_access_change
 
 Sets = dict[tuple[str, str, str], set[str]]
 """Record ids by organisation, user and object."""

@@ -18,19 +18,19 @@ from urllib.request import urlopen
 
 import redis
 
-from territory.codec import decode
-from territory.events import Assignment, read_assignment
-from territory.fold import Message
-from territory.keys import parse_set_key, partition_of
-from territory.topics import ACCESS_CHANGES, ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
-from territory_control import models as applying
-from territory_control import progress
-from territory_control.child_process import ChildProcess
-from territory_control.embedded import free_ports
-from territory_control.topic_reading import partitions_of, started
-from territory_runtime import kafka
-from territory_runtime.dead_letters import PREFIX
-from territory_runtime.sending import Sender
+from territory.stage import Message
+from territory.wire.codec import decode
+from territory.wire.events import Assignment, read_assignment
+from territory.wire.keys import parse_set_key, partition_of
+from territory.wire.topics import ACCESS_CHANGES, ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
+from territory_admin.log.topic_reader import partitions_of, started
+from territory_admin.models import activation as applying
+from territory_admin.records import wait as progress
+from territory_control.local.child_process import ChildProcess
+from territory_control.local.embedded_broker import free_ports
+from territory_runtime.kafka import clients
+from territory_runtime.kafka.dead_letters import PREFIX
+from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings, read_settings
 from tests.support.follower import Follower
 
@@ -201,15 +201,15 @@ class House:
         asyncio.run(self._send(list(messages)))
 
     async def _send(self, messages: list[Message]) -> None:
-        async with started(kafka.producer(self.settings)) as producer:
-            await Sender(producer, self.settings.kafka_partitions).send(messages)
+        async with started(clients.producer(self.settings)) as producer:
+            await BatchProducer(producer, self.settings.kafka_partitions).send(messages)
 
     def publish_raw(self, key: str, value: bytes) -> None:
         """Publish bytes that may be anything."""
         asyncio.run(self._send_raw(key, value))
 
     async def _send_raw(self, key: str, value: bytes) -> None:
-        async with started(kafka.producer(self.settings)) as producer:
+        async with started(clients.producer(self.settings)) as producer:
             partition = partition_of(key, self.settings.kafka_partitions)
             await producer.send_and_wait(RECORDS.name, value, key=key.encode(), partition=partition)
 
@@ -234,7 +234,7 @@ class House:
         return found
 
     async def _read_topics(self, found: Mapping[str, Found]) -> None:
-        async with started(kafka.reader(self.settings)) as consumer:
+        async with started(clients.reader(self.settings)) as consumer:
             for topic in (ASSIGNMENTS, ATTAINMENTS, ACCESS_CHANGES, DEAD_LETTERS):
                 places = list(partitions_of(topic, self.settings.kafka_partitions))
                 consumer.assign(places)

@@ -16,19 +16,21 @@ from decimal import Decimal
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, get_args
 
-from access_indexer.core.changes import AdminsAre, RecordStands, Revoked, SetChange, SetKind
-from access_indexer.core.indexing import Indexing
-from assigner.core.assignment import Assigning
-from assigner.core.intake import Intake
-from forecast_aggregator.core.closed import DealAdjusted
-from forecast_aggregator.core.summing import DealLeftOut, Summing, is_deal
-from forecast_aggregator.core.totalling import AttainmentStands, Totalling
-from forecast_aggregator.core.totalling import Place as AttainmentPlace
-from territory import topics
-from territory.codec import decode, encode, reader_of
-from territory.documents import PieceKey, document_of
+from access_indexer.core.changes import AdminsState, RecordState, Revoked, SetChange, SetKind
+from access_indexer.core.stage import AccessFold
+from assigner.assignment.stage import AssignmentFold
+from assigner.intake.stage import IntakeFold
+from forecast_aggregator.partials.closed_periods import DealAdjusted
+from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold, is_deal
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
+from forecast_aggregator.totals.stage import Place as AttainmentPlace
 from territory.errors import BadMessage
-from territory.events import (
+from territory.model.compiled import Model, compile_model, digest_of, pieces_of_model
+from territory.model.document import PieceKey, document_of
+from territory.stage import Effects, Fold, InputMessage, Message, Models, collapse
+from territory.wire import topics
+from territory.wire.codec import decode, encode, reader_of
+from territory.wire.events import (
     ACTIVATION,
     Assignment,
     Attainment,
@@ -42,11 +44,9 @@ from territory.events import (
     read_record,
     read_record_change,
 )
-from territory.fold import Effects, Fold, Incoming, Message, Models, collapse
-from territory.keys import attainment_key, model_key, org_of, parse_record_key, partition_of
-from territory.model import Model, compile_model, digest_of, pieces_of_model
-from territory_runtime.held import Held
-from territory_runtime.in_effect import InEffect, Moment, Note, unknown_under
+from territory.wire.keys import attainment_key, model_key, org_of, parse_record_key, partition_of
+from territory_runtime.loop.model_snapshot import CommitMetadata, ModelSnapshot, SnapshotId, unknown_under
+from territory_runtime.loop.partition_task import PartitionTask
 from tests.support.expectations import Standing, State
 from tests.support.follower import Follower
 from tests.support.oracle import Expected
@@ -148,7 +148,7 @@ class MemoryRedis:
     visible: Access = field(default_factory=dict)
     editable: Access = field(default_factory=dict)
     admins: dict[str, set[str]] = field(default_factory=dict)
-    records: dict[str, RecordStands] = field(default_factory=dict)
+    records: dict[str, RecordState] = field(default_factory=dict)
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     adjustments: dict[tuple[str, str, str], tuple[Counted | None, Counted | None]] = field(default_factory=dict)
     """By organisation, period and deal what it counted for, and what it counts for now."""
@@ -167,19 +167,19 @@ class MemoryRedis:
         """Make one change. Harmless to repeat."""
         if isinstance(change, SetChange):
             self._change_sets(change)
-        elif isinstance(change, RecordStands):
+        elif isinstance(change, RecordState):
             key_of_record = f"{change.org_id}/{change.object}/{change.record_id}"
             if change.version is None:
                 self.records.pop(key_of_record, None)
             else:
                 self.records[key_of_record] = change
-        elif isinstance(change, AdminsAre):
+        elif isinstance(change, AdminsState):
             self.admins[change.org_id] = set(change.users)
             if not change.users:
                 del self.admins[change.org_id]
         elif isinstance(change, DealLeftOut | DealAdjusted):
             self._list(change)
-        elif isinstance(change, AttainmentStands):
+        elif isinstance(change, AttainmentState):
             self.attainments.pop(change.place, None)
             if change.attainment is not None:
                 self.attainments[change.place] = change.attainment
@@ -202,21 +202,21 @@ class MemoryRedis:
         """Return the unknown organisations and those of whose partition nothing is here; drop what is astray."""
         unknown |= models.keys() - self.progress.get(place, {}).keys()
         match fold:
-            case Indexing():
+            case AccessFold():
                 self._drop_access(fold, models, unknown)
-            case Summing():
+            case PartialSumsFold():
                 astray = [at for at in self.left_out if at[0] in unknown and fold.is_stray(*at)]
                 for deal in astray:
                     del self.left_out[deal]
                 for at in [at for at in self.adjustments if at[0] in unknown and fold.is_stray_adjustment(*at)]:
                     del self.adjustments[at]
-            case Totalling():
+            case AttainmentFold():
                 for row in [row for row in self.attainments if row[0] in unknown and fold.is_stray(row)]:
                     if partition_of(attainment_key(*row), self.partitions) == place[1]:
                         del self.attainments[row]
         return unknown
 
-    def _drop_access(self, fold: Indexing, models: Models, unknown: frozenset[str]) -> None:
+    def _drop_access(self, fold: AccessFold, models: Models, unknown: frozenset[str]) -> None:
         kinds: tuple[tuple[SetKind, Access], ...] = (("visible", self.visible), ("editable", self.editable))
         for kind, sets in kinds:
             for (org, user, about), ids in list(sets.items()):
@@ -255,20 +255,20 @@ STAGES = (
         "intake",
         {topics.RECORDS.name: read_record_change, topics.RELEASES.name: reader_of(Released)},
         (topics.RECORD_STATES.name, read_record),
-        lambda partition, partitions: Intake(partition),
+        lambda partition, partitions: IntakeFold(partition),
     ),
     Stage(
         "assigning",
         {topics.FAMILIES.name: read_record},
         (topics.FAMILIES.name, read_record),
-        lambda partition, partitions: Assigning(),
+        lambda partition, partitions: AssignmentFold(),
         follows_days=True,
     ),
     Stage(
         "indexing",
         {topics.ASSIGNMENTS.name: read_assignment},
         (topics.ASSIGNMENTS.name, read_assignment),
-        partial(Indexing, tells=True),
+        partial(AccessFold, tells=True),
         has_store=True,
         follows="assigning",
     ),
@@ -276,7 +276,7 @@ STAGES = (
         "summing",
         {topics.ASSIGNMENTS.name: read_assignment},
         (topics.ASSIGNMENTS.name, read_assignment),
-        Summing,
+        PartialSumsFold,
         has_store=True,
         wants=is_deal,
         keeps=(topics.FROZEN.name, read_frozen),
@@ -285,7 +285,7 @@ STAGES = (
         "totals",
         {topics.PARTIALS.name: read_partial},
         (topics.PARTIALS.name, read_partial),
-        lambda partition, partitions: Totalling(),
+        lambda partition, partitions: AttainmentFold(),
         has_store=True,
     ),
 )
@@ -317,7 +317,7 @@ class Worker:
         self._instant = house.instant
         """What its clock says."""
         self._turn: Iterator[Phase] | None = None
-        self._held: Held
+        self._held: PartitionTask
         self.restore()
 
     @property
@@ -337,7 +337,7 @@ class Worker:
     def hears_all(self) -> bool:
         return self._heard == len(self._house.activations) and self._instant == self._house.instant
 
-    def _in_effect(self, instant: int | None = None) -> InEffect:
+    def _in_effect(self, instant: int | None = None) -> ModelSnapshot:
         """Return the models that it has heard of, of the days at an instant: its own unless given."""
         if not self.stage.follows_days:
             return self._house.in_effect(self._heard, None)
@@ -349,10 +349,10 @@ class Worker:
         """Drop everything and take over as a worker that is new here."""
         self._turn = None
         committed = self._house.committed.get(self.place, Committed({}, ""))
-        note = Note.read(committed.note)
+        note = CommitMetadata.read(committed.note)
         while self._in_effect().moment.position < note.towards.position:
             self.hear(1)  # a worker that knows less than what was swept would undo it
-        held = Held(
+        held = PartitionTask(
             self.stage.make(self.partition, self._house.partitions),
             {topic: committed.offsets.get(topic, 0) for topic in self.stage.inputs},
         )
@@ -384,7 +384,7 @@ class Worker:
         topic = next(iter(self.stage.inputs))
         if before is not None and held.waits_for is not None:
             committed = [self._house.committed.get((before, number)) for number in range(self._house.partitions)]
-            position = min(-1 if each is None else Note.read(each.note).swept.position for each in committed)
+            position = min(-1 if each is None else CommitMetadata.read(each.note).swept.position for each in committed)
             held.decided(position, len(self._house.log(topic, self.partition)))
         held.go_on_from(held.next_offsets[topic])
 
@@ -511,13 +511,13 @@ class Worker:
                     self._house.send(topic, partition, message)
 
 
-def _incoming_of(topic: str, offset: int, stored: Stored, read: Reader) -> Incoming:
+def _incoming_of(topic: str, offset: int, stored: Stored, read: Reader) -> InputMessage:
     key = stored.key.decode(errors="replace")
     if key.count("/") < 2:
         raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
     headers = {name: value.decode(errors="replace") for name, value in stored.headers}
     event = None if stored.value is None else read(stored.value)
-    return Incoming(topic, key, event, headers, stored.timestamp_ms, len(stored.value or b""), offset)
+    return InputMessage(topic, key, event, headers, stored.timestamp_ms, len(stored.value or b""), offset)
 
 
 # --- the house --------------------------------------------------------------------------------
@@ -620,14 +620,14 @@ class MemoryHouse:
             else:
                 self._pieces[org][kind, name] = reader_of(ModelPiece)(stored.value).value
 
-    def in_effect(self, activations: int, instant: int | None) -> InEffect:
+    def in_effect(self, activations: int, instant: int | None) -> ModelSnapshot:
         """Return the models of the first so many activations, of the days at an instant if one is given."""
         models: dict[str, Model] = {}
         activated_at: dict[str, int] = {}
         for offset, model in self.activations[:activations]:
             models[model.org_id] = model if instant is None else self._as_of(offset, model, instant)
             activated_at[model.org_id] = offset
-        return InEffect(models, activated_at, Moment(max(activated_at.values(), default=-1), instant))
+        return ModelSnapshot(models, activated_at, SnapshotId(max(activated_at.values(), default=-1), instant))
 
     def _as_of(self, offset: int, model: Model, instant: int) -> Model:
         if not model.uses_relative_dates:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from access_indexer.core.changes import IndexChange
-from access_indexer.core.indexing import Indexing
-from territory.fold import Models
-from territory_runtime.fencing import Fenced, Rewound
-from territory_runtime.stage import Progress
+from access_indexer.core.stage import AccessFold
+from territory.stage import Models
+from territory_runtime.loop.stage import Progress
+from territory_runtime.redis.fencing import Fenced, SinkRolledBack
 from tests.support.memory import MemoryRedis, Place
 
 
@@ -58,7 +58,7 @@ class MemoryFences:
             if found is not None and found[0] > mine[0]:
                 raise Fenced(f"another worker has begun term {found[0]}")
             if found is None or found < mine:
-                raise Rewound(f"found {found} where {mine} was written")
+                raise SinkRolledBack(f"found {found} where {mine} was written")
         for number in numbers:
             term, count = self._taken[number]
             self._kept.fences[number] = self._taken[number] = (term, count + 1)
@@ -82,7 +82,7 @@ class MemoryIndex:
                 self._kept.revisions.setdefault(org, {})[one.partition] = revision
 
     async def reconcile(
-        self, partition: int, fold: Indexing, models: Models, unknown: frozenset[str], beat: Callable[[], None]
+        self, partition: int, fold: AccessFold, models: Models, unknown: frozenset[str], beat: Callable[[], None]
     ) -> None:
         """Take out what must not be there. Raises: Fenced, Rewound."""
         self.fences.pass_through([partition])

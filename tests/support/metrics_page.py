@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from access_indexer.core.drift import DRIFT_KINDS
-from forecast_aggregator.core import audit
-from territory.topics import TOPICS
-from territory_control.progress import PIPELINE
+from forecast_aggregator.partials import audit
+from territory.wire.topics import TOPICS
+from territory_admin.records.wait import PIPELINE
 from territory_runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]

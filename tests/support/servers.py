@@ -23,9 +23,16 @@ import redis
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from territory_control.child_process import ChildProcess, until
-from territory_control.embedded import HOST, EmbeddedMissing, EmbeddedServer, free_ports, kafka_answers, redis_answers
-from territory_control.errors import StackFailed
+from territory_admin.errors import StackFailed
+from territory_control.local.child_process import ChildProcess, until
+from territory_control.local.embedded_broker import (
+    HOST,
+    EmbeddedMissing,
+    EmbeddedServer,
+    free_ports,
+    kafka_answers,
+    redis_answers,
+)
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer

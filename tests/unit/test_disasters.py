@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from territory import topics
+from territory.wire import topics
 from tests.support.expectations import differences
 from tests.support.memory import Dice, MemoryHouse, dice
 from tests.support.oracle_records import Record, key_of, record_after

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast_aggregator.core.summing import Summing
-from territory.events import Counted
+from forecast_aggregator.partials.stage import PartialSumsFold
+from territory.wire.events import Counted
 from tests.support.memory import PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
 from tests.support.oracle_forecast import adjustments, after_closing, judge
@@ -134,7 +134,7 @@ def change(deal: str, op: str, version: int, **more: Any) -> Change:
 
 
 @dataclass
-class Books:
+class OrganisationLedger:
     """What the oracle knows of a history so far."""
 
     changes: list[Change]
@@ -169,8 +169,8 @@ class Books:
             self.judged[period] = self.verdicts
 
 
-def told(history: History) -> Books:
-    books = Books([], {}, {}, {})
+def told(history: History) -> OrganisationLedger:
+    books = OrganisationLedger([], {}, {}, {})
     for each in history:
         match each:
             case Closing(model, _):
@@ -245,7 +245,7 @@ def assert_no_drift(house: MemoryHouse) -> None:
     """What the aggregator looks at all the time is in order: roots, own sums and deals agree (F1, F2)."""
     for place in house.places:
         fold = house.fold(place)
-        if isinstance(fold, Summing):
+        if isinstance(fold, PartialSumsFold):
             assert fold.audit(ORG, 1_000) == (True, {})
 
 

@@ -15,14 +15,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from territory import events
-from territory.codec import MESSAGE_LEVELS_MAX, decode, encode, reader_of
-from territory.documents import parse_text, pieces_of
 from territory.errors import BadMessage
-from territory.events import Event, ModelActivated, ModelPiece
-from territory.keys import model_key
-from territory.model import compile_model, digest_of, pieces_of_model
-from territory_runtime.model_watcher import Pieces, activated_model
+from territory.model.compiled import compile_model, digest_of, pieces_of_model
+from territory.model.document import parse_text, pieces_of
+from territory.wire import events
+from territory.wire.codec import MESSAGE_LEVELS_MAX, decode, encode, reader_of
+from territory.wire.events import Event, ModelActivated, ModelPiece
+from territory.wire.keys import model_key
+from territory_runtime.loop.model_watcher import Pieces, activated_model
 from tests.support.memory import MemoryHouse, dice
 from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, json_values
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from territory.keys import partition_of
+from territory.wire.keys import partition_of
 from tests.support.memory import PHASES, STAGES, Dice, MemoryHouse, Place, dice
 from tests.support.oracle import expected
 from tests.support.strategies import Change, Document

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from territory import documents
+from territory.model import document as documents
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "services", "examples", "deploy", "benchmarks", "tests")

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from territory import topics
-from territory.codec import encode, reader_of
-from territory.events import ModelActivated, ModelPiece, read_access_change, read_attainment
-from territory_runtime.in_effect import Note
+from territory.wire import topics
+from territory.wire.codec import encode, reader_of
+from territory.wire.events import ModelActivated, ModelPiece, read_access_change, read_attainment
+from territory_runtime.loop.model_snapshot import CommitMetadata
 from tests.support.expectations import differences
 from tests.support.memory import STAGES, Committed, MemoryHouse, Stored
 from tests.support.stories import ORG, Expect, Story, load_stories
@@ -90,7 +90,7 @@ def test_notes_of_an_earlier_version_are_read(left: Path) -> None:
     """Each says what it said: up to which activation, and which day."""
     notes = [line["note"] for line in lines_of(left) if "note" in line]
     assert len(notes) == len(STAGES) * 2
-    assert all(str(Note.read(note)) == note for note in notes)
+    assert all(str(CommitMetadata.read(note)) == note for note in notes)
 
 
 @each_house
@@ -129,8 +129,12 @@ def test_what_a_later_version_adds_is_let_be(kind: Any, data: st.DataObject) -> 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("", Note()), ("12 of a later version", Note()), ("12 1488283200 # 3 4 + 5", Note())],
+    [
+        ("", CommitMetadata()),
+        ("12 of a later version", CommitMetadata()),
+        ("12 1488283200 # 3 4 + 5", CommitMetadata()),
+    ],
 )
-def test_a_note_that_a_later_version_wrote(text: str, meant: Note) -> None:
+def test_a_note_that_a_later_version_wrote(text: str, meant: CommitMetadata) -> None:
     """A note that is not understood says that nothing is known: all is said again, which is harmless."""
-    assert Note.read(text) == meant
+    assert CommitMetadata.read(text) == meant

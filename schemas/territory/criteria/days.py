@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import date
 
 from territory.criteria.tree import Bounds
-from territory.periods import FiscalCalendar, RelativePeriod
-from territory.values import FieldType
+from territory.criteria.values import FieldType
+from territory.model.periods import FiscalCalendar, RelativePeriod
 
 DAYS_MAX = 36_525
 """The most days that a rule may look back or ahead: a hundred years."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from territory.criteria.faults import WrongOperand, found
 from territory.criteria.places import Place, Region
-from territory.values import LAT_MAX, LON_MAX, measure_of
+from territory.criteria.values import LAT_MAX, LON_MAX, measure_of
 
 RING_PLACES_MIN = 3
 

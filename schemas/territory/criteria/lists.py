@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from territory.values import FieldType, Value, folded
+from territory.criteria.values import FieldType, Value, folded
 
 _NONE: Mapping[str, Iterable[str]] = {}
 

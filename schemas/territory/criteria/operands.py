@@ -10,8 +10,8 @@ from territory.criteria.faults import WrongOperand, found
 from territory.criteria.geojson import latitude, longitude, region_of
 from territory.criteria.lists import Lists
 from territory.criteria.places import KM_MAX, Circle
-from territory.periods import RelativePeriod
-from territory.values import FieldType, Value, measure_of, read_value, read_values
+from territory.criteria.values import FieldType, Value, measure_of, read_value, read_values
+from territory.model.periods import RelativePeriod
 
 
 def read_operand(shape: str, operand: object, kind: FieldType, lists: Lists) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 from territory.criteria import days
 from territory.criteria.tree import Bounds, Leaf, RelativeLeaf, Test, unanswerable, within
-from territory.periods import FiscalCalendar
-from territory.values import FieldType, Value
+from territory.criteria.values import FieldType, Value
+from territory.model.periods import FiscalCalendar
 
 _EQUALITY: tuple[FieldType, ...] = ("text", "number", "money", "date", "datetime", "boolean")
 _ORDER: tuple[FieldType, ...] = ("number", "money", "date", "datetime")

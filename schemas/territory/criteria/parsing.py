@@ -11,8 +11,8 @@ from territory.criteria.operands import read_operand
 from territory.criteria.operators import OPERATORS
 from territory.criteria.places import Circle, Region
 from territory.criteria.tree import All, AnyOf, Criterion, Leaf, Not, shown
+from territory.criteria.values import FieldType
 from territory.errors import Fault
-from territory.values import FieldType
 
 NESTING_MAX = 32
 

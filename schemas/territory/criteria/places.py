@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import asin, cos, radians, sin, sqrt
 
-from territory.values import DECIMALS_MAX, LAT_MAX, LON_MAX
+from territory.criteria.values import DECIMALS_MAX, LAT_MAX, LON_MAX
 
 Place = tuple[Decimal, Decimal]
 """Latitude and longitude."""

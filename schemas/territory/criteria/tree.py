@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from territory.criteria.values import Value
 from territory.errors import DayNotSet
-from territory.periods import FiscalCalendar
-from territory.values import Value
+from territory.model.periods import FiscalCalendar
 
 SHOWN_VALUES_MAX = 5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assigner.app import build
-from territory_runtime.host import main as run
+from territory_runtime.app import main as run
 
 
 def main() -> None:

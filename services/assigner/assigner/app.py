@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from assigner.core.assignment import Assigning
-from assigner.core.intake import Intake
-from assigner.core.linkers import Linkers
-from assigner.core.matching.port import EngineMissing
-from territory import topics
-from territory.codec import reader_of
-from territory.events import Released, read_record, read_record_change
-from territory_runtime.host import CannotStart, Host
-from territory_runtime.pace import Listener
-from territory_runtime.provision import Provisioned
+from assigner.assignment.policy_cache import PolicyCache
+from assigner.assignment.stage import AssignmentFold
+from assigner.intake.stage import IntakeFold
+from assigner.matching.port import EngineMissing
+from territory.wire import topics
+from territory.wire.codec import reader_of
+from territory.wire.events import Released, read_record, read_record_change
+from territory_runtime.app import CannotStart, ServiceApp
+from territory_runtime.kafka.topic_admin import Provisioned
+from territory_runtime.loop.backpressure import Downstream
+from territory_runtime.loop.stage import Stage
 from territory_runtime.settings import Settings
-from territory_runtime.stage import Stage
 
 
-def build(settings: Settings, provisioned: Provisioned) -> Host:
+def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the assigner, ready to run. Raises: CannotStart when its engine is not installed."""
     try:
-        linkers = Linkers(settings.assigner_engine)
+        linkers = PolicyCache(settings.assigner_engine)
     except EngineMissing as missing:
         raise CannotStart(f"TERRITORY_ASSIGNER_ENGINE: {missing}") from missing
-    host = Host("assigner", settings, provisioned)
+    host = ServiceApp("assigner", settings, provisioned)
     host.add_stage(
         Stage(
             name="assigner-intake",
             inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
             state=(topics.RECORD_STATES, read_record),
-            make=lambda partition, _: Intake(partition),
+            make=lambda partition, _: IntakeFold(partition),
         )
     )
     host.add_stage(
@@ -36,10 +36,10 @@ def build(settings: Settings, provisioned: Provisioned) -> Host:
             name="assigner-assignment",
             inputs={topics.FAMILIES: read_record},
             state=(topics.FAMILIES, read_record),
-            make=lambda *_: Assigning(linkers),
+            make=lambda *_: AssignmentFold(linkers),
             prepare=linkers.prepare,
             follows_days=True,
-            paced_by=Listener(group="access-indexer", topic=topics.ASSIGNMENTS),
+            paced_by=Downstream(group="access-indexer", topic=topics.ASSIGNMENTS),
         )
     )
     return host

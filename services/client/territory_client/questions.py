@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args
 
-from territory.keys import admins_key, editable_key, index_key, record_hash_key, visible_key
+from territory.wire.keys import admins_key, editable_key, index_key, record_hash_key, visible_key
 from territory_client.answers import Explanation, Freshness, IndexedRecord, Level, ObjectType, Page, PartitionFreshness
 from territory_client.errors import IndexBehind
 

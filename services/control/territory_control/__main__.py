@@ -19,36 +19,35 @@ import redis.exceptions
 import typer
 from rich.text import Text
 
-from assigner.core.matching.engines import EngineName
-from assigner.core.rule_analysis import analysed
-from territory.documents import Level, ObjectType
+from assigner.matching.engines import EngineName
 from territory.errors import BadMessage, ModelRefused
-from territory.events import LinkKind
-from territory_control import (
-    answers,
-    attainment_history,
-    demo,
-    letter_commands,
-    linking,
-    models,
-    progress,
-    publishing,
-    rebuilding,
-    records_at_hand,
-    rendering,
-    report_commands,
-    rule_tables,
-    top,
-    top_view,
-    verifying,
-)
-from territory_control.arguments import OBJECTS, AsJson, RecordName, record_name
-from territory_control.attainment_tree import adjustments_table, tree_of
-from territory_control.errors import CommandFailed, NotFound, NotReached
+from territory.model.document import Level, ObjectType
+from territory.wire.events import LinkKind
+from territory_admin.arguments import OBJECTS, AsJson, RecordName, record_name
+from territory_admin.consistency import rebuild as rebuilding
+from territory_admin.consistency import verify as verifying
+from territory_admin.errors import CommandFailed, NotFound, NotReached
+from territory_admin.lint import records_at_hand
+from territory_admin.lint.rule_lint import analysed
+from territory_admin.models import activation as models
+from territory_admin.planning import plan as on_the_log
+from territory_admin.queries import answers, attainment_history
+from territory_admin.queries import worker_metrics as top
+from territory_admin.records import link as linking
+from territory_admin.records import publish as publishing
+from territory_admin.records import wait as progress
+from territory_control.commands import dead_letters as letter_commands
+from territory_control.commands import reports as report_commands
+from territory_control.local import demo
+from territory_control.local.stack import has_own_servers, running_stack, watch
 from territory_control.output import Output
-from territory_control.planning import on_the_log, tables
-from territory_control.stack import has_own_servers, running_stack, watch
-from territory_runtime.provision import TopicsUnfit
+from territory_control.views import attainment_history as attainment_views
+from territory_control.views import plan as tables
+from territory_control.views import results as rendering
+from territory_control.views import rules as rule_tables
+from territory_control.views import top as top_view
+from territory_control.views.attainment_tree import adjustments_table, tree_of
+from territory_runtime.kafka.topic_admin import TopicsUnfit
 from territory_runtime.settings import Settings, SettingsRefused, read_settings
 
 EXIT_REFUSED = 1
@@ -319,13 +318,13 @@ def attainment(
 
 def _show_history(output: Output, territory: str | None, period: str | None, plot: Path | None) -> None:
     settings = read_settings()
-    drawing = None if plot is None else attainment_history.Plot(plot)
+    drawing = None if plot is None else attainment_views.Plot(plot)
     with output.bar("reading") as bar:
         model, points = _run(attainment_history.history(settings, territory, period, bar.at))
     if drawing is not None:
         drawing.draw(model, points)
         output.note(f"drawn: {plot}")
-    output.result(points, *attainment_history.shown(model, points))
+    output.result(points, *attainment_views.shown(model, points))
 
 
 # --- what Redis holds ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from territory.codec import encode
+from territory.wire.codec import encode
 
 PIPE_COLUMNS = 140
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from access_indexer.app import build
-from access_indexer.watching import DriftWatch
-from territory_runtime.provision import Provisioned
+from access_indexer.drift_monitor import DriftMonitor
+from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.settings import Settings
 
 
@@ -14,4 +14,4 @@ from territory_runtime.settings import Settings
 def test_continuous_verification_can_be_switched_off(per_second: float, watches: int) -> None:
     """It runs beside the stage unless its rate is 0."""
     host = build(Settings(verify_records_per_second=per_second), Provisioned(1, ()))
-    assert sum(isinstance(service, DriftWatch) for service in host._services) == watches
+    assert sum(isinstance(service, DriftMonitor) for service in host._services) == watches

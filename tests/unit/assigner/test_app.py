@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from assigner.app import build
-from territory_runtime.host import CannotStart
-from territory_runtime.provision import Provisioned
+from territory_runtime.app import CannotStart
+from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.settings import Settings
 
 

@@ -11,10 +11,10 @@ from benchmarks.corpus import model_document
 from benchmarks.entrants.durable import without
 from benchmarks.p1_matching import CONTENDERS, LIBRARY_OF, accounts
 
-from assigner.core.matching.plain import PlainMatcher
-from assigner.core.matching.rule_book import NO_PARENT, RuleBook, rule_book
+from assigner.matching.plain import PlainMatcher
+from assigner.matching.rule_book import NO_PARENT, RuleBook, rule_book
 from territory.criteria import Fields
-from territory.model import compile_model
+from territory.model.compiled import compile_model
 
 SEED = 3
 KNOWN = [contender for contender in CONTENDERS if contender.name != "durable-rules"]

@@ -19,7 +19,7 @@ from benchmarks.p12_fairness import (
 from benchmarks.p13_workers import Divided, Part, table_of
 from benchmarks.pacer import Moment
 
-from territory.model import compile_model
+from territory.model.compiled import compile_model
 
 
 def test_only_what_was_sent_amid_the_sweep_is_timed() -> None:

@@ -24,9 +24,9 @@ from benchmarks.processors import OWN, busy_processes
 from benchmarks.readers import Asked, read_asked, write_asked
 
 from access_indexer.core.viewers import Access
-from territory.keys import record_hash_key
-from territory.model import compile_model
-from territory_control.errors import StackFailed
+from territory.model.compiled import compile_model
+from territory.wire.keys import record_hash_key
+from territory_admin.errors import StackFailed
 
 SENT = [Moment(0, 10.0), Moment(1, 10.1), Moment(0, 10.2), Moment(1, 11.0)]
 CAME = [Moment(0, 10.01), Moment(0, 10.22), Moment(1, 10.13), Moment(1, 11.04)]

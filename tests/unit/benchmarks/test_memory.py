@@ -15,9 +15,9 @@ from benchmarks.worker_memory import WORKERS, Grown, measure, write_messages
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assigner.core.linkers import Linkers
-from territory.model import compile_model
-from territory_control.errors import StackFailed
+from assigner.assignment.policy_cache import PolicyCache
+from territory.model.compiled import compile_model
+from territory_admin.errors import StackFailed
 
 RECORDS = 50
 
@@ -84,7 +84,7 @@ def test_a_worker_is_charged_for_all_its_folds() -> None:
 def test_every_fold_is_told_every_record(tmp_path: Path) -> None:
     """What is on the topics is whole: each fold remembers all records, in a process of its own."""
     document = model_document(20, 1)
-    model, linkers = compile_model(document, 1), Linkers()
+    model, linkers = compile_model(document, 1), PolicyCache()
     linkers.prepare(model)
     changes = record_changes(RECORDS, 1, updates=0, deletes=0)
     own = write_messages(tmp_path, changes, {model.org_id: model}, linkers)

@@ -10,10 +10,10 @@ from benchmarks.answers import Answers
 from benchmarks.corpus import model_document, record_changes
 from benchmarks.peers import FAUST, account_key_of, decide, merged, said
 
-from assigner.core.links import Linker
-from territory.codec import encode
-from territory.events import Record, RecordChange, read_assignment, read_record_change
-from territory.model import compile_model
+from assigner.assignment.policy import AssignmentPolicy
+from territory.model.compiled import compile_model
+from territory.wire.codec import encode
+from territory.wire.events import Record, RecordChange, read_assignment, read_record_change
 
 MODEL = compile_model(model_document(60, seed=3), 1)
 CHANGES = list(record_changes(400, seed=3, updates=0.3, deletes=0.05))
@@ -54,7 +54,7 @@ def test_a_patch_of_what_is_not_there_is_dropped() -> None:
 
 def test_they_say_what_is_right_where_accounts_come_first() -> None:
     """A record beside its account's last standing gets the right territories (A2, A5, A6)."""
-    answers, linker = Answers(MODEL, CHANGES), Linker(MODEL)
+    answers, linker = Answers(MODEL, CHANGES), AssignmentPolicy(MODEL)
     standings = {key: linker.of_ruled(record) for key, record in answers.records.items() if record.object == "account"}
     linked = 0
     for key, record in answers.records.items():

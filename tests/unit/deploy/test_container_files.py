@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from territory_runtime.closing import CLOSE_SECONDS_MAX, STOP_SECONDS_MAX
+from territory_runtime.loop.shutdown import CLOSE_SECONDS_MAX, STOP_SECONDS_MAX
 from territory_runtime.settings import Settings
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 
-from territory.events import read_record_change
+from territory.wire.events import read_record_change
 
 Change = dict[str, Any]
 Tables = dict[str, list[dict[str, str]]]

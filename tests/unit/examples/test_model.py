@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from territory.documents import parse_text
-from territory.model import compile_model
+from territory.model.compiled import compile_model
+from territory.model.document import parse_text
 from tests.support import oracle
 
 Change = dict[str, Any]

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from assigner.core.assignment import Assigning
-from assigner.core.intake import Intake
-from territory.documents import parse_text
-from territory.events import Assignment, Record, read_record_change
-from territory.fold import Effects, Incoming, Message
-from territory.model import Model, compile_model
-from territory.topics import FAMILIES, RECORDS
-from territory_control.reports.custom import Custom, grouping_of
-from territory_control.reports.deals import LastDeals
-from territory_control.reports.fields import DealFields
-from territory_control.reports.standard import Revenue, SalesCycle
-from territory_control.reports.table import Report, ReportTable, Scope
+from assigner.assignment.stage import AssignmentFold
+from assigner.intake.stage import IntakeFold
+from territory.model.compiled import Model, compile_model
+from territory.model.document import parse_text
+from territory.stage import Effects, InputMessage, Message
+from territory.wire.events import Assignment, Record, read_record_change
+from territory.wire.topics import FAMILIES, RECORDS
+from territory_admin.reports.custom import Custom, grouping_of
+from territory_admin.reports.deals import LastDeals
+from territory_admin.reports.fields import DealFields
+from territory_admin.reports.standard import Revenue, SalesCycle
+from territory_admin.reports.table import Report, ReportTable, Scope
 
 Tables = dict[str, list[dict[str, str]]]
 QUARTERS = ("2017-Q1", "2017-Q2", "2017-Q3", "2017-Q4")
@@ -38,19 +38,19 @@ def compiled(example: Path) -> Model:
 @pytest.fixture(scope="module")
 def families(mapping: ModuleType, changes: list[dict[str, Any]]) -> list[Message]:
     """Whole records, as intake says them of the example's changes."""
-    intake, effects = Intake(0), Effects()
+    intake, effects = IntakeFold(0), Effects()
     for offset, change in enumerate(changes):
         event = read_record_change(mapping.line(change))
-        intake.apply(Incoming(RECORDS.name, event.key, event, {}, 0, 0, offset), {}, effects)
+        intake.apply(InputMessage(RECORDS.name, event.key, event, {}, 0, 0, offset), {}, effects)
     return [message for message in effects.messages if message.topic == FAMILIES.name]
 
 
 @pytest.fixture(scope="module")
 def deals(compiled: Model, families: list[Message]) -> LastDeals:
     """The deals as they were assigned."""
-    assigning, effects, found = Assigning(), Effects(), LastDeals(compiled)
+    assigning, effects, found = AssignmentFold(), Effects(), LastDeals(compiled)
     for offset, message in enumerate(families):
-        incoming = Incoming(FAMILIES.name, message.key, message.value, {}, 0, 0, offset)
+        incoming = InputMessage(FAMILIES.name, message.key, message.value, {}, 0, 0, offset)
         assigning.apply(incoming, {compiled.org_id: compiled}, effects)
     for said in effects.messages:
         if isinstance(said.value, Assignment) and said.value.object == "deal":

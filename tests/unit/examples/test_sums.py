@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from forecast_aggregator.core.summing import Summing
-from forecast_aggregator.core.totalling import Totalling
-from territory import topics
-from territory.events import Assignment, Attainment, DealFacts, Link
-from territory.fold import Effects, Incoming
-from territory.model import compile_model
+from forecast_aggregator.partials.stage import PartialSumsFold
+from forecast_aggregator.totals.stage import AttainmentFold
+from territory.model.compiled import compile_model
+from territory.stage import Effects, InputMessage
+from territory.wire import topics
+from territory.wire.events import Assignment, Attainment, DealFacts, Link
 from tests.support import oracle
 
 Table = list[dict[str, str]]
@@ -31,20 +31,20 @@ def placed(changes: list[dict[str, Any]], model: dict[str, Any]) -> list[oracle.
 @pytest.fixture(scope="module")
 def rows(placed: list[oracle.PlacedDeal], model: dict[str, Any]) -> Rows:
     """Every attainment as the product sums it, deals in two partitions."""
-    compiled, totals, effects = compile_model(model, 1), Totalling(), Effects()
-    folds = [Summing(number, 2) for number in range(2)]
+    compiled, totals, effects = compile_model(model, 1), AttainmentFold(), Effects()
+    folds = [PartialSumsFold(number, 2) for number in range(2)]
     for number, (deal, territory) in enumerate(placed):
         links = () if territory is None else (Link(territory, ("rule",), ()),)
         said = Assignment(
             deal.org, "deal", deal.id, deal.version, 1, deal.owner_id, links, deal=DealFacts.of(dict(deal.fields))
         )
-        folds[number % 2].apply(Incoming(topics.ASSIGNMENTS.name, said.key, said, {}), {}, Effects())
+        folds[number % 2].apply(InputMessage(topics.ASSIGNMENTS.name, said.key, said, {}), {}, Effects())
     for fold in folds:
         for swept in fold.sweep(compiled, 1_000):
             fold.flush({compiled.org_id: compiled}, swept)
             effects.add(swept)
     for message in effects.messages:
-        totals.apply(Incoming(message.topic, message.key, message.value, {}), {}, Effects())
+        totals.apply(InputMessage(message.topic, message.key, message.value, {}), {}, Effects())
     found: Rows = {}
     for place in totals.places(compiled.org_id):
         attainment = totals.attainment(place)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from forecast_aggregator.app import build
-from forecast_aggregator.auditing import SumsWatch
-from forecast_aggregator.core.audit import DRIFT_KINDS
+from forecast_aggregator.drift_monitor import SumsMonitor
+from forecast_aggregator.partials.audit import DRIFT_KINDS
+from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.metrics import REGISTRY
-from territory_runtime.provision import Provisioned
 from territory_runtime.settings import Settings
 
 
@@ -16,7 +16,7 @@ from territory_runtime.settings import Settings
 def test_continuous_verification_can_be_switched_off(per_second: float, watches: int) -> None:
     """It runs beside the stages unless its rate is 0."""
     host = build(Settings(verify_records_per_second=per_second), Provisioned(1, ()))
-    assert sum(isinstance(service, SumsWatch) for service in host._services) == watches
+    assert sum(isinstance(service, SumsMonitor) for service in host._services) == watches
 
 
 def test_drift_is_there_before_there_is_any() -> None:

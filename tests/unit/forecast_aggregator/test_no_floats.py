@@ -11,8 +11,8 @@ import pytest
 
 import forecast_aggregator
 import territory.money
-from forecast_aggregator import auditing
-from territory_control import attainment_tree
+from forecast_aggregator import drift_monitor as auditing
+from territory_control.views import attainment_tree
 
 # All but what reckons in seconds and no money.
 FILES = sorted(

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from territory.errors import BadMessage
-from territory.events import read_record_change
-from territory_control.errors import StackFailed
-from territory_control.models import check_model
+from territory.wire.events import read_record_change
+from territory_admin.errors import StackFailed
+from territory_admin.models.activation import check_model
 from tests.chaos.crew import WORKERS, Worker
 from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GuardUnknown, take_away

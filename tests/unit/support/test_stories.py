@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from territory.errors import BadMessage, ModelRefused
-from territory.events import read_record_change
-from territory.model import compile_model
+from territory.model.compiled import compile_model
+from territory.wire.events import read_record_change
 from tests.support.expectations import Standing, State, differences
 from tests.support.oracle import Record, expected, record_after
 from tests.support.stories import (

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from territory.codec import decode
 from territory.errors import BadMessage, Fault, ModelRefused
-from territory.events import (
+from territory.model.compiled import Model, compile_model
+from territory.money import text_of
+from territory.wire.codec import decode
+from territory.wire.events import (
     SUMS,
     AccessChange,
     AccessForgotten,
@@ -34,8 +36,6 @@ from territory.events import (
     SourceSwept,
     read_record_change,
 )
-from territory.model import Model, compile_model
-from territory.money import text_of
 
 Document = dict[str, Any]
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Lists, parse
+from territory.criteria.values import FieldType, read_fields, read_value
 from territory.errors import Fault
-from territory.periods import FiscalCalendar
-from territory.topics import TOPICS
-from territory.values import FieldType, read_fields, read_value
+from territory.model.periods import FiscalCalendar
+from territory.wire.topics import TOPICS
 
 README = (Path(__file__).parents[3] / "schemas" / "README.md").read_text(encoding="utf-8")
 

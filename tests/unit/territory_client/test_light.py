@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALLOWED = {"territory", "territory.keys", "territory_client"}
+ALLOWED = {"territory", "territory.wire", "territory.wire.keys", "territory_client"}
 BLOCKED = ("faust", "mode", "aiokafka", "kafka", "pydantic", "pydantic_core", "msgspec", "yaml", "structlog")
 PROGRAM = """
 import sys

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from territory import documents
+from territory.model import document as documents
 from territory_client import Explanation, Freshness, IndexBehind, IndexedRecord, ObjectType, Page, PartitionFreshness
 from territory_client.questions import Questions
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from territory.codec import encode
+from territory.wire.codec import encode
 
 SetKind = Literal["visible", "editable"]
 
@@ -30,7 +30,7 @@ class Revoked(NamedTuple):
     users: int
 
 
-class RecordStands(NamedTuple):
+class RecordState(NamedTuple):
     """Where a record stands; no version: it is gone."""
 
     org_id: str
@@ -43,7 +43,7 @@ class RecordStands(NamedTuple):
     since_ms: int = 0
 
 
-def record_hash(stands: RecordStands, version: int) -> tuple[str | int, ...]:
+def record_hash(stands: RecordState, version: int) -> tuple[str | int, ...]:
     """Return the names and values of the hash that says where a record stands (contracts: Redis)."""
     return (
         "version", version,
@@ -54,11 +54,11 @@ def record_hash(stands: RecordStands, version: int) -> tuple[str | int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class AdminsAre:
+class AdminsState:
     """Who the administrators of an organisation are."""
 
     org_id: str
     users: frozenset[str]
 
 
-IndexChange = SetChange | Revoked | RecordStands | AdminsAre
+IndexChange = SetChange | Revoked | RecordState | AdminsState

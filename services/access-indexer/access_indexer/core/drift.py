@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, get_args
 
-from access_indexer.core.changes import IndexChange, RecordStands, SetChange, SetKind, record_hash
-from access_indexer.core.indexing import Standing
-from territory.keys import record_key
+from access_indexer.core.changes import IndexChange, RecordState, SetChange, SetKind, record_hash
+from access_indexer.core.stage import IndexedAccess
+from territory.wire.keys import record_key
 
 DriftKind = Literal["missing_member", "extra_member", "missing_record", "wrong_record", "stray_record", "admins"]
 DRIFT_KINDS: tuple[DriftKind, ...] = get_args(DriftKind)
@@ -32,7 +32,7 @@ class Place(NamedTuple):
         return record_key(self.org_id, self.object, self.record_id)
 
 
-def places_of(standing: Standing) -> Iterator[Place]:
+def places_of(standing: IndexedAccess) -> Iterator[Place]:
     """Yield the entries that a record must have."""
     org_id, object_type, record_id = standing.record[:3]
     yield Place("record", org_id, object_type, record_id)
@@ -42,7 +42,7 @@ def places_of(standing: Standing) -> Iterator[Place]:
         yield Place("editable", org_id, object_type, record_id, user_id)
 
 
-def expected_at(place: Place, standing: Standing | None) -> Seen:
+def expected_at(place: Place, standing: IndexedAccess | None) -> Seen:
     """Return what has to be seen at an entry of a record; no standing: the record is gone (V7)."""
     if place.word == "record":
         return {} if standing is None else _fields(standing.record)
@@ -62,16 +62,16 @@ def kind_of(expected: Seen, seen: Seen) -> DriftKind | None:
     return "wrong_record" if expected else "stray_record"
 
 
-def mending(place: Place, standing: Standing | None) -> IndexChange:
+def mending(place: Place, standing: IndexedAccess | None) -> IndexChange:
     """Return the change that makes an entry what it has to be."""
     if place.word == "record":
-        gone = RecordStands(place.org_id, place.object, place.record_id, version=None)
+        gone = RecordState(place.org_id, place.object, place.record_id, version=None)
         return gone if standing is None else standing.record
     kind: SetKind = place.word
     present = bool(expected_at(place, standing))
     return SetChange(place.org_id, kind, place.user_id, place.object, [place.record_id], present)
 
 
-def _fields(stands: RecordStands) -> dict[str, str]:
+def _fields(stands: RecordState) -> dict[str, str]:
     parts = [str(part) for part in record_hash(stands, stands.version or 0)]
     return dict(zip(parts[::2], parts[1::2], strict=True))

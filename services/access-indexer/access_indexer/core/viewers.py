@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from territory.documents import Level
-from territory.model import Model, Person, TerritoryNode
-from territory.sharing import Sharing
+from territory.model.compiled import Model, Person, TerritoryNode
+from territory.model.document import Level
+from territory.model.sharing import Sharing
 
 CACHED_MAX = 200_000
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from access_indexer.core.changes import IndexChange, SetChange
-from access_indexer.core.indexing import Indexing
-from territory.events import Assignment, Link
-from territory.fold import Effects, Incoming
-from territory.keys import record_key
-from territory.model import Model, compile_model
-from territory.topics import ASSIGNMENTS
+from access_indexer.core.stage import AccessFold
+from territory.model.compiled import Model, compile_model
+from territory.stage import Effects, InputMessage
+from territory.wire.events import Assignment, Link
+from territory.wire.keys import record_key
+from territory.wire.topics import ASSIGNMENTS
 
 ROLES: list[dict[str, Any]] = [
     {"id": "ceo"},
@@ -58,14 +58,14 @@ def assignment(
     return Assignment("acme", "account", record_id, version, 1, owner_id, links, since_ms=since_ms)
 
 
-def told(fold: Indexing, model: Model | None, *said: Assignment | str, timestamp_ms: int = 0) -> Effects:
+def told(fold: AccessFold, model: Model | None, *said: Assignment | str, timestamp_ms: int = 0) -> Effects:
     """Return what follows from assignments in one turn; of a bare id, that the account is gone."""
     effects = Effects()
     for each in said:
         key = record_key("acme", "account", each) if isinstance(each, str) else each.key
         event = None if isinstance(each, str) else each
         models = {} if model is None else {"acme": model}
-        fold.apply(Incoming(ASSIGNMENTS.name, key, event, {}, timestamp_ms), models, effects)
+        fold.apply(InputMessage(ASSIGNMENTS.name, key, event, {}, timestamp_ms), models, effects)
     fold.flush({}, effects)
     return effects
 

@@ -6,18 +6,18 @@ from typing import cast
 
 import pytest
 
-from access_indexer.core.changes import IndexChange, RecordStands, SetChange, SetKind
+from access_indexer.core.changes import IndexChange, RecordState, SetChange, SetKind
 from access_indexer.core.drift import DriftKind, Place, Seen, expected_at, kind_of, mending, places_of
-from access_indexer.core.indexing import Indexing
+from access_indexer.core.stage import AccessFold
 from tests.unit.access_indexer.core.examples import assignment, model_of, told
 
 MODEL = model_of()
 HASH = {"version": "1", "owner_id": "", "territories": '["bay"]', "model_revision": "1"}
 
 
-def fold_of(*territories: str) -> Indexing:
+def fold_of(*territories: str) -> AccessFold:
     """Return a partition that has one account."""
-    fold = Indexing(0, 1)
+    fold = AccessFold(0, 1)
     told(fold, MODEL, assignment("A-1", *territories))
     return fold
 
@@ -66,7 +66,7 @@ def test_kinds(expected: Seen, seen: Seen, kind: DriftKind | None) -> None:
 def test_mending_says_what_the_log_implies() -> None:
     """In or out, the whole hash or none."""
     standing = fold_of("bay").standing("acme/account/A-1")
-    stands = RecordStands("acme", "account", "A-1", 1, None, ("bay",), 1)
+    stands = RecordState("acme", "account", "A-1", 1, None, ("bay",), 1)
     changes: list[IndexChange] = [
         SetChange("acme", "visible", "sam", "account", ["A-1"], True),
         SetChange("acme", "editable", "sam", "account", ["A-1"], False),
@@ -75,14 +75,14 @@ def test_mending_says_what_the_log_implies() -> None:
     assert [mending(place(*each), standing) for each in (("visible", "sam"), ("editable", "sam"), ("record",))] == (
         changes
     )
-    assert mending(place("record"), None) == RecordStands("acme", "account", "A-1", None)
+    assert mending(place("record"), None) == RecordState("acme", "account", "A-1", None)
     out = SetChange("acme", "visible", "sam", "account", ["A-1"], False)
     assert mending(place("visible", "sam"), None) == out
 
 
 def test_what_is_said_of_an_organisation() -> None:
     """Where everything has to be said again, memory does not tell what the sets hold."""
-    fold = Indexing(0, 1)
+    fold = AccessFold(0, 1)
     told(fold, None, assignment("A-1"))
     assert not fold.is_said("acme")
     list(fold.sweep(MODEL, 10))

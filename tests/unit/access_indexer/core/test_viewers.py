@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from access_indexer.core.viewers import Access, Path, Viewers, paths_of
-from territory.model import Model
+from territory.model.compiled import Model
 from tests.unit.access_indexer.core.examples import TERRITORIES, USERS, but, model_of
 
 MODEL = model_of()

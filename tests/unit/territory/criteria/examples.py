@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from territory.criteria import OPERATORS, Criterion, Leaf, Lists, parse
-from territory.periods import FiscalCalendar
-from territory.values import FieldType, read_fields, read_value
+from territory.criteria.values import FieldType, read_fields, read_value
+from territory.model.periods import FiscalCalendar
 from tests.support.oracle import Setting
 
 from ..examples import FIELDS, Document, days, instants, long_decimals, scalars, texts

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from territory.criteria import OPERATORS, Leaf
-from territory.values import FieldType
+from territory.criteria.values import FieldType
 from tests.support.oracle import Setting, criteria_holds
 from tests.support.oracle_criteria import POSITIVE_OF
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from territory.criteria import NESTING_MAX, OPERATORS, Lists, parse
-from territory.values import FIELD_TYPES, FieldType
+from territory.criteria.values import FIELD_TYPES, FieldType
 
 from ..examples import FIELDS, Document, json_values, texts
 from .examples import TABLES, faults_in, parsed, trees

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 
 from territory.criteria import Fields, Leaf
+from territory.criteria.values import read_fields
 from territory.errors import DayNotSet
-from territory.periods import FiscalCalendar
-from territory.values import read_fields
+from territory.model.periods import FiscalCalendar
 from tests.support.oracle_criteria import RELATIVE
 
 from ..examples import FIELDS, Document

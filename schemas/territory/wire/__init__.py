@@ -1,0 +1,1 @@
+"""Everything that crosses Kafka: events, their JSON, keys and topics."""

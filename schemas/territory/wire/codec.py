@@ -1,0 +1,178 @@
+"""Bytes to events and back: JSON, exact (decision of 2026-11-21 in the README).
+
+Floats can't hold every number, so a JSON number with more than 15 digits is read as its
+text, which is that number wherever one is expected (C6).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from territory.errors import BadMessage
+
+JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
+
+_Event = TypeVar("_Event")
+
+MESSAGE_BYTES_MAX = 900_000
+MESSAGE_LEVELS_MAX = 128
+REASON_CHARACTERS_MAX = 400
+"""How deep values may be nested: what is read must be writable again, also within an envelope."""
+FLOAT_DIGITS_MAX = 15
+WRITABLE_INTEGERS = range(-(2**63), 2**64)
+
+# A number of 16 digits is looked for in two C calls (1 µs), before the regular expression that
+# tells it from a text of digits (45 µs for 600 bytes). Ids of digits stand in quotes and pass.
+_SHAPES = bytes(
+    ord("9") if chr(byte) in "0123456789." else ord(" ") if chr(byte) in ":,[- \t\r\n" else ord("x")
+    for byte in range(256)
+)
+_LONG_RUN = b" " + b"9" * (FLOAT_DIGITS_MAX + 1)
+_LONG_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9.]{16}")
+
+_plain_value = msgspec.json.Decoder().decode
+_write = msgspec.json.Encoder().encode
+
+
+def decode(raw: bytes, bytes_max: int | None = None) -> Any:
+    """Return the JSON value of some bytes.
+
+    Raises: BadMessage (not_json, wrong_type; too_large where a bound is given).
+    """
+    if bytes_max is not None and len(raw) > bytes_max:
+        raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {bytes_max}")
+    try:
+        value = _plain_value(raw)
+        if _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw):
+            value = loads_exactly(raw)  # once more: the first look is stricter about UTF-8 and control characters
+    except (ValueError, RecursionError) as fault:
+        raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
+    if raw.count(b"[") + raw.count(b"{") > MESSAGE_LEVELS_MAX and _is_deeper(value, MESSAGE_LEVELS_MAX):
+        raise BadMessage("wrong_type", f"found values nested deeper than {MESSAGE_LEVELS_MAX} levels; flatten them")
+    return value
+
+
+def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Return the JSON value of a text; numbers that would lose digits stay text. Raises: ValueError, RecursionError."""
+    return json.loads(
+        raw, parse_float=_exact_float, parse_int=_exact_int, parse_constant=_refuse, object_pairs_hook=pairs_hook
+    )
+
+
+def _exact_float(text: str) -> float | str:
+    number = float(text)  # only to compare: it stays a float where nothing is lost
+    try:
+        return number if Decimal(repr(number)) == Decimal(text) else text
+    except InvalidOperation:  # an exponent of more digits than a decimal can hold
+        return text
+
+
+def _exact_int(text: str) -> int | str:
+    if len(text) > len(str(WRITABLE_INTEGERS.stop)):
+        return text
+    number = int(text)
+    return number if number in WRITABLE_INTEGERS else text
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    containers = (dict, list)  # `dict | list` is made anew each time, and takes three times as long to ask
+    layer = [value] if isinstance(value, containers) else []
+    for _ in range(levels):
+        if not layer:
+            return False
+        inner = (item.values() if isinstance(item, dict) else item for item in layer)
+        layer = [item for items in inner for item in items if isinstance(item, containers)]
+    return bool(layer)
+
+
+def encode(event: object) -> bytes:
+    """Return the JSON bytes of an event or a plain value; decimals become a text of exactly their value.
+
+    Raises: TypeError, ValueError or RecursionError for what has no JSON.
+    """
+    return _write(event)
+
+
+def plain(value: object, values_max: int) -> Any:
+    """Return a YAML value as JSON values: dates and integers of more than 64 bits become their text.
+
+    Raises: TypeError, also for more values than allowed: aliases of aliases multiply.
+    """
+    left = values_max
+
+    def copied(item: object) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TypeError(f"found more than {values_max} values, aliases counted each time; write fewer aliases")
+        if isinstance(item, dict):
+            return {_plain_key(key): copied(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [copied(inner) for inner in item]
+        if isinstance(item, date):  # a datetime is a date, too
+            return item.isoformat()
+        if isinstance(item, int) and item not in WRITABLE_INTEGERS:
+            return str(item)
+        if item is None or isinstance(item, str | int | float):
+            return item
+        raise TypeError(f"found a {type(item).__name__}, expected text, a number, true, false, a list or a mapping")
+
+    return copied(value)
+
+
+def _plain_key(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    raise TypeError(f"found the key {key!r}, expected text; put it in quotes")
+
+
+@cache
+def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
+    """Return the function that reads one kind of event of our own from bytes.
+
+    Numbers that a float can't hold are texts in it since they were read from outside.
+
+    It raises BadMessage (not_json, wrong_type). How large our own events are is the topic's
+    matter: a record of 900 000 bytes has its links and its envelope around it.
+    """
+    read_fast: Callable[[bytes], _Event] = msgspec.json.Decoder(kind).decode
+
+    def read(raw: bytes) -> _Event:
+        try:
+            return read_fast(raw)
+        except msgspec.ValidationError as invalid:
+            raise BadMessage("wrong_type", f"no {kind.__name__}: {_shortened(str(invalid))}") from invalid
+        except (ValueError, RecursionError) as fault:
+            raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
+
+    return read
+
+
+def _shortened(reason: str) -> str:
+    """Return a reason that quotes a long value without the middle of it; the path stands at its end."""
+    return (
+        reason if len(reason) <= REASON_CHARACTERS_MAX else f"{reason[: REASON_CHARACTERS_MAX - 100]}…{reason[-100:]}"
+    )
+
+
+def reason_of(invalid: ValidationError) -> str:
+    """Return what was found and expected, for at most three faults."""
+    errors = invalid.errors(include_url=False)
+    shown = "; ".join(
+        f"{'.'.join(map(str, error['loc'])) or 'message'}: found {str(error['input'])[:60]!r}, {error['msg']}"
+        for error in errors[:3]
+    )
+    return shown if len(errors) <= 3 else f"{shown}; and {len(errors) - 3} more"

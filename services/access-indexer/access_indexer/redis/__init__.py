@@ -1,0 +1,1 @@
+"""The access index in Redis: written, read, and swapped after a rebuild."""

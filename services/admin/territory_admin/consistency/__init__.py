@@ -1,0 +1,1 @@
+"""Compares Redis with what the log implies, repairs it and rebuilds it."""

@@ -1,0 +1,1 @@
+"""Refused messages: list them and send them again."""

@@ -1,0 +1,1 @@
+"""Checks the rules of a model: cost, contradictions and coverage."""

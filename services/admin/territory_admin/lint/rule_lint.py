@@ -1,0 +1,292 @@
+"""What the rules of a model cost and which of them make no sense, from the rules alone.
+
+Nothing is said that may be wrong: a rule that is called impossible takes no record whatever its
+fields are, and one that is called always true holds for all. Others may be so as well: the
+analysis does not look inside texts and sets, tries no choice with another one, and ends after
+`WORK_MAX` values.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from assigner.assignment.policy import RULED_OBJECTS, TREE_RULED
+from assigner.matching.clauses import CLAUSES_MAX, Clause, NotValues, There, clauses_of
+from assigner.matching.operators import EQUAL, RELATIVE
+from assigner.matching.rule_book import NO_PARENT, Rule, rule_book, sharing_book
+from territory.criteria import All, Criterion, Leaf, leaves_of
+from territory.model.compiled import Model
+from territory.model.document import OBJECTS, ObjectType, RuledObject
+from territory_admin.lint.satisfiability import (
+    Budget,
+    Conditions,
+    Literal,
+    Literals,
+    alternatives_of,
+    leaf_of,
+    settled,
+)
+
+WORK_MAX = 20_000_000
+"""So many values of lists are compared with the other conditions on their fields: some seconds."""
+COSTLIEST = 10
+CLASHES_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedRule:
+    """A rule that no index decides alone: it is evaluated for the records that the index lets through."""
+
+    object: RuledObject
+    territory_id: str
+    reasons: tuple[str, ...]
+    """What of it can't be looked up; the words before a colon are the kind of reason."""
+    comparisons: int
+    """The most that one evaluation takes: its leaves, and the corners of its polygons."""
+    narrowed_by: tuple[str, ...]
+    """The fields by which an index rules most records out before; none: it is asked of all that reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImpossibleRule:
+    """A rule that no record can satisfy along with those above it (A1)."""
+
+    object: ObjectType
+    territory_id: str
+    why: str
+    below: Sequence[str]
+    """The territories below it that have a rule: they never take a record either."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyRule:
+    """A rule that asks nothing: it holds for every record for which the rules above it hold, if there are any."""
+
+    object: ObjectType
+    territory_id: str
+    alone: bool
+    """Whether it holds for every record whatsoever."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddSharing:
+    """A sharing rule that shares nothing, or every record of its object (V6)."""
+
+    rule_id: str
+    object: ObjectType
+    why: str | None
+    """Why no record can satisfy it; None: it asks nothing and holds for every record."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAnalysis:
+    """What is to be said of a model's rules."""
+
+    rules: dict[RuledObject, int]
+    """How many there are."""
+    evaluated: tuple[EvaluatedRule, ...]
+    costliest: tuple[EvaluatedRule, ...]
+    """Of those the most expensive by their structure, the first the most; nothing is measured."""
+    impossible: tuple[ImpossibleRule, ...]
+    empty: tuple[EmptyRule, ...]
+    unfinished: int
+    """Rules of which not everything was looked at, because it is too much: they may be impossible or empty."""
+    sharing: tuple[OddSharing, ...] = ()
+    """The sharing rules that make no sense."""
+
+
+def analysed(model: Model) -> RuleAnalysis:
+    """Return what the rules of a model cost, and which are impossible or ask nothing."""
+    books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
+    budget = Budget(WORK_MAX)
+    paths = [_Paths(kind, book.rules, budget) for kind, book in books.items()]
+    shared = [_Paths(kind, sharing_book(model.sharing, kind).rules, budget) for kind in OBJECTS]
+    evaluated = [
+        found for kind, book in books.items() for rule in book.rules if (found := _evaluated(kind, rule)) is not None
+    ]
+    return RuleAnalysis(
+        rules={kind: len(book.rules) for kind, book in books.items()},
+        evaluated=tuple(evaluated),
+        costliest=tuple(heapq.nsmallest(COSTLIEST, evaluated, key=_by_cost)),
+        impossible=tuple(found for path in paths for found in path.impossible),
+        empty=tuple(found for path in paths for found in path.empty),
+        unfinished=sum(path.unfinished for path in [*paths, *shared]),
+        sharing=tuple(
+            OddSharing(model.sharing[mark].id, model.sharing[mark].object, why)
+            for path in shared
+            for mark, why in [
+                *((found.territory_id, found.why) for found in path.impossible),
+                *((found.territory_id, None) for found in path.empty),
+            ]
+        ),
+    )
+
+
+# --- what a rule costs -----------------------------------------------------------------------
+
+
+def _by_cost(rule: EvaluatedRule) -> tuple[bool, int, str, str]:
+    return (bool(rule.narrowed_by), -rule.comparisons, rule.territory_id, rule.object)
+
+
+def _evaluated(kind: RuledObject, rule: Rule) -> EvaluatedRule | None:
+    """Return why and how a rule is evaluated; None where an index decides it."""
+    if _is_plain(rule.criterion):
+        return None
+    criterion = settled(rule.criterion)
+    inexact = [clause for clause in clauses_of(criterion) if not clause.exact]
+    if not inexact:
+        return None
+    narrowing = [_narrowing(clause) for clause in inexact]
+    fields = set.intersection(*narrowing) or set.union(*narrowing)
+    return EvaluatedRule(
+        kind,
+        rule.territory_id,
+        tuple(dict.fromkeys(_reasons(criterion))),
+        sum(map(_comparisons, leaves_of(rule.criterion))),
+        tuple(sorted(fields)) if all(narrowing) else (),
+    )
+
+
+def _narrowing(clause: Clause) -> set[str]:
+    """Return the fields by which a clause rules out more than the records that have none, or one odd value."""
+    return {
+        column.field for column, predicate in clause.predicates.items() if not isinstance(predicate, There | NotValues)
+    }
+
+
+_LINE = {"lt", "le", "gt", "ge", "between", "not_between", *RELATIVE}
+_PLAIN = {*EQUAL, "is_empty", "is_not_empty", "postal_between", *_LINE}
+PLAIN_LEAVES_MAX = 9
+"""However they stand together, they make at most 27 alternatives, fewer than `CLAUSES_MAX`."""
+
+
+def _is_plain(criterion: Criterion) -> bool:
+    """Whether an index surely decides a rule: seen at a glance, since nearly all are like that."""
+    leaves = list(islice(leaves_of(criterion), PLAIN_LEAVES_MAX + 1))
+    if len(leaves) > PLAIN_LEAVES_MAX or not all(leaf.operator in _PLAIN for leaf in leaves):
+        return False
+    if len({leaf.field for leaf in leaves}) == len(leaves):
+        return True
+    times = Counter(leaf.field for leaf in leaves)
+    return all(leaf.operator in _LINE for leaf in leaves if times[leaf.field] > 1)
+
+
+def _reasons(criterion: Criterion) -> Iterable[str]:
+    """Say what of a rule can't be looked up."""
+    alternatives = alternatives_of(criterion)
+    if alternatives is None:
+        yield f"more than {CLAUSES_MAX} alternatives"
+        return
+    for alternative in alternatives:
+        by_field: dict[str, list[Leaf]] = {}
+        for literal in alternative:
+            leaf, negated = leaf_of(literal)
+            if _is_exact((literal,)):
+                by_field.setdefault(leaf.field, []).append(leaf)
+            else:
+                yield _operator(leaf, negated=negated)
+        for field, leaves in by_field.items():
+            of_field = tuple(literal for literal in alternative if leaf_of(literal)[0] in leaves)
+            if len(leaves) > 1 and not _is_exact(of_field):
+                words = ", ".join(dict.fromkeys(_operator(*leaf_of(literal)) for literal in of_field))
+                yield f"several conditions on one field: {field} ({words})"
+
+
+def _is_exact(literals: Literals) -> bool:
+    return all(clause.exact for clause in clauses_of(All(literals)))
+
+
+_POSITIVE = {"ne": "eq", "excludes_any": "includes_any", "excludes_all": "includes_all", "is_empty": "is_not_empty"}
+
+
+def _operator(leaf: Leaf, negated: bool) -> str:
+    positive = _POSITIVE.get(leaf.operator, leaf.operator.removeprefix("not_"))
+    return f"negated {positive}" if negated else positive
+
+
+def _comparisons(leaf: Leaf) -> int:
+    return max(1, _corners(leaf.operand)) if leaf.operator == "in_polygon" else 1
+
+
+def _corners(shape: object) -> int:
+    """Return how many points a GeoJSON shape has."""
+    if isinstance(shape, dict):
+        return _corners(shape.get("coordinates", ()))
+    if not isinstance(shape, list | tuple):
+        return 0
+    return 1 if shape and not isinstance(shape[0], list | tuple) else sum(map(_corners, shape))
+
+
+# --- which rules make no sense ---------------------------------------------------------------
+
+
+class _Paths:
+    """Looks at the rules of one object type together with those above them."""
+
+    def __init__(self, kind: ObjectType, rules: tuple[Rule, ...], budget: Budget) -> None:
+        self.impossible: list[ImpossibleRule] = []
+        self.empty: list[EmptyRule] = []
+        self.unfinished = 0
+        self._kind = kind
+        self._rules = rules
+        self._budget = budget
+        self._look()
+
+    def _look(self) -> None:
+        conditions = {NO_PARENT: Conditions()}
+        """By place: what must hold there and above; less than that where not everything was looked at."""
+        below: dict[int, list[str]] = {}
+        """By place of an impossible rule, and of all below it: who is below the first."""
+        for place, rule in enumerate(self._rules):
+            parent = rule.parent if self._kind in TREE_RULED else NO_PARENT  # a deal's is asked alone (A6)
+            if parent in below:
+                below[place] = below[parent]
+                below[place].append(rule.territory_id)
+                continue
+            overdrawn = self._budget.overdrawn
+            joined, clashes = conditions[parent].along_with(settled(rule.criterion), self._budget)
+            if joined is None:
+                below[place] = []
+                why = self._why(place, clashes)
+                self.impossible.append(ImpossibleRule(self._kind, rule.territory_id, why, below[place]))
+                continue
+            conditions[place] = joined
+            if self._is_implied(rule, conditions[parent]):
+                alone = self._is_implied(rule, conditions[NO_PARENT])
+                self.empty.append(EmptyRule(self._kind, rule.territory_id, alone))
+            self.unfinished += self._budget.overdrawn > overdrawn
+
+    def _is_implied(self, rule: Rule, above: Conditions) -> bool:
+        """Whether a rule surely holds wherever some conditions do: none of its parts can fail there."""
+        parts = rule.criterion.parts if isinstance(rule.criterion, All) else (rule.criterion,)
+        return all(above.along_with(settled(part, negated=True), self._budget)[0] is None for part in parts)
+
+    def _why(self, place: int, clashes: list[Literals]) -> str:
+        lines = list(
+            dict.fromkeys(
+                f"{' and '.join(self._named(place, literal) for literal in clash)} can't {_together(clash)} hold"
+                for clash in clashes
+            )
+        )
+        more = len(lines) - CLASHES_SHOWN
+        return "; ".join(lines[:CLASHES_SHOWN]) + (f"; … {more} more" if more > 0 else "")
+
+    def _named(self, place: int, literal: Literal) -> str:
+        """Return a literal, with the territory that it is of where that is above."""
+        leaf, _ = leaf_of(literal)
+        above = place
+        while above != NO_PARENT and not any(
+            leaf is other or (other.operator in RELATIVE and leaf.text == other.text)
+            for other in leaves_of(self._rules[above].criterion)
+        ):
+            above = self._rules[above].parent
+        return str(literal) if above in (place, NO_PARENT) else f"{literal} (of {self._rules[above].territory_id})"
+
+
+def _together(clash: Literals) -> str:
+    return "both" if len(clash) == 2 else "all"

@@ -1,0 +1,210 @@
+"""What must hold together along a path of rules, and when that is impossible.
+
+Everything here errs on one side: what is called a clash can't be satisfied by any record, and where
+none is found there may be one all the same. What depends on the day is no clash: its day may come (C7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from assigner.matching.clauses import CLAUSES_MAX, clauses_of
+from assigner.matching.operators import EQUAL, RELATIVE, values_of
+from territory.criteria import All, AnyOf, Criterion, Leaf, Not
+from territory.criteria.values import Value
+
+CHOICES_MAX = 16
+"""More choices along one path are not looked at."""
+CLASH_WORK = 50
+"""What looking for a clash costs besides the values of a list, in values."""
+TRUE = All(())
+
+Literal = Leaf | Not
+"""A leaf, or a leaf denied."""
+Literals = tuple[Literal, ...]
+
+
+# --- rules in parts --------------------------------------------------------------------------
+
+
+def settled(criterion: Criterion, *, negated: bool = False) -> Criterion:
+    """Return what holds at least wherever a criterion, or its negation, does, on whatever day.
+
+    Negations are moved to the leaves (C2). Of a leaf that moves with the day only that its field is
+    there is left, of its negation nothing.
+    """
+    if isinstance(criterion, Not):
+        return settled(criterion.part, negated=not negated)
+    if isinstance(criterion, Leaf):
+        if criterion.operator not in RELATIVE:
+            return Not(criterion) if negated else criterion
+        return TRUE if negated else _there(criterion)
+    parts = tuple(settled(part, negated=negated) for part in criterion.parts)
+    return All(parts) if isinstance(criterion, All) is not negated else AnyOf(parts)
+
+
+def _there(leaf: Leaf) -> Leaf:
+    """Return that a leaf's field is there, under the leaf's own name."""
+    return Leaf(
+        leaf.field, "is_not_empty", operand=True, wanted=True, test=lambda _: True, negated=False, text=leaf.text
+    )
+
+
+def factors_of(criterion: Criterion) -> Iterator[Literal | AnyOf]:
+    """Iterate over what must hold for a settled criterion to hold: literals, and choices."""
+    if isinstance(criterion, All):
+        for part in criterion.parts:
+            yield from factors_of(part)
+    else:
+        yield criterion
+
+
+def alternatives_of(criterion: Criterion) -> list[Literals] | None:
+    """Return the alternatives of a settled criterion; None where they are more than `CLAUSES_MAX`."""
+    if isinstance(criterion, Leaf | Not):
+        return [(criterion,)]
+    is_choice = isinstance(criterion, AnyOf)
+    found: list[Literals] = [] if is_choice else [()]
+    for part in criterion.parts:
+        inner = alternatives_of(part)
+        if inner is None:
+            return None
+        found = found + inner if is_choice else [left + right for left in found for right in inner]
+        if len(found) > CLAUSES_MAX:
+            return None
+    return found
+
+
+def leaf_of(literal: Literal) -> tuple[Leaf, bool]:
+    """Return a literal's leaf, and whether a missing value satisfies the literal (C2)."""
+    if isinstance(literal, Leaf):
+        return literal, literal.negated
+    leaf = literal.part
+    if not isinstance(leaf, Leaf):
+        raise TypeError(f"found not {leaf}, expected a denied leaf: settle the criterion first")
+    return leaf, not leaf.negated
+
+
+# --- what can't be ---------------------------------------------------------------------------
+
+
+class Budget:
+    """How much may still be looked at, in values compared."""
+
+    def __init__(self, work: int) -> None:
+        self.left = work
+        self.overdrawn = 0
+        """How often there was not enough left, or too much to look at."""
+
+    def takes(self, work: int) -> bool:
+        """Whether there is enough left for some work, which is then taken from it."""
+        self.left -= work
+        if self.left < 0:
+            self.overdrawn += 1
+            return False
+        return True
+
+
+def clash_of(literals: Literals, budget: Budget) -> Literals | None:
+    """Return those literals of one field that nothing can satisfy together, two where two are enough; None: unknown."""
+    if len(literals) < 2:
+        return None
+    wanting = [leaf for leaf, negated in map(leaf_of, literals) if not negated]
+    if not wanting:
+        return None  # a missing value satisfies them all
+    shortest = _shortest_list(wanting)
+    if not budget.takes(CLASH_WORK + len(shortest or ())) or _is_possible(literals, shortest):
+        return None
+    pairs = ((left, right) for place, left in enumerate(literals) for right in literals[place + 1 :])
+    return next((pair for pair in pairs if not _is_possible(pair)), literals)
+
+
+def _shortest_list(wanting: Iterable[Leaf]) -> frozenset[Value] | None:
+    """Return the fewest values of which a field must have one; None where no leaf lists them."""
+    return min((values_of(leaf) for leaf in wanting if leaf.operator in EQUAL), key=len, default=None)
+
+
+def _is_possible(literals: Literals, shortest: frozenset[Value] | None = None) -> bool:
+    """Whether a value may satisfy all of some literals of one field."""
+    if shortest is None:
+        shortest = _shortest_list(leaf for leaf, negated in map(leaf_of, literals) if not negated)
+    if shortest is None:
+        return bool(clauses_of(All(literals)))
+    tests = [(leaf.test, negated) for leaf, negated in map(leaf_of, literals)]
+    return any(all(test(value) is not negated for test, negated in tests) for value in shortest)
+
+
+class Conditions:
+    """What must hold together: literals by field, and choices of which one alternative each must hold."""
+
+    __slots__ = ("_by_field", "_choices")
+
+    def __init__(self, by_field: Mapping[str, Literals] | None = None, choices: Iterable[list[Literals]] = ()) -> None:
+        self._by_field = dict(by_field or {})
+        self._choices = list(choices)
+
+    def along_with(self, criterion: Criterion, budget: Budget) -> tuple[Conditions | None, list[Literals]]:
+        """Return these conditions and a settled criterion's together; None where they clash, and what does.
+
+        Choices of which all but one alternative clash are settled as well; they are not tried one
+        with another. What is too much is left out.
+        """
+        joined = Conditions(self._by_field, self._choices)
+        fresh: list[Literal] = []
+        unseen: list[list[Literals]] = []
+        for factor in factors_of(criterion):
+            if isinstance(factor, Leaf | Not):
+                fresh.append(factor)
+                continue
+            alternatives = alternatives_of(factor)
+            if alternatives is None or len(unseen) + len(self._choices) >= CHOICES_MAX:
+                budget.overdrawn += 1
+            else:
+                unseen.append(alternatives)
+        while fresh or unseen:
+            clashes, fresh = joined._take(fresh, unseen, budget)
+            unseen = []
+            if clashes:
+                return None, clashes
+        return joined, []
+
+    def _take(
+        self, fresh: list[Literal], unseen: list[list[Literals]], budget: Budget
+    ) -> tuple[list[Literals], list[Literal]]:
+        """Take literals and choices in; return what clashes, and the literals that follow."""
+        changed = set()
+        for literal in fresh:
+            field = leaf_of(literal)[0].field
+            changed.add(field)
+            self._by_field[field] = (*self._by_field.get(field, ()), literal)
+        for field in changed:
+            clash = clash_of(self._by_field[field], budget)
+            if clash is not None:
+                return [clash], []
+        following: list[Literal] = []
+        seen, self._choices = self._choices, []
+        for choice in (*seen, *unseen):
+            is_new = any(choice is other for other in unseen)
+            if not is_new and changed.isdisjoint(leaf_of(literal)[0].field for inner in choice for literal in inner):
+                self._choices.append(choice)
+                continue
+            clashes = [self._clash_with(alternative, budget) for alternative in choice]
+            left = [alternative for alternative, clash in zip(choice, clashes, strict=True) if clash is None]
+            if not left:
+                return [clash for clash in clashes if clash is not None], []
+            if len(left) == 1:
+                following += left[0]
+            else:
+                self._choices.append(left)
+        return [], following
+
+    def _clash_with(self, alternative: Literals, budget: Budget) -> Literals | None:
+        by_field: dict[str, Literals] = {}
+        for literal in alternative:
+            field = leaf_of(literal)[0].field
+            by_field[field] = (*by_field.get(field, self._by_field.get(field, ())), literal)
+        for literals in by_field.values():
+            clash = clash_of(literals, budget)
+            if clash is not None:
+                return clash
+        return None

@@ -1,0 +1,1 @@
+"""Reads Kafka topics from a position to their present end, without a consumer group."""

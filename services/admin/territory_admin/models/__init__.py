@@ -1,0 +1,1 @@
+"""Validates, compares and activates models."""

@@ -1,0 +1,1 @@
+"""Answers questions from Redis, the log and the active model."""

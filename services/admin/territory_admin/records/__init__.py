@@ -1,0 +1,1 @@
+"""Publishes record changes and waits until they are visible."""

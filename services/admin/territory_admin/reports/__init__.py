@@ -1,0 +1,1 @@
+"""Sales reports as pure functions over deals, and their input from the log."""

@@ -1,0 +1,1 @@
+"""Second stage: decides the territories of whole records, family by family."""

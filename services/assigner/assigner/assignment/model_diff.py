@@ -1,0 +1,129 @@
+"""What a change of the model can move: most changes are of a few territories, most records are in others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from assigner.assignment.family import Family
+from assigner.assignment.policy import TREE_RULED
+from assigner.matching.engines import quick_matcher_of
+from assigner.matching.port import Matcher
+from assigner.matching.rule_book import RuleBook, rule_book, sharing_book
+from territory.criteria import Criterion, Leaf, Not
+from territory.criteria.places import Circle, Region
+from territory.criteria.values import read_fields
+from territory.model.compiled import Model
+from territory.model.document import OBJECTS, ObjectType, RuledObject
+from territory.wire.events import Record
+
+
+class ModelDiff:
+    """Tells which families may stand elsewhere under a new model than under an old one.
+
+    It errs on the side of moving: a family that it leaves out stands where it stood.
+    """
+
+    def __init__(self, old: Model, new: Model) -> None:
+        self._touches: dict[ObjectType, list[Callable[[Record], bool]]] = {kind: [] for kind in OBJECTS}
+        self._everything = (
+            old.max_territories_per_record != new.max_territories_per_record or old.field_types != new.field_types
+        )
+        if self._everything:
+            return  # and fields may be gone that rules of the old model name
+        for kind in TREE_RULED:
+            touched = _touched(old, new, kind)
+            if 2 * len(touched) > len(new.territories):
+                self._everything = True
+            elif touched:
+                books = [rule_book(model, kind, only=touched & model.territories.keys()) for model in (old, new)]
+                self._touches[kind].append(_toucher(new, kind, touched, books))
+        changed = _changed_sharing(old, new)
+        for about in OBJECTS:
+            shared = [
+                sharing_book({mark: model.sharing[mark] for mark in changed & model.sharing.keys()}, about)
+                for model in (old, new)
+            ]
+            if any(book.rules for book in shared):
+                self._touches[about].append(_toucher(new, about, changed, shared))
+
+    def may_move(self, family: Family) -> bool:
+        """Whether a member of a family may stand elsewhere.
+
+        What people decided by hand may hide or add anything, so records with links may always
+        move. Contacts and deals follow their account (A5, A6); sharing rules ask for them themselves (V6).
+        """
+        return self._everything or any(self._may_move(member.record) for member in family)
+
+    def _may_move(self, record: Record) -> bool:
+        return bool(record.links) or any(touches(record) for touches in self._touches[record.object])
+
+
+def _touched(old: Model, new: Model, kind: RuledObject) -> frozenset[str]:
+    """Return the territories that take other records than before, or other deals, or rank otherwise.
+
+    A territory that is not among them qualifies for the same records as before (A1).
+    """
+    changed = set(old.territories.keys() - new.territories.keys())
+    for territory_id in new.tree:  # parents first
+        parent = new.tree.parent_of(territory_id)
+        before, after = old.territories.get(territory_id), new.territories[territory_id]
+        if (
+            before is None
+            or parent in changed
+            or old.tree.parent_of(territory_id) != parent
+            or not _same(before.rules.get(kind), after.rules.get(kind))
+        ):
+            changed.add(territory_id)
+    for territory_id in old.territories.keys() & new.territories.keys():
+        was, becomes = old.territories[territory_id], new.territories[territory_id]
+        if was.rank != becomes.rank or not _same(was.rules.get("deal"), becomes.rules.get("deal")):
+            changed.add(territory_id)
+    return frozenset(changed)
+
+
+def _changed_sharing(old: Model, new: Model) -> frozenset[str]:
+    """Return the marks of the sharing rules that are added, removed or of other criteria, on another day perhaps.
+
+    A change of a target or a level leaves a mark as it is, and what is said of records with it.
+    """
+    both = old.sharing.keys() & new.sharing.keys()
+    otherwise = {mark for mark in both if not _same(old.sharing[mark].criterion, new.sharing[mark].criterion)}
+    return frozenset((old.sharing.keys() ^ new.sharing.keys()) | otherwise)
+
+
+def _toucher(
+    new: Model, kind: ObjectType, touched: frozenset[str], books: Sequence[RuleBook]
+) -> Callable[[Record], bool]:
+    """Return whether a record is taken by something touched under one of two models, whose rule books are given."""
+    names = sorted(name for book in books for name in book.fields)
+    types = {name: new.field_types[kind][name] for name in names}
+    matchers: list[Matcher] = [quick_matcher_of("index", book) for book in books]
+
+    def touches(record: Record) -> bool:
+        fields, _ = read_fields(types, record.fields)
+        return any(not touched.isdisjoint(matcher.matching(fields)) for matcher in matchers)
+
+    return touches
+
+
+def _same(left: Criterion | None, right: Criterion | None) -> bool:
+    """Whether two rules hold for the same records and say the same of why, as far as their form tells."""
+    if left is right:
+        return True
+    if left is None or right is None or type(left) is not type(right):
+        return False
+    if isinstance(left, Leaf) and isinstance(right, Leaf):
+        return (left.field, left.operator, left.operand, left.text) == (
+            right.field, right.operator, right.operand, right.text,
+        ) and (left.wanted == right.wanted or isinstance(left.wanted, Circle | Region))  # fmt: skip
+    return _all_same(_parts_of(left), _parts_of(right))
+
+
+def _all_same(left: tuple[Criterion, ...], right: tuple[Criterion, ...]) -> bool:
+    return len(left) == len(right) and all(map(_same, left, right))
+
+
+def _parts_of(criterion: Criterion) -> tuple[Criterion, ...]:
+    if isinstance(criterion, Leaf):
+        return ()
+    return (criterion.part,) if isinstance(criterion, Not) else criterion.parts

@@ -1,1 +1,0 @@
-"""What the assigner decides: pure, no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""First stage: merges record changes to whole records and routes them to their family."""

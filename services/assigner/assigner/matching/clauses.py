@@ -1,0 +1,279 @@
+"""Rules as clauses: what an index can look up, field by field, and what is left to evaluate.
+
+A clause is a conjunction. A rule holds only if one of its clauses does; where all of its clauses
+are exact, also the other way round. Negation moves to the leaves: the logic is two-valued (C2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from assigner.matching.operators import EQUAL, RELATIVE, values_of
+from territory.criteria import AnyOf, Criterion, Leaf, Not
+from territory.criteria.values import Value
+
+CLAUSES_MAX = 32
+"""A rule that would need more is looked up by what all of them need, and then evaluated."""
+FILTERED_VALUES_MAX = 10_000
+"""A longer list is not narrowed by what else is asked of its field."""
+
+
+class Literal(NamedTuple):
+    """A leaf, or its negation."""
+
+    leaf: Leaf
+    negated: bool
+    """Whether it holds where the leaf's positive test fails, a missing value included (C2)."""
+
+    def accepts(self, value: Value) -> bool:
+        """Whether it holds for a value that is there."""
+        return self.leaf.test(value) is not self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Predicates by column that must all hold; not exact: there is more to it than these."""
+
+    predicates: Mapping[Column, Predicate]
+    exact: bool
+
+
+def clauses_of(criterion: Criterion) -> list[Clause]:
+    """Return the clauses of a rule; none where it can never hold."""
+    conjunctions, exact = _conjunctions(criterion, negated=False)
+    found: list[Clause] = []
+    for literals in conjunctions:
+        clause = _clause(literals)
+        if clause is not None:
+            found.append(clause if exact else Clause(clause.predicates, exact=False))
+    return found
+
+
+_Conjunction = tuple[Literal, ...]
+
+
+def _conjunctions(criterion: Criterion, *, negated: bool) -> tuple[list[_Conjunction], bool]:
+    """Return conjunctions of which at least one holds where the rule does, and whether that is all it takes."""
+    if isinstance(criterion, Not):
+        return _conjunctions(criterion.part, negated=not negated)
+    if isinstance(criterion, Leaf):
+        return [(Literal(criterion, criterion.negated is not negated),)], True
+    parts = [_conjunctions(part, negated=negated) for part in criterion.parts]
+    exact = all(is_exact for _, is_exact in parts)
+    if isinstance(criterion, AnyOf) is not negated:
+        found = [conjunction for conjunctions, _ in parts for conjunction in conjunctions]
+        return (found, exact) if len(found) <= CLAUSES_MAX else ([()], False)
+    product: list[_Conjunction] = [tuple(one for (found, _) in parts if len(found) == 1 for one in found[0])]
+    several = [found for found, _ in parts if len(found) != 1]
+    for conjunctions in sorted(several, key=len):
+        if len(product) * len(conjunctions) > CLAUSES_MAX:
+            return product, False  # what is left out is evaluated
+        product = [left + right for left in product for right in conjunctions]
+    return product, exact
+
+
+# --- what is asked of one column -------------------------------------------------------------
+
+
+class Column(NamedTuple):
+    """A field as one kind of index sees it: as it is, or as a postal code."""
+
+    field: str
+    kind: str
+
+
+class Span(NamedTuple):
+    """The values from low to high; None is an open end, and whether that is included is of no matter."""
+
+    low: Any
+    low_included: bool
+    high: Any
+    high_included: bool
+
+
+LINE = Span(None, False, None, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The value is one of these."""
+
+    values: frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class NotValues:
+    """The value is missing or none of these."""
+
+    values: frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The value is in one of the spans, or may be missing."""
+
+    spans: tuple[Span, ...]
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The text starts so."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The set has at least one of these."""
+
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """The value is there, or is missing."""
+
+    there: bool
+
+
+Predicate = Values | NotValues | Spans | Prefix | Members | There
+
+
+def _clause(literals: _Conjunction) -> Clause | None:
+    """Return the clause of a conjunction; None where nothing can satisfy it."""
+    by_column: dict[Column, list[Literal]] = {}
+    for literal in literals:
+        kind = "postal" if literal.leaf.operator == "postal_between" else "plain"
+        by_column.setdefault(Column(literal.leaf.field, kind), []).append(literal)
+    predicates: dict[Column, Predicate] = {}
+    exact = True
+    for column, asked in by_column.items():
+        predicate, is_exact = (len(asked) == 1 and _alone(asked[0])) or _predicate(asked)
+        exact &= is_exact
+        if isinstance(predicate, Values) and not predicate.values:
+            return None
+        if isinstance(predicate, Spans) and not predicate.spans and not predicate.missing:
+            return None
+        if predicate is not None:
+            predicates[column] = predicate
+    return Clause(predicates, exact)
+
+
+_ORDER = {"lt", "le", "gt", "ge", "between", "not_between", "postal_between", *RELATIVE}
+_PREFIX = {"starts_with", "not_starts_with"}
+_EMPTY = {"is_empty", "is_not_empty"}
+_INCLUDES = {"includes_any", "includes_all"}
+
+
+def _alone(literal: Literal) -> tuple[Predicate, bool] | None:
+    """Return what `_predicate` does of the most frequent literals, each alone in its column; None of others.
+
+    Most columns of most rules are asked one thing: to look at what it goes together with costs twice as much.
+    """
+    leaf = literal.leaf
+    if leaf.operator in EQUAL:
+        values = values_of(leaf)
+        return NotValues(values) if literal.negated else Values(values), True
+    if leaf.operator in _ORDER:
+        span = _span(leaf)
+        spans = _complement(span) if literal.negated else [span]
+        return Spans(tuple(spans), missing=literal.negated), True
+    return None
+
+
+def _predicate(asked: list[Literal]) -> tuple[Predicate | None, bool]:
+    """Return what can be looked up of what is asked of one column, and whether that is all of it."""
+    if any(not literal.negated for literal in asked):
+        asked = [literal for literal in asked if literal.leaf.operator not in _EMPTY or literal.negated]
+        if any(literal.leaf.operator in _EMPTY for literal in asked):
+            return Values(frozenset()), True  # it must be there and must not
+        return _present(asked) if asked else (There(there=True), True)
+    if any(literal.leaf.operator in _EMPTY for literal in asked):
+        return There(there=False), True  # a missing value satisfies every negation (C2)
+    if all(literal.leaf.operator in EQUAL for literal in asked):
+        return NotValues(frozenset().union(*(values_of(literal.leaf) for literal in asked))), True
+    if all(literal.leaf.operator in _ORDER for literal in asked):
+        return _spans(asked), True
+    return None, False
+
+
+def _present(asked: list[Literal]) -> tuple[Predicate | None, bool]:
+    """Return the most telling of what is asked of a value that must be there."""
+    finite = [literal for literal in asked if literal.leaf.operator in EQUAL and not literal.negated]
+    if finite:
+        shortest = min((values_of(literal.leaf) for literal in finite), key=len)
+        others = [literal for literal in asked if literal is not finite[0]] if len(finite) == 1 else asked
+        if not others:
+            return Values(shortest), True
+        if len(shortest) > FILTERED_VALUES_MAX:
+            return Values(shortest), False
+        return Values(frozenset(value for value in shortest if all(one.accepts(value) for one in others))), True
+    ordered = [literal for literal in asked if literal.leaf.operator in _ORDER]
+    if any(not literal.negated for literal in ordered):
+        return _spans(ordered), len(ordered) == len(asked)
+    prefixes = [one for one in asked if one.leaf.operator in _PREFIX and not one.negated]
+    if prefixes:
+        longest = max((str(one.leaf.wanted) for one in prefixes), key=len)
+        return Prefix(longest), len(asked) == 1
+    included = [one for one in asked if one.leaf.operator in _INCLUDES and not one.negated]
+    if included:
+        first = included[0].leaf
+        wanted: frozenset[str] = first.wanted
+        if first.operator == "includes_any":
+            return Members(wanted), len(asked) == 1
+        return Members(frozenset({min(wanted)})), len(asked) == 1 and len(wanted) == 1
+    return There(there=True), False
+
+
+# --- spans -----------------------------------------------------------------------------------
+
+
+def _spans(asked: list[Literal]) -> Spans:
+    spans: list[Span] = [LINE]
+    for literal in asked:
+        span = _span(literal.leaf)
+        taken = _complement(span) if literal.negated else [span]
+        spans = [both for left in spans for right in taken if (both := _both(left, right)) is not None]
+    return Spans(tuple(spans), missing=all(literal.negated for literal in asked))
+
+
+def _span(leaf: Leaf) -> Span:
+    wanted: Any = leaf.wanted
+    if leaf.operator == "lt":
+        return Span(None, False, wanted, False)
+    if leaf.operator == "le":
+        return Span(None, False, wanted, True)
+    if leaf.operator == "gt":
+        return Span(wanted, False, None, False)
+    if leaf.operator == "ge":
+        return Span(wanted, True, None, False)
+    low, high = wanted
+    if leaf.operator == "postal_between":
+        low, high = postal_key(low), postal_key(high)
+    return Span(low, True, high, True)
+
+
+def postal_key(code: str) -> tuple[int, str]:
+    """Return what orders postal codes: those of one length stand together (C4)."""
+    return len(code), code
+
+
+def _complement(span: Span) -> list[Span]:
+    below = [] if span.low is None else [Span(None, False, span.low, not span.low_included)]
+    above = [] if span.high is None else [Span(span.high, not span.high_included, None, False)]
+    return below + above
+
+
+def _both(left: Span, right: Span) -> Span | None:
+    low, low_included = left.low, left.low_included
+    if right.low is not None and (low is None or (right.low, not right.low_included) > (low, not low_included)):
+        low, low_included = right.low, right.low_included
+    high, high_included = left.high, left.high_included
+    if right.high is not None and (high is None or (right.high, right.high_included) < (high, high_included)):
+        high, high_included = right.high, right.high_included
+    if low is not None and high is not None and (low > high or (low == high and not (low_included and high_included))):
+        return None
+    return Span(low, low_included, high, high_included)

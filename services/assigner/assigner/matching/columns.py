@@ -1,0 +1,135 @@
+"""What some siblings' rules ask of one column: from a field's value to those that it does not rule out.
+
+The clauses of a block of siblings are numbered, and a set of them is an integer with one bit each.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from assigner.matching.clauses import Members, NotValues, Predicate, Prefix, Span, Spans, Values, postal_key
+from territory.criteria.values import Value
+
+LONG_LIST = 64
+LONG_LISTS_MAX = 8
+"""So many long lists in one column are asked one by one; more of them are worth an entry for every value."""
+
+
+Lookup = Callable[[Value | None, int], int]
+
+
+class ColumnIndex:
+    """One column of one block.
+
+    Attributes:
+        asking: The clauses that ask something of the column.
+        there: Those that a value does not rule out of which nothing else is known.
+        bits: Called with a value, or None for a missing one, and `there`: the clauses that it does not rule out.
+    """
+
+    __slots__ = ("_are_sets", "_is_postal", "_lines", "_long", "_prefixes", "_table", "asking", "bits", "there")
+
+    def __init__(self, kind: str, everything: int, asked: list[tuple[int, Predicate]]) -> None:
+        """Index the predicates of clauses, each given as its bit; the other clauses of `everything` ask nothing."""
+        self._is_postal = kind == "postal"
+        self._are_sets = any(isinstance(predicate, Members) for _, predicate in asked)
+        self.asking = sum(bit for bit, _ in asked)
+        self.there = missing = everything & ~self.asking
+        equal: dict[frozenset[Any], int] = {}
+        unequal: dict[frozenset[Any], int] = {}
+        prefixes: dict[int, dict[str, int]] = {}
+        spans: list[tuple[int, Span]] = []
+        for bit, predicate in asked:
+            if isinstance(predicate, Values | Members):
+                equal[predicate.values] = equal.get(predicate.values, 0) | bit
+            elif isinstance(predicate, NotValues):
+                unequal[predicate.values] = unequal.get(predicate.values, 0) | bit
+                self.there |= bit
+                missing |= bit
+            elif isinstance(predicate, Prefix):
+                by_prefix = prefixes.setdefault(len(predicate.prefix), {})
+                by_prefix[predicate.prefix] = by_prefix.get(predicate.prefix, 0) | bit
+            elif isinstance(predicate, Spans):
+                spans += [(bit, span) for span in predicate.spans]
+                missing |= bit if predicate.missing else 0
+            elif predicate.there:
+                self.there |= bit
+            else:
+                missing |= bit
+        self._long = [(values, bits) for values, bits in equal.items() if len(values) >= LONG_LIST]
+        if self._are_sets or len(self._long) > LONG_LISTS_MAX:
+            self._long = []
+        asked_alone = {values for values, _ in self._long}
+        accepting = _by_value((values, bits) for values, bits in equal.items() if values not in asked_alone)
+        refusing = _by_value(unequal.items())
+        self._table: dict[Value | None, int] = {
+            value: (self.there | accepting.get(value, 0)) & ~refusing.get(value, 0)
+            for value in accepting.keys() | refusing.keys()
+        }
+        self._table[None] = missing
+        self._prefixes = sorted(prefixes.items())
+        self._lines = SpanTable(spans) if spans else None
+        is_table = not (self._are_sets or self._long or self._prefixes or self._lines)
+        is_lines = not (self._are_sets or self._long or self._prefixes or self._is_postal or len(self._table) > 1)
+        self.bits: Lookup = self._table.get if is_table else self._line_bits if is_lines else self._bits
+
+    def _line_bits(self, value: Value | None, there: int) -> int:
+        """Do as `_bits` where only ranges are asked for: the most frequent of what no table holds."""
+        return self._table[None] if value is None else there | self._lines.bits(value)  # type: ignore[union-attr]
+
+    def _bits(self, value: Value | None, there: int) -> int:
+        if value is None:
+            return self._table[None]
+        if self._are_sets:
+            for member in value:  # type: ignore[union-attr]  # of a field of type set
+                there |= self._table.get(member, 0)
+            return there
+        found = self._table.get(value, there)
+        for values, bits in self._long:
+            if value in values:
+                found |= bits
+        for length, by_prefix in self._prefixes:
+            found |= by_prefix.get(value[:length], 0)  # type: ignore[index, arg-type]  # a text
+        if self._lines is not None:
+            found |= self._lines.bits(postal_key(value) if self._is_postal else value)  # type: ignore[arg-type]  # a text
+        return found
+
+
+class SpanTable:
+    """Which spans a value is in: sorted bounds, and before, at and after each the clauses that are open there."""
+
+    __slots__ = ("_bits", "_bounds")
+
+    def __init__(self, spans: list[tuple[int, Span]]) -> None:
+        bounds = {bound for _, span in spans for bound in (span.low, span.high) if bound is not None}
+        self._bounds: list[Any] = sorted(bounds)
+        rank = {bound: place for place, bound in enumerate(self._bounds)}
+        self._bits = [0] * (2 * len(rank) + 1)
+        opening: dict[int, int] = {}
+        closing: dict[int, int] = {}
+        for bit, span in spans:
+            first = 0 if span.low is None else 2 * rank[span.low] + (1 if span.low_included else 2)
+            last = 2 * len(rank) if span.high is None else 2 * rank[span.high] + (1 if span.high_included else 0)
+            opening[first] = opening.get(first, 0) | bit
+            closing[last + 1] = closing.get(last + 1, 0) | bit
+        is_open = 0
+        for place in range(len(self._bits)):
+            # Closing first: a clause with two spans may leave one and enter the other.
+            is_open = is_open & ~closing.get(place, 0) | opening.get(place, 0)
+            self._bits[place] = is_open
+
+    def bits(self, value: Any) -> int:
+        """Return the clauses with a span that a value is in."""
+        at = bisect_left(self._bounds, value)
+        is_bound = at < len(self._bounds) and self._bounds[at] == value
+        return self._bits[2 * at + is_bound]
+
+
+def _by_value(groups: Iterable[tuple[frozenset[Any], int]]) -> dict[Any, int]:
+    found: dict[Any, int] = {}
+    for values, bits in groups:
+        for value in values:
+            found[value] = found.get(value, 0) | bits
+    return found

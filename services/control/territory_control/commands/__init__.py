@@ -1,0 +1,1 @@
+"""The commands of `territory`, one file a group."""

@@ -1,0 +1,1 @@
+"""The services, a broker and Redis on this machine, and the demo."""

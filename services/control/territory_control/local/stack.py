@@ -1,0 +1,219 @@
+"""The services on this machine, each a process of its own, around the embedded broker or given ones."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from territory_admin.errors import StackFailed
+from territory_control.local.child_process import ChildProcess
+from territory_control.local.embedded_broker import EmbeddedServer, free_ports
+from territory_runtime.settings import PREFIX, Settings
+
+SERVICES = {"assigner": "assigner", "access-indexer": "access_indexer", "forecast-aggregator": "forecast_aggregator"}
+"""By command, the module that runs it."""
+
+OF_OTHER_SERVERS = ("kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password",
+                    "kafka_ssl_cafile", "kafka_replication_factor", "redis_cluster")  # fmt: skip
+"""Settings that say how to reach servers of one's own; the embedded ones know none of them."""
+
+FETCH_PAUSE_SECONDS = 0.02
+"""The embedded broker keeps no empty fetch waiting: without a pause idle services would ask it all the time."""
+
+READY_SECONDS_MAX = 90.0
+STOP_SECONDS_MAX = 20.0
+WATCH_SECONDS = 0.2
+ANSWER_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything listens."""
+
+    kafka: str
+    redis: str
+    metrics: dict[str, str]
+    """By service, where its /metrics, /live and /ready are."""
+    data_dir: str
+
+
+class Stack:
+    """The three services as child processes; their logs are files of the data directory."""
+
+    def __init__(self, settings: Settings, data_dir: Path, environment: Mapping[str, str]) -> None:
+        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+        self.addresses = Addresses(
+            kafka=settings.kafka_bootstrap_servers,
+            redis=_without_password(settings.redis_url.get_secret_value()),
+            metrics={name: f"http://{settings.metrics_host}:{port}" for name, port in ports.items()},
+            data_dir=str(data_dir),
+        )
+        self._given_up = False
+        self._processes: list[tuple[ChildProcess, Callable[[], bool]]] = []
+        for name, module in SERVICES.items():
+            own = {f"{PREFIX}METRICS_PORT": str(ports[name]), f"{PREFIX}DATA_DIR": str(data_dir / "faust")}
+            command = (sys.executable, "-m", module)
+            process = ChildProcess(name, command, data_dir / f"{name}.log", {**environment, **own})
+            self._processes.append((process, partial(self._is_ready, settings.metrics_host, ports[name])))
+
+    def start(self) -> None:
+        """Start all services at the same time; return when all are ready. Raises: StackFailed."""
+        with ThreadPoolExecutor(len(self._processes)) as threads:
+            starting = [
+                threads.submit(process.start, is_ready, READY_SECONDS_MAX) for process, is_ready in self._processes
+            ]
+            try:
+                for one in starting:
+                    one.result()
+            except BaseException:
+                self._given_up = True  # those that still start see it, and end
+                raise
+
+    def check(self) -> None:
+        """Raises: StackFailed when a service has ended."""
+        for process, _ in self._processes:
+            if not process.running:
+                raise StackFailed(f"{process.name} ended unexpectedly:\n{process.tail()}")
+
+    def stop(self) -> None:
+        """End all services in order, at the same time; kill those that take too long. Repeatable."""
+        with ThreadPoolExecutor(len(self._processes)) as threads:
+            for one in [threads.submit(process.stop, STOP_SECONDS_MAX) for process, _ in self._processes]:
+                one.result()
+
+    def _is_ready(self, host: str, port: int) -> bool:
+        if self._given_up:
+            raise StackFailed("given up, because another service did not start")
+        connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def _without_password(url: str) -> str:
+    before, at, address = url.rpartition("@")
+    return f"{before.split('://', 1)[0]}://{address}" if at else url
+
+
+def has_own_servers(environment: Mapping[str, str]) -> bool:
+    """Whether the environment names a Kafka and a Redis to use instead of the embedded ones.
+
+    Raises: StackFailed when it names one of the two only.
+    """
+    names = (f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", f"{PREFIX}REDIS_URL")
+    given = [name for name in names if environment.get(name)]
+    if len(given) == 1:
+        missing = next(name for name in names if name not in given)
+        raise StackFailed(
+            f"{given[0]} is set and {missing} is not: set both to run the services on servers of your own, "
+            "or none to run them on the embedded ones"
+        )
+    return bool(given)
+
+
+@contextmanager
+def running_stack(
+    settings: Settings,
+    *,
+    embedded: bool,
+    data_dir: Path | None = None,
+    kafka_port: int | None = None,
+    redis_port: int | None = None,
+) -> Iterator[tuple[Stack, Settings]]:
+    """Run the services while the block does, and the embedded servers too unless others are to be used.
+
+    Yields the stack, and the settings to reach it by. SIGINT, SIGTERM and SIGHUP interrupt
+    the block. Then the services end, and after them the servers; a data directory that
+    nobody asked for is removed.
+
+    Raises: StackFailed; KeyboardInterrupt.
+    """
+    with _signals_kept(), ExitStack() as cleaning, _interruptible():
+        folder = data_dir
+        if folder is None:
+            folder = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="territory-")))
+        folder = folder.absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise StackFailed(f"the data directory {folder} can't be made: {fault.strerror}") from fault
+        environment = dict(os.environ)
+        if embedded:
+            server = EmbeddedServer(folder / "server", kafka_port, redis_port)
+            cleaning.callback(server.stop)
+            server.start()
+            settings, environment = _reaching(server, settings, environment)
+        stack = Stack(settings, folder, environment)
+        cleaning.callback(stack.stop)
+        stack.start()
+        yield stack, settings
+
+
+def watch(stack: Stack) -> None:
+    """Look after a stack until a signal comes. Raises: StackFailed when a service ends by itself; KeyboardInterrupt."""
+    while True:
+        stack.check()
+        time.sleep(WATCH_SECONDS)
+
+
+def _reaching(
+    server: EmbeddedServer, settings: Settings, environment: Mapping[str, str]
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and the environment by which the embedded servers are reached."""
+    plain = {name: Settings.model_fields[name].default for name in OF_OTHER_SERVERS}
+    reached = settings.model_copy(
+        update={
+            **plain,
+            "kafka_bootstrap_servers": server.bootstrap_servers,
+            "redis_url": SecretStr(server.redis_url),
+        }
+    )
+    others = {f"{PREFIX}{name.upper()}" for name in OF_OTHER_SERVERS}
+    kept = {name: value for name, value in environment.items() if name.upper() not in others}
+    kept[f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS"] = server.bootstrap_servers
+    kept[f"{PREFIX}REDIS_URL"] = server.redis_url
+    kept.setdefault(f"{PREFIX}KAFKA_FETCH_PAUSE_SECONDS", str(FETCH_PAUSE_SECONDS))
+    return reached, kept
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Give the signals that end a program their handlers back at the end."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Make each of these signals a KeyboardInterrupt in the block; after it none disturbs what cleans up."""
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,111 @@
+"""A plan as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from territory_admin.models.activation import PieceChanges
+from territory_admin.planning.plan import Planned
+from territory_control.views.attainment_tree import money
+from territory_control.views.results import counted, named
+
+ROWS_MAX = 40
+"""Of one table; `--json` has all of them."""
+
+
+def of_plan(planned: Planned) -> Iterator[RenderableType]:
+    """Yield what applying a model would do, the most telling first."""
+    plan = planned.plan
+    yield Text(_heading(planned))
+    yield from _pieces(planned.changes)
+    moved = ", ".join(counted(count, kind) for kind, count in plan.moved.items())
+    yield Text(f"of {counted(plan.records, 'record')}, in other territories: {moved or 'none'}")
+    for record in plan.examples:
+        yield Text(
+            f"  {record.object}/{record.id}: {named(record.before) or 'none'} -> {named(record.after) or 'none'}"
+        )
+    if plan.territories:
+        yield _table(
+            "territories",
+            ("territory", "records now", "then", "come", "leave"),
+            [(each.territory_id, each.records_before, each.records_after, each.come, each.leave)
+             for each in sorted(plan.territories, key=lambda each: -each.come - each.leave)],
+        )  # fmt: skip
+    if plan.users:
+        yield _table(
+            "who sees what",
+            ("user", "sees more", "sees less", "edits more", "edits less"),
+            [(each.user_id, each.sees_more, each.sees_less, each.edits_more, each.edits_less)
+             for each in sorted(plan.users, key=lambda each: -each.sees_more - each.sees_less)],
+        )  # fmt: skip
+    for word, users in (("administrators from then on", plan.admins_added), ("none any more", plan.admins_removed)):
+        if users:
+            yield Text(f"{word}: {named(users)}")
+    if plan.sums:
+        yield _table(
+            "sums, roll-up included",
+            ("period", "territory", "measure", "now", "then"),
+            [(each.period, each.territory_id, each.measure, money(each.before), money(each.after))
+             for each in plan.sums],
+        )  # fmt: skip
+    if plan.left_out_before != plan.left_out_after:
+        yield Text(f"deals in no sum: {_reasons(plan.left_out_before)}; then {_reasons(plan.left_out_after)}")
+    yield from _wanted_otherwise(planned.changes)
+    if _is_nothing(planned):
+        yield Text("no record, nobody's view and no sum would change")
+
+
+def _heading(planned: Planned) -> str:
+    if not planned.revision:
+        return f"{planned.org_id} has no model yet: this would be its first (territory apply)"
+    if not planned.changes:
+        return f"{planned.org_id}: the model is the one in effect, revision {planned.revision}"
+    return f"{planned.org_id}: beside revision {planned.revision}, which stays in effect until territory apply"
+
+
+def _pieces(changes: PieceChanges) -> Iterator[Text]:
+    for word, keys in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)):
+        if keys:
+            yield Text(f"  {word}: {named(['/'.join(key) for key in keys])}")
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> Table:
+    more = len(rows) - ROWS_MAX
+    table = Table(title=title, title_justify="left", caption=f"… {more} more (--json)" if more > 0 else None)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 or column in ("territory", "measure") else "right")
+    for row in rows[:ROWS_MAX]:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+    return table
+
+
+def _reasons(left_out: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none"
+
+
+def _wanted_otherwise(changes: PieceChanges) -> Iterator[Text]:
+    """Yield what no sum shows: periods that would be closed or opened (F12), and targets that would be others (F5)."""
+    targets = [key for key in (*changes.added, *changes.changed, *changes.removed) if key[0] == "target"]
+    for word, names in (
+        ("periods closed", [name for kind, name in changes.added if kind == "frozen"]),
+        ("periods opened", [name for kind, name in changes.removed if kind == "frozen"]),
+        ("targets changed", [name for _, name in sorted(targets)]),
+    ):
+        if names:
+            yield Text(f"{word}: {named(names)}")
+
+
+def _is_nothing(planned: Planned) -> bool:
+    plan = planned.plan
+    return not (
+        [*_wanted_otherwise(planned.changes)]
+        or plan.moved
+        or plan.users
+        or plan.sums
+        or plan.admins_added
+        or plan.admins_removed
+    )

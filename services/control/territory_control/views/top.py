@@ -1,0 +1,92 @@
+"""`territory top` on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from territory_admin.queries.worker_metrics import Now, Page, look_at, now
+
+MEGABYTE = 1_000_000
+SLOW_SECONDS = 1.0
+"""The objective: 99 % of changes are in Redis within this."""
+
+
+def shown(at: Now) -> RenderableType:
+    """Return the numbers as people read them; what wants somebody's eye is red."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("worker", "stages", "state"):
+        table.add_column(name, overflow="fold")
+    for name in ("taken/s", "waiting", "oldest s", "partitions", "records", "to sweep", "MB"):
+        table.add_column(name, justify="right")
+    for one in at.workers:
+        if one.fault is not None:
+            table.add_row(one.worker, "", Text(f"no answer: {one.fault}", style="red"))
+            continue
+        state = "ready" if one.ready else "not ready"
+        if one.restoring:
+            state += f", {one.restoring} restoring"
+        table.add_row(
+            one.worker,
+            " ".join(one.stages),
+            Text(state, style="" if one.ready else "red"),
+            "" if one.taken_per_second is None else f"{one.taken_per_second:,.0f}",
+            f"{one.waiting:,}",
+            f"{one.waited_seconds:.1f}",
+            str(one.partitions),
+            f"{one.records:,}",
+            f"{one.to_sweep:,}",
+            f"{one.memory_bytes / MEGABYTE:,.0f}",
+        )
+    return Group(*_lines(at), Text(), table)
+
+
+def _lines(at: Now) -> list[Text]:
+    slow = at.visible_p99_seconds is not None and at.visible_p99_seconds > SLOW_SECONDS
+    everywhere = "" if at.is_model_everywhere else ", not everywhere yet"
+    return [
+        Text.assemble(
+            f"from a change to Redis: half {_seconds(at.visible_p50_seconds)}, ",
+            (f"99 % {_seconds(at.visible_p99_seconds)}", "red" if slow else ""),
+            f"   a revocation: 99 % {_seconds(at.revocation_p99_seconds)}",
+        ),
+        Text.assemble(
+            (f"refused: {at.refused:,}", "red" if at.refused else ""),
+            "   ",
+            (f"wrong index entries: {at.wrong_entries:,}", "red" if at.wrong_entries else ""),
+            "   ",
+            (f"wrong sums: {at.wrong_sums:,}", "red" if at.wrong_sums else ""),
+            f"   model: revision {at.model_revision}",
+            ("" if at.model_age_seconds is None else f", {_age(at.model_age_seconds)} old"),
+            (everywhere, "red"),
+        ),
+    ]
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def follow(workers: Sequence[str], console: Console, every_seconds: float) -> None:
+    """Show workers until interrupted. Raises: KeyboardInterrupt."""
+    before: list[Page] = []
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            pages = look_at(workers)
+            live.update(shown(now(pages, before, time.time())), refresh=True)
+            before = pages
+            time.sleep(every_seconds)

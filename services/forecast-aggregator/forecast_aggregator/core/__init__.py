@@ -1,1 +1,0 @@
-"""Sums against targets: pure, no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""First stage: sums of the deals of one partition."""

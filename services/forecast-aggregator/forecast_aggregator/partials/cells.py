@@ -1,0 +1,66 @@
+"""The sums of one partition: one cell per territory and period, and per user of a territory and period."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from forecast_aggregator.partials.contribution import Contribution
+from territory.money import ZERO, add
+from territory.wire.events import SUMS
+
+CellKey = tuple[str, str, str | None]
+"""Territory, period and, for a person's part, the user."""
+
+
+class Cell:
+    """What the deals of one partition add up to in one place."""
+
+    __slots__ = ("deals", "deals_won", "sums")
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Decimal] = dict.fromkeys(SUMS, ZERO)
+        self.deals = 0
+        self.deals_won = 0
+
+    def count(self, name: str, amount: Decimal) -> None:
+        """Add an exact amount to one of the sums."""
+        self.sums[name] = add(self.sums[name], amount)
+
+
+class Cells:
+    """The cells of one organisation. A deal touches those on its path to the root, no others."""
+
+    def __init__(self) -> None:
+        self.cells: dict[CellKey, Cell] = {}
+        self.dirty: set[CellKey] = set()
+
+    def put(self, contribution: Contribution) -> None:
+        """Add a deal along its path (F1) and to its owner's own part (F4)."""
+        self._count(contribution, 1)
+
+    def take(self, contribution: Contribution) -> None:
+        """Take a deal out, along the path by which it was put in (F9)."""
+        self._count(contribution, -1)
+
+    def _count(self, deal: Contribution, sign: int) -> None:
+        won = deal.category == "won"
+        # Not by unary minus: that rounds to 28 digits.
+        amount = deal.amount if sign > 0 else deal.amount.copy_negate()
+        weighted = deal.weighted if sign > 0 else deal.weighted.copy_negate()
+        keys: list[CellKey] = [(territory_id, deal.period, None) for territory_id in deal.path]
+        if won and deal.owner_id is not None:
+            keys.append((deal.path[0], deal.period, deal.owner_id))
+        for key in keys:
+            cell = self.cells.get(key)
+            if cell is None:
+                cell = self.cells[key] = Cell()
+            cell.deals += sign
+            cell.deals_won += sign if won else 0
+            cell.count(deal.category, amount)
+            if deal.weighted:
+                cell.count("weighted", weighted)
+            if won and deal.by_others:
+                cell.count("won_by_others", amount)
+            if not cell.deals:
+                del self.cells[key]
+            self.dirty.add(key)

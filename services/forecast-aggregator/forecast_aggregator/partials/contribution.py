@@ -1,0 +1,122 @@
+"""What one deal adds to which sums, or why it adds nothing (F1 to F4, F10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import get_args
+
+from territory.criteria.values import date_of
+from territory.model.compiled import Model
+from territory.model.document import Category
+from territory.money import ZERO, amount_of, times
+from territory.wire.events import Assignment, Counted, DealFacts, LeftOutReason
+
+_CATEGORIES: tuple[str, ...] = get_args(Category)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """A deal's amount, where it counts and as what."""
+
+    path: tuple[str, ...]
+    """The deal's territory and those above it: it is taken out along the path by which it was put in (F9)."""
+    period: str
+    category: Category
+    amount: Decimal
+    weighted: Decimal
+    """Amount times probability, of an open deal (F1)."""
+    owner_id: str | None
+    by_others: bool
+    """Whether its owner is no member of its territory (F3)."""
+
+    @property
+    def counted(self) -> Counted:
+        """What it counts for in its period; who owns an open deal is of no account."""
+        won = self.category == "won"
+        return Counted(
+            self.path,
+            self.category,
+            self.amount,
+            self.weighted,
+            self.owner_id if won else None,
+            by_others=won and self.by_others,
+        )
+
+    @classmethod
+    def of(cls, period: str, counted: Counted) -> Contribution:
+        """Return what was counted in a period as a contribution."""
+        return cls(
+            counted.path,
+            period,
+            counted.category,
+            counted.amount,
+            counted.weighted,
+            counted.owner_id,
+            by_others=counted.by_others,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A deal that is in no sum, and why; listed, never silently dropped (F2, F10)."""
+
+    reason: LeftOutReason
+    detail: str
+
+
+def contribution_of(assignment: Assignment, model: Model) -> Contribution | LeftOut | None:
+    """Return what a deal adds under a model; None for an omitted deal, such as a lost one (F1).
+
+    Exact: nothing is rounded. Raises: AmountOutOfRange.
+    """
+    territory_id = assignment.links[0].territory_id if assignment.links else None
+    if territory_id is None:
+        return LeftOut("unassigned", assignment.unassigned or "it has no territory")
+    node = model.territories.get(territory_id)
+    if node is None:
+        return LeftOut("unassigned", f"its territory {territory_id} is not in the model any more")
+    facts = assignment.deal or DealFacts()
+    stage = model.stages.get(facts.stage) if isinstance(facts.stage, str) else None
+    if isinstance(facts.forecast_category, str) and facts.forecast_category in _CATEGORIES:
+        category: Category = facts.forecast_category  # type: ignore[assignment]  # one of them, as just checked
+    elif stage is not None:
+        category = stage.category
+    else:
+        return LeftOut("unknown_stage", f"its stage {facts.stage!r} is not in the model")
+    if category == "omitted":
+        return None
+    amount = amount_of(facts.amount)
+    if amount is None:
+        return LeftOut("no_amount", f"its amount {facts.amount!r} is not a number")
+    closes = date_of(facts.close_date)
+    if closes is None:
+        return LeftOut("no_close_date", f"its close date {facts.close_date!r} is not a date")
+    period = model.calendar.period_of(closes)
+    rate = _rate(facts.currency, period, model)
+    if rate is None:
+        return LeftOut("missing_rate", f"there is no rate from {facts.currency} for {period}")
+    amount = times(amount, rate)
+    probability = ZERO if category == "won" else _probability(facts, stage.probability if stage is not None else ZERO)
+    return Contribution(
+        path=model.tree.path_of(territory_id),
+        period=period,
+        category=category,
+        amount=amount,
+        weighted=times(amount, probability),
+        owner_id=assignment.owner_id,
+        by_others=assignment.owner_id not in node.members,
+    )
+
+
+def _rate(currency: object, period: str, model: Model) -> Decimal | None:
+    """Return what one unit is worth; a deal without a currency is in the organisation's."""
+    if not isinstance(currency, str) or not currency.strip() or currency == model.organisation.currency:
+        return Decimal(1)
+    return model.rates.get((currency, period))
+
+
+def _probability(facts: DealFacts, of_stage: Decimal) -> Decimal:
+    """Return the deal's own probability where it has one from 0 to 1, else its stage's."""
+    own = amount_of(facts.probability)
+    return own if own is not None and 0 <= own <= 1 else of_stage

@@ -1,0 +1,1 @@
+"""Attainments and deal lists in Redis."""

@@ -1,0 +1,242 @@
+"""The forecast in Redis: how each territory stands, and which deals are in no sum."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.contribution import LeftOut
+from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState, Place
+from territory.money import text_of
+from territory.stage import Models
+from territory.wire.codec import encode
+from territory.wire.events import SUMS, Attainment, Counted
+from territory.wire.keys import (
+    adjustment_field,
+    adjustments_key,
+    attainment_hash_key,
+    attainment_key,
+    left_out_key,
+    parse_adjustment_field,
+    parse_attainment_hash_key,
+    partition_of,
+)
+from territory_runtime.loop.stage import Progress
+from territory_runtime.redis.fencing import Fences
+from territory_runtime.redis.nodes import Client, Nodes, key_pages
+from territory_runtime.redis.pipe import Pipe
+from territory_runtime.redis.store import ProgressBook
+
+OF_TERRITORY = (
+    "target",
+    "won",
+    "pipeline",
+    "best_case",
+    "committed",
+    "weighted",
+    "won_by_others",
+    "deals_won",
+    "attainment_pct",
+    "gap",
+    "shortage",
+    "model_revision",
+    "coverage",
+    "target_mismatch",
+    "star_performer",
+    "frozen",
+)
+ADJUSTMENTS = ("target", *SUMS, "deals_won")
+"""Figures that a closed period keeps, and of which it is said what they would be now (F12)."""
+OF_USER = ("target", "won", "deals_won", "attainment_pct", "star_performer", "frozen")
+ADJUSTMENTS_OF_USER = ("target", "won", "deals_won")
+PAGE = 1_000
+
+
+class RedisDeals:
+    """Deals that are in no sum, or that count otherwise since a period was closed: the store of the first step."""
+
+    def __init__(self, client: Client, stage: str) -> None:
+        self._redis = client
+        self.fences = Fences(client, stage)
+        self._book = ProgressBook(client)
+
+    async def apply(self, changes: Sequence[DealLeftOut | DealAdjusted], progress: list[Progress]) -> None:
+        """Put deals on the lists or take them off, then note the progress."""
+        pipe = Pipe(self.fences, [one.partition for one in progress])
+        for key, name, value in {entry[:2]: entry for entry in map(_entry_of, changes)}.values():
+            if value is None:
+                pipe.hdel(key, name)
+            else:
+                pipe.hset(key, name, value)
+            if pipe.is_full:
+                await pipe.execute()
+        await pipe.barrier()
+        touched = frozenset(change.org_id for change in changes)
+        for one in progress:
+            self._book.add(pipe, one, touched)
+        await pipe.execute()
+        self._book.note(progress)
+
+    async def reconcile(
+        self,
+        partition: int,
+        fold: PartialSumsFold,
+        models: Models,
+        unknown: frozenset[str],
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take off the lists of unknown organisations what is this partition's and does not belong there."""
+        self._book.forget(partition)
+        pipe = Pipe(self.fences, [partition])
+        for org_id in unknown:
+            async for page in left_out_pages(self._redis, org_id):
+                beat()
+                strays = [deal_id for deal_id in page if fold.is_stray(org_id, deal_id)]
+                if strays:
+                    pipe.hdel(left_out_key(org_id), *strays)
+                    await pipe.execute()
+            async for places in adjustment_pages(self._redis, org_id):
+                beat()
+                names = [adjustment_field(*place) for place in places if fold.is_stray_adjustment(org_id, *place)]
+                if names:
+                    pipe.hdel(adjustments_key(org_id), *names)
+                    await pipe.execute()
+
+
+class RedisAttainments:
+    """How every territory and person stands: the store of the forecast's second step."""
+
+    def __init__(self, client: Client, stage: str, partitions: int) -> None:
+        self._redis = client
+        self.fences = Fences(client, stage)
+        self._partitions = partitions
+        self._book = ProgressBook(client)
+
+    async def apply(self, changes: list[AttainmentState], progress: list[Progress]) -> None:
+        """Write attainments whole, each at once for its readers, then note the progress."""
+        pipe = Pipe(self.fences, [one.partition for one in progress])
+        for change in {change.place: change for change in changes}.values():
+            key = attainment_hash_key(*change.place)
+            if change.attainment is None:
+                pipe.delete(key)
+            else:
+                pipe.hset(key, *attainment_hash(change.attainment))  # always all fields: one command replaces the whole
+            if pipe.is_full:
+                await pipe.execute()
+        await pipe.barrier()
+        touched = frozenset(change.place[0] for change in changes)
+        for one in progress:
+            self._book.add(pipe, one, touched)
+        await pipe.execute()
+        self._book.note(progress)
+
+    async def reconcile(
+        self,
+        partition: int,
+        fold: AttainmentFold,
+        models: Models,
+        unknown: frozenset[str],
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take away attainments of unknown organisations that this partition does not have."""
+        self._book.forget(partition)
+        pipe = Pipe(self.fences, [partition])
+        if not unknown:
+            return
+        async for page in attainment_pages(self.fences.nodes, unknown):
+            beat()
+            for place in page:
+                if partition_of(attainment_key(*place), self._partitions) == partition and fold.is_stray(place):
+                    pipe.delete(attainment_hash_key(*place))
+            if pipe.is_full:
+                await pipe.execute()
+        await pipe.execute()
+
+
+def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]:
+    """Return the hash that a change is made in, the name and its value; None: it is taken out."""
+    if isinstance(change, DealAdjusted):
+        return (
+            adjustments_key(change.org_id),
+            adjustment_field(change.period, change.deal_id),
+            adjustment_text(change.adjustment),
+        )
+    return left_out_key(change.org_id), change.deal_id, left_out_text(change.why)
+
+
+def left_out_text(why: LeftOut | None) -> str | None:
+    """Return what the list says of a deal; None: it is not on it."""
+    return None if why is None else encode(why).decode()
+
+
+def adjustment_text(adjustment: Adjustment | None) -> str | None:
+    """Return what the list says of a deal; None: it is not on it."""
+    if adjustment is None:
+        return None
+    said = {name: _plain(getattr(adjustment, name)) for name in ("frozen", "now")}
+    return encode(said).decode()
+
+
+def _plain(counted: Counted | None) -> dict[str, Any] | None:
+    """Return what a deal counts for, its amounts as text without exponents, as they are everywhere else."""
+    if counted is None:
+        return None
+    amounts = {name: text_of(getattr(counted, name)) for name in ("amount", "weighted")}
+    return {name: getattr(counted, name) for name in counted.__struct_fields__} | amounts
+
+
+def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
+    """Yield the deals that are listed as in no sum, in pages. Raises: RedisError, RedisClusterException."""
+    return _name_pages(client, left_out_key(org_id))
+
+
+async def adjustment_pages(client: Client, org_id: str) -> AsyncIterator[list[tuple[str, str]]]:
+    """Yield the period and the deal of each adjustment that is listed, in pages; what is not ours is passed over.
+
+    Raises: RedisError, RedisClusterException.
+    """
+    async for names in _name_pages(client, adjustments_key(org_id)):
+        page: list[tuple[str, str]] = []
+        for name in names:
+            with suppress(ValueError):
+                page.append(parse_adjustment_field(name))
+        yield page
+
+
+async def _name_pages(client: Client, key: str) -> AsyncIterator[list[str]]:
+    cursor = -1
+    while cursor:
+        cursor, fields = await client.hscan(key, max(cursor, 0), count=PAGE)
+        yield list(map(str, fields))
+
+
+async def attainment_pages(nodes: Nodes, org_ids: Collection[str]) -> AsyncIterator[list[Place]]:
+    """Yield where organisations have attainments, in pages; all keys of Redis are gone through once.
+
+    Raises: RedisError, RedisClusterException.
+    """
+    match = f"attainment:{{{next(iter(org_ids))}}}:*" if len(org_ids) == 1 else "attainment:{*}:*"
+    async for keys in key_pages(nodes, match, PAGE):
+        yield [place for place in _places_of(keys) if place[0] in org_ids]
+
+
+def _places_of(keys: Iterable[str]) -> Iterator[Place]:
+    for key in keys:
+        with suppress(ValueError):  # another's key that begins like ours
+            yield parse_attainment_hash_key(key)
+
+
+def attainment_hash(attainment: Attainment) -> list[str | int]:
+    """Return the names and values of the hash; an empty text where there is no target, 1 or 0 for yes or no."""
+    if attainment.user_id is None:
+        names = [*OF_TERRITORY, *(f"adjustment_{name}" for name in ADJUSTMENTS)]
+    else:
+        names = [*OF_USER, *(f"adjustment_{name}" for name in ADJUSTMENTS_OF_USER)]
+    return [part for name in names for part in (name, _hash_value(getattr(attainment, name)))]
+
+
+def _hash_value(value: str | int | None) -> str | int:
+    return "" if value is None else int(value) if isinstance(value, bool) else value

@@ -1,0 +1,1 @@
+"""Second stage: attainments from the partial sums of all partitions."""

@@ -1,0 +1,1 @@
+"""Kafka adapters: clients, producer, topics and their health."""

@@ -1,0 +1,112 @@
+"""Topics: created where they are missing, never altered where they exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from territory.wire.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
+from territory_runtime.kafka.clients import LETTER_BYTES_MAX, REQUEST_BYTES_MAX, group_admin
+from territory_runtime.settings import Settings
+
+# A restore reads a compacted topic up to the committed offset: what a later message replaces must
+# still be there. So compaction leaves the last day alone; a worker away for longer than half
+# of it takes nothing for known (partition_loop.py).
+COMPACTION_LAG_MS = DAY_MS
+
+
+class TopicsUnfit(Exception):
+    """Raised when existing topics can't be worked with; says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """The topics as they are: how many partitions the partitioned ones have, and which were created now."""
+
+    partitions: int
+    created: tuple[str, ...]
+
+
+def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
+    """Create the topics that are missing and return how they are.
+
+    The partitioned topics must all have the same number of partitions, since a stage reads the
+    same partition of several. A missing one is created with as many as the others have.
+
+    Raises: TopicsUnfit; kafka.errors.KafkaError.
+    """
+    counts = partition_counts(admin)
+    partitions = _common(counts, settings)
+    missing = [topic for topic in TOPICS if topic.name not in counts]
+    for topic in missing:
+        try:
+            admin.create_topics([_new(topic, partitions, settings)])
+        except TopicAlreadyExistsError:
+            continue  # another worker started at the same time
+    if missing:
+        partitions = _common(partition_counts(admin), settings)
+    return Provisioned(partitions, tuple(topic.name for topic in missing))
+
+
+def partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
+    """Return the number of partitions of those of our topics that exist. Raises: kafka.errors.KafkaError."""
+    return _counts(admin.describe_topics(), "name")
+
+
+async def partition_counts_now(settings: Settings) -> dict[str, int]:
+    """Return the same over a connection of its own, which tells at once that no broker answers.
+
+    Raises: aiokafka.errors.KafkaError.
+    """
+    admin = group_admin(settings)
+    try:
+        await admin.start()
+        return _counts(await admin.describe_topics(), "topic")
+    finally:
+        await admin.close()
+
+
+def _counts(described: Iterable[Mapping[str, Any]], named: str) -> dict[str, int]:
+    """Return the partitions of ours among all topics: some brokers create one that they are asked for by name."""
+    ours = {topic.name for topic in TOPICS}
+    return {
+        topic[named]: len(topic["partitions"])
+        for topic in described
+        if topic[named] in ours and not topic["error_code"]
+    }
+
+
+def _common(counts: dict[str, int], settings: Settings) -> int:
+    single = {topic.name for topic in TOPICS if topic.partitions is not None}
+    found = {name: count for name, count in counts.items() if name not in single}
+    if len(set(found.values())) > 1:
+        shown = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
+        raise TopicsUnfit(
+            f"the topics have different numbers of partitions: {shown}; they must be equal, "
+            "because a stage reads the same partition of several: create those anew that differ"
+        )
+    wrong = {name: counts[name] for name in single if counts.get(name, 1) != 1}
+    if wrong:
+        raise TopicsUnfit(f"{', '.join(wrong)} must have 1 partition, found {wrong}; create it anew")
+    return next(iter(found.values()), settings.kafka_partitions)
+
+
+def _new(topic: Topic, partitions: int, settings: Settings) -> NewTopic:
+    bytes_max = LETTER_BYTES_MAX if topic is DEAD_LETTERS else REQUEST_BYTES_MAX
+    configuration = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(bytes_max)}
+    if topic.retention_days is not None:
+        configuration["retention.ms"] = str(topic.retention_days * DAY_MS)
+    if topic.cleanup == "compact":
+        configuration["min.compaction.lag.ms"] = str(COMPACTION_LAG_MS)
+        configuration["delete.retention.ms"] = str(COMPACTION_LAG_MS)
+    return NewTopic(
+        name=topic.name,
+        num_partitions=topic.partitions or partitions,
+        replication_factor=settings.kafka_replication_factor,
+        topic_configs=configuration,
+    )

@@ -1,0 +1,1 @@
+"""The loop that runs every stage: partition tasks, batches, checkpoints and restores."""

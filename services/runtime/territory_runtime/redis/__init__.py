@@ -1,0 +1,1 @@
+"""Redis adapters: fenced writes, walks over keys and progress."""

@@ -1,0 +1,239 @@
+"""An index built beside the one in use and put in its place, in a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+import redis.asyncio
+
+from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange
+from access_indexer.redis.index_swap import HELD_SECONDS, LOCK_SECONDS, PRUNED, ExchangeLost, IndexSwap
+from access_indexer.redis.writer import RedisIndexWriter
+from territory.wire.keys import HELD_KEY, rebuild_prefix, rebuilding_key, visible_key
+from territory_runtime.loop.stage import Progress
+from territory_runtime.redis.fencing import SinkPaused
+from tests.integration.examples import redis_client
+
+STAGE = "access-indexer"
+
+
+@pytest.fixture
+def org(unique: str) -> str:
+    """Give an organisation of the test's own."""
+    return unique[-80:].strip("-")
+
+
+def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]]) -> None:
+    async def acted() -> None:
+        async with redis_client(redis_url) as client:
+            await client.delete(HELD_KEY)
+            await acts(client)
+
+    asyncio.run(acted())
+
+
+def of(org: str, record_id: str, *users: str) -> list[IndexChange]:
+    """Return the changes that put an account before some users."""
+    return [
+        *(SetChange(org, "visible", user_id, "account", [record_id], True) for user_id in users),
+        SetChange(org, "editable", users[0], "account", [record_id], True),
+        RecordState(org, "account", record_id, 1, users[0], ("west",), 1),
+    ]
+
+
+async def index_of(client: redis.asyncio.Redis, org: str) -> dict[str, object]:
+    """Return all keys of an organisation's index with what they hold."""
+    found: dict[str, object] = {}
+    for word in ("visible", "editable", "record"):
+        async for key in client.scan_iter(match=f"{word}:{{{org}:*"):
+            found[key] = await (client.hgetall(key) if word == "record" else client.smembers(key))
+    found["admins"] = await client.smembers(f"admins:{{{org}}}")
+    return found
+
+
+async def left_of(client: redis.asyncio.Redis, org: str) -> list[str]:
+    return [key async for key in client.scan_iter(match=f"{rebuild_prefix(org)}*")]
+
+
+def test_the_new_index_takes_the_place_of_the_old(redis_url: str, org: str) -> None:
+    """All of it at once, what the new one lacks goes, others' stay; nothing is left over (V7)."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        live, other = RedisIndexWriter(client, STAGE, 1), f"{org}-2"
+        await live.apply(
+            [AdminsState(org, frozenset({"old"})), *of(org, "gone", "ann", "bob"), *of(other, "A-1", "ann")], []
+        )
+        before, others = await index_of(client, org), await index_of(client, other)
+        exchange = IndexSwap(client, STAGE, org, "one")
+        assert await exchange.begin()
+        async with exchange.keeping():
+            await exchange.write(
+                [AdminsState(org, frozenset({"root"})), *of(org, "A-1", "ann"), *of(org, "é:{/}", "cy")]
+            )
+            await exchange.write([SetChange(org, "visible", "cy", "account", ["é:{/}"], False)])
+            await exchange.note_old()
+            assert await index_of(client, org) == before
+            assert await exchange.hold()
+            assert await exchange.switch() == 6
+            assert await exchange.switch() == 6  # a client may say it again, when the answer was lost
+            await exchange.end()
+        assert await index_of(client, org) == {
+            f"visible:{{{org}:ann}}:account": {"A-1"},
+            f"editable:{{{org}:ann}}:account": {"A-1"},
+            f"editable:{{{org}:cy}}:account": {"é:{/}"},
+            f"record:{{{org}:account:A-1}}": _hash("ann"),
+            f"record:{{{org}:account:é:{{/}}}}": _hash("cy"),
+            "admins": {"root"},
+        }
+        assert await index_of(client, other) == others
+        assert await left_of(client, org) == []
+        assert not await client.exists(HELD_KEY, rebuilding_key(org))
+
+    play(redis_url, acts)
+
+
+def test_records_that_are_right_are_not_exchanged(redis_url: str, org: str) -> None:
+    """Only what differs takes Redis' time in the exchange; a later change of one is in it again, whole."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        ids = [f"A-{number}" for number in range(2 * PRUNED)]
+        changes = [RecordState(org, "account", record_id, 1, "ann", ("west",), 1) for record_id in ids]
+        await RedisIndexWriter(client, STAGE, 1).apply([*changes], [])
+        wrong = {name: f"record:{{{org}:account:{name}}}" for name in ("A-1", "A-2", "A-3", "A-4", "A-5", "A-6")}
+        await client.hset(wrong["A-1"], "owner_id", "bob")
+        await client.hdel(wrong["A-2"], "version")
+        await client.hset(wrong["A-3"], "more", "1")
+        await client.delete(wrong["A-4"], wrong["A-5"])
+        await client.set(wrong["A-5"], "no hash")
+        exchange = IndexSwap(client, STAGE, org, "one")
+        assert await exchange.begin()
+        await exchange.write([*changes])
+        await exchange.note_old()
+        await exchange.prune()
+        await exchange.write([RecordState(org, "account", "A-6", 2, "cy", (), 1)])
+        assert await exchange.hold()
+        assert await exchange.switch() == len(wrong)
+        await exchange.end()
+        for name, key in wrong.items():
+            assert (await client.hgetall(key))["owner_id"] == ("cy" if name == "A-6" else "ann")
+            assert len(await client.hgetall(key)) == 4
+        assert len([key async for key in client.scan_iter(match=f"record:{{{org}:*")]) == len(ids)
+
+    play(redis_url, acts)
+
+
+def test_stages_do_not_write_while_it_is_held(redis_url: str, org: str) -> None:
+    """Their writes are refused whole and tried again later; a hold ends by itself (A9)."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        stage = RedisIndexWriter(client, STAGE, 1)
+        await stage.fences.take(0, 1, 0)
+        exchange = IndexSwap(client, STAGE, org, "one")
+        assert await exchange.begin()
+        assert await exchange.hold()
+        assert 0 < await client.ttl(HELD_KEY) <= HELD_SECONDS
+        assert 0 < await client.ttl(rebuilding_key(org)) <= LOCK_SECONDS
+        with pytest.raises(SinkPaused):
+            await stage.apply(of(org, "A-1", "ann"), [Progress(STAGE, 0, 1, {})])
+        assert await index_of(client, org) == {"admins": set()}
+        assert not await IndexSwap(client, STAGE, f"{org}-2", "two").hold()
+        await IndexSwap(client, STAGE, f"{org}-2", "two").release()
+        assert await client.exists(HELD_KEY)
+        await exchange.release()
+        await stage.apply(of(org, "A-1", "ann"), [Progress(STAGE, 0, 1, {})])
+        assert await client.sismember(visible_key(org, "ann", "account"), "A-1")
+        await client.delete(f"fence:{STAGE}:0")
+        await exchange.end()
+
+    play(redis_url, acts)
+
+
+def test_nothing_is_switched_once_the_hold_or_the_place_is_lost(redis_url: str, org: str) -> None:
+    """A rebuild that stood still for too long leaves the index in use as it is."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        await RedisIndexWriter(client, STAGE, 1).apply(of(org, "old", "ann"), [])
+        before = await index_of(client, org)
+        exchange = IndexSwap(client, STAGE, org, "one")
+        assert await exchange.begin()
+        await exchange.write(of(org, "A-1", "ann"))
+        await exchange.note_old()
+        assert await exchange.switch() is None
+        assert await exchange.hold()
+        await client.set(rebuilding_key(org), "another")
+        assert await exchange.switch() is None
+        with pytest.raises(ExchangeLost, match="start it again"):
+            await exchange.write(of(org, "A-2", "ann"))
+        with pytest.raises(ExchangeLost):
+            await exchange.restart()
+        assert await index_of(client, org) == before
+        await exchange.end()
+        assert await client.get(rebuilding_key(org)) == "another"
+        await client.delete(rebuilding_key(org))
+
+    play(redis_url, acts)
+
+
+def test_what_a_killed_rebuild_left_is_removed_by_the_next(redis_url: str, org: str) -> None:
+    """Once its place is free; until then the next one is told that one is under way."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        killed, following = (IndexSwap(client, STAGE, org, name) for name in ("one", "two"))
+        other = IndexSwap(client, STAGE, f"{org}-2", "three")
+        for each, of_org in ((killed, org), (other, f"{org}-2")):
+            assert await each.begin()
+            await each.write(of(of_org, "A-1", "ann"))
+        assert not await following.begin()
+        assert await left_of(client, org) != []
+        await client.delete(rebuilding_key(org))  # as its time to live does
+        assert await following.begin()
+        await following.clear()
+        assert await left_of(client, org) == []
+        assert await left_of(client, f"{org}-2") != []
+        for each in (following, other):
+            await each.end()
+
+    play(redis_url, acts)
+
+
+def test_who_lost_the_place_removes_nothing_of_who_has_it(redis_url: str, org: str) -> None:
+    """A rebuild that stood still before it removed what it found: that may be another's, which is under way."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        late, present = (IndexSwap(client, STAGE, org, name) for name in ("one", "two"))
+        assert await late.begin()
+        await client.delete(rebuilding_key(org))  # as its time to live does
+        assert await present.begin()
+        await present.write(of(org, "A-1", "ann"))
+        written = await left_of(client, org)
+        with pytest.raises(ExchangeLost):
+            await late.clear()
+        assert await left_of(client, org) == written != []
+        await present.end()
+
+    play(redis_url, acts)
+
+
+def test_a_rebuild_under_another_model_begins_from_nothing(redis_url: str, org: str) -> None:
+    """What was written under the model before is not in the new index."""
+
+    async def acts(client: redis.asyncio.Redis) -> None:
+        exchange = IndexSwap(client, STAGE, org, "one")
+        assert await exchange.begin()
+        await exchange.write([*of(org, "A-1", "ann", "bob"), *of(org, "A-2", "ann")])
+        await exchange.restart()
+        await exchange.write(of(org, "A-1", "ann"))
+        await exchange.note_old()
+        assert await exchange.hold()
+        assert await exchange.switch() == 3
+        await exchange.end()
+        assert await client.smembers(visible_key(org, "ann", "account")) == {"A-1"}
+        assert not await client.exists(visible_key(org, "bob", "account"))
+
+    play(redis_url, acts)
+
+
+def _hash(owner_id: str) -> dict[str, str]:
+    return {"version": "1", "owner_id": owner_id, "territories": '["west"]', "model_revision": "1"}

@@ -1,0 +1,285 @@
+"""What a change of the model can move."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from assigner.assignment.family import Family
+from assigner.assignment.model_diff import ModelDiff
+from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
+from territory.model.compiled import Model, compile_model
+from territory.wire.events import Record
+from tests.unit.assigner.examples import TREE, model_of, record
+
+COUNTRIES = ("US", "CA", "FR")
+RULES = (
+    {"account": {"field": "country", "eq": country}, "lead": {"field": "country", "ne": country}}
+    for country in COUNTRIES
+)
+OWN_RULES: tuple[dict[str, Any], ...] = (
+    {},
+    *RULES,
+    {"account": {"field": "revenue", "ge": 5}},
+    {"account": {"field": "country", "in": ["US", "FR"]}, "deal": {"field": "product", "starts_with": "GTX"}},
+    {"deal": {"field": "product", "eq": "MG"}},
+    {"account": {"not": {"any": [{"field": "country", "eq": "US"}, {"field": "revenue", "lt": 5}]}}},
+)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Give a small tree of territories with rules from a few."""
+    names = [f"t{number}" for number in range(draw(st.integers(1, 9)))]
+    return [
+        {
+            "id": name,
+            "parent": draw(st.sampled_from([None, *names[:number]])),
+            "priority": draw(st.sampled_from([0, 0, 0, 5])),
+            "rules": draw(st.sampled_from(OWN_RULES)),
+        }
+        for number, name in enumerate(names)
+    ]
+
+
+@st.composite
+def changed_trees(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give a tree and the same with one or two territories replaced, added or taken away."""
+    before = draw(trees())
+    after = [dict(node) for node in before]
+    for _ in range(draw(st.integers(0, 2))):
+        node = draw(st.sampled_from(after))
+        what = draw(st.sampled_from(["rules", "priority", "remove", "add", "move"]))
+        if what == "rules":
+            node["rules"] = draw(st.sampled_from(OWN_RULES))
+        elif what == "priority":
+            node["priority"] = 3
+        elif what == "add":
+            after.append({"id": f"n{len(after)}", "parent": node["id"], "rules": draw(st.sampled_from(OWN_RULES))})
+        elif what == "move":
+            node["parent"] = None
+        elif not any(other.get("parent") == node["id"] for other in after) and len(after) > 1:
+            after.remove(node)
+    return before, after
+
+
+fields = st.fixed_dictionaries(
+    {}, optional={"country": st.sampled_from([*COUNTRIES, "", 7]), "revenue": st.sampled_from([1, 5, 9, "much"])}
+)
+links = st.dictionaries(st.sampled_from(["t0", "t1", "t3"]), st.sampled_from(["assign", "exclude"]), max_size=1)
+
+
+@st.composite
+def families(draw: st.DrawFn) -> list[Record]:
+    """Give an account with a contact and deals, or a lead."""
+    few_links: st.SearchStrategy[dict[str, str]] = st.one_of(st.just({}), st.just({}), links)
+    if draw(st.booleans()):
+        return [record("lead/L-1", fields=draw(fields), links=draw(few_links))]
+    return [
+        record("account/A-1", fields=draw(fields), links=draw(few_links)),
+        record("contact/C-1", account_id="A-1", links=draw(few_links)),
+        record(
+            "deal/D-1",
+            account_id="A-1",
+            contact_id=draw(st.sampled_from([None, "C-1"])),
+            fields={"product": draw(st.sampled_from(["GTX Pro", "MG"]))},
+        ),
+    ]
+
+
+def family_of(*records: Record) -> Family:
+    """Return a family of records."""
+    family = Family()
+    for one in records:
+        family.put(one.key, one)
+    return family
+
+
+def decided(family: Family, linker: AssignmentPolicy) -> list[AssignmentDecision]:
+    """Return where the members stand under a model."""
+    for member in family:
+        member.standing = family.decide(member.record, linker)
+    return [member.standing for member in family if member.standing is not None]
+
+
+@given(changed_trees(), families(), st.sampled_from([1, 10]))
+def test_what_is_left_out_stands_where_it_stood(
+    trees: tuple[list[dict[str, Any]], list[dict[str, Any]]], records: list[Record], limit: int
+) -> None:
+    """A family that a change cannot move stands the same under both models (A8, A9)."""
+    old, new = (model_of(*tree, revision=revision, limit=limit) for revision, tree in enumerate(trees, 1))
+    family = family_of(*records)
+    moves = ModelDiff(old, new).may_move(family)
+    event(f"moves: {moves}")
+    if not moves:
+        assert decided(family, AssignmentPolicy(old)) == decided(family, AssignmentPolicy(new))
+
+
+# --- sharing rules ----------------------------------------------------------------------------
+
+CRITERIA: tuple[dict[str, Any], ...] = (
+    {"field": "country", "eq": "US"},
+    {"field": "country", "in_table": "some"},
+    {"not": {"field": "country", "in_table": "none"}},
+    {"field": "since", "within_last_days": 1},
+    {"field": "since", "in_period": "this_quarter"},
+)
+TYPES = {"country": "text", "since": "date"}
+rules = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.sampled_from(["s1", "s2", "s3"]),
+            "object": st.sampled_from(["account", "contact", "lead", "deal"]),
+            "criteria": st.sampled_from(CRITERIA),
+            "to": st.sampled_from([{"territory": "world"}, {"territory_and_below": "west"}]),
+        }
+    ),
+    max_size=3,
+    unique_by=lambda rule: rule["id"],
+)
+
+
+@st.composite
+def shared_models(draw: st.DrawFn) -> tuple[Model, Model]:
+    """Give two models that differ in their sharing rules, the tables, the calendar or the day alone."""
+    territories = [{"id": "world"}, {"id": "west", "parent": "world"}, {"id": "east", "parent": "world"}]
+    found: list[Model] = []
+    sharing = draw(rules)
+    for revision in (1, 2):
+        document: dict[str, Any] = {
+            "org": "acme",
+            "fields": dict.fromkeys(("account", "contact", "lead", "deal"), TYPES),
+            "fiscal_year_start": draw(st.sampled_from([1, 1, 2])),
+            "tables": {"some": draw(st.sampled_from([["US"], ["US"], ["US", "FR"]])), "none": []},
+            "territories": territories,
+            "sharing": sharing,
+        }
+        found.append(compile_model(document, revision, today=draw(st.sampled_from(DAYS))))
+        sharing = draw(st.sampled_from([sharing, [*sharing[1:]]]) | rules)
+    return found[0], found[1]
+
+
+DAYS = [date(2017, 3, 30), date(2017, 3, 31), date(2017, 4, 1)]
+shared_fields = st.fixed_dictionaries(
+    {}, optional={"country": st.sampled_from([*COUNTRIES, 7]), "since": st.sampled_from([str(day) for day in DAYS])}
+)
+
+
+@given(shared_models(), st.lists(shared_fields, min_size=4, max_size=4))
+def test_sharing_rules_that_change_move_what_they_take(models: tuple[Model, Model], said: list[dict[str, Any]]) -> None:
+    """A family that a change of sharing rules, tables or the day cannot move has the same marks (V6, C7, A9)."""
+    old, new = models
+    family = family_of(
+        record("account/A-1", fields=said[0]),
+        record("contact/C-1", account_id="A-1", fields=said[1]),
+        record("deal/D-1", account_id="A-1", fields=said[2]),
+    )
+    for each in (family, family_of(record("lead/L-1", fields=said[3]))):
+        moves = ModelDiff(old, new).may_move(each)
+        event(f"moves: {moves}")
+        if not moves:
+            assert decided(each, AssignmentPolicy(old)) == decided(each, AssignmentPolicy(new))
+
+
+def shared_by(*rules: dict[str, Any], today: date = DAYS[0]) -> Model:
+    """Return a model with some sharing rules, and territories that stay as they are."""
+    fields = dict.fromkeys(("account", "contact", "lead", "deal"), TYPES)
+    territories = [{"id": "world"}, {"id": "west", "parent": "world"}, {"id": "east", "parent": "world"}]
+    document: dict[str, Any] = {"org": "acme", "fields": fields, "territories": territories, "sharing": list(rules)}
+    return compile_model(document, 1, today=today)
+
+
+@pytest.mark.parametrize("kind", ["account", "contact", "lead", "deal"])
+def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
+    """Of a rule that comes, goes or has other criteria; none where its target or level changes alone (V6)."""
+    american, french = ({"id": "s1", "object": kind, "criteria": {"field": "country", "eq": country},
+                         "to": {"territory": "west"}} for country in ("US", "FR"))  # fmt: skip
+    key, other = f"{kind}/1", "lead/2" if kind == "deal" else "deal/2"
+    moves = {
+        (country, change): ModelDiff(*models).may_move(family_of(record(key, fields={"country": country})))
+        for country in ("US", "FR", "CA")
+        for change, models in {
+            "comes": (shared_by(), shared_by(american)),
+            "goes": (shared_by(american), shared_by()),
+            "asks for others": (shared_by(american), shared_by(french)),
+            "is for others": (shared_by(american), shared_by({**american, "to": {"territory": "east"}})),
+            "gives more": (shared_by(american), shared_by({**american, "level": "edit"})),
+        }.items()
+    }
+    assert {at for at, may in moves.items() if may} == {
+        ("US", "comes"), ("US", "goes"), ("US", "asks for others"), ("FR", "asks for others"),
+    }  # fmt: skip
+    assert not ModelDiff(shared_by(), shared_by(american)).may_move(family_of(record(other, fields={"country": "US"})))
+
+
+def test_day_moves_what_relative_sharing_rules_take() -> None:
+    """On a new day, what a rule took or takes; its mark is the same (V6, C7)."""
+    recent = {"id": "s1", "object": "deal", "criteria": CRITERIA[3], "to": {"territory": "west"}}
+    first, second = (shared_by(recent, today=day) for day in (DAYS[0], DAYS[2]))
+    assert first.sharing.keys() == second.sharing.keys()
+    may = [ModelDiff(first, second).may_move(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS]
+    assert may == [True, True, True]
+    assert not ModelDiff(first, second).may_move(family_of(record("deal/D", fields={"since": "2017-01-01"})))
+
+
+# --- one thing at a time ----------------------------------------------------------------------
+
+BEFORE = model_of()
+AMERICAN = record("account/A-1", fields={"country": "US"})
+
+
+@pytest.mark.parametrize(
+    ("after", "moving", "staying"),
+    [
+        (model_of(revision=2), [], [AMERICAN]),
+        (
+            model_of(*(n | {"rules": {}} if n["id"] == "large" else n for n in TREE), revision=2),
+            [record("account/A-1", fields={"revenue": 2_000_000}), record("account/A-1", links={"west": "exclude"})],
+            [AMERICAN, record("lead/L-1", fields={"country": "US"})],
+        ),
+        (model_of(*(n | {"priority": 1} if n["id"] == "west" else n for n in TREE), revision=2), [AMERICAN], []),
+        (model_of(*(n for n in TREE if n["id"] != "games"), revision=2), [], [AMERICAN]),
+        (model_of(limit=3, revision=2), [AMERICAN, record("account/A-1")], []),
+    ],
+    ids=["nothing", "a rule", "a priority", "a deal rule of a territory that takes none", "a setting"],
+)
+def test_change_of_one_thing(after: Model, moving: list[Record], staying: list[Record]) -> None:
+    """Of a change of one territory, only records that it takes, or took, may move (A8)."""
+    difference = ModelDiff(BEFORE, after)
+    assert [difference.may_move(family_of(one)) for one in moving] == [True] * len(moving)
+    assert [difference.may_move(family_of(one)) for one in staying] == [False] * len(staying)
+
+
+def test_what_only_reads_otherwise_moves() -> None:
+    """An assignment says why in the words of the model, so that a new way to write a bound is said, too (A10)."""
+    old, new = (
+        model_of({"id": "large", "rules": {"account": {"field": "revenue", "ge": bound}}}, {"id": "a"}, {"id": "b"})
+        for bound in (1_000_000, 1_000_000.0)
+    )
+    assert ModelDiff(old, new).may_move(family_of(record("account/A-1", fields={"revenue": 2_000_000})))
+    assert not ModelDiff(old, new).may_move(family_of(AMERICAN))
+
+
+def test_same_places_do_not_move() -> None:
+    """A circle or a polygon that stands in the model as before is the same (C4)."""
+    circle = {"field": "spot", "within_km": {"lat": 37.77, "lon": -122.42, "km": 50}}
+    ring = [[0, 0], [10, 0], [10, 10], [0, 0]]
+    polygon = {"field": "spot", "in_polygon": {"type": "Polygon", "coordinates": [ring]}}
+    document: dict[str, Any] = {
+        "org": "acme",
+        "fields": {"account": {"spot": "geo"}},
+        "territories": [{"id": f"t{n}", "rules": {"account": rule}} for n, rule in enumerate((circle, polygon))],
+    }
+    near = family_of(record("account/A-1", fields={"spot": {"lat": 37.78, "lon": -122.4}}))
+    assert not ModelDiff(compile_model(document, 1), compile_model(document, 2)).may_move(near)
+    ring[1] = [11, 0]
+    inside = family_of(record("account/A-2", fields={"spot": {"lat": 1, "lon": 5}}))
+    document["territories"].append({"id": "other"})
+    changed = ModelDiff(
+        compile_model({**document, "territories": [*document["territories"][:1]]}, 1), compile_model(document, 2)
+    )
+    assert changed.may_move(inside)

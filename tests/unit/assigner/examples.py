@@ -1,0 +1,108 @@
+"""What the tests of the assigner share: a small model, changes of records, and whole records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assigner.intake.stage import IntakeFold
+from territory.model.compiled import Model, compile_model
+from territory.stage import Effects, InputMessage
+from territory.wire.events import Assignment, Record, RecordChange
+from territory.wire.keys import family_key, record_key
+from territory.wire.topics import ASSIGNMENTS, RECORDS
+
+Node = dict[str, Any]
+
+FIELDS = {
+    "account": {"country": "text", "city": "text", "revenue": "money"},
+    "lead": {"country": "text"},
+    "deal": {"product": "text"},
+}
+IN_AMERICA = {"field": "country", "in": ["US", "CA"]}
+TREE: tuple[Node, ...] = (
+    {"id": "world"},
+    {"id": "west", "parent": "world", "rules": {"account": IN_AMERICA, "lead": IN_AMERICA}},
+    {"id": "coast", "parent": "west"},
+    {"id": "bay", "parent": "coast", "rules": {"account": {"field": "city", "eq": "San Francisco"}}},
+    {"id": "large", "parent": "world", "rules": {"account": {"field": "revenue", "ge": 1000000}}},
+    {"id": "games", "parent": "world", "rules": {"deal": {"field": "product", "starts_with": "GTX"}}},
+)
+"""`world` and `coast` have no rules; `games` has one for deals alone."""
+
+SAN_FRANCISCO: Node = {"country": "US", "city": "San Francisco"}
+
+
+def model_of(*territories: Node, revision: int = 1, limit: int | None = 10) -> Model:
+    """Return a model of some territories, the tree above unless given."""
+    document: Node = {
+        "org": "acme",
+        "settings": {"max_territories_per_record": limit},
+        "fields": FIELDS,
+        "territories": list(territories or TREE),
+    }
+    return compile_model(document, revision)
+
+
+def change(op: str, key: str, version: int, **said: Any) -> RecordChange:
+    """Return a change of the record `<object>/<id>`; what is not said is absent."""
+    object_type, record_id = key.split("/")
+    document: Node = {
+        "event_id": f"{key}@{version}", "org_id": "acme", "object": object_type, "id": record_id, "version": version,
+        "op": op, "occurred_at": "2017-03-01T10:00:00Z", **said,
+    }  # fmt: skip
+    return RecordChange.model_validate(document)
+
+
+def record(key: str, version: int = 1, **state: Any) -> Record:
+    """Return the whole record `<object>/<id>`, without owner, account or fields unless given."""
+    object_type, record_id = key.split("/")
+    blank: dict[str, Any] = {
+        "link_version": 0, "deleted": False, "owner_id": None, "account_id": None, "contact_id": None, "fields": {},
+        "links": {}, "intake_partition": 3, "event_id": f"{key}@{version}", "since_ms": 1_000,
+    }  # fmt: skip
+    said = blank | state
+    family = family_key("acme", object_type, record_id, said["account_id"], said["contact_id"])
+    return Record(org_id="acme", object=object_type, id=record_id, version=version, family=family, **said)  # type: ignore[arg-type]  # one of the four, from a test
+
+
+def key_of(key: str) -> str:
+    """Return the whole key of `<object>/<id>`."""
+    return record_key("acme", *key.split("/"))
+
+
+def taken(intake: IntakeFold, *events: Any, key: str | None = None, timestamp_ms: int = 0) -> Effects:
+    """Return what follows from some events that intake takes in one turn; their keys are their own unless given."""
+    effects = Effects()
+    for event in events:
+        sent_as = event.key if key is None else key
+        intake.apply(InputMessage(RECORDS.name, sent_as, event, {}, timestamp_ms), {}, effects)
+    intake.flush({}, effects)
+    return effects
+
+
+def codes(effects: Effects) -> list[str]:
+    """Return the codes of what was refused."""
+    return [code for _, code, _ in effects.refused]
+
+
+def assignment_of(effects: Effects, key: str) -> Assignment:
+    """Return the assignment of `<object>/<id>` that was said last."""
+    said = _said_of(effects)[key_of(key)]
+    assert said is not None
+    return said
+
+
+def places(effects: Effects) -> dict[str, tuple[str, ...] | None]:
+    """Return the territories that were said last of every record, by `<object>/<id>`; None: it is gone."""
+    return {
+        key.removeprefix("acme/"): None if said is None else said.territories for key, said in _said_of(effects).items()
+    }
+
+
+def _said_of(effects: Effects) -> dict[str, Assignment | None]:
+    said: dict[str, Assignment | None] = {}
+    for message in effects.messages:
+        assert message.topic == ASSIGNMENTS.name
+        assert message.value is None or isinstance(message.value, Assignment)
+        said[message.key] = message.value
+    return said

@@ -1,0 +1,86 @@
+"""What an index is told of a rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from assigner.matching.clauses import CLAUSES_MAX, Prefix, clauses_of
+from assigner.matching.indexed import IndexedMatcher
+from assigner.matching.rule_book import NO_PARENT, Rule, RuleBook
+from territory.criteria import OPERATORS, Criterion, parse
+from tests.contracts import rules
+
+
+def criterion_of(document: Any) -> Criterion:
+    """Return the rule of a document that is right."""
+    criterion, faults = parse(document, {"c": "text", "n": "number"}, "rule")
+    assert criterion is not None, faults
+    return criterion
+
+
+THERE, MISSING = {"field": "n", "is_not_empty": True}, {"field": "n", "is_empty": True}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"all": [{"field": "n", "lt": 5}, {"field": "n", "ge": 5}]},
+        {"all": [{"field": "n", "eq": 5}, {"field": "n", "gt": 5}]},
+        {"all": [{"field": "c", "eq": "a"}, {"field": "c", "in": ["b", "c"]}]},
+        {"all": [THERE, MISSING]},
+    ],
+)
+def test_rule_that_never_holds(document: Any) -> None:
+    """It has no clauses, and so no bit in any index (C1)."""
+    assert clauses_of(criterion_of(document)) == []
+
+
+def test_contradictions_are_left_out() -> None:
+    """Of a product only what can hold is indexed."""
+    either = {"any": [{"field": "n", "eq": 1}, {"field": "n", "eq": 2}]}
+    assert len(clauses_of(criterion_of({"all": [either, either]}))) == 2
+
+
+def test_too_many_clauses() -> None:
+    """A rule that would need more is looked up by what all of them need, and evaluated."""
+    fine = {"any": [{"field": "n", "eq": number} for number in range(CLAUSES_MAX)]}
+    assert [clause.exact for clause in clauses_of(criterion_of(fine))] == [True] * CLAUSES_MAX
+    many = {"all": [{"any": [*fine["any"], {"field": "n", "eq": -1}]}, {"field": "c", "eq": "x"}]}
+    (clause,) = clauses_of(criterion_of(many))
+    assert not clause.exact
+    assert [column.field for column in clause.predicates] == ["c"]
+
+
+EVALUATED = {
+    "contains", "not_contains", "ends_with", "not_starts_with", "includes_all", "excludes_any", "excludes_all",
+    "within_km", "in_polygon",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", OPERATORS)
+def test_what_is_looked_up(word: str) -> None:
+    """All other operators need no evaluation: the index alone decides them."""
+    field = next(field for field in rules.TYPES if word in rules.operators_of(field))
+    operand = ["a", "b"] if word == "includes_all" else rules.operand(field, word, rules.dice_of(word))
+    (clause,) = clauses_of(rules.criterion_of({"field": field, word: operand}))
+    assert clause.exact is (word not in EVALUATED)
+
+
+def test_longest_prefix() -> None:
+    """Of several the longest is looked up: it rules out most."""
+    both = {"all": [{"field": "c", "starts_with": "a"}, {"field": "c", "starts_with": "abc"}]}
+    (clause,) = clauses_of(criterion_of(both))
+    assert list(clause.predicates.values()) == [Prefix("abc")]
+
+
+def test_what_is_off_the_index() -> None:
+    """The territories whose rules are evaluated are named."""
+    documents = [
+        {"field": "c", "contains": "x"},
+        {"field": "c", "starts_with": "x"},
+        {"not": {"field": "c", "contains": "x"}},
+    ]
+    book = RuleBook(tuple(Rule(f"t{n}", criterion_of(rule), NO_PARENT) for n, rule in enumerate(documents)))
+    assert IndexedMatcher(book).off_index == ("t0", "t2")

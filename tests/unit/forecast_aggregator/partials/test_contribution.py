@@ -1,0 +1,125 @@
+"""What one deal adds to which sums, or why it adds nothing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from forecast_aggregator.partials.contribution import Contribution, LeftOut, contribution_of
+from territory.wire.events import Assignment
+from tests.unit.forecast_aggregator.examples import Q1, deal, model_of
+
+MODEL = model_of()
+
+
+def counted(assignment: Assignment) -> Contribution:
+    """Return what a deal adds; it does."""
+    found = contribution_of(assignment, MODEL)
+    assert isinstance(found, Contribution)
+    return found
+
+
+def test_won_deal() -> None:
+    """Its amount, in its territory and those above, in the period of its close date, weighed by nothing (F1, F2)."""
+    assert counted(deal(probability="0.5")) == Contribution(
+        path=("bay", "west", "world"), period=Q1, category="won", amount=Decimal(100), weighted=Decimal(0),
+        owner_id="bob", by_others=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "category", "weighted"),
+    [
+        ({"stage": "Prospecting"}, "pipeline", "10"),
+        ({"stage": "Engaging"}, "best_case", "40"),
+        ({"stage": "Signing"}, "committed", "0"),
+        ({"stage": "Prospecting", "forecast_category": "committed"}, "committed", "10"),
+        ({"stage": "Prospecting", "forecast_category": "likely"}, "pipeline", "10"),
+        ({"stage": "Prospecting", "forecast_category": ["won"]}, "pipeline", "10"),
+        ({"stage": "no such stage", "forecast_category": "pipeline"}, "pipeline", "0"),
+        ({"stage": "Prospecting", "probability": 0.25}, "pipeline", "25"),
+        ({"stage": "Prospecting", "probability": "0"}, "pipeline", "0"),
+        ({"stage": "Prospecting", "probability": "1.1"}, "pipeline", "10"),
+        ({"stage": "Prospecting", "probability": "-0.1"}, "pipeline", "10"),
+        ({"stage": "Prospecting", "probability": "likely"}, "pipeline", "10"),
+    ],
+)
+def test_category_and_weight(said: dict[str, Any], category: str, weighted: str) -> None:
+    """By its stage, which a deal may override with what is a category, and with what is a probability (F1)."""
+    found = counted(deal(**said))
+    assert (found.category, found.weighted) == (category, Decimal(weighted))
+
+
+@pytest.mark.parametrize(
+    "said", [{"stage": "Lost"}, {"forecast_category": "omitted"}, {"stage": "Lost", "amount": None}]
+)
+def test_omitted_deal(said: dict[str, Any]) -> None:
+    """It is in no sum, and on no list (F1)."""
+    assert contribution_of(deal(**said), MODEL) is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "reason", "named"),
+    [
+        (deal(None), "unassigned", "it names no account"),
+        (deal(None, stage="Lost"), "unassigned", "it names no account"),
+        (replace(deal(None), unassigned=None), "unassigned", "it has no territory"),
+        (deal("sold"), "unassigned", "sold"),
+        (deal(stage="Dreaming"), "unknown_stage", "'Dreaming'"),
+        (deal(stage=None), "unknown_stage", "None"),
+        (deal(stage=["Won"]), "unknown_stage", "['Won']"),
+        (replace(deal(), deal=None), "unknown_stage", "None"),
+        (deal(amount=None), "no_amount", "None"),
+        (deal(amount="much"), "no_amount", "'much'"),
+        (deal(amount=True), "no_amount", "True"),
+        (deal(close_date="soon"), "no_close_date", "'soon'"),
+        (deal(close_date=None), "no_close_date", "None"),
+        (deal(currency="GBP"), "missing_rate", "GBP for 2017-Q1"),
+        (deal(currency="EUR", close_date="2017-04-01"), "missing_rate", "EUR for 2017-Q2"),
+    ],
+)
+def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
+    """Listed with a reason that names what was found, never silently dropped (F2, F10)."""
+    found = contribution_of(assignment, MODEL)
+    assert isinstance(found, LeftOut)
+    assert found.reason == reason
+    assert named in found.detail
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "exact"),
+    [
+        ("1054.50", None, "1054.50"),
+        (1054.5, "USD", "1054.5"),
+        ("100", "", "100"),
+        ("100", 7, "100"),
+        ("100.01", "EUR", "108.0108"),
+        ("-3", "USD", "-3"),
+        ("123456789012345678901234567890", None, None),
+        ("12345678901234567890123456789.123456789012", "EUR", "13333333213333333321333333332.25333333213296"),
+    ],
+)
+def test_amounts_are_exact(amount: Any, currency: Any, exact: str | None) -> None:
+    """Converted by the rate of the close date's period; no digit is lost, too large a number is none (C6, F10)."""
+    assignment = deal(amount=amount, currency=currency)
+    if exact is None:
+        exact = amount
+    assert counted(assignment).amount == Decimal(exact)
+
+
+@pytest.mark.parametrize(
+    ("territory_id", "owner_id", "by_others"),
+    [
+        ("bay", "bob", False),
+        ("west", "ann", False),
+        ("bay", "ann", True),
+        ("west", "stranger", True),
+        ("west", None, True),
+    ],
+)
+def test_owner_who_is_no_member(territory_id: str, owner_id: str | None, by_others: bool) -> None:
+    """Credit goes to the deal's territory all the same; members are its users and its own manager (F3)."""
+    assert counted(deal(territory_id, owner_id=owner_id)).by_others is by_others

@@ -1,0 +1,306 @@
+"""The deals of one partition become its partial sums."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from forecast_aggregator.partials.contribution import LeftOut
+from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from territory.stage import Effects, InputMessage
+from territory.wire.events import Assignment, Frozen, Partial, SourceSwept
+from territory.wire.keys import attainment_key, partition_of, swept_key
+from territory.wire.topics import FROZEN, PARTIALS
+from tests.unit.forecast_aggregator.examples import (
+    Q1,
+    TERRITORIES,
+    deal,
+    incoming,
+    model_of,
+    restored,
+    sums_said,
+    swept,
+    told,
+)
+
+LISTED = DealLeftOut("acme", "D-1", LeftOut("unassigned", "it names no account"))
+
+
+# --- deals ------------------------------------------------------------------------------------
+
+
+def test_partials_of_a_deal() -> None:
+    """Every territory on its path and its owner's part, whole, each to its attainment's partition (F1, F4)."""
+    effects = told(PartialSumsFold(2, 3), deal())
+    assert sums_said(effects.messages) == {
+        f"bay/{Q1}#2": "100", f"bay/{Q1}/bob#2": "100", f"west/{Q1}#2": "100", f"world/{Q1}#2": "100",
+    }  # fmt: skip
+    bay = effects.messages[0]
+    assert (bay.topic, bay.route) == (PARTIALS.name, f"acme/bay/{Q1}")
+    assert isinstance(bay.value, Partial)
+    assert (bay.value.source, bay.value.deals, bay.value.deals_won, bay.value.target) == (2, 1, 1, None)
+
+
+def test_partials_are_said_once_a_turn() -> None:
+    """However many deals changed one, and none that did not change (F1)."""
+    fold = PartialSumsFold(0, 1)
+    assert len(told(fold, deal(), deal(deal_id="D-2", amount="11")).messages) == 4
+    effects = told(fold, deal("west", "D-3", owner_id=None, amount="1"))
+    assert sums_said(effects.messages) == {f"west/{Q1}#0": "112", f"world/{Q1}#0": "112"}
+
+
+def test_deal_moves_below_a_common_ancestor() -> None:
+    """It takes its whole amount along; at the lowest common ancestor and above nothing changes (F9)."""
+    fold = PartialSumsFold(0, 1)
+    told(fold, deal("bay"), deal("bay", "D-2", amount="1"))
+    said = sums_said(told(fold, deal("east", version=2)).messages)
+    assert said == {
+        f"bay/{Q1}#0": "1", f"bay/{Q1}/bob#0": "1", f"west/{Q1}#0": "1", f"east/{Q1}#0": "100",
+        f"east/{Q1}/bob#0": "100", f"world/{Q1}#0": "101",
+    }  # fmt: skip
+
+
+def test_deal_that_is_gone() -> None:
+    """It is taken out along the path by which it was put in; what nothing is left of is a tombstone (F9)."""
+    fold = PartialSumsFold(0, 1)
+    told(fold, deal(), deal("west", "D-2", amount="1", owner_id="ann"))
+    effects = told(fold, "D-1", "never seen")
+    assert sums_said(effects.messages) == {
+        f"bay/{Q1}#0": None, f"bay/{Q1}/bob#0": None, f"west/{Q1}#0": "1", f"world/{Q1}#0": "1",
+    }  # fmt: skip
+    assert effects.outcomes == {"gone": 2}
+    assert len(fold) == 1
+
+
+def test_close_date_moves_a_deal_to_another_period() -> None:
+    """Out of the one, into the other (F1)."""
+    fold = PartialSumsFold(0, 1)
+    told(fold, deal("world", owner_id=None))
+    said = sums_said(told(fold, deal("world", owner_id=None, version=2, close_date="2017-04-01")).messages)
+    assert said == {f"world/{Q1}#0": None, "world/2017-Q2#0": "100"}
+
+
+def test_lower_version_is_stale() -> None:
+    """It is from a family that the deal has left (A8)."""
+    fold = PartialSumsFold(0, 1)
+    told(fold, deal(version=2))
+    effects = told(fold, deal("east", version=1))
+    assert (effects.messages, effects.outcomes) == ([], {"stale": 1})
+
+
+def test_repeat_changes_nothing() -> None:
+    """The same deal twice is in the sums once (F2)."""
+    fold = PartialSumsFold(0, 1)
+    told(fold, deal())
+    assert told(fold, deal()).messages == []
+
+
+def test_other_records_are_none_of_its_business() -> None:
+    """Only deals are in sums (F1)."""
+    fold = PartialSumsFold(0, 1)
+    account = Assignment("acme", "account", "A-1", 1, 1, "bob", ())
+    assert told(fold, account) == Effects()
+    fold.restore(incoming(account))
+    assert len(fold) == 0
+
+
+# --- deals in no sum --------------------------------------------------------------------------
+
+
+def test_list_of_deals_in_no_sum() -> None:
+    """On it with the reason, off it when the deal counts, is omitted or is gone; said when it changes (F2, F10)."""
+    fold = PartialSumsFold(0, 1)
+    assert told(fold, deal(None)).changes == [LISTED]
+    assert told(fold, deal(None, version=2)).changes == []
+    assert told(fold, deal("bay", version=3)).changes == [DealLeftOut("acme", "D-1", None)]
+    assert told(fold, deal(None, version=4)).changes == [LISTED]
+    assert told(fold, deal("bay", version=5, stage="Lost")).changes == [DealLeftOut("acme", "D-1", None)]
+    told(fold, deal(None, version=6))
+    assert told(fold, "D-1").changes == [DealLeftOut("acme", "D-1", None)]
+
+
+def test_strays_of_the_list() -> None:
+    """Deals that are gone or count, of this partition only (F2)."""
+    fold = restored(deal(None), deal(deal_id="D-2"))
+    assert [name for name in ("D-1", "D-2", "D-3") if fold.is_stray("acme", name)] == ["D-2", "D-3"]
+    others = PartialSumsFold(partition_of("acme/deal/D-3", 2) ^ 1, 2)
+    assert not others.is_stray("acme", "D-3")
+
+
+# --- a model changes --------------------------------------------------------------------------
+
+
+def test_territory_that_moves() -> None:
+    """Its deals are taken out along the old path and put in along the new one (F9)."""
+    fold = restored(deal())
+    moved = [node | {"parent": "east"} if node["id"] == "bay" else node for node in TERRITORIES]
+    said = sums_said(swept(fold, model_of(2, territories=moved)).messages)
+    assert said[f"west/{Q1}#0"] is None
+    assert (said[f"east/{Q1}#0"], said[f"world/{Q1}#0"]) == ("100", "100")
+
+
+def test_partials_wait_while_sweeping() -> None:
+    """Half of the deals under one tree and half under another add up to nothing that anyone wants to see (F1)."""
+    fold = restored(deal(), deal(deal_id="D-2"), deal(deal_id="D-3"))
+    model = model_of(2, rates=[], territories=[{"id": "bay"}])
+    said = []
+    sweep = fold.sweep(model, 1)
+    for number in range(3):
+        effects = next(sweep)
+        fold.flush({"acme": model}, effects)
+        effects.add(told(fold, deal(deal_id=f"new-{number}"), model=model))
+        said.append(effects.messages)
+    assert said == [[], [], []]
+    last = next(sweep)
+    fold.flush({"acme": model}, last)
+    assert sums_said(last.messages) == {
+        f"bay/{Q1}#0": "600", f"bay/{Q1}/bob#0": "600", f"west/{Q1}#0": None, f"world/{Q1}#0": None,
+    }  # fmt: skip
+    assert {message.value.model_revision for message in last.messages if isinstance(message.value, Partial)} == {2}
+
+
+def test_other_organisations_do_not_wait() -> None:
+    """A sweep keeps its own organisation's partials back, no others (F1)."""
+    fold = restored(deal())
+    next(fold.sweep(model_of(2, org="other"), 1))
+    assert len(told(fold, deal(version=2, amount="5")).messages) == 4
+
+
+def test_home_says_the_target() -> None:
+    """One partition says each target, with or without deals; the others none (F5, F6)."""
+    model = model_of(2, targets=[{"territory": "bay", "period": Q1, "amount": "250"}])
+    home = partition_of(attainment_key("acme", "bay", Q1, None), 3)
+    for number in range(3):
+        [*said] = swept(PartialSumsFold(number, 3), model).messages
+        assert len(said) == (1 if number == home else 0)
+        for message in said:
+            assert isinstance(message.value, Partial)
+            assert (message.value.target, message.value.deals) == (Decimal(250), 0)
+
+
+def targets(*amounts: str) -> list[dict[str, Any]]:
+    return [{"territory": "bay", "period": Q1, "amount": amount} for amount in amounts]
+
+
+def test_target_that_changes_or_goes() -> None:
+    """It is said again; with the last deal gone, too, the partial is a tombstone (F6)."""
+    fold = restored(model=model_of(targets=targets("1")))
+    assert swept(fold, model_of(2, targets=targets("1"))).messages == []
+    [message] = swept(fold, model_of(3, targets=targets("2"))).messages
+    assert isinstance(message.value, Partial)
+    assert message.value.target == Decimal(2)
+    [message] = swept(fold, model_of(4)).messages
+    assert message.value is None
+
+
+def test_no_model_yet() -> None:
+    """Nothing counts; when a model comes, everything does (A8)."""
+    fold = PartialSumsFold(0, 1)
+    effects = told(fold, deal(), deal(None, "D-2"), model=None)
+    assert (effects.messages, effects.changes, effects.outcomes) == ([], [], {"no_model": 2})
+    effects = swept(fold)
+    assert (len(effects.messages), len(effects.changes)) == (4, 1)
+
+
+# --- after a restart --------------------------------------------------------------------------
+
+
+def test_known_organisation_says_nothing_again() -> None:
+    """Sums go on from where they stood (A9)."""
+    fold = restored(deal(), deal("east", version=0), deal(deal_id="D-2", amount="1"), deal(deal_id="D-3"), "D-3")
+    assert len(fold) == 2
+    assert swept(fold).messages == []
+    assert sums_said(told(fold, "D-1").messages)[f"bay/{Q1}#0"] == "1"
+
+
+def test_unknown_organisation_is_said_again() -> None:
+    """All partials, targets without deals and the whole list; before and after it, to every partition, so (F2)."""
+    fold, model = PartialSumsFold(1, 2), model_of(7, targets=targets("5"))
+    for each in (deal("west", owner_id=None), deal(None, "D-2")):
+        fold.restore(incoming(each))
+    fold.restored({"acme": model}, frozenset({"acme"}))
+    effects = swept(fold, model)
+    begins, partials, ends = effects.messages[:2], effects.messages[2:-2], effects.messages[-2:]
+    said = {message.key for message in partials}
+    assert {f"acme/west/{Q1}#1", f"acme/world/{Q1}#1"} <= said
+    assert (f"acme/bay/{Q1}#1" in said) == (partition_of(f"acme/bay/{Q1}", 2) == 1)
+    for words, ended in ((begins, False), (ends, True)):
+        assert [(word.key, word.value, word.route) for word in words] == [
+            (swept_key("acme", 1, ended=ended), SourceSwept("acme", 1, ended=ended), partition)
+            for partition in range(2)
+        ]
+    assert effects.changes == [DealLeftOut("acme", "D-2", LISTED.why)]
+    assert swept(fold, model) == Effects(swept=2)
+
+
+# --- cost and closed periods ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [0, 50])
+def test_a_change_touches_only_its_path(others: int) -> None:
+    """However many deals and territories there are: its path to the root, and its owner's part (F1, F9)."""
+    tree = [*TERRITORIES, *({"id": f"t{number}", "parent": "east"} for number in range(others))]
+    model = model_of(territories=tree)
+    fold = restored(*(deal(f"t{number}", f"O-{number}") for number in range(others)), model=model)
+    told(fold, deal(), model=model)
+    said = sums_said(told(fold, deal(version=2, amount="5"), model=model).messages)
+    assert set(said) == {f"bay/{Q1}#0", f"bay/{Q1}/bob#0", f"west/{Q1}#0", f"world/{Q1}#0"}
+
+
+def test_what_is_closed_is_said_deal_by_deal_and_then_that_it_is() -> None:
+    """The word on what is closed goes last, that on what is open first (F12)."""
+    fold = restored(deal(), deal(deal_id="D-2", close_date="2017-04-01"))
+    effects = swept(fold, model_of(2, frozen_periods=[Q1], targets=targets("7")))
+    frozen = [message for message in effects.messages if message.topic == FROZEN.name]
+    assert [(message.key, message.route) for message in frozen] == [
+        ("acme/deal/D-1", 0), (f"acme/target/bay:{Q1}", 0),
+    ]  # fmt: skip
+    assert [(message.key, message.value) for message in effects.state] == [
+        ("acme/closed/periods", Frozen("acme", periods=(Q1,), since={Q1: 0}))
+    ]
+    [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
+    assert isinstance(bay, Partial)
+    assert bay.frozen is not None
+    assert (bay.frozen.sums["won"], bay.frozen.deals_won, bay.frozen.target) == (Decimal(100), 1, Decimal(7))
+    assert swept(fold, model_of(3, frozen_periods=[Q1], targets=targets("7"))).messages == []
+    effects = swept(fold, model_of(4, targets=targets("7")))
+    frozen = [message for message in effects.messages if message.topic == FROZEN.name]
+    assert [message.key for message in frozen] == ["acme/closed/periods", "acme/deal/D-1", f"acme/target/bay:{Q1}"]
+    assert [message.value for message in frozen[1:]] == [None, None]
+    assert effects.state == []
+
+
+def test_half_of_a_closed_period_is_closed_anew() -> None:
+    """Where the last word is missing, what was said of deals means nothing: they are counted again (F12)."""
+    model = model_of(2, frozen_periods=[Q1])
+    said = [m for m in swept(restored(deal(), deal(deal_id="D-2")), model).messages if m.topic == FROZEN.name]
+    fold = PartialSumsFold(0, 1)
+    for each in (deal(version=2, amount="5"), deal(deal_id="D-2")):
+        fold.restore(incoming(each))
+    for message in said:
+        fold.restore(InputMessage(FROZEN.name, message.key, message.value, {}))
+    fold.restored({"acme": model}, frozenset({"acme"}))
+    effects = swept(fold, model)
+    [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
+    assert isinstance(bay, Partial)
+    assert bay.frozen is not None
+    assert bay.frozen.sums["won"] == bay.sums["won"] == Decimal(105)
+    again = [message.key for message in effects.messages if message.topic == FROZEN.name]
+    assert again == ["acme/deal/D-1"]  # the other is said as it was
+
+
+def test_deal_that_comes_first_under_a_model_that_closes() -> None:
+    """What was there before it is closed without it, also where it comes before the sweep's first slice (F12)."""
+    fold = restored(deal())
+    model = model_of(2, frozen_periods=[Q1])
+    effects = told(fold, deal(version=2, amount="5"), deal(deal_id="D-2", amount="1"), model=model)
+    [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
+    assert isinstance(bay, Partial)
+    assert bay.frozen is not None
+    assert (bay.sums["won"], bay.frozen.sums["won"]) == (Decimal(6), Decimal(100))
+    assert [(change.deal_id, change.adjustment is None) for change in effects.changes] == [
+        ("D-1", False), ("D-2", False),
+    ]  # fmt: skip
+    assert [fold.is_stray_adjustment("acme", Q1, name) for name in ("D-1", "D-2", "D-3")] == [False, False, True]

@@ -1,0 +1,145 @@
+"""Partials of all partitions become attainments."""
+
+from __future__ import annotations
+
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState, Place
+from territory.stage import Effects, InputMessage
+from territory.wire.events import Attainment, Partial, SourceSwept
+from territory.wire.keys import partial_key, swept_key
+from territory.wire.topics import ATTAINMENTS, PARTIALS
+from tests.unit.forecast_aggregator.examples import Q1, model_of, partial
+
+WEST: Place = ("acme", "west", Q1, None)
+
+
+BEGUN, ENDED = SourceSwept("acme", 0, ended=False), SourceSwept("acme", 0, ended=True)
+
+
+def incoming(said: Partial | SourceSwept | None, source: int = 0) -> InputMessage:
+    """Return what a source says of `west`, as it arrives; None: it adds nothing any more."""
+    if isinstance(said, SourceSwept):
+        return InputMessage(PARTIALS.name, swept_key(said.org_id, said.source, ended=said.ended), said, {})
+    if said is None:
+        return InputMessage(PARTIALS.name, partial_key("acme", "west", Q1, None, source), None, {})
+    key = partial_key(said.org_id, said.territory_id, said.period, said.user_id, said.source)
+    return InputMessage(PARTIALS.name, key, said, {})
+
+
+def told(fold: AttainmentFold, *said: InputMessage | Partial | SourceSwept) -> Effects:
+    """Return what follows in one turn."""
+    effects = Effects()
+    for each in said:
+        fold.apply(each if isinstance(each, InputMessage) else incoming(each), {}, effects)
+    fold.flush({}, effects)
+    return effects
+
+
+def won(effects: Effects) -> dict[str, str | None]:
+    """Return what was said to be won, by key; None for a tombstone. The store hears the same."""
+    said: dict[str, str | None] = {}
+    for message, change in zip(effects.messages, effects.changes, strict=True):
+        assert isinstance(change, AttainmentState)
+        assert message.value is change.attainment
+        assert (message.topic, message.route) == (ATTAINMENTS.name, message.key)
+        said[message.key] = change.attainment.won if isinstance(change.attainment, Attainment) else None
+    return said
+
+
+def test_parts_of_all_sources_are_one_attainment() -> None:
+    """Said once a turn, and again when one of them changes (F1)."""
+    fold = AttainmentFold()
+    assert won(told(fold, partial(0, won="1"), partial(1, won="2"))) == {f"acme/west/{Q1}": "3"}
+    effects = told(fold, partial(1, won="5"))
+    assert won(effects) == {f"acme/west/{Q1}": "6"}
+    assert effects.outcomes == {"added": 1}
+    assert told(fold).messages == []
+
+
+def test_places_are_apart() -> None:
+    """A person's part is an attainment of its own (F4)."""
+    effects = told(
+        AttainmentFold(), partial(0, won="1"), partial(0, user_id="bob", won="2"), partial(0, "bay", won="4")
+    )
+    assert won(effects) == {f"acme/west/{Q1}": "1", f"acme/west/{Q1}/bob": "2", f"acme/bay/{Q1}": "4"}
+
+
+def test_target_comes_from_one_source() -> None:
+    """The others leave it alone; with its home's word it changes or goes (F6)."""
+    fold = AttainmentFold()
+    for said, target in (
+        (partial(0, target="10"), "10"),
+        (partial(1, won="5"), "10"),
+        (partial(0, target="20"), "20"),
+        (partial(0, won="1"), None),
+    ):
+        [change] = told(fold, said).changes
+        assert change.attainment.target == target
+
+
+def test_tombstone_when_nothing_is_left() -> None:
+    """With the last part the attainment is gone, from the topic and from Redis (F1)."""
+    fold = AttainmentFold()
+    told(fold, partial(0, won="1"), partial(1, won="2"))
+    assert won(told(fold, incoming(None, 0))) == {f"acme/west/{Q1}": "2"}
+    effects = told(fold, incoming(None, 1))
+    assert effects.changes == [AttainmentState(WEST, None)]
+    assert won(effects) == {f"acme/west/{Q1}": None}
+    assert len(fold) == 0
+    assert fold.is_stray(WEST)
+
+
+def test_what_is_not_said_again_is_gone() -> None:
+    """After a source has said all it has, what it said before it began is void, of that source alone (F9)."""
+    fold = AttainmentFold()
+    told(fold, partial(0, won="1"), partial(1, won="2"), partial(0, "bay", won="4"))
+    assert told(fold, BEGUN).messages == []
+    effects = told(fold, partial(0, won="3"), ENDED)
+    assert won(effects) == {f"acme/west/{Q1}": "5", f"acme/bay/{Q1}": None}
+    assert told(fold, ENDED).messages == []
+
+
+def test_what_is_said_again_after_a_death_is_kept() -> None:
+    """A source that died while it said all it has begins anew, and its totals too may be restored amid that (F9)."""
+    fold = AttainmentFold()
+    for said in (partial(0, won="1"), partial(0, "bay", won="4"), BEGUN, partial(0, "bay", won="4"), BEGUN):
+        fold.restore(incoming(said))
+    fold.restored({}, frozenset())
+    assert won(told(fold, partial(0, won="3"), ENDED)) == {f"acme/west/{Q1}": "3", f"acme/bay/{Q1}": None}
+
+
+def test_void_is_of_one_organisation() -> None:
+    """Another one's sweep is none of its business (F1)."""
+    fold = AttainmentFold()
+    told(fold, partial(0, won="1"))
+    assert told(fold, SourceSwept("other", 0, ended=False), SourceSwept("other", 0, ended=True)).messages == []
+    assert not fold.is_stray(WEST)
+
+
+def test_known_organisation_says_nothing_again() -> None:
+    """After a restart the parts are there, and said (A9)."""
+    fold = AttainmentFold()
+    fold.restore(incoming(partial(0, won="1")))
+    fold.restore(incoming(partial(1, won="9", revision=1)))
+    fold.restore(incoming(SourceSwept("acme", 1, ended=False)))
+    fold.restore(incoming(SourceSwept("acme", 1, ended=True)))
+    fold.restored({}, frozenset())
+    assert told(fold).messages == []
+    assert [effects.messages for effects in fold.sweep(model_of(), 10)] == []
+    assert won(told(fold, partial(2, won="2"))) == {f"acme/west/{Q1}": "3"}
+
+
+def test_unknown_organisation_is_said_again_by_slices() -> None:
+    """Once, at most so many attainments a slice (F1)."""
+    fold = AttainmentFold()
+    for territory_id in ("a", "b", "c"):
+        fold.restore(incoming(partial(0, territory_id, won="1")))
+    fold.restored({}, frozenset({"acme"}))
+    slices = []
+    for effects in fold.sweep(model_of(), 2):
+        fold.flush({}, effects)
+        slices.append(list(won(effects)))
+    assert slices == [[f"acme/a/{Q1}", f"acme/b/{Q1}"], [f"acme/c/{Q1}"]]
+    fold.restored({}, frozenset({"acme"}))
+    next(fold.sweep(model_of(), 2))  # given up for a newer model's
+    assert len(list(fold.sweep(model_of(2), 2))) == 2
+    assert list(fold.sweep(model_of(), 2)) == []

@@ -1,0 +1,94 @@
+"""The two trees."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from territory.model.trees import Tree, cycles_of, first_below
+
+NODES = [f"n{index}" for index in range(8)]
+
+parents = st.dictionaries(st.sampled_from(NODES), st.none() | st.sampled_from([*NODES, "stranger"]))
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> dict[str, str | None]:
+    """Return parents without a cycle, in any order."""
+    forest: dict[str, str | None] = {}
+    for index, node in enumerate(NODES):
+        forest[node] = draw(st.none() | st.sampled_from(NODES[:index])) if index else None
+    return {node: forest[node] for node in draw(st.permutations(NODES))}
+
+
+@given(parents)
+def test_cycles(found: dict[str, str | None]) -> None:
+    """A node is named in exactly one cycle when following its parents leads back to it, else in none."""
+    cycles = cycles_of(found)
+    for node, parent in found.items():
+        above, steps = parent, 0
+        while above is not None and above != node and steps < len(NODES):
+            above, steps = found.get(above), steps + 1
+        assert sum(node in cycle for cycle in cycles) == (above == node)
+    for cycle in cycles:
+        assert cycle[0] == min(cycle)
+        assert all(found[node] == following for node, following in zip(cycle, cycle[1:] + cycle[:1], strict=True))
+
+
+@given(parents)
+def test_a_tree_or_an_error(found: dict[str, str | None]) -> None:
+    """Parents make a tree exactly when none is unknown and none is its own ancestor."""
+    sound = not cycles_of(found) and all(parent is None or parent in found for parent in found.values())
+    if sound:
+        assert len(Tree(found)) == len(found)
+    else:
+        with pytest.raises(ValueError, match=r"cycle|unknown parent"):
+            Tree(found)
+
+
+@given(forests())
+def test_paths(forest: dict[str, str | None]) -> None:
+    """A path goes from a node over its parents to a root; depth counts the nodes above."""
+    tree = Tree(forest)
+    for node, parent in forest.items():
+        path = tree.path_of(node)
+        assert path[0] == node
+        assert path[1:] == (() if parent is None else tree.path_of(parent)) == tree.ancestors_of(node)
+        assert tree.depth_of(node) == len(path) - 1
+        assert tree.parent_of(node) == parent
+        assert node not in tree.ancestors_of(node)
+
+
+@given(forests())
+def test_order(forest: dict[str, str | None]) -> None:
+    """Every node comes once, after its parent; children are in the order in which they were written."""
+    tree = Tree(forest)
+    order = list(tree)
+    assert sorted(order) == sorted(forest)
+    assert all(parent is None or order.index(parent) < order.index(node) for node, parent in forest.items())
+    for parent in [None, *forest]:
+        assert tree.children_of(parent) == tuple(node for node in forest if forest[node] == parent)
+
+
+@given(forests(), st.integers(1, 5))
+def test_what_is_too_deep(forest: dict[str, str | None], levels: int) -> None:
+    """The nodes with exactly so many above them: below them all else is that is too deep."""
+    tree = Tree(forest)
+    assert first_below(forest, levels) == sorted(node for node in forest if tree.depth_of(node) == levels)
+    assert first_below({"a": "b", "b": "a", "c": "x"}, levels) == []
+
+
+def test_edges() -> None:
+    """A tree may be empty, have many roots, or be a long chain; what is not in it is not in it."""
+    assert list(Tree({})) == []
+    assert Tree({}).children_of(None) == ()
+    assert Tree({"a": None, "b": None}).children_of(None) == ("a", "b")
+    chain = Tree({str(index): str(index - 1) if index else None for index in range(2_000)})
+    assert chain.depth_of("1999") == 1_999
+    assert "2000" not in chain
+    assert cycles_of({"a": "a"}) == [("a",)]
+    with pytest.raises(ValueError, match="a -> b"):
+        Tree({"b": "a", "a": "b", "c": "a"})
+    with pytest.raises(ValueError, match="'x'"):
+        Tree({"a": "x"})

@@ -1,0 +1,207 @@
+"""Bytes to values and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from territory.criteria.values import number_of
+from territory.errors import BadMessage
+from territory.wire.codec import FLOAT_DIGITS_MAX, MESSAGE_LEVELS_MAX, decode, encode, plain, reader_of
+from territory.wire.events import Event
+from tests.unit.territory.examples import json_values, long_decimals
+
+
+def code_of(raw: bytes, bytes_max: int | None = None) -> str:
+    """Return the code that some bytes are refused with."""
+    with pytest.raises(BadMessage) as refused:
+        decode(raw, bytes_max)
+    return refused.value.code
+
+
+def nested(levels: int) -> bytes:
+    """Return lists in one another."""
+    return b"[" * levels + b"]" * levels
+
+
+digits = st.text("0123456789", min_size=1, max_size=40)
+number_texts = st.builds(
+    lambda sign, whole, fraction, exponent: f"{sign}{int(whole)}{fraction}{exponent}",
+    st.sampled_from(["", "-"]),
+    digits,
+    st.just("") | digits.map(".{}".format),
+    st.just("") | st.integers(-40, 40).map("e{}".format) | st.integers(0, 9).map("E+{}".format),
+)
+
+
+@given(number_texts)
+@example("0.1")
+@example("9007199254740993")
+@example("123456789012345.678")
+@example("9223372036854775807")
+@example("18446744073709551616")
+@example("-9223372036854775809")
+@example("0.30000000000000004")
+@example("1e22")
+@example("100000000000000000000000000000000000000000.1")
+def test_numbers_are_exact(text: str) -> None:
+    """A JSON number is read as a number of exactly that value, or kept as its text (F10)."""
+    value = decode(f'{{"a": {text}}}'.encode())["a"]
+    assert decode(text.encode()) == value
+    assert decode(f"[ {text},1]".encode())[0] == value
+    exact = Decimal(text)
+    if isinstance(value, str):
+        assert value == text
+        assert len(text) > FLOAT_DIGITS_MAX
+    else:
+        assert Decimal(repr(value)) == exact or abs(exact) >= 10**30 or 0 < abs(exact) < Decimal("1e-12")
+    found = number_of(value)
+    assert found is None or Decimal(found) == exact
+
+
+@given(json_values.filter(lambda value: value is not None))
+def test_what_is_read_can_be_written(value: Any) -> None:
+    """Whatever JSON comes in can go out again and comes in the same: a worker never chokes on its own state."""
+    read = decode(json.dumps(value, allow_nan=False).encode()) if _is_finite(value) else value
+    assert _is_finite(read) is _is_finite(value)
+    if _is_finite(read):
+        assert decode(encode(read)) == read
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list | dict):
+        return all(_is_finite(item) for item in (value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+@given(st.binary(max_size=60) | st.text("[]{}:,\"'\\truefalsnu0123456789.eE+- \n", max_size=60).map(str.encode))
+@example(b"")
+@example(b"\xff")
+@example(b'\xef\xbb\xbf{"a": 1}')
+@example(b'{"a": "\xed\xa0\x80"}')
+@example(b'"\\ud800"')
+@example(b'{"a": 1}{"b": 2}')
+@example(b"{'a': 1}")
+@example(b'{"a": NaN}')
+@example(b"20000000000000000000")
+@example(b'{"a": 1234567890123456e400}')
+@example(b'{"a": 1234567890123456e-99999999999999999999}')
+@example(b'{"a": [1234567890123456, NaN]}')
+@example(nested(100_000))
+@example(b"[" * 100_000)
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    """Whatever the bytes, they are read as JSON would have it or are refused; nothing else happens."""
+    try:
+        value = decode(raw)
+    except BadMessage as refused:
+        code, value = refused.code, None
+    else:
+        code = "read"
+    assert code in ("read", "not_json", "wrong_type")
+    if code == "read":
+        assert decode(encode(value)) == value
+        as_written = json.loads(raw, parse_float=str, parse_int=str)  # how a number is kept that would lose digits
+        assert value in (json.loads(raw), as_written) or isinstance(value, list | dict)
+
+
+def test_size_has_a_bound_where_one_is_given() -> None:
+    """A message from outside has a bound in bytes; up to it, it is read."""
+    assert code_of(b'"abc"', 4) == "too_large"
+    assert decode(b'"abc"', 5) == "abc"
+
+
+@pytest.mark.parametrize("before", [b"", b"1234567890123456789"])
+def test_depth_has_a_bound(before: bytes) -> None:
+    """Values may be nested so deep that they can be written again, and no deeper."""
+    prefix = b"[" + before + b"," if before else b"[0,"
+    assert decode(prefix + nested(MESSAGE_LEVELS_MAX - 1) + b"]")
+    assert code_of(prefix + nested(MESSAGE_LEVELS_MAX) + b"]") == "wrong_type"
+    assert code_of(b'{"a":' * MESSAGE_LEVELS_MAX + b"[]" + b"}" * MESSAGE_LEVELS_MAX) == "wrong_type"
+    assert encode({"state": decode(nested(MESSAGE_LEVELS_MAX))})
+    assert decode(b'"' + nested(200) + b'"') == nested(200).decode()
+    assert len(decode(b"[" + b"[]," * 1_000 + b"{}]")) == 1_001
+
+
+def test_digits_in_texts_are_texts() -> None:
+    """Long runs of digits within texts and keys stay as they are."""
+    raw = b'{"1234567890123456789": "a, 1234567890123456789.5", "b": "-1234567890123456789"}'
+    assert decode(raw) == {"1234567890123456789": "a, 1234567890123456789.5", "b": "-1234567890123456789"}
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+@given(long_decimals)
+def test_decimals_are_written_as_their_text(number: Decimal) -> None:
+    """Money goes out as text, without loss (F10)."""
+    assert Decimal(decode(encode({"a": number}))["a"]) == number
+
+
+def test_writing() -> None:
+    """Texts go out in UTF-8, and what has no JSON is a mistake of ours."""
+    assert encode({"a": ("é", 1), "n": None}) == '{"a":["é",1],"n":null}'.encode()
+    with pytest.raises(TypeError):
+        encode(object())
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+class _Event(Event, frozen=True):
+    id: str
+    sums: dict[str, Decimal]
+    more: tuple[str, ...] = ()
+
+
+def test_a_reader_of_events() -> None:
+    """An event is read whole or refused with what was found and expected; fields that are not known are let be."""
+    read = reader_of(_Event)
+    assert read is reader_of(_Event)
+    event = _Event("a", {"won": Decimal("0.1")}, ("x",))
+    assert read(encode(event)) == event
+    assert read(b'{"id": "a", "sums": {}, "colour": "red"}') == _Event("a", {})
+    for raw, code, said in (
+        (b"{", "not_json", "expected UTF-8 JSON"),
+        (b"[]", "wrong_type", "Expected `object`, got `array`"),
+        (b'{"id": 5, "sums": []}', "wrong_type", "Expected `str`, got `int` - at `$.id`"),
+        (b"null", "wrong_type", "got `null`"),
+        (b"{}", "wrong_type", "missing required field `id`"),
+        (b'{"id": "a", "sums": {"a": "x"}}', "wrong_type", "$.sums"),
+        (b'{"id": 1234567890123456789, "sums": {}}', "wrong_type", "$.id"),
+    ):
+        with pytest.raises(BadMessage) as refused:
+            read(raw)
+        assert refused.value.code == code
+        assert said in str(refused.value)
+
+
+# --- plain values -----------------------------------------------------------------------------
+
+
+@given(json_values)
+def test_json_is_plain(value: Any) -> None:
+    """What is JSON already stays, but for integers that could not be written (F10)."""
+    assert repr(plain(_writable(value), 1_000)) == repr(_writable(value))
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _writable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_writable(item) for item in value]
+    return value % 2**63 if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("value", [object(), {1: "a"}, {None: "a"}, ["a", (1,)], {"a": b"x"}, {"a": {"b"}}])
+def test_what_is_not_plain(value: object) -> None:
+    """YAML's other values and keys that are no text are refused."""
+    with pytest.raises(TypeError, match="expected text"):
+        plain(value, 100)
+    with pytest.raises(TypeError, match="more than 3 values"):
+        plain([1, 2, 3], 3)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from territory.model.compiled import compile_model
+from territory.wire.keys import parse_record_key
+from territory_admin.arguments import OBJECTS, RecordName, check_territory, check_user, near_matches, record_name
+from territory_admin.errors import NotFound
+
+NAMES = {"us-west": "United States, West", "us-east": "United States, East", "emea": "Europe"}
+
+printable_ids = st.text(min_size=1, max_size=255).filter(lambda text: text.isprintable() and bool(text.strip()))
+
+
+@given(st.sampled_from(OBJECTS), printable_ids)
+def test_a_record_is_named_as_it_is_written(kind: str, record_id: str) -> None:
+    """OBJECT/ID names a record, whatever characters its id has (contracts: command line)."""
+    name = record_name(f"{kind}/{record_id}")
+    assert str(name) == f"{kind}/{record_id}"
+    assert parse_record_key(name.key("acme")) == ("acme", kind, record_id)
+
+
+@pytest.mark.parametrize(
+    "text", ["account", "account/", "account/ ", "/A-1", "", "order/1", "Account/A-1", "deal/a\nb"]
+)
+def test_what_names_no_record_is_refused(text: str) -> None:
+    """A word that is no OBJECT/ID is wrong usage, and said so with what was found."""
+    with pytest.raises(ValueError, match="expected") as refused:
+        record_name(text)
+    assert repr(text.partition("/")[0]) in str(refused.value) or repr(text) in str(refused.value)
+
+
+def test_an_id_that_is_too_long_is_refused() -> None:
+    """An id has at most 255 characters, as on crm.records.v1."""
+    assert record_name("lead/" + "x" * 255) == RecordName("lead", "x" * 255)
+    with pytest.raises(ValueError, match="expected OBJECT/ID"):
+        record_name("lead/" + "x" * 256)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("us-wets", ["us-west"]), ("Europe", ["emea"]), ("united states west", ["us-west"]), ("qqqqqq", [])],
+)
+def test_near_matches_by_id_and_by_name(word: str, expected: list[str]) -> None:
+    """A misspelt id or a display name leads to the id; what is like nothing leads nowhere."""
+    assert near_matches(word, NAMES)[: len(expected) or None] == expected
+
+
+def test_unknown_territories_and_users_are_named_with_what_is_near() -> None:
+    """The message names the thing, where it was looked for, and what to write instead."""
+    model = compile_model(
+        {
+            "org": "acme",
+            "roles": [{"id": "ceo"}],
+            "users": [{"id": "ann", "name": "Ann Able", "role": "ceo"}],
+            "territories": [{"id": "us-west", "name": "West"}],
+        },
+        1,
+    )
+    check_territory(model, "us-west")
+    check_user(model, "ann")
+    with pytest.raises(NotFound, match="territory 'us-wst' is not in the model of 'acme'; did you mean us-west"):
+        check_territory(model, "us-wst")
+    with pytest.raises(NotFound, match="user 'zzz' is not in the model of 'acme'; there are 1"):
+        check_user(model, "zzz")

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from territory.wire.events import read_record_change
+from territory_admin.models.activation import check_model
+from territory_control.local.demo import ACCOUNT, NOT_IN, USERS, VIEWER
+from territory_control.local.example import example_folder, example_lines, example_model
+
+
+def test_the_example_is_found_and_everybody_in_the_demo_is_in_it() -> None:
+    """The demo shows people, a territory and an account that the example has."""
+    folder = example_folder()
+    model = check_model(example_model(folder)).model
+    assert {*USERS, VIEWER} <= set(model.people)
+    assert USERS[0] in model.admins
+    assert NOT_IN in model.territories
+    lines = example_lines(folder)
+    assert len(lines) == 8885
+    first = [read_record_change(line) for line in lines[:85]]
+    assert (ACCOUNT.object, ACCOUNT.id) in {(change.object, change.id) for change in first}

@@ -1,0 +1,68 @@
+"""The note beside a committed offset: what was said under which models."""
+
+from __future__ import annotations
+
+import pytest
+
+from territory.model.compiled import Model, compile_model
+from territory.wire.codec import JSON
+from territory_runtime.loop.model_snapshot import CommitMetadata, ModelSnapshot, SnapshotId, unknown_under
+
+DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
+
+
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        (CommitMetadata(SnapshotId(12), SnapshotId(12)), "12"),
+        (CommitMetadata(), "-1"),
+        (CommitMetadata(SnapshotId(12, 1488283200), SnapshotId(12, 1488283200)), "12 1488283200"),
+        (CommitMetadata(SnapshotId(12), SnapshotId(15)), "12 > 15"),
+        (CommitMetadata(SnapshotId(-1, -5), SnapshotId(15, 9), 3, 8), "-1 -5 > 15 9 : 3 of 8"),
+        (CommitMetadata(SnapshotId(12), SnapshotId(12, 9), 0, 8), "12 > 12 9 : 0 of 8"),
+        (CommitMetadata(SnapshotId(12), SnapshotId(12), term=3, written=40), "12 # 3 40"),
+        (CommitMetadata(SnapshotId(12), SnapshotId(15, 9), 3, 8, 1, 0), "12 > 15 9 : 3 of 8 # 1 0"),
+    ],
+)
+def test_a_note_is_read_as_it_was_written(note: CommitMetadata, text: str) -> None:
+    """What one worker writes the next one reads; digits alone are an older worker's (A9)."""
+    assert str(note) == text
+    assert CommitMetadata.read(text) == note
+
+
+@pytest.mark.parametrize("text", ["", "x", "12 > ", "12 3 4", "1.5", "12 > 15 : 3", "² ", "12 # 3"])
+def test_what_is_no_note_says_that_nothing_is_known(text: str) -> None:
+    """Then everything is said again, which is harmless (A9)."""
+    assert CommitMetadata.read(text) == CommitMetadata()
+
+
+def model_of(org: str, rules: JSON) -> Model:
+    """Return a model of one territory."""
+    territory: JSON = {"id": "t", "rules": rules}
+    fields: JSON = {"account": {"since": "date"}}
+    return compile_model({"org": org, "fields": fields, "roles": [], "users": [], "territories": [territory]}, 1)
+
+
+PLAIN, DATED = model_of("plain", {}), model_of("dated", DAILY)
+ACTIVATED_AT = {"plain": 4, "dated": 9}
+NOW = ModelSnapshot({"plain": PLAIN, "dated": DATED}, ACTIVATED_AT, SnapshotId(9, 1488283200))
+UNDATED = ModelSnapshot({"plain": PLAIN, "dated": DATED}, ACTIVATED_AT, SnapshotId(9))
+
+
+@pytest.mark.parametrize(
+    ("swept", "now", "is_gapless", "unknown"),
+    [
+        (SnapshotId(9, 5), NOW, True, set()),
+        (SnapshotId(8, 5), NOW, True, {"dated"}),
+        (SnapshotId(3, 5), NOW, True, {"plain", "dated"}),
+        (SnapshotId(9, 5), NOW, False, {"plain", "dated"}),
+        (SnapshotId(9), NOW, True, {"dated"}),
+        (SnapshotId(9), UNDATED, True, set()),
+    ],
+    ids=["all swept", "activated since", "both", "the log has gaps", "a note without a day", "no day is asked for"],
+)
+def test_unknown_is_what_the_note_does_not_cover(
+    swept: SnapshotId, now: ModelSnapshot, is_gapless: bool, unknown: set[str]
+) -> None:
+    """What was activated since; all, after gaps; and what needs a day, if the note has none (A9, C7)."""
+    assert unknown_under(CommitMetadata(swept, swept), now, is_gapless=is_gapless) == unknown
