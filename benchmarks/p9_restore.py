@@ -23,7 +23,7 @@ from benchmarks.results import Figure, Report, figure, say
 from benchmarks.stack import PARTITIONS, running_stack
 from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.model.compiled import Model, compile_model
-from territory.stage import Effects, Fold, InputMessage, Message, Models
+from territory.stage import Effects, Fold, InputMessage, Message, Models, WithoutFanOut
 from territory.wire.events import read_assignment, read_record
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, Topic
 from territory_admin.log.topic_reader import started
@@ -39,7 +39,7 @@ SENT_AT_ONCE = 20_000
 NOTHING: frozenset[str] = frozenset()
 
 
-class Decoded:
+class Decoded(WithoutFanOut):
     """A fold that remembers nothing: what is left is to fetch and to decode."""
 
     def __init__(self) -> None:

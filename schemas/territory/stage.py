@@ -113,6 +113,16 @@ class Fold(Protocol):
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
         """Take one message and add what follows from it to the effects."""
 
+    @property
+    def unfinished_from(self) -> int | None:
+        """The offset of the oldest message whose consequences are not all emitted yet; None: there is none.
+
+        The loop commits no offset beyond it, so a successor applies that message again.
+        """
+
+    def proceed(self, models: Models, effects: Effects, limit: int) -> None:
+        """Go on with consequences that `apply` has put off, for about `limit` records."""
+
     def flush(self, models: Models, effects: Effects) -> None:
         """Add what was put off to the end of a turn, so that it is said once a turn."""
 
@@ -125,6 +135,18 @@ class Fold(Protocol):
 
     def __len__(self) -> int:
         """How many records are in memory."""
+
+
+class WithoutFanOut:
+    """Base of folds whose `apply` leaves nothing to do: a message changes a bounded number of records."""
+
+    @property
+    def unfinished_from(self) -> int | None:
+        """Nothing is put off."""
+        return None
+
+    def proceed(self, models: Models, effects: Effects, limit: int) -> None:
+        """Nothing is put off."""
 
 
 def collapse(messages: Iterable[Message]) -> list[Message]:

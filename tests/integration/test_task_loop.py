@@ -13,7 +13,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.admin import NewTopic
 
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Models
+from territory.stage import Effects, InputMessage, Models, WithoutFanOut
 from territory.wire.codec import decode
 from territory.wire.topics import Topic
 from territory_admin.log.topic_reader import started
@@ -35,7 +35,7 @@ PARTITIONS = 2
 SECONDS_MAX = 20
 
 
-class Heard:
+class Heard(WithoutFanOut):
     """A fold that remembers what it has taken."""
 
     def __init__(self, into: list[int], news: asyncio.Event) -> None:

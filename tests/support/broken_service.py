@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Models
+from territory.stage import Effects, InputMessage, Models, WithoutFanOut
 from territory.wire.codec import decode
 from territory.wire.topics import RECORDS
 from territory_runtime.app import ServiceApp, main
@@ -16,7 +16,7 @@ from territory_runtime.settings import Settings
 GROUP = "broken"
 
 
-class Broken:
+class Broken(WithoutFanOut):
     """A fold that holds nothing and does nothing right."""
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from access_indexer.core.model_transition import ModelTransition
 from access_indexer.core.record_table import Group, RecordTable
 from access_indexer.core.viewers import NOBODY, Viewers
 from territory.model.compiled import Model
-from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk
+from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk, WithoutFanOut
 from territory.wire.events import Assignment
 from territory.wire.keys import org_of, parse_record_key, partition_of, record_key
 
@@ -62,7 +62,7 @@ class _Org:
         self.passage = ModelTransition()
 
 
-class AccessFold:
+class AccessFold(WithoutFanOut):
     """The access index of one partition of territory.assignments.v1."""
 
     def __init__(self, partition: int, partitions: int, *, tells: bool = False) -> None:

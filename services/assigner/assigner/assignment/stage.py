@@ -13,7 +13,7 @@ from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
 from assigner.assignment.policy_cache import PolicyCache
 from assigner.intake.stage import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Message, Models
+from territory.stage import Effects, InputMessage, Message, Models, WithoutFanOut
 from territory.wire import topics
 from territory.wire.events import Assignment, DealFacts, Record, Released
 from territory.wire.keys import org_of, parse_record_key
@@ -27,7 +27,7 @@ Origin = tuple[str, int]
 """The id and the time of the event that a decision follows from; the time is 0 for a change of the model."""
 
 
-class AssignmentFold:
+class AssignmentFold(WithoutFanOut):
     """The families of one partition and where their members stand."""
 
     def __init__(self, linkers: PolicyCache | None = None) -> None:

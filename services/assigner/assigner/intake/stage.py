@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from territory.criteria.values import datetime_of
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Message, Models
+from territory.stage import Effects, InputMessage, Message, Models, WithoutFanOut
 from territory.wire import topics
 from territory.wire.codec import encode
 from territory.wire.events import LinkKind, Record, RecordChange, Released, read_record
@@ -35,7 +35,7 @@ GROWTH_MAX = 10
 PLAUSIBLE_DELAY_MS = 60 * 60 * 1000
 
 
-class IntakeFold:
+class IntakeFold(WithoutFanOut):
     """The whole records of one partition of crm.records.v1."""
 
     def __init__(self, partition: int) -> None:

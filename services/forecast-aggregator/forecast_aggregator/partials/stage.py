@@ -16,7 +16,7 @@ from forecast_aggregator.partials.closed_periods import Adjustment, Closed, Deal
 from forecast_aggregator.partials.contribution import Contribution, LeftOut, contribution_of
 from forecast_aggregator.partials.targets import Target, targets_of
 from territory.model.compiled import Model, TargetKey
-from territory.stage import Effects, InputMessage, Message, Models
+from territory.stage import Effects, InputMessage, Message, Models, WithoutFanOut
 from territory.wire import topics
 from territory.wire.events import Assignment, FrozenPart, Partial, SourceSwept
 from territory.wire.keys import (
@@ -72,7 +72,7 @@ class OrganisationLedger:
         return 0 if self.model is None else self.model.revision
 
 
-class PartialSumsFold:
+class PartialSumsFold(WithoutFanOut):
     """The partial sums of one partition of territory.assignments.v1."""
 
     def __init__(self, partition: int, partitions: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from forecast_aggregator.totals.attainment import Parts, total_of, with_part
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Message, Models
+from territory.stage import Effects, InputMessage, Message, Models, WithoutFanOut
 from territory.wire import topics
 from territory.wire.events import Attainment, Partial, SourceSwept
 from territory.wire.keys import attainment_key, parse_partial_key
@@ -28,7 +28,7 @@ class AttainmentState:
     attainment: Attainment | None
 
 
-class AttainmentFold:
+class AttainmentFold(WithoutFanOut):
     """The attainments of one partition of territory.internal.partials.v1."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from territory.model.compiled import Model, compile_model
-from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk
+from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk, WithoutFanOut
 from territory.wire.codec import JSON
 from territory_runtime.loop.model_snapshot import CommitMetadata, ModelSnapshot, SnapshotId
 from territory_runtime.loop.partition_task import PartitionTask, sweep_in_turns
@@ -18,7 +18,7 @@ RECORDS = 4
 LIMIT = 2
 
 
-class _Fold:
+class _Fold(WithoutFanOut):
     """Says which models it is told of; its sweeps have two slices."""
 
     def __init__(self) -> None:
