@@ -29,6 +29,8 @@ from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, Topic
 from territory_admin.log.topic_reader import started
 from territory_runtime.gc_tuning import tune_gc
 from territory_runtime.kafka import clients
+from territory_runtime.kafka.log_reader import KafkaLogReader
+from territory_runtime.kafka.ports import SystemClock
 from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.loop.restore import restore_topic
 from territory_runtime.loop.stage import Reader
@@ -142,7 +144,8 @@ async def _read(settings: Settings, stage: Restored, fold: Fold, model: Model) -
     tune_gc()  # as the services do
     began = time.perf_counter()
     where = TopicPartition(stage.topic.name, 0)
-    await restore_topic(settings, fold, where, stage.read, up_to=None, beat=lambda: None)
+    reader = KafkaLogReader(settings, "p9")
+    await restore_topic(reader, fold, where, stage.read, up_to=None, clock=SystemClock(), beat=lambda: None)
     fold.restored({model.org_id: model}, NOTHING)
     seconds = time.perf_counter() - began
     return seconds, len(fold)

@@ -72,6 +72,19 @@ class Effects:
     """What a slice of a sweep takes, others who follow included, in records of which a whole slice has `limit`. Slices
     of less are taken together, and those of nothing for as long as a turn may sweep."""
 
+    def __len__(self) -> int:
+        """How many messages and changes of the sink there are."""
+        return len(self.messages) + len(self.state) + len(self.changes)
+
+    def mark(self) -> tuple[int, int, int]:
+        """Return the present length, for `roll_back`."""
+        return len(self.messages), len(self.state), len(self.changes)
+
+    def roll_back(self, mark: tuple[int, int, int]) -> None:
+        """Drop what was added since a mark. Counts of outcomes stay."""
+        del self.messages[mark[0] :], self.state[mark[1] :], self.changes[mark[2] :]
+        self.refused.clear()
+
     def add(self, other: Effects) -> None:
         """Append another step's effects."""
         self.messages += other.messages

@@ -11,9 +11,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from assigner.intake import stage as intake
-from territory_runtime.loop import task_loop as partition_loop
+from territory_runtime.loop import restore
+from territory_runtime.loop.batch import Batch
+from territory_runtime.loop.checkpoint import Checkpoint
 from territory_runtime.loop.partition_task import PartitionTask
-from territory_runtime.loop.task_loop import TaskLoop
 from territory_runtime.redis import pipe as redis_pipe
 from territory_runtime.redis.fencing import Lease
 
@@ -33,13 +34,13 @@ def _versions() -> None:
 
 def _send_before_commit() -> None:
     """Offsets are committed after what follows from their messages is sent and stored."""
-    perform, commit = TaskLoop._perform, TaskLoop._commit
+    run = Checkpoint.run
 
-    async def commit_first(self: TaskLoop, effects: Any, touched: Any, offsets: Any) -> None:
-        await commit(self, touched, offsets)
-        await perform(self, effects, touched, offsets)
+    async def commit_first(self: Checkpoint, batch: Batch) -> None:
+        await self.commit({number: task.metadata for number, task in batch.tasks.items()}, batch.tasks)
+        await run(self, batch)
 
-    _replace(TaskLoop, "_perform", commit_first)
+    _replace(Checkpoint, "run", commit_first)
 
 
 def _restore() -> None:
@@ -48,7 +49,7 @@ def _restore() -> None:
     async def nothing(*_: Any, **__: Any) -> bool:
         return True
 
-    _replace(partition_loop, "restore_fold", nothing)
+    _replace(restore, "restore_fold", nothing)
 
 
 def _release() -> None:
@@ -69,16 +70,12 @@ def _seek() -> None:
 
 def _repeats() -> None:
     """No other model before what the one before may have said without a commit is repeated."""
-
-    async def never(*_: Any) -> bool:
-        return False
-
-    _replace(TaskLoop, "_is_repeating", never)
+    _replace(PartitionTask, "is_repeating", property(lambda self: False))
 
 
 def _note() -> None:
     """What is begun under other models is written down before a word is said of it."""
-    _replace(PartitionTask, "is_untold", property(lambda self: False))
+    _replace(PartitionTask, "target_uncommitted", property(lambda self: False))
 
 
 def _fence() -> None:

@@ -31,7 +31,7 @@ from territory.wire.topics import (
 from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, partitions_of, read_messages, started
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.dead_letters import PREFIX
-from territory_runtime.loop.model_snapshot import CommitMetadata
+from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.chaos.sayers import IS_CHANGE, Applied
 from tests.support.house import FOLLOWED, Difference, House, differences
 from tests.support.oracle import Expected, Record, expected, key_of, record_after
@@ -79,9 +79,9 @@ async def day_has_come(house: House, days: int) -> list[str]:
 
 
 def _day_of(note: CommitMetadata) -> date | None:
-    if note.swept.instant is None or note.swept.instant != note.towards.instant:
+    if note.applied.instant is None or note.applied.instant != note.target.instant:
         return None
-    return datetime.fromtimestamp(note.swept.instant, UTC).date()
+    return datetime.fromtimestamp(note.applied.instant, UTC).date()
 
 
 async def read_log(house: House) -> Log:

@@ -14,7 +14,7 @@ from territory.stage import Message
 from territory.wire.topics import ASSIGNMENTS, FAMILIES
 from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, partitions_of, started
 from territory_runtime.kafka import clients
-from territory_runtime.loop.model_snapshot import CommitMetadata
+from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.support.house import House, compare
 from tests.support.oracle import expected
 
@@ -75,7 +75,7 @@ async def set_back(house: House) -> dict[TopicPartition, CommitMetadata]:
     async with started(clients.group_consumer(house.settings, STAGE)) as consumer:
         consumer.assign(list(offsets))
         for where, (offset, text) in offsets.items():
-            swept = CommitMetadata.read(text).swept
+            swept = CommitMetadata.read(text).applied
             assert swept.instant is not None
             earlier = swept._replace(instant=swept.instant - DAY_SECONDS)
             notes[where] = CommitMetadata(earlier, earlier)
@@ -88,7 +88,7 @@ async def passed(house: House, before: dict[TopicPartition, CommitMetadata]) -> 
     async with asyncio.timeout(PASSED_SECONDS):
         while True:
             notes = {where: CommitMetadata.read(text) for where, (_, text) in (await commits(house)).items()}
-            if all(note.swept != before[where].swept for where, note in notes.items()):
+            if all(note.applied != before[where].applied for where, note in notes.items()):
                 return
             await asyncio.sleep(POLL_SECONDS)
 

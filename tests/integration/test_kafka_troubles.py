@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
-from typing import cast
 
 import pytest
 from aiokafka import TopicPartition
@@ -30,10 +29,11 @@ from territory_control.local.child_process import until
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.dead_letters import bury
+from territory_runtime.kafka.ports import kafka_ports
 from territory_runtime.kafka.producer import FencedProducer
 from territory_runtime.kafka.topic_health import PART, TopicWatcher
-from territory_runtime.loop.model_watcher import ModelWatcher
 from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.stage_service import StageService
 from territory_runtime.loop.task_loop import TaskLoop
 from territory_runtime.redis.fencing import Lease
 from territory_runtime.settings import Settings
@@ -64,7 +64,7 @@ def settings(broker: Kafka) -> Settings:
     return settings_for(broker.bootstrap_servers, PARTITIONS).model_copy(update={"kafka_session_timeout_seconds": 6.0})
 
 
-class RuleExplainer(Health):
+class ReportedHealth(Health):
     """What the parts say of themselves, and word of it."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Worker:
         self.name, self.out = name[-90:], f"{name[-90:]}-out"
         self.heard: list[int] = []
         self.news = asyncio.Event()
-        self.health = RuleExplainer()
+        self.health = ReportedHealth()
         topic = Topic(self.name, "delete", None, None, public=False, says="For a test.")
         stage = Stage(
             name=self.name,
@@ -118,12 +118,13 @@ class Worker:
             state=(topic, decode),
             make=lambda *_: Passing(self.heard, self.news, self.out),
         )
-        self.loop = TaskLoop(stage, settings, cast(ModelWatcher, NoModels()), self.health, PARTITIONS)
+        ports = kafka_ports(settings, self.name, PARTITIONS)
+        self.loop = TaskLoop(stage, settings, models=NoModels(), health=self.health, partitions=PARTITIONS, ports=ports)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have it run in the block."""
-        async with self.loop:
+        async with StageService(self.loop):
             yield
 
     async def send(self, *values: bytes) -> None:
@@ -238,7 +239,7 @@ def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
 
     with capture_logs() as lines:
         asyncio.run(play())
-    assert [line["event"] for line in lines if line["event"] in ("waiting", "going on")] == ["waiting", "going on"]
+    assert [line["event"] for line in lines if line["event"] in ("waiting", "recovered")] == ["waiting", "recovered"]
 
 
 def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) -> None:
@@ -394,7 +395,7 @@ def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) ->
 def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
     """Whoever reads or writes it, and whether there is something to do: one line, not ready, ready with the topic."""
     provisioned(settings)
-    health = RuleExplainer()
+    health = ReportedHealth()
 
     async def play() -> None:
         async with TopicWatcher(settings, health, PARTITIONS):
@@ -409,13 +410,13 @@ def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
 
     with capture_logs() as lines:
         asyncio.run(play())
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]
 
 
 def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
     """Nothing is asked of it, and /ready says so all the same; with the broker it is ready again."""
     provisioned(settings)
-    health = RuleExplainer()
+    health = ReportedHealth()
 
     async def play() -> None:
         async with TopicWatcher(settings, health, PARTITIONS):
@@ -427,4 +428,4 @@ def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: 
 
     with capture_logs() as lines:
         asyncio.run(play())
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.admin import NewTopic
 
 from territory.model.compiled import Model
@@ -19,11 +18,15 @@ from territory.wire.topics import Topic
 from territory_admin.log.topic_reader import started
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
+from territory_runtime.kafka.log_reader import KafkaLogReader
+from territory_runtime.kafka.ports import kafka_ports
 from territory_runtime.loop.backpressure import SweepThrottle
-from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, CommitMetadata, ModelSnapshot, SnapshotId
-from territory_runtime.loop.model_watcher import ModelWatcher
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, ModelSnapshot, SnapshotId
 from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import Committed
 from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.stage_service import StageService
 from territory_runtime.loop.task_loop import TaskLoop
 from territory_runtime.settings import Settings
 from tests.integration.examples import settings_for, topic_admin
@@ -70,13 +73,15 @@ class NoModels:
     async def caught_up(self) -> None:
         pass
 
-    async def reached(self, note: CommitMetadata, beat: Callable[[], None]) -> CommitMetadata:
-        return note
+    async def reached(self, metadata: CommitMetadata, beat: Callable[[], None]) -> CommitMetadata:
+        return metadata
 
     def in_effect(self, *, follows_days: bool) -> ModelSnapshot:
         return NO_SNAPSHOT
 
-    async def of_note(self, note: CommitMetadata, *, follows_days: bool) -> tuple[ModelSnapshot, ModelSnapshot]:
+    async def snapshots_of(
+        self, metadata: CommitMetadata, *, follows_days: bool
+    ) -> tuple[ModelSnapshot, ModelSnapshot]:
         return NO_SNAPSHOT, NO_SNAPSHOT
 
 
@@ -84,17 +89,26 @@ class Watched(TaskLoop):
     """The loop, telling when it was given partitions, and when it has committed."""
 
     def __init__(self, stage: Stage, settings: Settings) -> None:
-        super().__init__(stage, settings, cast(ModelWatcher, NoModels()), Health(), PARTITIONS)
+        ports = kafka_ports(settings, stage.name, PARTITIONS)
+        super().__init__(stage, settings, models=NoModels(), health=Health(), partitions=PARTITIONS, ports=ports)
         self.given = asyncio.Event()
         self.committed = asyncio.Event()
 
-    async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
-        await super()._commit_to_group(offsets)
+    async def _commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        await super()._commit(offsets)
         self.committed.set()
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await super().on_partitions_assigned(assigned)
+    async def on_assigned(self, partitions: frozenset[int]) -> None:
+        await super().on_assigned(partitions)
         self.given.set()
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer:
+        """The member of the group."""
+        reader = self._reader
+        assert isinstance(reader, KafkaLogReader)
+        assert reader.consumer is not None
+        return reader.consumer
 
 
 class Place:
@@ -128,9 +142,7 @@ class Place:
     @asynccontextmanager
     async def second_member(self) -> AsyncIterator[AIOKafkaConsumer]:
         """Have another member in the group, which is given some partitions and takes nothing."""
-        consumer = clients.group_consumer(
-            self.settings, self.name, partition_assignment_strategy=(RangePartitionAssignor,)
-        )
+        consumer = clients.group_consumer(self.settings, self.name)
         consumer.subscribe([self.name])
         async with started(consumer):
             yield consumer
@@ -162,9 +174,9 @@ def test_what_is_fetched_after_a_rebalance_and_not_taken_is_fetched_again(place:
 
     async def play() -> set[int]:
         await place.send(3)
-        async with place.loop:
+        async with StageService(place.loop):
             await place.until_heard(set(range(PARTITIONS)), 3)
-            consumer = place.loop._consumer  # the moment that matters can't be met from outside
+            consumer = place.loop.consumer  # the moment that matters can't be met from outside
             fetch = consumer.getmany
             outlasted = asyncio.Event()
             leave = asyncio.Event()
@@ -221,16 +233,16 @@ def test_what_is_confirmed_amid_a_turn_says_nothing_of_it(place: Place) -> None:
 
     async def play() -> None:
         await place.send(2)
-        async with place.loop:
+        async with StageService(place.loop):
             await place.until_heard(set(range(PARTITIONS)), 2)
-            async with place.loop._turn_lock:  # between turns, as in the middle of one
-                part = place.loop._held[0]
+            async with place.loop._batch_lock:  # between turns, as in the middle of one
+                part = place.loop._tasks[0]
                 before = await committed(0)
-                assert before == (2, str(part.note))
-                part.swept = SnapshotId(99)
+                assert before == (2, str(part.metadata))
+                part.applied = SnapshotId(99)
                 await place.loop._confirm()
                 assert await committed(0) == before
-                part.swept = SnapshotId()
+                part.applied = SnapshotId()
 
     asyncio.run(play())
 
@@ -250,12 +262,12 @@ def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
             producer.transaction(),
         ):
             await producer.send_and_wait(place.name, b"0", key=b"org/account/A-1", partition=0)
-        async with place.loop:
+        async with StageService(place.loop):
             await place.until_heard({0}, 1)
             end = await ends()
             assert end == 2
             async with asyncio.timeout(SECONDS_MAX):
-                while place.loop._held[0].next_offsets[place.name] < end:
+                while place.loop._tasks[0].committed_offsets[place.name] < end:
                     place.loop.committed.clear()
                     await place.loop.committed.wait()
 
@@ -265,7 +277,7 @@ def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
 class Gate:
     """A pace that is as a test says."""
 
-    slices = 0
+    chunks = 0
 
     def __init__(self) -> None:
         self.counts: list[int] = []
@@ -273,7 +285,7 @@ class Gate:
     async def look(self, parts: Iterable[PartitionTask]) -> None:
         pass
 
-    def heard(self, counts: Collection[int]) -> None:
+    def observe(self, counts: Collection[int]) -> None:
         self.counts += counts
 
 
@@ -293,16 +305,16 @@ def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
 
     async def play() -> None:
         await place.send(1)
-        async with place.loop:
+        async with StageService(place.loop):
             await place.until_heard(set(range(PARTITIONS)), 1)
             gate = Gate()
-            async with place.loop._turn_lock:
-                place.loop._pace = cast(SweepThrottle, gate)
-                place.loop._held[0].sweeps["org"] = slices()
+            async with place.loop._batch_lock:
+                place.loop._throttle = cast(SweepThrottle, gate)
+                place.loop._tasks[0].sweeps["org"] = slices()
             await place.send(1)
             await place.until_heard(set(range(PARTITIONS)), 2)
             assert (taken, gate.counts) == ([], [1] * PARTITIONS)
-            gate.slices = 2
+            gate.chunks = 2
             async with asyncio.timeout(SECONDS_MAX):
                 await swept.wait()
 

@@ -10,7 +10,8 @@ from access_indexer.core.stage import AccessFold
 from territory.stage import Models
 from territory_runtime.loop.stage import Progress
 from territory_runtime.redis.fencing import Fenced, SinkRolledBack
-from tests.support.memory import MemoryRedis, Place
+from tests.support.memory import Place
+from tests.support.memory_redis import MemoryRedis
 
 
 @dataclass
@@ -89,4 +90,4 @@ class MemoryIndex:
         beat()
         place: Place = ("indexing", partition)
         self._kept.redis.progress[place] = dict.fromkeys(models, 0)  # nothing is unknown beyond what is said to be
-        self._kept.redis.reconcile(place, fold, models, unknown)
+        self._kept.redis.reconcile(partition, fold, models, unknown)

@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.support.memory import FIRST_DAY, Dice, dice
+from tests.support.memory import FIRST_DAY, dice
+from tests.support.stepping import Dice
 
 Change = dict[str, Any]
 Document = dict[str, Any]

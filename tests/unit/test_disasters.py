@@ -10,8 +10,9 @@ import pytest
 
 from territory.wire import topics
 from tests.support.expectations import differences
-from tests.support.memory import Dice, MemoryHouse, dice
+from tests.support.memory import MemoryHouse, dice
 from tests.support.oracle_records import Record, key_of, record_after
+from tests.support.stepping import Dice
 from tests.support.stories import ORG, Apply, Expect, Publish, Raw, Restart, Story, load_stories
 
 STORIES = [
@@ -57,7 +58,7 @@ def mirrored(house: MemoryHouse, random: Dice) -> MemoryHouse:
             for stored in kept:
                 mirror.log(topic.name, partition).append(stored)
     mirror.redis = house.redis
-    mirror._now_ms = house._now_ms
+    mirror.cluster.now_ms = house.cluster.now_ms
     mirror._pieces = {ORG: {}}
     mirror._activate()
     mirror.restart_all()

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from territory.wire.keys import partition_of
-from tests.support.memory import PHASES, STAGES, Dice, MemoryHouse, Place, dice
+from tests.support.memory import PHASES, STAGES, MemoryHouse, Place, dice
 from tests.support.oracle import expected
+from tests.support.stepping import Dice
 from tests.support.strategies import Change, Document
 from tests.unit.support.oracle_examples import FIELDS, TREE, delete, link, model, patch, upsert
 from tests.unit.test_against_oracle import assert_agrees, assert_redis_agrees

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.memory import FIRST_DAY, PHASES, Dice, MemoryHouse, dice
+from tests.support.memory import FIRST_DAY, PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected
+from tests.support.stepping import Dice
 from tests.support.strategies import Document, Upstream, edited, models
 from tests.unit.support.oracle_examples import TREE, model, patch, upsert
 from tests.unit.test_against_oracle import assert_agrees, tried

@@ -8,7 +8,8 @@ import pytest
 
 from territory.errors import ModelRefused
 from tests.support.expectations import differences
-from tests.support.memory import Dice, MemoryHouse, dice
+from tests.support.memory import MemoryHouse, dice
+from tests.support.stepping import Dice
 from tests.support.stories import ORG, Apply, Expect, Publish, Raw, Refuse, Restart, Story, load_stories
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"

@@ -19,17 +19,20 @@ from msgspec import Struct
 from territory.wire import topics
 from territory.wire.codec import encode, reader_of
 from territory.wire.events import ModelActivated, ModelPiece, read_access_change, read_attainment
-from territory_runtime.loop.model_snapshot import CommitMetadata
+from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.support.expectations import differences
-from tests.support.memory import STAGES, Committed, MemoryHouse, Stored
+from tests.support.memory import STAGES, MemoryHouse
+from tests.support.memory_log import Stored
+from tests.support.stepping import Process
 from tests.support.stories import ORG, Expect, Story, load_stories
 from tests.unit.territory.examples import EVENTS, FEW, dumps, json_values
 
 LEFT = sorted((Path(__file__).parent / "versions").glob("*.jsonl"))
 STORIES = {story.name: story for story in load_stories(Path(__file__).parents[1] / "scenarios")}
 
-READERS = {topic: read for stage in STAGES for topic, read in stage.inputs.items()} | {
-    stage.state[0]: stage.state[1] for stage in STAGES
+PRODUCTION = [MemoryHouse(1).stage(stage.name, Process()) for stage in STAGES]
+READERS = {topic: read for stage in PRODUCTION for topic, read in stage.readers.items()} | {
+    stage.state[0].name: stage.state[1] for stage in PRODUCTION
 }
 READERS[topics.ATTAINMENTS.name] = read_attainment
 READERS[topics.ACCESS_CHANGES.name] = read_access_change
@@ -59,7 +62,7 @@ def taken_over(left: Path) -> MemoryHouse:
             assert len(log) == line["offset"]
             log.append(Stored(line["key"].encode(), value, headers, line["ms"]))
         else:
-            house.committed[line["stage"], line["partition"]] = Committed(line["offsets"], line["note"])
+            house.commit(line["stage"], line["partition"], line["offsets"], line["note"])
     house._pieces[ORG] = {}
     house._activate()
     house.restart_all()

@@ -13,7 +13,7 @@ from territory.wire.events import read_assignment
 from territory_runtime import metrics
 from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
-from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.stage import Sink, Stage
 from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings
 
@@ -22,24 +22,28 @@ ASSIGNER = "assigner-assignment"
 """The consumer group of the stage that decides."""
 
 
+def stage_of(sink: Sink, *, emit_changes: bool) -> Stage:
+    """Return the stage that keeps the index; `emit_changes` publishes access changes, too."""
+    return Stage(
+        name=STAGE,
+        inputs={topics.ASSIGNMENTS: read_assignment},
+        state=(topics.ASSIGNMENTS, read_assignment),
+        make=partial(AccessFold, tells=emit_changes),
+        store=sink,
+        sweep_passes=2,  # revocations, then grants
+        sweep_share=50,  # records that are alike move from set to set together
+        follows=ASSIGNER,
+    )
+
+
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the access indexer, ready to run."""
-    host = ServiceApp(STAGE, settings, provisioned)
+    service = ServiceApp(STAGE, settings, provisioned)
     for kind in DRIFT_KINDS:
         metrics.INDEX_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
-    loop = host.add_stage(
-        Stage(
-            name=STAGE,
-            inputs={topics.ASSIGNMENTS: read_assignment},
-            state=(topics.ASSIGNMENTS, read_assignment),
-            make=partial(AccessFold, tells=settings.access_changes),
-            store=RedisIndexWriter(connect(settings), STAGE, provisioned.partitions),
-            sweep_passes=2,  # revocations, then grants
-            sweep_share=50,  # records that are alike go from set to set together
-            follows=ASSIGNER,
-        )
-    )
+    sink = RedisIndexWriter(connect(settings), STAGE, provisioned.partitions)
+    loop = service.add_stage(stage_of(sink, emit_changes=settings.access_changes))
     if settings.verify_records_per_second:
-        client = connect(settings)  # its own: a large answer is in nobody's way
-        host.add_service(DriftMonitor(loop, client, provisioned.partitions, settings.verify_records_per_second))
-    return host
+        client = connect(settings)  # its own: a large answer delays nobody
+        service.add_service(DriftMonitor(loop, client, provisioned.partitions, settings.verify_records_per_second))
+    return service

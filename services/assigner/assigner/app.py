@@ -11,35 +11,40 @@ from territory.wire.codec import reader_of
 from territory.wire.events import Released, read_record, read_record_change
 from territory_runtime.app import CannotStart, ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
-from territory_runtime.loop.backpressure import Downstream
-from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.stage import Downstream, Stage
 from territory_runtime.settings import Settings
+
+INTAKE = "assigner-intake"
+ASSIGNMENT = "assigner-assignment"
+
+
+def stages(policies: PolicyCache) -> tuple[Stage, Stage]:
+    """Return the two stages of the assigner: intake by record, assignment by family."""
+    intake = Stage(
+        name=INTAKE,
+        inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
+        state=(topics.RECORD_STATES, read_record),
+        make=lambda partition, _: IntakeFold(partition),
+    )
+    assignment = Stage(
+        name=ASSIGNMENT,
+        inputs={topics.FAMILIES: read_record},
+        state=(topics.FAMILIES, read_record),
+        make=lambda *_: AssignmentFold(policies),
+        prepare=policies.prepare,
+        follows_days=True,
+        paced_by=Downstream(group="access-indexer", topic=topics.ASSIGNMENTS),
+    )
+    return intake, assignment
 
 
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the assigner, ready to run. Raises: CannotStart when its engine is not installed."""
     try:
-        linkers = PolicyCache(settings.assigner_engine)
+        policies = PolicyCache(settings.assigner_engine)
     except EngineMissing as missing:
         raise CannotStart(f"TERRITORY_ASSIGNER_ENGINE: {missing}") from missing
-    host = ServiceApp("assigner", settings, provisioned)
-    host.add_stage(
-        Stage(
-            name="assigner-intake",
-            inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
-            state=(topics.RECORD_STATES, read_record),
-            make=lambda partition, _: IntakeFold(partition),
-        )
-    )
-    host.add_stage(
-        Stage(
-            name="assigner-assignment",
-            inputs={topics.FAMILIES: read_record},
-            state=(topics.FAMILIES, read_record),
-            make=lambda *_: AssignmentFold(linkers),
-            prepare=linkers.prepare,
-            follows_days=True,
-            paced_by=Downstream(group="access-indexer", topic=topics.ASSIGNMENTS),
-        )
-    )
-    return host
+    service = ServiceApp("assigner", settings, provisioned)
+    for stage in stages(policies):
+        service.add_stage(stage)
+    return service

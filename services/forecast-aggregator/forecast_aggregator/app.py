@@ -12,7 +12,7 @@ from territory.wire.events import read_assignment, read_frozen, read_partial
 from territory_runtime import metrics
 from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
-from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.stage import Sink, Stage
 from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings
 
@@ -22,35 +22,39 @@ SWEEP_SHARE = 10
 """Deals are only counted in a sweep, and what follows is said at its end: time alone bounds it in a turn."""
 
 
+def stages(deals: Sink, attainments: Sink, interval_seconds: float) -> tuple[Stage, Stage]:
+    """Return the two stages: partial sums by partition of deals, then attainments."""
+    partials = Stage(
+        name=SUMMING,
+        inputs={topics.ASSIGNMENTS: read_assignment},
+        state=(topics.ASSIGNMENTS, read_assignment),
+        keeps=(topics.FROZEN, read_frozen),
+        make=PartialSumsFold,
+        wants=is_deal,
+        store=deals,
+        interval_seconds=interval_seconds,
+        sweep_share=SWEEP_SHARE,
+    )
+    totals = Stage(
+        name=TOTALLING,
+        inputs={topics.PARTIALS: read_partial},
+        state=(topics.PARTIALS, read_partial),
+        make=lambda *_: AttainmentFold(),
+        store=attainments,
+        interval_seconds=interval_seconds,
+        sweep_share=SWEEP_SHARE,
+    )
+    return partials, totals
+
+
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the forecast aggregator, ready to run."""
-    host = ServiceApp(SUMMING, settings, provisioned)
+    service = ServiceApp(SUMMING, settings, provisioned)
     for kind in DRIFT_KINDS:
         metrics.FORECAST_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
-    loop = host.add_stage(
-        Stage(
-            name=SUMMING,
-            inputs={topics.ASSIGNMENTS: read_assignment},
-            state=(topics.ASSIGNMENTS, read_assignment),
-            keeps=(topics.FROZEN, read_frozen),
-            make=PartialSumsFold,
-            wants=is_deal,
-            store=RedisDeals(connect(settings), SUMMING),
-            interval_seconds=settings.partials_interval_seconds,
-            sweep_share=SWEEP_SHARE,
-        )
-    )
+    deals = RedisDeals(connect(settings), SUMMING)
+    attainments = RedisAttainments(connect(settings), TOTALLING, provisioned.partitions)
+    loop, _ = [service.add_stage(stage) for stage in stages(deals, attainments, settings.partials_interval_seconds)]
     if settings.verify_records_per_second:
-        host.add_service(SumsMonitor(loop, settings.verify_records_per_second))
-    host.add_stage(
-        Stage(
-            name=TOTALLING,
-            inputs={topics.PARTIALS: read_partial},
-            state=(topics.PARTIALS, read_partial),
-            make=lambda *_: AttainmentFold(),
-            store=RedisAttainments(connect(settings), TOTALLING, provisioned.partitions),
-            interval_seconds=settings.partials_interval_seconds,
-            sweep_share=SWEEP_SHARE,
-        )
-    )
-    return host
+        service.add_service(SumsMonitor(loop, settings.verify_records_per_second))
+    return service

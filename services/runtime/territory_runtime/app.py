@@ -28,10 +28,12 @@ from territory_runtime.health import Health
 from territory_runtime.kafka.clients import faust_credentials, topic_admin
 from territory_runtime.kafka.connection_diagnosis import diagnose_connection
 from territory_runtime.kafka.embedded_broker_workaround import pause_after_empty_fetches
+from territory_runtime.kafka.ports import kafka_ports
 from territory_runtime.kafka.topic_admin import Provisioned, TopicsUnfit, provision
 from territory_runtime.kafka.topic_health import TopicWatcher
 from territory_runtime.loop.model_watcher import ModelWatcher
 from territory_runtime.loop.stage import Stage
+from territory_runtime.loop.stage_service import StageService
 from territory_runtime.loop.task_loop import TaskLoop
 from territory_runtime.settings import Settings, SettingsRefused, read_settings
 
@@ -236,8 +238,11 @@ class ServiceApp:
     def add_stage(self, stage: Stage) -> TaskLoop:
         """Have a stage run on this service's partitions; return what runs it."""
         self.models.prepare_with(stage.prepare, follows_days=stage.follows_days)
-        loop = TaskLoop(stage, self.settings, self.models, self.health, self.partitions)
-        self.add_service(loop)
+        ports = kafka_ports(self.settings, stage.name, self.partitions)
+        loop = TaskLoop(
+            stage, self.settings, models=self.models, health=self.health, partitions=self.partitions, ports=ports
+        )
+        self.add_service(StageService(loop))
         return loop
 
     def add_service(self, service: Service) -> None:

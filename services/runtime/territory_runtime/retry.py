@@ -1,4 +1,4 @@
-"""Waiting for the broker or Redis to come back: with backoff, one log line, /ready false."""
+"""Repeats actions while Kafka or Redis is unavailable: with backoff, one log line, and /ready false."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 BACKOFF_SECONDS_MIN = 0.2
 BACKOFF_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 10.0
-"""What takes longer is told like an error: clients try again by themselves, the producer for ever."""
+"""An attempt that takes longer is reported like a failed one: clients retry by themselves, the producer for ever."""
 
 KAFKA_AWAY = (
     kafka_errors.KafkaConnectionError,
@@ -59,8 +59,8 @@ REDIS_AWAY = (
 
 REDIS_FOR_A_TIME = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "NOAUTH", "WRONGPASS", "BUSY", "The user executing",
     "Script attempted to access a ")  # fmt: skip
-"""Beginnings of other refusals that end, or that an operator ends: no room on its disk, too few replicas, a script
-that takes long, a user who may not do what a script does, a slot that has moved or that nobody has for the moment."""
+"""Prefixes of other Redis errors that pass, or that an operator ends: a full disk, too few replicas, a slow script,
+a user without the rights that a script needs, a cluster slot that is moving."""
 
 LOST_PARTITION = (
     kafka_errors.CommitFailedError,
@@ -72,13 +72,13 @@ LOST_PARTITION = (
     LeaseEnded,
     SinkRolledBack,
 )
-"""What says that a partition has to be taken over anew, if it is this worker's at all."""
+"""These say that a partition has to be restored anew, if it is this worker's at all."""
 
 log = structlog.get_logger("territory")
 
 
 class GivenUp(Exception):
-    """Raised when what is away is not waited for any more: the process is stopping. Its successor repeats the turn."""
+    """Raised when the process is stopping while something is away. The successor repeats the batch."""
 
 
 async def retry_while_unavailable(
@@ -90,47 +90,56 @@ async def retry_while_unavailable(
     *,
     what: str = "Kafka",
     answer_seconds: float | None = ANSWER_SECONDS_MAX,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Result:
-    """Return what an action gives, trying again for as long as something outside is away.
+    """Return the action's result; repeat it for as long as something outside is away.
 
-    An attempt without an answer for `answer_seconds` is told like one that failed, and goes on;
-    None: it may take long. The action must be harmless to repeat. Raises: any other error; and
-    GivenUp when the process is stopping.
+    Args:
+        part: The component that waits, for logs and /ready.
+        health: Where that is reported.
+        away: The exceptions that say that something is away.
+        action: Harmless to repeat.
+        stopping: Whether the process is about to stop.
+        what: The name of what may be away.
+        answer_seconds: An attempt that takes longer is reported like a failed one, and goes on; None: it may take long.
+        sleep: Waits between two attempts.
+
+    Raises: any other error; GivenUp when the process is stopping.
     """
     seconds = BACKOFF_SECONDS_MIN
-    trouble = _Trouble(part, health, what)
+    outage = _Outage(part, health, what)
     caught: tuple[type[BaseException], ...] = (*away, redis.exceptions.ResponseError)
     while True:
-        trouble.expect_an_answer(answer_seconds)
+        outage.expect_answer_within(answer_seconds)
         try:
             result = await action()
         except caught as fault:
             if not isinstance(fault, away) and not str(fault).startswith(REDIS_FOR_A_TIME):
                 raise
-            trouble.tell(f"{type(fault).__name__}: {fault}")
+            outage.report(f"{type(fault).__name__}: {fault}")
             if stopping():
-                raise GivenUp(f"{part} leaves to its successor what it could not do: {what} is away") from fault
+                raise GivenUp(f"{part} leaves the rest to its successor: {what} is away") from fault
         else:
-            trouble.end()
+            outage.end()
             return result
         finally:
-            trouble.expect_an_answer(None)
-        await asyncio.sleep(seconds)
+            outage.expect_answer_within(None)
+        await sleep(seconds)
         seconds = min(2 * seconds, BACKOFF_SECONDS_MAX)
 
 
-class _Trouble:
-    """What is told of something that is away: one line, a count of attempts, the reason on /ready."""
+class _Outage:
+    """Reports that something is away: one log line, a count of attempts, the reason on /ready."""
 
     def __init__(self, part: str, health: Health, what: str) -> None:
         self._part = part
         self._health = health
         self._what = what
         self._timer: asyncio.TimerHandle | None = None
-        self._is_told = False
+        self._is_reported = False
 
-    def expect_an_answer(self, seconds: float | None) -> None:
-        """Tell when there was none for so many seconds, again and again; None: there was one, or it may take long."""
+    def expect_answer_within(self, seconds: float | None) -> None:
+        """Report when there was no answer for so many seconds, again and again; None: stop doing so."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -138,20 +147,20 @@ class _Trouble:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._unanswered, seconds)
 
     def _unanswered(self, seconds: float) -> None:
-        self.tell(f"no answer within {seconds:g} s")
-        self.expect_an_answer(seconds)
+        self.report(f"no answer within {seconds:g} s")
+        self.expect_answer_within(seconds)
 
-    def tell(self, fault: str) -> None:
-        """Say why it does not go on; the part is alive, and not ready."""
+    def report(self, fault: str) -> None:
+        """Report a failed attempt; the component is alive, and not ready."""
         metrics.WAITING.labels(part=self._part, away=self._what).inc()
         self._health.hinder(self._part, f"{self._what} is away: {fault}", cause=self._what)
         self._health.beat(self._part)
-        if not self._is_told:
+        if not self._is_reported:
             log.warning("waiting", part=self._part, away=self._what, fault=fault)
-            self._is_told = True
+            self._is_reported = True
 
     def end(self) -> None:
-        """Say that it goes on, if it was said that it does not."""
-        if self._is_told:
+        """Report the recovery, if an outage was reported."""
+        if self._is_reported:
             self._health.clear(self._part, cause=self._what)
-            log.info("going on", part=self._part)
+            log.info("recovered", part=self._part)

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
 
     batch_records_max: Annotated[int, Field(ge=1, le=100_000, description="Messages in one turn.")] = 5_000
     sweep_records_max: Annotated[int, Field(ge=1, le=100_000, description="Records in one slice of a sweep.")] = 25
+    batch_seconds_max: Annotated[float, Field(gt=0, le=10, description="How long a batch may take messages.")] = 0.1
+    batch_effects_max: Annotated[int, Field(ge=1, le=1_000_000, description="Output of a batch.")] = 20_000
+    on_processing_error: Annotated[
+        Literal["dead_letter", "stop"], Field(description="What becomes of a message that raises an exception.")
+    ] = "dead_letter"
     access_changes: Annotated[
         bool, Field(description="Whether the access indexer says on territory.access-changes.v1 what changes.")
     ] = True

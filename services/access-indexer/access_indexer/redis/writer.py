@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from access_indexer.core.changes import AdminsState, IndexChange, RecordState, Revoked, SetChange, SetKind, record_hash
 from access_indexer.core.drift import Place
@@ -70,7 +71,12 @@ class RedisIndexWriter:
         await self._book.settle(progress, self._partitions)
         _observe(changes)
 
-    async def reconcile(
+    async def reconcile(self, requests: Any, beat: Callable[[], None] = lambda: None) -> None:
+        """Temporary."""
+        for one in requests:
+            await self._reconcile_one(one.partition, one.fold, one.models, one.orgs, beat)
+
+    async def _reconcile_one(
         self,
         partition: int,
         fold: AccessFold,

@@ -27,7 +27,7 @@ from territory_admin.log.topic_reader import (
 )
 from territory_admin.models.topic import Activated, ModelTopicReader, model_topic
 from territory_runtime.kafka import clients
-from territory_runtime.loop.model_snapshot import CommitMetadata
+from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.settings import Settings
 
 POLL_SECONDS = 0.1
@@ -115,11 +115,11 @@ class Goal:
             messages = max(0, self.ends[where] - max(offset, self.begins[where]))
             note = CommitMetadata.read(beside)
             # A day's sweep that is under way is waited for, too: what it says follows from what was said before.
-            is_swept = note.swept.position >= self.position and note.swept.instant == note.towards.instant
+            is_swept = note.applied.position >= self.position and note.applied.instant == note.target.instant
             unswept = self.stage.sweeps and not is_swept
             if messages or unswept:
-                begun = unswept and note.towards.position >= self.position
-                records = (note.left, note.total) if begun else (0, 0)
+                begun = unswept and note.target.position >= self.position
+                records = (note.remaining, note.total) if begun else (0, 0)
                 found.append(Behind(self.stage.name, where.topic, where.partition, messages, unswept, *records))
         return found
 

@@ -80,7 +80,12 @@ class RedisDeals:
         await pipe.execute()
         self._book.note(progress)
 
-    async def reconcile(
+    async def reconcile(self, requests: Any, beat: Callable[[], None] = lambda: None) -> None:
+        """Temporary."""
+        for one in requests:
+            await self._reconcile_one(one.partition, one.fold, one.models, one.orgs, beat)
+
+    async def _reconcile_one(
         self,
         partition: int,
         fold: PartialSumsFold,
@@ -133,7 +138,12 @@ class RedisAttainments:
         await pipe.execute()
         self._book.note(progress)
 
-    async def reconcile(
+    async def reconcile(self, requests: Any, beat: Callable[[], None] = lambda: None) -> None:
+        """Temporary."""
+        for one in requests:
+            await self._reconcile_one(one.partition, one.fold, one.models, one.orgs, beat)
+
+    async def _reconcile_one(
         self,
         partition: int,
         fold: AttainmentFold,

@@ -8,6 +8,7 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.helpers import create_ssl_context
 from kafka import KafkaAdminClient
 
@@ -84,6 +85,7 @@ def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaCo
         max_partition_fetch_bytes=REQUEST_BYTES_MAX,
         metadata_max_age_ms=METADATA_MS,
         fetch_max_wait_ms=100,
+        partition_assignment_strategy=(RangePartitionAssignor,),
         **options,
         **connection(settings),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
@@ -12,6 +15,30 @@ from territory_runtime import metrics
 PREFIX = "territory.error."
 MESSAGE_CHARACTERS_MAX = 1_000
 VALUE_BYTES_KEPT_MIN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that a stage refused, and why."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    stage: str
+    code: str
+    reason: str
+    cut_from: int | None = None
+
+    @classmethod
+    def of(cls, message: Any, stage: str, *, code: str, reason: str) -> DeadLetter:
+        """Return the letter for a message as it was consumed."""
+        return cls(
+            message.topic, message.partition, message.offset, message.key, message.value, tuple(message.headers),
+            stage, code, reason,
+        )  # fmt: skip
 
 
 async def bury(producer: AIOKafkaProducer, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:

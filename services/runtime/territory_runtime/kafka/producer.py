@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -103,6 +105,10 @@ class BatchProducer:
             await future
 
 
+async def _bury(letter: Any, producer: AIOKafkaProducer) -> None:
+    await bury(producer, letter, letter.stage, code=letter.code, reason=letter.reason)
+
+
 class FencedProducer:
     """Sends for a stage under a lease that has not ended, or one that the group renews."""
 
@@ -142,6 +148,11 @@ class FencedProducer:
     async def bury(self, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:
         """Write a refused message to the dead letters. Raises: KafkaError, and what `confirm` does."""
         await self._under_lease(lambda producer: bury(producer, message, stage, code=code, reason=reason))
+
+    async def send_dead_letters(self, letters: Sequence[Any]) -> None:
+        """Write refused messages to the dead letters. Raises: KafkaError, and what `confirm` does."""
+        for letter in letters:
+            await self._under_lease(partial(_bury, letter))
 
     async def _under_lease(self, send: Callable[[AIOKafkaProducer], Awaitable[None]]) -> None:
         if self._producer is not None:

@@ -1,60 +1,122 @@
-"""Doing what follows from a turn: saying it on the log, and storing it for those who ask."""
+"""The end of a batch: its output is published, then its offsets are committed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from territory.stage import Effects, collapse
-from territory_runtime.kafka.producer import FencedProducer
-from territory_runtime.loop.stage import Progress, Sink
+from territory.stage import collapse
+from territory_runtime.loop.batch import Batch
+from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import Committed, LogWriter, TopicPartition
+from territory_runtime.loop.stage import Progress, Stage
 from territory_runtime.retry import KAFKA_AWAY, REDIS_AWAY
 
+Commit = Callable[[Mapping[TopicPartition, Committed]], Awaitable[None]]
+"""Commits offsets for the worker's group. Raises: as `GroupOffsets.commit`."""
 
-class UntilDone(Protocol):
-    """Tries something again for as long as what it needs is away."""
+
+class Retry(Protocol):
+    """Repeats an action for as long as what it needs is away."""
 
     async def __call__(
-        self, action: Callable[[], Awaitable[Any]], away: tuple[type[BaseException], ...] = ..., what: str = ...
+        self,
+        action: Callable[[], Awaitable[Any]],
+        away: tuple[type[BaseException], ...] = ...,
+        what: str = ...,
+        seconds: float | None = ...,
     ) -> Any:
-        """Do it. Raises: what `until_done` raises."""
+        """Return the action's result.
+
+        Args:
+            action: Harmless to repeat.
+            away: The exceptions that say that something is away; others are raised.
+            what: Its name.
+            seconds: An attempt that takes longer is reported like a failed one; None: it may take long.
+        """
 
 
-async def perform(
-    effects: Effects,
-    progress: list[Progress],
-    sender: FencedProducer,
-    store: Sink | None,
-    retry_while_unavailable: UntilDone,
-) -> None:
-    """Have all of it done, and the progress noted in the store; offsets may be committed then.
+class Checkpoint:
+    """Publishes a batch and commits it. A crash before the last step repeats the batch, which is harmless."""
 
-    The log and the store are written at the same time: who asks the store need not wait for a broker.
-    Both have ended before what either raises is raised; what can't be said is not waited for any longer
-    by the store, which is cut short as by a crash.
-    """
-    if store is None:
-        await _say(effects, sender, retry_while_unavailable)
-        return
-    storing = asyncio.ensure_future(
-        retry_while_unavailable(lambda: store.apply(effects.changes, progress), REDIS_AWAY, "Redis")
-    )
-    is_said = False
-    try:
-        await _say(effects, sender, retry_while_unavailable)
-        is_said = True
-    finally:
-        if not is_said:
-            storing.cancel()
-        await asyncio.wait([storing])
-    await storing
+    def __init__(self, stage: Stage, writer: LogWriter, commit: Commit, retry: Retry) -> None:
+        """Take the ports of one worker."""
+        self._stage = stage
+        self._writer = writer
+        self._commit_offsets = commit
+        self._retry = retry
 
+    async def run(self, batch: Batch) -> None:
+        """Publish and commit a batch.
 
-async def _say(effects: Effects, sender: FencedProducer, retry_while_unavailable: UntilDone) -> None:
-    """Send the messages, then the stage's own state: what is known after a restart was passed on before."""
-    encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
-    for messages in (effects.messages, effects.state):
+        Raises: what says that a partition is lost (`retry.LOST_PARTITION`), or GivenUp: nothing was committed then.
+        """
+        # 2. Write the sink, while steps 1 and 3 go on: its readers need not wait for a broker.
+        writing = self._begin_to_write_sink(batch)
+        published = False
+        try:
+            encoded: dict[int, bytes] = {}  # a record is forwarded and kept: it is encoded once
+            # 1. Flush outputs and dead letters, and await all acknowledgements.
+            await self._send(batch.effects.messages, encoded)
+            if batch.dead_letters:
+                await self._retry(partial(self._writer.send_dead_letters, batch.dead_letters))
+            # 3. Write the changelog: what a restore finds there was forwarded before.
+            await self._send(batch.effects.state, encoded)
+            published = True
+        finally:
+            if writing is not None:
+                if not published:
+                    writing.cancel()  # cut short as by a crash: who lost the partition must not wait for Redis
+                await asyncio.wait([writing])
+        if writing is not None:
+            await writing
+        # 4. Commit offsets, with the metadata as it is after this batch.
+        await self.commit({number: task.metadata for number, task in batch.tasks.items()}, batch.tasks)
+
+    async def commit(self, metadata: Mapping[int, Any], tasks: Mapping[int, PartitionTask]) -> None:
+        """Commit the offsets before which these tasks are done, with the metadata given. Raises: as `run`."""
+        offsets = {number: tasks[number].offsets_to_commit() for number in metadata}
+        await self._commit({number: (offsets[number], metadata[number]) for number in metadata})
+        for number, text in metadata.items():
+            tasks[number].committed_offsets = offsets[number]
+            tasks[number].committed = text
+
+    async def confirm(self, tasks: Mapping[int, PartitionTask]) -> None:
+        """Commit again what is committed, so that the group confirms that the partitions are ours. Raises: as `run`.
+
+        Nothing of the batch under way is part of it.
+        """
+        await self._commit({number: (task.committed_offsets, task.committed or "") for number, task in tasks.items()})
+
+    async def _commit(self, states: Mapping[int, tuple[Mapping[str, int], Any]]) -> None:
+        commit = {
+            TopicPartition(topic, number): Committed(offset, str(metadata))
+            for number, (offsets, metadata) in states.items()
+            for topic, offset in offsets.items()
+        }
+        if commit:
+            await self._retry(partial(self._commit_offsets, commit))
+
+    def _begin_to_write_sink(self, batch: Batch) -> asyncio.Future[None] | None:
+        if self._stage.store is None:
+            return None
+        return asyncio.ensure_future(self._write_sink(batch))
+
+    async def _write_sink(self, batch: Batch) -> None:
+        store = self._stage.store
+        if store is None:
+            return
+        first = self._stage.topics[0]
+        progress = [
+            Progress(self._stage.name, number, task.offsets_to_commit()[first], task.revisions)
+            for number, task in sorted(batch.tasks.items())
+        ]
+        await self._retry(partial(store.apply, batch.effects.changes, progress), REDIS_AWAY, "Redis")
+        for number, task in batch.tasks.items():
+            task.write_sequence = store.fences.written(number)
+
+    async def _send(self, messages: list[Any], encoded: dict[int, bytes]) -> None:
         if messages:
-            await retry_while_unavailable(partial(sender.send, collapse(messages), encoded), KAFKA_AWAY, "Kafka")
+            await self._retry(partial(self._writer.send, collapse(messages), encoded), KAFKA_AWAY, "Kafka")

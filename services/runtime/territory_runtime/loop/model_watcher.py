@@ -1,8 +1,7 @@
-"""Following the model topic: pieces are gathered, and become the model when their activation comes.
+"""Follows the model topic and puts models into effect.
 
-Models whose rules use dates relative to today are resolved for their organisation's present day, and
-anew when it passes (C7). Whatever takes long is done aside, in a thread, before a model is put in
-effect: live records go on under the one before.
+Models whose rules use dates relative to today are resolved for their organisation's present day, and again when it
+passes (C7). Slow work runs in a thread before a model is in effect: live records go on under the model before.
 """
 
 from __future__ import annotations
@@ -19,86 +18,34 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from territory.errors import BadMessage, ModelRefused
-from territory.model.compiled import Model, assemble, digest_of
+from territory.model.compiled import Model
 from territory.model.document import PieceKey
-from territory.wire.codec import JSON, reader_of
-from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
+from territory.wire.codec import JSON
+from territory.wire.events import ModelActivated
 from territory.wire.topics import MODEL
 from territory_runtime import metrics
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
-from territory_runtime.loop.model_snapshot import (
-    NO_SNAPSHOT,
-    NOTHING_ACTIVATED,
-    CommitMetadata,
-    ModelSnapshot,
-    SnapshotId,
-)
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_pieces import Pieces, activated_model
+from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, NOTHING_ACTIVATED, ModelSnapshot, SnapshotId
 from territory_runtime.retry import KAFKA_AWAY, retry_while_unavailable
 from territory_runtime.settings import Settings
 
 log = structlog.get_logger("territory")
 
 DAYS_BACK_MAX = 7
-"""How many days a model is looked for that is not refused."""
+"""How many earlier days are tried when the model of a day is refused."""
 
 Prepare = Callable[[Model], None]
-"""Makes what a stage derives from a model. Raises ModelRefused when it can't."""
-
-
-class Pieces:
-    """The pieces of every organisation as the topic gives them, without any I/O."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[str, dict[PieceKey, JSON]] = {}
-        self._closed_since: dict[str, dict[str, int]] = {}
-        self._read_piece = reader_of(ModelPiece)
-        self._read_activation = reader_of(ModelActivated)
-
-    def take(self, key: str, value: bytes | None) -> ModelActivated | None:
-        """Take one message; return the activation, if it is one. Raises: BadMessage."""
-        parts = key.split("/", 2)
-        if len(parts) != 3:
-            raise BadMessage("wrong_key", f"found key {key[:60]!r}, expected <org>/<kind>/<id>")
-        org_id, kind, name = parts
-        if (kind, name) == ACTIVATION:
-            return self._read_activation(value) if value is not None else None
-        pieces = self._pieces.setdefault(org_id, {})
-        closed_since = self._closed_since.setdefault(org_id, {})
-        if value is None:
-            pieces.pop((kind, name), None)
-            if kind == "frozen":
-                closed_since.pop(name, None)
-        else:
-            piece = self._read_piece(value)
-            pieces[kind, name] = piece.value
-            if kind == "frozen":  # said when it was closed, and not again while it is
-                closed_since[name] = piece.revision
-        return None
-
-    def of(self, org_id: str) -> dict[PieceKey, JSON]:
-        """Return a copy of an organisation's pieces."""
-        return dict(self._pieces.get(org_id, {}))
-
-    def closed_since(self, org_id: str) -> dict[str, int]:
-        """Return a copy of the revisions in which an organisation's closed periods were closed (F12)."""
-        return dict(self._closed_since.get(org_id, {}))
-
-
-def activated_model(
-    activation: ModelActivated, pieces: Mapping[PieceKey, JSON], closed_since: Mapping[str, int]
-) -> Model:
-    """Return the model of an activation. Raises: ModelRefused, also when pieces are not those it speaks of."""
-    if digest_of(pieces) != activation.digest:
-        raise ModelRefused([])
-    return assemble(activation.org_id, activation.revision, pieces, closed_since=closed_since)
+"""Derives what a stage needs of a model. Raises ModelRefused when it can't."""
 
 
 class ModelWatcher(Service):
-    """Keeps the active model of every organisation; all at once, on activation only."""
+    """Keeps the active model of every organisation. A model changes as a whole, on activation only."""
 
     beat_seconds = 10.0
-    """So often who waits for a model says that it is alive."""
+    """How often a wait for a model reports that it is alive."""
 
     def __init__(self, settings: Settings, health: Health, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
@@ -108,84 +55,84 @@ class ModelWatcher(Service):
         self._pieces = Pieces()
         self._prepares: list[tuple[Prepare, bool]] = []
         self._caught_up = asyncio.Event()
-        self._moved = asyncio.Condition()
-        self._making = asyncio.Lock()
+        self._changed = asyncio.Condition()
+        self._activating = asyncio.Lock()
         self._resolved: WeakValueDictionary[tuple[str, int, date], Model] = WeakValueDictionary()
-        """Models of a day, by organisation, activation and day, while anyone uses them."""
-        self._looked_at = int(clock())
+        """Models of a day by organisation, activation and day, while anything uses them."""
+        self._checked_at = int(clock())
         self._consumer: AIOKafkaConsumer
         self.was_replaced = False
-        """Whether something was said under models of a topic that is no more, of organisations to come, too."""
+        """Whether output was produced under models of a topic that is no more; also of organisations yet to come."""
         self.activated = NO_SNAPSHOT
-        """The models as they were activated: for stages that do not ask for the day."""
-        self.today = ModelSnapshot({}, {}, SnapshotId(instant=self._looked_at))
+        """The models as they were activated: for stages that do not depend on the day."""
+        self.today = ModelSnapshot({}, {}, SnapshotId(instant=self._checked_at))
         """The models of each organisation's present day."""
 
     def prepare_with(self, prepare: Prepare, *, follows_days: bool) -> None:
-        """Have something made of every model before it is in effect; of every day's, too, where days are followed."""
+        """Call a function with every model before it is in effect; with every day's, too, where days are followed."""
         self._prepares.append((prepare, follows_days))
 
     def in_effect(self, *, follows_days: bool) -> ModelSnapshot:
-        """Return the newest models, of the present day if that matters."""
+        """Return the newest snapshot, of the present day if that matters."""
         return self.today if follows_days else self.activated
 
     async def as_of(self, instant: int | None, *, follows_days: bool) -> ModelSnapshot:
-        """Return the newest models, of the days at an instant if that matters and one is given.
-
-        A worker that takes over resumes what was begun on that day.
-        """
-        async with self._making:
+        """Return the newest models, resolved for the days at an instant if that matters and one is given."""
+        async with self._activating:
             newest = self.in_effect(follows_days=follows_days)
             if instant is None or not follows_days:
                 return newest
             return await self._resolve(self.activated, instant)
 
-    async def of_note(self, note: CommitMetadata, *, follows_days: bool) -> tuple[ModelSnapshot, ModelSnapshot]:
-        """Return the models that a partition was swept for, and those that it was being swept for, by its note."""
+    async def snapshots_of(
+        self, metadata: CommitMetadata, *, follows_days: bool
+    ) -> tuple[ModelSnapshot, ModelSnapshot]:
+        """Return the snapshots that a commit names: the one applied to all records, and the target of its sweep."""
         while True:
-            swept, towards = [
-                await self.as_of(moment.instant, follows_days=follows_days) for moment in (note.swept, note.towards)
+            applied, target = [
+                await self.as_of(snapshot.instant, follows_days=follows_days)
+                for snapshot in (metadata.applied, metadata.target)
             ]
-            if swept.moment.position == towards.moment.position:  # else one was activated in between
-                return swept, towards
+            if applied.id.position == target.id.position:  # else a model was activated in between
+                return applied, target
 
     async def caught_up(self) -> None:
         """Wait until everything that was on the topic at the start is in effect."""
         await self._caught_up.wait()
 
-    async def reached(self, note: CommitMetadata, beat: Callable[[], None]) -> CommitMetadata:
-        """Wait until everything that a note speaks of is in effect; return the note. `beat` is called meanwhile.
+    async def reached(self, metadata: CommitMetadata, beat: Callable[[], None]) -> CommitMetadata:
+        """Wait until the models that a commit names are in effect here; return the metadata.
 
-        A worker that takes over what another has swept under a newer model must know it: with
-        the older one it would take that back.
+        A worker that restores what a predecessor swept under a newer model must know that model: with the older one
+        it would undo the sweep.
 
-        Where the topic ends before that, it was created anew, or has lost its end. Then nothing is
-        known of what was said, and the note says so; it waits until any model is applied again.
-        However long that takes, whoever waits is alive: `beat` says so meanwhile.
+        If the topic ends before that model, it was created anew, or has lost its end. Then nothing is known of the
+        output so far, and the returned metadata says so. The worker waits until some model is applied again, and
+        calls `beat` meanwhile: it is alive, however long that takes.
 
         Raises: KafkaError.
         """
-        position = note.towards.position
-        if self.activated.moment.position >= position:
-            return note
+        position = metadata.target.position
+        if self.activated.id.position >= position:
+            return metadata
         end = await self._end_of_topic()
         is_replaced = end <= position
-        if is_replaced and self.activated.moment.position == NOTHING_ACTIVATED:
+        if is_replaced and self.activated.id.position == NOTHING_ACTIVATED:
             why = f"{MODEL.name} ends at {end}, and models up to {position} were in effect: apply every model again"
             if "model" not in self._health.hindrances:
                 log.warning("the model topic was replaced", why=why)
             self._health.hinder("model", why)
         least = 0 if is_replaced else position
-        while self.activated.moment.position < least:
-            beat()  # it may be long until somebody applies a model: that is no reason to restart the process
+        while self.activated.id.position < least:
+            beat()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.beat_seconds), self._moved:
-                    await self._moved.wait_for(lambda: self.activated.moment.position >= least)
+                async with asyncio.timeout(self.beat_seconds), self._changed:
+                    await self._changed.wait_for(lambda: self.activated.id.position >= least)
         if not is_replaced:
-            return note
+            return metadata
         self.was_replaced = True
         self._health.clear("model")
-        return note._replace(swept=SnapshotId(), towards=SnapshotId(), left=0, total=0)
+        return metadata._replace(applied=SnapshotId(), target=SnapshotId(), remaining=0, total=0)
 
     async def _end_of_topic(self) -> int:
         partition = TopicPartition(MODEL.name, 0)
@@ -216,18 +163,18 @@ class ModelWatcher(Service):
     async def _follow_days(self) -> None:
         while not self.should_stop:
             await self.sleep(self._settings.day_check_seconds)
-            await self.look_at_the_clock()
+            await self.check_day()
 
     # --- activations -------------------------------------------------------------------------
 
     async def take(self, offset: int, key: bytes | None, value: bytes | None, sent_ms: int = 0) -> None:
-        """Take one message of the model topic; an activation puts its model in effect, or is refused.
+        """Take one message of the model topic; an activation puts its model into effect, or is refused.
 
         Args:
-            offset: Its place.
-            key: Whose piece, or activation, it is.
-            value: The piece; None: it is gone.
-            sent_ms: When the broker, or the sender, says that it was sent.
+            offset: Its offset.
+            key: The key of the piece or activation.
+            value: The piece; None removes it.
+            sent_ms: Its timestamp in milliseconds of Unix time.
         """
         try:
             activation = self._pieces.take((key or b"").decode(errors="replace"), value)
@@ -237,29 +184,29 @@ class ModelWatcher(Service):
             return
         if activation is None:
             return
-        async with self._making:
+        async with self._activating:
             try:
                 await self._activate(offset, activation)
                 metrics.MODEL_ACTIVATED.set(sent_ms / 1000)
             except ModelRefused as refused:
-                # `territory apply` checks before it sends and sends in one transaction: this is
-                # another writer's doing. The model before stays in effect.
+                # `territory apply` validates before it sends, and sends in one transaction: some other program has
+                # written this. The model before stays in effect.
                 metrics.MODELS_REFUSED.inc()
                 faults = [str(fault) for fault in refused.faults[:20]]
                 log.error("model refused", offset=offset, faults=faults)  # noqa: TRY400 -- no traceback
-                self.activated = _moved_to(offset, self.activated)
-                self.today = _moved_to(offset, self.today)
-        metrics.MODEL_POSITION.set(self.activated.moment.position)
-        async with self._moved:
-            self._moved.notify_all()
+                self.activated = _at_position(offset, self.activated)
+                self.today = _at_position(offset, self.today)
+        metrics.MODEL_POSITION.set(self.activated.id.position)
+        async with self._changed:
+            self._changed.notify_all()
 
     async def _activate(self, offset: int, activation: ModelActivated) -> None:
-        """Put a model in effect once all is made that follows from it. Raises: ModelRefused."""
+        """Put a model into effect once everything derived from it is ready. Raises: ModelRefused."""
         org_id, pieces = activation.org_id, self._pieces.of(activation.org_id)
         model = await asyncio.to_thread(self._make, activation, pieces, self._pieces.closed_since(org_id))
         activated_at = {**self.activated.activated_at, org_id: offset}
         activated = ModelSnapshot({**self.activated.models, org_id: model}, activated_at, SnapshotId(offset))
-        self.today = await self._resolve(activated, self._looked_at, org_id)
+        self.today = await self._resolve(activated, self._checked_at, org_id)
         self.activated = activated
         metrics.MODEL_REVISION.set(max(model.revision for model in activated.models.values()))
         metrics.RULES.labels(engine=self._settings.assigner_engine).set(
@@ -279,12 +226,12 @@ class ModelWatcher(Service):
 
     # --- days (C7) ---------------------------------------------------------------------------
 
-    async def look_at_the_clock(self) -> None:
-        """Put the models of the present day in effect where it has passed since the last look, or was set back."""
-        async with self._making:
+    async def check_day(self) -> None:
+        """Put the models of the present day into effect where it has changed since the last check."""
+        async with self._activating:
             now = int(self._clock())
             today = await self._resolve(self.activated, now)
-            self._looked_at = now
+            self._checked_at = now
             passed = [org for org, model in today.models.items() if model is not self.today.models[org]]
             if passed:
                 self.today = today
@@ -304,13 +251,13 @@ class ModelWatcher(Service):
                     models[org_id] = await self._of_day(model, activated_at, day)
                 else:
                     models[org_id] = await self._of_last_day(model, activated_at, day)
-        return ModelSnapshot(models, activated.activated_at, SnapshotId(activated.moment.position, instant))
+        return ModelSnapshot(models, activated.activated_at, SnapshotId(activated.id.position, instant))
 
     async def _of_last_day(self, model: Model, activated_at: int, day: date) -> Model:
-        """Return a model of a day or, where that is refused, of the last day before whose is not.
+        """Return a model of a day or, where that is refused, of the last earlier day whose model is not.
 
-        So an organisation whose day's model is refused holds back no other's day, and a worker that
-        takes over finds the same model as the one before it. Far back it is the one in effect here.
+        So one organisation's refused day holds back no other's, and a successor finds the same model as its
+        predecessor. After `DAYS_BACK_MAX` days it is the model that is in effect here.
         """
         for days in range(DAYS_BACK_MAX + 1):
             earlier = day - timedelta(days)
@@ -325,7 +272,7 @@ class ModelWatcher(Service):
         return self.today.models[model.org_id]
 
     async def _of_day(self, model: Model, activated_at: int, day: date) -> Model:
-        """Return a model resolved for a day, prepared for. Raises: ModelRefused."""
+        """Return a model resolved and prepared for a day. Raises: ModelRefused."""
         place = (model.org_id, activated_at, day)
         resolved = self._resolved.get(place)
         if resolved is None:
@@ -340,5 +287,6 @@ class ModelWatcher(Service):
         return resolved
 
 
-def _moved_to(position: int, before: ModelSnapshot) -> ModelSnapshot:
-    return ModelSnapshot(before.models, before.activated_at, SnapshotId(position, before.moment.instant))
+def _at_position(position: int, before: ModelSnapshot) -> ModelSnapshot:
+    """Return the same models at a later offset of the topic: its activation was refused."""
+    return ModelSnapshot(before.models, before.activated_at, SnapshotId(position, before.id.instant))

@@ -1,191 +1,258 @@
-"""What a worker knows of one partition that it has, and how it passes from one model to the next.
+"""One assigned partition: its restored table, its input and the model snapshot that it is moving to.
 
-Pure, but for a clock: the partition loop does the reading and writing, and tests do it in memory.
+Pure: the task loop does the reading and writing, adapters in memory do it in tests.
 
-What was said of a partition is known as long as this holds: every record's last word follows from
-the models that the partition was swept under last, or from those that it is being brought under.
-Both are in the note beside the committed offset, and in it *before* the first word under the
-latter is said. So whoever takes over resumes that sweep exactly, whatever the clock says by then,
-and passes to the models of the day afterwards. Organisations that were activated since the last
-sweep are the exception: the model before is gone, so all of theirs is said again.
+What a partition has emitted is known by this invariant: each record's last output follows from the snapshot that
+was last *applied* to the whole partition, or from the *target* snapshot of a sweep that is under way. Both are in
+the metadata beside the committed offset, and the target is committed *before* the first output under it. So a
+successor resumes that very sweep, whatever the clock shows by then, and moves to later snapshots afterwards. The
+exception is an organisation that was activated since: its former model is gone, so all of it is emitted again.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 
+from territory.errors import BadMessage
 from territory.stage import Effects, Fold, SweepChunk, Wait
-from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, CommitMetadata, ModelSnapshot, SnapshotId
+from territory_runtime.kafka.dead_letters import DeadLetter
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.decoding import decode_message
+from territory_runtime.loop.input_queue import InputQueue
+from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, ModelSnapshot, SnapshotId
+from territory_runtime.loop.ports import ConsumedMessage
+from territory_runtime.loop.stage import Stage
 
-SWEEP_SECONDS_MAX = 0.1
-"""For so long a turn goes on with slices; the one that is under way then is the last."""
+PROCESSING_ERROR = "processing_error"
 
 
 class PartitionTask:
-    """One partition that this worker has: its memory, how far it is, and the models that it is under."""
+    """One partition of a stage on this worker."""
 
-    def __init__(self, fold: Fold, next_offsets: Mapping[str, int]) -> None:
+    def __init__(self, fold: Fold, offsets: Mapping[str, int]) -> None:
+        """Begin with an empty fold at the committed offsets, by input topic."""
         self.fold = fold
-        self.next_offsets = dict(next_offsets)
-        """By input topic, the next message to take."""
+        self.queue = InputQueue(offsets)
+        self.committed_offsets = dict(offsets)
         self.repeats_until: Mapping[str, int] = {}
-        """By input topic, up to where the one who had the partition before may have come without a commit."""
-        self.term = 0
-        """Which of the partition's terms is this worker's; only in the latest anything is written."""
-        self.written = 0
-        """How often the partition's store was written to, in all terms."""
-        self.now: ModelSnapshot = NO_SNAPSHOT
-        """The models that turns are taken under."""
-        self.swept = SnapshotId()
-        """The moment that everything is swept for; committed beside the offsets."""
+        """By input topic, the end of what a predecessor may have processed without a commit."""
+        self.epoch = 0
+        """Counts the workers that this partition was assigned to; the sink refuses writes of an older one."""
+        self.write_sequence = 0
+        """Counts the sink's writes for this partition, over all epochs."""
+        self.snapshot: ModelSnapshot = NO_SNAPSHOT
+        """The models that messages are processed under: the target of the sweep, if one is under way."""
+        self.applied = SnapshotId()
+        """The snapshot that all records are under."""
         self.sweeps: dict[str, Iterator[SweepChunk]] = {}
-        """By organisation, what is left of bringing its records under its model of now."""
-        self._waiting: dict[str, int | None] = {}
-        """Of these, those that wait until all is decided that came before an offset; None: not known which."""
+        """By organisation, the rest of its sweep."""
         self.committed: CommitMetadata | None = None
-        """The note of the last commit; None: not known."""
+        """The metadata of the last commit; None: not known."""
+        self._waiting: dict[str, int | None] = {}
+        """Sweeps that wait until the upstream stage's output is processed up to an offset; None: not known yet."""
         self._resumed: frozenset[str] = frozenset()
-        """Organisations whose sweep another worker began: it may have said any record under either model."""
+        """Organisations whose sweep a predecessor began: it may have emitted any record under either snapshot."""
         self._limit = 1
         self._passes = 1
         self._swept_records = 0
 
-    # --- taking over -------------------------------------------------------------------------
+    # --- restoring ---------------------------------------------------------------------------
 
     def resume(
         self,
-        note: CommitMetadata,
-        swept: ModelSnapshot,
-        towards: ModelSnapshot,
-        unknown: frozenset[str],
+        metadata: CommitMetadata,
+        applied: ModelSnapshot,
+        target: ModelSnapshot,
+        resync: frozenset[str],
         *,
         limit: int,
         passes: int = 1,
     ) -> None:
-        """Go on where the one who had the partition before stopped, once the fold's memory is restored.
+        """Continue where the predecessor stopped, once the fold is restored.
 
         Args:
-            note: What stands beside the committed offsets.
-            swept: The models of today's activations at the instant that the note says was swept.
-            towards: The same at the instant that it says was being swept for.
-            unknown: Organisations of which everything has to be said again.
-            limit: Records in a slice of a sweep.
+            metadata: The text beside the committed offsets.
+            applied: The present models at the instant of the applied snapshot.
+            target: The same at the instant of the target snapshot.
+            resync: Organisations of which everything has to be emitted again.
+            limit: Records in a sweep chunk.
             passes: How often a sweep of this stage goes through the records.
         """
         self._limit, self._passes = limit, passes
-        self.committed = note
-        self.fold.restored(swept.models, unknown)
-        self.now = towards
-        is_told = all(towards.activated_at[org] > note.swept.position for org in unknown)
-        self.swept = note.swept if is_told else SnapshotId()
+        self.committed = metadata
+        self.fold.restored(applied.models, resync)
+        self.snapshot = target
+        is_known = all(target.activated_at[org] > metadata.applied.position for org in resync)
+        self.applied = metadata.applied if is_known else SnapshotId()
         self._resumed = frozenset(
-            org for org, model in towards.models.items() if org not in unknown and model is not swept.models[org]
+            org for org, model in target.models.items() if org not in resync and model is not applied.models[org]
         )
-        self._begin(unknown | self._resumed)
+        self._begin_sweeps(resync | self._resumed)
 
-    # --- models ------------------------------------------------------------------------------
+    @property
+    def is_repeating(self) -> bool:
+        """Whether messages, or their consequences, are left that a predecessor may have processed without a commit."""
+        unfinished = self.fold.unfinished_from
+        for topic, end in self.repeats_until.items():
+            if self.queue.next_offset(topic) < end or (unfinished is not None and unfinished < end):
+                return True
+        self.repeats_until = {}
+        return False
 
-    def may_pass_to(self, newest: ModelSnapshot) -> bool:
-        """Whether the partition can be brought under other models now, as far as this memory knows.
+    # --- messages ----------------------------------------------------------------------------
 
-        Not while a sweep is left that another worker began: this memory takes each record for
-        said under the model before, and it may be the one after. And under those of another day
-        only when no sweep is left at all: records would else have been said under three days,
-        of which a note names two.
+    def process(
+        self, message: ConsumedMessage, stage: Stage, effects: Effects, *, stop_on_error: bool = False
+    ) -> DeadLetter | None:
+        """Apply one message; return it as a dead letter if it is refused.
+
+        An unexpected exception in the fold refuses the message, too, unless the worker is to stop then: one poison
+        message must not stop every organisation of the partition.
         """
-        if newest.moment == self.now.moment or self._resumed & self.sweeps.keys():
+        try:
+            decoded = decode_message(message, stage.readers[message.topic])
+        except BadMessage as bad:
+            return DeadLetter.of(message, stage.name, code=bad.code, reason=str(bad))
+        before = effects.mark()
+        try:
+            self.fold.apply(decoded, self.snapshot.models, effects)
+        except Exception as fault:
+            if stop_on_error:
+                raise
+            effects.roll_back(before)
+            return DeadLetter.of(message, stage.name, code=PROCESSING_ERROR, reason=_place_of(fault))
+        if effects.refused:
+            _, code, reason = effects.refused.pop()
+            return DeadLetter.of(message, stage.name, code=code, reason=reason)
+        return None
+
+    def reprocess(self, effects: Effects) -> float:
+        """Take one chunk, of an unfinished fan-out if there is one, else of a sweep; return its share of one."""
+        if self.is_unfinished:
+            self.fold.proceed(self.snapshot.models, effects, self._limit)
+            return 1.0
+        return self.sweep(effects)
+
+    @property
+    def has_background_work(self) -> bool:
+        """Whether a chunk of a sweep or of a fan-out can be taken."""
+        return self.is_sweeping or self.is_unfinished
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether consequences of earlier messages are not all emitted."""
+        return self.fold.unfinished_from is not None
+
+    def offsets_to_commit(self) -> dict[str, int]:
+        """Return by input topic the offset before which everything is processed and all of its consequences emitted."""
+        unfinished = self.fold.unfinished_from
+        offsets = {topic: self.queue.next_offset(topic) for topic in self.committed_offsets}
+        if unfinished is None:
+            return offsets
+        return {topic: min(offset, max(unfinished, self.committed_offsets[topic])) for topic, offset in offsets.items()}
+
+    # --- model snapshots ---------------------------------------------------------------------
+
+    def may_move_to(self, newest: ModelSnapshot) -> bool:
+        """Whether the partition can move to another snapshot now, as far as this memory knows.
+
+        It cannot while a sweep is left that a predecessor began: the fold takes each record as emitted under the
+        applied snapshot, and it may be under the target. It cannot move to another day while any sweep is left:
+        records would have been emitted under three days, and the metadata names two.
+        """
+        if newest.id == self.snapshot.id or self._resumed & self.sweeps.keys():
             return False
         return not (self.sweeps and self._passes_a_day(newest))
 
-    def pass_to(self, newest: ModelSnapshot) -> bool:
-        """Begin to bring the partition under other models; records meanwhile come under them, too.
+    def move_to(self, newest: ModelSnapshot) -> bool:
+        """Begin to move to another snapshot; messages are processed under it from now on.
 
-        Return whether that closes periods (F12), which is no matter of slices: all deals are counted at once.
+        Return whether that closes periods (F12): then all deals are counted at once, not in chunks.
 
-        Not before what the one before may have said without a commit is repeated: under other
-        models a repeat might not come to the same, and leave standing what he said.
+        Only after everything is repeated that a predecessor may have processed without a commit: under another
+        snapshot the repeat might emit less, and leave the predecessor's output in place.
         """
         closes = self._closes_periods(newest)
-        before, self.now = self.now, newest
-        self._begin({org for org, model in newest.models.items() if model is not before.models.get(org)})
+        before, self.snapshot = self.snapshot, newest
+        self._begin_sweeps({org for org, model in newest.models.items() if model is not before.models.get(org)})
         return closes
 
     def _closes_periods(self, newest: ModelSnapshot) -> bool:
-        before = {org: model.closed_since.items() for org, model in self.now.models.items()}
+        before = {org: model.closed_since.items() for org, model in self.snapshot.models.items()}
         return any(model.closed_since.items() - before.get(org, set()) for org, model in newest.models.items())
 
     def _passes_a_day(self, newest: ModelSnapshot) -> bool:
         return any(
             newest.models[org] is not model
-            for org, model in self.now.models.items()
-            if newest.activated_at[org] == self.now.activated_at[org]
+            for org, model in self.snapshot.models.items()
+            if newest.activated_at[org] == self.snapshot.activated_at[org]
         )
 
     # --- sweeps ------------------------------------------------------------------------------
 
-    def _begin(self, orgs: Set[str]) -> None:
+    def _begin_sweeps(self, orgs: Set[str]) -> None:
         for org in sorted(orgs):
-            self.sweeps[org] = self.fold.sweep(self.now.models[org], self._limit)
+            self.sweeps[org] = self.fold.sweep(self.snapshot.models[org], self._limit)
             self._waiting.pop(org, None)
             self._swept_records = 0
         if not self.sweeps:
-            self.swept = self.now.moment
+            self.applied = self.snapshot.id
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether there is a slice to be had."""
+        """Whether a sweep chunk can be taken."""
         return self.sweeps.keys() > self._waiting.keys()
 
-    def sweep_on(self, effects: Effects) -> float:
-        """Add the next slice of one organisation's sweep, organisations take turns; return its share of a whole one."""
+    def sweep(self, effects: Effects) -> float:
+        """Add the next chunk of one organisation's sweep; organisations take turns.
+
+        Returns: Its cost as a share of a whole chunk.
+        """
         org = next(org for org in self.sweeps if org not in self._waiting)
         sweep = self.sweeps.pop(org)
-        slice_of = next(sweep, None)
+        chunk = next(sweep, None)
         share = 0.0
-        if isinstance(slice_of, Wait):
+        if isinstance(chunk, Wait):
             self._waiting[org] = None
-        elif slice_of is not None:
-            effects.add(slice_of)
-            self._swept_records += slice_of.swept
-            share = min(1.0, slice_of.cost / self._limit)
-        if slice_of is not None:
-            self.sweeps[org] = sweep  # at the end: others go first
+        elif chunk is not None:
+            effects.add(chunk)
+            self._swept_records += chunk.swept
+            share = min(1.0, chunk.cost / self._limit)
+        if chunk is not None:
+            self.sweeps[org] = sweep  # at the end: another organisation is next
         if not self.sweeps:
-            self.swept = self.now.moment
+            self.applied = self.snapshot.id
         return share
 
-    # --- waiting for the stage that this one follows -------------------------------------------
-
     @property
-    def waits_for(self) -> int | None:
-        """The position on the model topic that the stage before has to be swept for; None: nothing waits for that."""
-        return min((self.now.activated_at[org] for org, end in self._waiting.items() if end is None), default=None)
+    def awaited_position(self) -> int | None:
+        """The offset on the model topic that the upstream stage has to have applied; None: no sweep waits for it."""
+        return min((self.snapshot.activated_at[org] for org, end in self._waiting.items() if end is None), default=None)
 
-    def decided(self, position: int, end: int) -> None:
-        """Hear that the stage before is swept for a position on the model topic, and had said so much by then.
+    def upstream_applied(self, position: int, end: int) -> None:
+        """Take note that the upstream stage has applied the models up to an offset of the model topic.
 
         Args:
-            position: On the model topic.
-            end: The offset after the last that it had said in this partition.
+            position: That offset.
+            end: The end of its output in this partition, looked up after `position` was known.
         """
         for org, known in self._waiting.items():
-            if known is None and self.now.activated_at[org] <= position:
+            if known is None and self.snapshot.activated_at[org] <= position:
                 self._waiting[org] = end
 
-    def go_on_from(self, offset: int) -> None:
-        """Hear that everything before an offset is taken: sweeps that waited for no more than that go on."""
+    def release_sweeps(self, offset: int) -> None:
+        """Let sweeps go on that waited for upstream output before an offset to be processed."""
         for org in [org for org, end in self._waiting.items() if end is not None and end <= offset]:
             del self._waiting[org]
 
     @property
     def revisions(self) -> dict[str, int]:
         """By organisation, the revision that all of its records here are under."""
-        return {org: model.revision for org, model in self.now.models.items() if org not in self.sweeps}
+        return {org: model.revision for org, model in self.snapshot.models.items() if org not in self.sweeps}
 
     @property
-    def to_sweep(self) -> int:
-        """About so many records are still to be brought under the models of now."""
+    def records_to_sweep(self) -> int:
+        """About so many records are still to be swept."""
         return max(0, self._total - self._swept_records) if self.sweeps else 0
 
     @property
@@ -195,38 +262,23 @@ class PartitionTask:
     # --- commits -----------------------------------------------------------------------------
 
     @property
-    def note(self) -> CommitMetadata:
+    def metadata(self) -> CommitMetadata:
         """What is to be written beside the offsets now."""
-        if not self.sweeps:
-            return CommitMetadata(self.swept, self.swept, 0, 0, self.term, self.written)
-        return CommitMetadata(self.swept, self.now.moment, self.to_sweep, self._total, self.term, self.written)
+        target, remaining, total = (
+            (self.snapshot.id, self.records_to_sweep, self._total) if self.sweeps else (self.applied, 0, 0)
+        )
+        return CommitMetadata(self.applied, target, remaining, total, self.epoch, self.write_sequence)
 
     @property
-    def is_untold(self) -> bool:
-        """Whether the models of now have to be committed before anything is said under them."""
-        return bool(self.sweeps) and (self.committed is None or self.committed.towards != self.now.moment)
+    def target_uncommitted(self) -> bool:
+        """Whether the target snapshot must be committed before any output is produced under it."""
+        return bool(self.sweeps) and (self.committed is None or self.committed.target != self.snapshot.id)
 
 
-def sweep_in_turns(
-    held: dict[int, PartitionTask],
-    slices: float,
-    effects: Effects,
-    *,
-    seconds: float = SWEEP_SECONDS_MAX,
-    clock: Callable[[], float] = time.monotonic,
-) -> set[int]:
-    """Add so many whole slices, fewer where they take longer than so many seconds; return of which partitions.
-
-    Partitions take turns. Parts of slices are added up: else thousands of organisations that have few records
-    here, or none, would take as many turns.
-    """
-    swept: set[int] = set()
-    ends = clock() + seconds
-    while slices > 0 and (not swept or clock() < ends):
-        number = next((number for number, part in held.items() if part.is_sweeping), None)
-        if number is None:
-            break
-        held[number] = part = held.pop(number)  # at the end: others go first
-        slices -= part.sweep_on(effects)
-        swept.add(number)
-    return swept
+def _place_of(fault: BaseException) -> str:
+    """Return an exception's type and place. Never its text, which may quote a record's data."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" in {trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno}"
+    return f"{type(fault).__name__}{where}: the message could not be processed; the worker went on without it"

@@ -1,86 +1,252 @@
-"""Reading a compacted topic back into a fold's memory."""
+"""Restores partitions side by side, while the task loop goes on with those that are active."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-
-from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from territory.errors import BadMessage
-from territory.stage import Fold, InputMessage
+from territory.stage import Fold
 from territory_runtime.gc_tuning import gc_paused
-from territory_runtime.kafka import clients
 from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
-from territory_runtime.loop.stage import Reader, Stage
-from territory_runtime.settings import Settings
+from territory_runtime.loop.checkpoint import Checkpoint, Retry
+from territory_runtime.loop.commit_metadata import CommitMetadata, orgs_to_resync
+from territory_runtime.loop.decoding import decode_message
+from territory_runtime.loop.model_snapshot import ModelSnapshot
+from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import Clock, LogReader, ModelSource, TopicPartition
+from territory_runtime.loop.stage import Reader, ReconcileRequest, Stage
+from territory_runtime.redis.fencing import begin_epoch
+from territory_runtime.retry import KAFKA_AWAY, LOST_PARTITION, REDIS_AWAY
 
-FETCHED_RECORDS_MAX = 5_000
-
-
-def decode_message(message: ConsumerRecord, read: Reader) -> InputMessage:
-    """Return a decoded message. Raises: BadMessage."""
-    key = (message.key or b"").decode(errors="replace")
-    if key.count("/") < 2:
-        raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
-    headers = (
-        {name: (value or b"").decode(errors="replace") for name, value in message.headers} if message.headers else {}
-    )
-    event = None if message.value is None else read(message.value)
-    size = len(message.value or b"")
-    return InputMessage(message.topic, key, event, headers, message.timestamp, size, message.offset)
+DECODED_RECORDS_MAX = 500
+"""Decoded in one go; then the event loop gets control, for live batches and heartbeats."""
 
 
 async def restore_topic(
-    settings: Settings,
+    reader: LogReader,
     fold: Fold,
     where: TopicPartition,
     read: Reader,
     *,
     up_to: int | None,
+    clock: Clock,
     beat: Callable[[], None],
 ) -> bool:
-    """Feed a compacted topic to a fold, up to an offset or its end.
+    """Feed a compacted topic's partition to a fold, up to an offset or to its end.
 
-    Returns whether nothing can be missing from it. Compaction leaves what a message replaces
-    alone for a day. Where the next message is older than half of that, its predecessors may be
-    gone, and with them the knowledge of effects that were made of them.
+    Returns: Whether nothing can be missing. Compaction leaves messages younger than its lag alone. If the first
+    message from `up_to` on is older than half of that, what it replaced may be gone, and with it the knowledge of
+    output that followed from it.
+
+    Raises: KafkaError.
     """
-    consumer = clients.reader(settings)
-    await consumer.start()
-    try:
-        consumer.assign([where])
-        end = (await consumer.end_offsets([where]))[where]
-        stop = end if up_to is None else min(up_to, end)
-        await consumer.seek_to_beginning(where)
-        while await consumer.position(where) < end:
-            found = await consumer.getmany(where, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+    async for messages in reader.read_all(where):
+        for start in range(0, len(messages), DECODED_RECORDS_MAX):
             with gc_paused():
-                for message in found.get(where, ()):
-                    if message.offset >= stop:
-                        age_ms = time.time() * 1000 - int(message.timestamp)
+                for message in messages[start : start + DECODED_RECORDS_MAX]:
+                    if up_to is not None and message.offset >= up_to:
+                        age_ms = clock.time() * 1000 - message.timestamp
                         return age_ms < COMPACTION_LAG_MS / 2
-                    try:
+                    with suppress(BadMessage):  # it went to the dead letters when it was processed
                         fold.restore(decode_message(message, read))
-                    except BadMessage:
-                        continue  # it went to the dead letters in its time
             beat()
-        return True
-    finally:
-        await consumer.stop()
+            await asyncio.sleep(0)
+    return True
 
 
 async def restore_fold(
-    settings: Settings, stage: Stage, fold: Fold, number: int, offsets: Mapping[str, int], *, beat: Callable[[], None]
+    reader: LogReader,
+    stage: Stage,
+    fold: Fold,
+    number: int,
+    *,
+    offsets: Mapping[str, int],
+    clock: Clock,
+    beat: Callable[[], None],
 ) -> bool:
-    """Fill a fold's memory of a partition: what its stage keeps, then its state up to the committed offsets or its end.
+    """Restore a fold from its stage's changelogs, or from its input up to the committed offsets.
 
-    Returns whether nothing can be missing from the state.
+    Returns: Whether nothing can be missing. Raises: KafkaError.
     """
     if stage.keeps is not None:
         topic, read = stage.keeps
-        await restore_topic(settings, fold, TopicPartition(topic.name, number), read, up_to=None, beat=beat)
+        where = TopicPartition(topic.name, number)
+        await restore_topic(reader, fold, where, read, up_to=None, clock=clock, beat=beat)
     topic, read = stage.state
     up_to = offsets[topic.name] if stage.restores_from_input else None
-    return await restore_topic(settings, fold, TopicPartition(topic.name, number), read, up_to=up_to, beat=beat)
+    where = TopicPartition(topic.name, number)
+    return await restore_topic(reader, fold, where, read, up_to=up_to, clock=clock, beat=beat)
+
+
+@dataclass(slots=True)
+class _Restore:
+    """One partition on its way: where it started, and what has come of it."""
+
+    task: PartitionTask
+    running: asyncio.Task[None]
+    started_at: float
+    metadata: CommitMetadata | None = None
+    applied: ModelSnapshot | None = None
+    target: ModelSnapshot | None = None
+    resync: frozenset[str] = frozenset()
+
+
+class Restorer:
+    """Restores the partitions of one stage on this worker."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        partitions: int,
+        *,
+        reader: LogReader,
+        models: ModelSource,
+        checkpoint: Checkpoint,
+        retry: Retry,
+        clock: Clock,
+        beat: Callable[[], None],
+        sweep_limit: int,
+    ) -> None:
+        """Take the ports of one worker; `beat` is called while something takes long."""
+        self._stage = stage
+        self._partitions = partitions
+        self._reader = reader
+        self._models = models
+        self._checkpoint = checkpoint
+        self._retry = retry
+        self._clock = clock
+        self._beat = beat
+        self._sweep_limit = sweep_limit
+        self._restores: dict[int, _Restore] = {}
+        self._reconciling: tuple[asyncio.Task[None], frozenset[int]] | None = None
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that are being restored."""
+        return frozenset(self._restores)
+
+    def begin(self, number: int, offsets: Mapping[str, int], metadata: CommitMetadata) -> None:
+        """Begin to restore a partition from what its group has committed."""
+        task = PartitionTask(self._stage.make(number, self._partitions), offsets)
+        running = asyncio.ensure_future(self._restore(number, task, metadata))
+        self._restores[number] = _Restore(task, running, self._clock.monotonic())
+
+    def matches(self, number: int, offsets: Mapping[str, int], metadata: CommitMetadata) -> bool:
+        """Whether a partition is being restored and nobody else had it since: its commits are this restore's own."""
+        restore = self._restores.get(number)
+        return restore is not None and restore.task.committed_offsets == offsets and restore.task.committed == metadata
+
+    async def drop(self, numbers: Collection[int]) -> None:
+        """Stop restoring partitions; return when nothing of it goes on."""
+        dropped = [self._restores.pop(number).running for number in numbers if number in self._restores]
+        if self._reconciling is not None and not self._reconciling[1].isdisjoint(numbers):
+            dropped.append(self._reconciling[0])
+            self._reconciling = None
+        for running in dropped:
+            running.cancel()
+        if dropped:
+            await asyncio.wait(dropped)
+
+    async def finished(self) -> tuple[dict[int, tuple[PartitionTask, float]], list[int]]:
+        """Return the partitions that can become active, each with the time at which its restore began.
+
+        Returns, too, the partitions whose restore was cut short because a rebalance came in between, or because the
+        sink has lost writes: they have to be begun anew.
+
+        Raises: whatever else a restore has raised.
+        """
+        lost = await self._drop_lost()
+        done = {number for number, restore in self._restores.items() if restore.running.done()}
+        if self._reconciling is not None:
+            running, numbers = self._reconciling
+            if running.done():
+                self._reconciling = None
+                running.result()
+                return {number: self._activate(number) for number in sorted(numbers)}, lost
+            done -= numbers
+        # What Redis may hold too much of is looked for in one walk for all partitions: when the last is restored.
+        has_sink = self._stage.store is not None
+        needy = frozenset(number for number in done if has_sink and self._restores[number].resync)
+        if needy and self._reconciling is None and done == self._restores.keys():
+            self._reconciling = (asyncio.ensure_future(self._reconcile(needy)), needy)
+        ready = sorted(done - needy)
+        if ready and has_sink:
+            await self._reconcile(ready)
+        return {number: self._activate(number) for number in ready}, lost
+
+    async def _drop_lost(self) -> list[int]:
+        lost: list[int] = []
+        for number, restore in list(self._restores.items()):
+            if restore.running.done() and isinstance(restore.running.exception(), LOST_PARTITION):
+                lost.append(number)
+            elif restore.running.done():
+                restore.running.result()
+        running, numbers = self._reconciling or (None, ())
+        if running is not None and running.done() and isinstance(running.exception(), LOST_PARTITION):
+            lost += numbers
+        await self.drop(lost)
+        return sorted(lost)
+
+    def _activate(self, number: int) -> tuple[PartitionTask, float]:
+        restore = self._restores.pop(number)
+        if restore.metadata is None or restore.applied is None or restore.target is None:
+            raise RuntimeError(f"partition {number} is not restored")
+        restore.task.resume(
+            restore.metadata, restore.applied, restore.target, restore.resync,
+            limit=self._sweep_limit, passes=self._stage.sweep_passes,
+        )  # fmt: skip
+        return restore.task, restore.started_at
+
+    async def _restore(self, number: int, task: PartitionTask, metadata: CommitMetadata) -> None:
+        metadata = await self._models.reached(metadata, self._beat)
+        metadata = await self._long(partial(self._begin_epoch, number, task, metadata))
+        is_gapless = await self._long(partial(self._restore_fold, number, task))
+        applied, target = await self._models.snapshots_of(metadata, follows_days=self._stage.follows_days)
+        resync = orgs_to_resync(metadata, target, is_gapless=is_gapless) & target.models.keys()
+        restore = self._restores[number]
+        restore.metadata, restore.applied, restore.target, restore.resync = metadata, applied, target, resync
+
+    async def _begin_epoch(self, number: int, task: PartitionTask, metadata: CommitMetadata) -> CommitMetadata:
+        """Begin a new epoch, so that a predecessor's writes are refused from now on."""
+
+        async def commit(begun: CommitMetadata) -> None:
+            await self._checkpoint.commit({number: begun}, {number: task})
+
+        store = self._stage.store
+        begun = await begin_epoch(store.fences if store is not None else None, number, metadata, commit)
+        task.epoch, task.write_sequence = begun.epoch, begun.write_sequence
+        return metadata._replace(epoch=begun.epoch)
+
+    async def _restore_fold(self, number: int, task: PartitionTask) -> bool:
+        task.fold = self._stage.make(number, self._partitions)  # anew: an attempt before may have ended half-way
+        return await restore_fold(
+            self._reader,
+            self._stage,
+            task.fold,
+            number,
+            offsets=task.committed_offsets,
+            clock=self._clock,
+            beat=self._beat,
+        )
+
+    async def _reconcile(self, numbers: Collection[int]) -> None:
+        """Remove from the sink what it holds of these partitions and must not, in one walk."""
+        store = self._stage.store
+        if store is None:
+            return
+        requests = [
+            ReconcileRequest(number, restore.task.fold, restore.target.models, restore.resync)
+            for number in sorted(numbers)
+            for restore in [self._restores[number]]
+            if restore.target is not None
+        ]
+        await self._long(partial(store.reconcile, requests, self._beat))
+
+    async def _long(self, action: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what an action gives that may take minutes; wait for Kafka and Redis."""
+        return await self._retry(action, (*KAFKA_AWAY, *REDIS_AWAY), "Kafka or Redis", None)

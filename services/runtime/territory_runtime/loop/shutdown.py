@@ -1,4 +1,4 @@
-"""How a stage lets go at the end: within a bound, and so that nothing of its own comes after a successor's."""
+"""Graceful shutdown with a deadline: flush the producer, then leave the group."""
 
 from __future__ import annotations
 
@@ -11,45 +11,40 @@ import structlog
 log = structlog.get_logger("territory")
 
 STOP_SECONDS_MAX = 8.0
-"""How long a stop waits for the turn that is under way."""
+"""How long a stop waits for the batch under way."""
 CLOSE_SECONDS_MAX = 8.0
-"""How long it then waits for the producer to send what it has, and for the group to be left."""
+"""How long it then waits for the producer to flush, and for the group to be left."""
 
 
-class Sends(Protocol):
-    """What holds messages that are on their way."""
-
-    async def stop(self) -> None:
-        """Send them, and disconnect."""
-
-
-class Belongs(Protocol):
-    """A member of a group."""
+class Stoppable(Protocol):
+    """A connection that is flushed and closed."""
 
     async def stop(self) -> None:
-        """Leave the group, and disconnect."""
+        """Flush and close."""
 
 
-async def drain_and_leave(stage: str, sender: Sends, member: Belongs, seconds: float = CLOSE_SECONDS_MAX) -> None:
-    """Send what is on its way, then leave the group.
+async def drain_and_leave(
+    stage: str, producer: Stoppable, member: Stoppable, seconds: float = CLOSE_SECONDS_MAX
+) -> None:
+    """Flush the producer, then leave the group.
 
-    The sender is first: what it still holds must not come after a successor's. Where that is not done in time,
-    since the broker is away, the group is not left: it gives the partitions to nobody before the session is
-    over, and this process is gone by then.
+    The order matters: what the producer still holds must not arrive after a successor's output. If the broker is away
+    and the flush does not end in time, the worker does not leave the group. The group then assigns its partitions to
+    nobody before the session has expired, and this process is gone by then.
 
-    It is not cut short: mode gives a service that is stopped a tenth of a second, and cancels it then.
+    A cancellation is ignored until it is done: mode gives a service that is stopped a tenth of a second only.
     """
-    going = asyncio.ensure_future(_in_time(stage, sender, member, seconds))
-    while not going.done():
+    closing = asyncio.ensure_future(_close(stage, producer, member, seconds))
+    while not closing.done():
         with suppress(asyncio.CancelledError):
-            await asyncio.shield(going)
-    going.result()
+            await asyncio.shield(closing)
+    closing.result()
 
 
-async def _in_time(stage: str, sender: Sends, member: Belongs, seconds: float) -> None:
+async def _close(stage: str, producer: Stoppable, member: Stoppable, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await sender.stop()
+            await producer.stop()
             await member.stop()
     except TimeoutError:
-        log.warning("the group is not left", stage=stage, why=f"Kafka did not answer within {seconds:g} s")
+        log.warning("stopped without leaving the group", stage=stage, why=f"Kafka did not answer within {seconds:g} s")

@@ -1,15 +1,15 @@
-"""What a service tells the partition loop of one of its stages."""
+"""The definition of a stage: what a service gives the task loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 from territory.model.compiled import Model
 from territory.stage import Effects, Fold, Models
 from territory.wire.topics import Topic
-from territory_runtime.loop.backpressure import Downstream
 from territory_runtime.redis.fencing import Fences
 
 Reader = Callable[[bytes], Any]
@@ -28,6 +28,13 @@ class Progress:
     """By organisation, the model's revision that all of its records here are under."""
 
 
+class Downstream(NamedTuple):
+    """The consumer group that must not fall behind when a stage sweeps, and the topic that it reads."""
+
+    group: str
+    topic: Topic
+
+
 def every(_: str) -> bool:
     """Want the messages of all keys."""
     return True
@@ -37,49 +44,53 @@ def _nothing(_: Model) -> None:
     pass
 
 
+class ReconcileRequest(NamedTuple):
+    """A restored partition, and the organisations of which nobody knows what the sink holds."""
+
+    partition: int
+    fold: Any
+    models: Models
+    orgs: frozenset[str]
+
+
 class Sink(Protocol):
     """Where a stage's changes go besides Kafka."""
 
     fences: Fences
     """Of the partitions that this worker may write; `reconcile` and `apply` raise Fenced and Rewound."""
 
-    async def reconcile(
-        self, partition: int, fold: Any, models: Models, unknown: frozenset[str], beat: Callable[[], None]
-    ) -> None:
-        """Remove what the store holds of unknown organisations and must not; the next sweep says the rest.
+    async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None]) -> None:
+        """Remove what the sink holds of the requests' organisations and must not; the next sweep writes the rest.
 
-        It may go through all that the store has: `beat` is called all the while.
+        It may walk over everything that the sink holds, once for all requests: `beat` is called meanwhile.
         """
 
     async def apply(self, changes: list[Any], progress: list[Progress]) -> None:
         """Make the changes, in order, then note the progress. Harmless to repeat."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stage:
-    """One fold's place: what it reads, where its memory comes from, and where its changes go.
+    """Where one fold reads from, what its table is restored from, and where its output goes.
 
     Attributes:
         name: The consumer group, and the label in metrics.
-        inputs: The topics that it reads, with how; all have the same number of partitions.
-        state: The compacted topic that its memory is restored from: its own, read to the end; or
-            its first input, read up to the committed offset.
-        keeps: A compacted topic of its own, besides, that is read to its end before `state` is: what does not
-            follow from what it reads.
-        make: Makes the fold of a partition; its arguments are the partition and their number.
-        interval_seconds: The least time between two turns, for a stage that says more the oftener
-            it is asked.
-        wants: Whether a message of a key matters; others are passed over unread.
-        prepare: Makes, and keeps by the model, what its folds derive from a model. It is called in a
-            thread, before the model is in effect, so that no turn has to wait for it. Raises
-            ModelRefused when it can't: the model before stays in effect.
-        follows_days: Whether its decisions depend on the day (C7). Then its models are those of
-            their organisation's present day, and a sweep follows when that passes.
-        sweep_passes: How often a sweep goes through the records, to tell how far it is.
-        sweep_share: How many times the records that the setting speaks of its slices have, which take about as long.
-        follows: The stage that writes its first input, where its sweeps wait for that one's
-            (`territory.fold.UNTIL_DECIDED`).
-        paced_by: Who listens to what its sweeps say, where these wait for that one to follow (`pace.py`).
+        inputs: Input topics with their readers; all have the same number of partitions.
+        state: The compacted topic that the fold is restored from: its own changelog, read to the end; or its first
+            input, read up to the committed offset.
+        store: The sink besides Kafka, if there is one.
+        keeps: Another compacted changelog, read to its end before `state`: what does not follow from the input.
+        make: Makes the fold of a partition; its arguments are the partition and the number of partitions.
+        interval_seconds: The least time between two batches, for a stage that emits more the oftener it runs.
+        wants: Whether a message of a key matters; others are skipped undecoded.
+        prepare: Derives what the folds need of a model, and keeps it by the model. Called in a thread, before the
+            model is in effect. Raises ModelRefused when it can't: the model before stays in effect.
+        follows_days: Whether decisions depend on the day (C7). Then models are those of each organisation's present
+            day, and a sweep follows when that passes.
+        sweep_passes: How often a sweep goes through the records; for progress figures.
+        sweep_share: Factor on `sweep_records_max`, for stages whose records are cheaper to sweep.
+        follows: The upstream stage, where sweeps wait for it (`territory.stage.AWAIT_UPSTREAM`).
+        paced_by: The downstream group whose lag throttles sweeps (`backpressure.py`).
     """
 
     name: str
@@ -99,8 +110,25 @@ class Stage:
 
     @property
     def restores_from_input(self) -> bool:
-        """Whether its memory comes from what it reads, and not from what it writes."""
+        """Whether the fold is restored from its input, and not from a changelog of its own."""
         return self.state[0] in self.inputs
+
+    @cached_property
+    def readers(self) -> Mapping[str, Reader]:
+        """The readers by topic name."""
+        return {topic.name: read for topic, read in self.inputs.items()}
+
+    @property
+    def topics(self) -> list[str]:
+        """The names of the input topics; offsets of the first are what others ask for."""
+        return [topic.name for topic in self.inputs]
+
+    def is_wanted(self, key: bytes | None) -> bool:
+        """Whether a message has to be processed; a malformed key has, since it becomes a dead letter."""
+        if self.wants is every:
+            return True
+        text = (key or b"").decode(errors="replace")
+        return text.count("/") < 2 or self.wants(text)
 
 
 __all__ = ["Effects", "Progress", "Reader", "Sink", "Stage", "every"]

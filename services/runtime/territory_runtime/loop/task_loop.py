@@ -1,55 +1,52 @@
-"""The loop that runs every stage: one turn after another, each harmless to repeat.
+"""The loop that runs every stage: batches on the assigned partitions, each harmless to repeat.
 
-    bytes -> decode -> event -> step -> effects -> (send -> state) and store, await both -> commit
+    poll -> decode -> fold.apply -> effects -> checkpoint: outputs and sink, changelog, offsets
 
-A worker that is given a partition begins a term of its own, so that whoever had it before can't
-write any more (`fencing.py`), restores the fold's memory from the compacted topic, then takes
-turns: a batch of messages of all its partitions and a slice or a few of the sweeps that are due. What
-a turn wants done is done (`performing.py`), and only then are the offsets committed. A crash in between
-repeats the turn. Beside each offset stands a note of the models that all in that partition was
-said under, so a successor knows what is still to be said (`held.py`).
+A worker that is assigned a partition begins an epoch, so that a predecessor's writes are refused (`fencing.py`),
+restores the partition beside the running batches (`restore.py`), and then processes batches. A batch is bounded by
+time and effects (`budget.py`); it takes messages, then fan-outs that earlier messages left unfinished, then chunks
+of sweeps. Its end is the checkpoint (`checkpoint.py`). A crash before the commit repeats the batch.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import UnknownMemberIdError
-from aiokafka.structs import ConsumerRecord
-from mode import Service
 
-from territory.errors import BadMessage
 from territory.stage import Effects
-from territory.wire.topics import Topic
 from territory_runtime import metrics
 from territory_runtime.health import Health
-from territory_runtime.kafka import clients
-from territory_runtime.kafka.producer import FencedProducer
-from territory_runtime.loop.backpressure import SweepThrottle, pace_of
-from territory_runtime.loop.checkpoint import perform
-from territory_runtime.loop.model_snapshot import CommitMetadata, unknown_under
-from territory_runtime.loop.model_watcher import ModelWatcher
-from territory_runtime.loop.partition_task import SWEEP_SECONDS_MAX, PartitionTask, sweep_in_turns
-from territory_runtime.loop.restore import decode_message, restore_fold
+from territory_runtime.loop.backpressure import SweepThrottle, throttle_of
+from territory_runtime.loop.batch import Batch, BatchProcessor
+from territory_runtime.loop.budget import Budget
+from territory_runtime.loop.checkpoint import Checkpoint
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import (
+    Clock,
+    Committed,
+    GroupOffsets,
+    LogReader,
+    LogWriter,
+    ModelSource,
+    Polled,
+    TopicPartition,
+)
+from territory_runtime.loop.restore import Restorer
 from territory_runtime.loop.shutdown import STOP_SECONDS_MAX, drain_and_leave
-from territory_runtime.loop.stage import Progress, Stage, every
+from territory_runtime.loop.stage import Stage
 from territory_runtime.loop.stage_metrics import StageMetrics
-from territory_runtime.loop.upstream_watermark import decided_position, follow_decisions
-from territory_runtime.redis.fencing import Lease, begin_epoch
+from territory_runtime.loop.upstream_watermark import applied_position, release_sweeps
+from territory_runtime.redis.fencing import Lease
 from territory_runtime.retry import (
     ANSWER_SECONDS_MAX,
     KAFKA_AWAY,
     LOST_PARTITION,
-    REDIS_AWAY,
     GivenUp,
     retry_while_unavailable,
 )
@@ -58,335 +55,334 @@ from territory_runtime.settings import Settings
 log = structlog.get_logger("territory")
 
 IDLE_SECONDS = 0.2
-WAITING_SECONDS = 0.05  # so often the stage before is asked how far it is, while a sweep waits for that
-LOOK_SECONDS = 5.0  # an idle worker looks so often whether Redis still has what was written
+WAITING_SECONDS = 0.05  # how often a waiting sweep asks how far the upstream stage is, and a restore whether it is done
+SINK_CHECK_SECONDS = 5.0  # an idle worker makes sure so often that the sink still has what was written
+NOT_COMMITTED = Committed(0, "")
 
 
-class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Runs one stage on the partitions that its consumer group gives to this worker."""
+class Ports(NamedTuple):
+    """What connects one stage of one worker with the outside."""
 
-    def __init__(self, stage: Stage, settings: Settings, models: ModelWatcher, health: Health, partitions: int) -> None:
-        super().__init__()
+    reader: LogReader
+    offsets: GroupOffsets
+    make_writer: Callable[[Lease, Callable[[], Awaitable[None]]], LogWriter]
+    """Takes the lease under which the writer may send, and what renews it or raises."""
+    clock: Clock
+    lease_clock: Callable[[], float]
+    """Seconds that go on while the host is suspended."""
+
+
+class TaskLoop:
+    """Runs one stage on the partitions that its consumer group assigns to this worker."""
+
+    def __init__(
+        self, stage: Stage, settings: Settings, *, models: ModelSource, health: Health, partitions: int, ports: Ports
+    ) -> None:
+        """Take everything that the loop works with; nothing is connected before `run`."""
         self._stage = stage
         self._settings = settings
         self._models = models
         self._health = health
         self._partitions = partitions
-        self._topics: dict[str, Topic] = {topic.name: topic for topic in stage.inputs}
-        self._readers = {topic.name: read for topic, read in stage.inputs.items()}
-        self._held: dict[int, PartitionTask] = {}
-        self._turn_lock = asyncio.Lock()
-        self._lease = Lease(settings.kafka_session_timeout_seconds)
-        self._looked_at = 0.0
+        self._reader, self._offsets, self._clock = ports.reader, ports.offsets, ports.clock
+        self._lease = Lease(settings.kafka_session_timeout_seconds, ports.lease_clock)
+        self._writer = ports.make_writer(self._lease, self._confirm)
+        self._checkpoint = Checkpoint(stage, self._writer, self._commit, self._retry)
+        self._restorer = Restorer(
+            stage,
+            partitions,
+            reader=self._reader,
+            models=models,
+            checkpoint=self._checkpoint,
+            retry=self._retry,
+            clock=self._clock,
+            beat=partial(health.beat, stage.name),
+            sweep_limit=settings.sweep_records_max * stage.sweep_share,
+        )
+        self._processor = BatchProcessor(stage, stop_on_error=settings.on_processing_error == "stop")
+        self._throttle: SweepThrottle = throttle_of(stage.paced_by, self._offsets, self._reader, self._clock)
+        self._tasks: dict[int, PartitionTask] = {}
+        """The active partitions."""
+        self._metrics = StageMetrics(
+            stage.name, stage.topics, self._reader, self._tasks, lambda: self._assigned, clock=self._clock.time
+        )
+        self._batch_lock = asyncio.Lock()
         self._assigned: frozenset[int] = frozenset()
+        self._generation = 0
+        """Counts the rebalances that this worker has seen."""
+        self._settled_generation = -1
+        """The generation whose assignment the tasks and restores are for."""
         self._rebalancing = True
-        self._taken_over = False
-        self._consumer: AIOKafkaConsumer
-        self._sender: FencedProducer
-        self._counting: StageMetrics
-        self._pace: SweepThrottle
-        self._admin: AIOKafkaAdminClient
+        self._stopping = False
+        self._sink_checked_at = 0.0
         health.hinder(stage.name, "starting")
 
-    # --- the life of the service -------------------------------------------------------------
+    # --- life --------------------------------------------------------------------------------
 
-    @Service.task
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Join the group and process batches until `stop`. Raises: whatever breaks a promise of the loop's own."""
         await self._models.caught_up()
-        self._consumer = clients.group_consumer(
-            self._settings, self._stage.name, partition_assignment_strategy=(RangePartitionAssignor,)
-        )
-        self._admin = clients.group_admin(self._settings)
-        self._sender = FencedProducer(self._settings, self._stage.name, self._partitions, self._lease, self._confirm)
-        self._counting = StageMetrics(
-            self._stage.name, self._topics, self._consumer, self._held, lambda: self._assigned
-        )
-        self._pace = pace_of(self._stage.paced_by, self._admin, self._consumer)
-        for client in (self._sender, self._admin, self._consumer):
-            await client.start()
-        self._consumer.subscribe(list(self._topics), listener=self)
+        await self._writer.start()
+        await self._offsets.start()
+        await self._reader.start(self._stage.topics, self)
         try:
-            while not self.should_stop:
+            while not self._stopping:
                 await self._round()
                 self._health.beat(self._stage.name)
         except GivenUp as given_up:
-            log.info("stopped amid a turn", stage=self._stage.name, why=str(given_up))
+            log.info("stopped within a batch", stage=self._stage.name, why=str(given_up))
         except Exception:
-            # A broken promise of our own: stop loudly, before anything of this turn is committed.
+            # Stop loudly, before anything of this batch is committed.
             log.exception("stage stopped", stage=self._stage.name)
             self._health.hinder(self._stage.name, "stopped by an error")
             raise
         finally:
-            await drain_and_leave(self._stage.name, self._sender, self._consumer)
-            await self._admin.close()
+            await self._restorer.drop(self._restorer.partitions)
+            await drain_and_leave(self._stage.name, self._writer, self._reader)
+            await self._offsets.stop()
 
-    async def on_stop(self) -> None:
-        """Let the turn that is under way end and commit; what is left of it else is the successor's to repeat."""
+    async def stop(self) -> None:
+        """Let the batch under way end and commit; anything else is the successor's to repeat."""
+        self._stopping = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS_MAX), self._turn_lock:
-                self._taken_over = False
+            async with asyncio.timeout(STOP_SECONDS_MAX), self._batch_lock:
+                self._settled_generation = -1
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Let the turn that is under way end and commit before partitions go."""
-        self._rebalancing = True  # before the turn ends: what it commits renews no lease
+    async def on_revoked(self) -> None:
+        """Let the batch under way end and commit before the partitions go. Restores are not waited for."""
+        self._rebalancing = True  # before the batch ends: its commit renews no lease
         self._health.hinder(self._stage.name, "rebalancing")
-        async with self._turn_lock:
+        self._generation += 1
+        async with self._batch_lock:
             self._assigned = frozenset()
-            self._taken_over = False
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Note what this worker has from now on; the loop restores it before the next turn."""
-        self._assigned = frozenset(partition.partition for partition in assigned)
+    async def on_assigned(self, partitions: frozenset[int]) -> None:
+        """Take note of the assignment; the next round restores what is new."""
+        self._assigned = partitions
+        self._generation += 1
         self._rebalancing = False
-        self._taken_over = False
 
-    async def between_turns(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
-        """Let something look at the folds, by partition, while no turn is under way: what they say is stored.
+    async def between_batches(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
+        """Let a caller read the folds of the active partitions while no batch is under way.
 
-        The next turn waits for it, so it must be short. It is not called while partitions are taken over.
+        What they say is published then. The next batch waits for the caller, so it must be short.
         """
-        async with self._turn_lock:
-            if self._taken_over:
-                await look({number: part.fold for number, part in self._held.items()})
+        async with self._batch_lock:
+            if self._is_settled:
+                await look({number: task.fold for number, task in self._tasks.items()})
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._settled_generation == self._generation
+
+    # --- rounds ------------------------------------------------------------------------------
 
     async def _round(self) -> None:
-        started = time.monotonic()
+        started = self._clock.monotonic()
         try:
-            async with self._turn_lock:
-                if not self._taken_over:
-                    await self._take_over()
-                await self._follow_models()
-                await self._follow_decisions()
-                await self._until_done(partial(self._pace.look, self._held.values()))
-                places, seconds = self._places, self._idle_seconds
-            found: Any = {}
-            if places:
-                found = await self._consumer.getmany(
-                    *places, timeout_ms=int(seconds * 1000), max_records=self._settings.batch_records_max
-                )
-            async with self._turn_lock:
-                if self._taken_over:
-                    await self._turn(found)
-                # Else a rebalance came between: whoever has the partitions now fetches it again, from
-                # where it seeks to. What was fetched here may be of this worker's own new assignment.
+            if not self._is_settled:
+                await self._settle_assignment()
+            if self._is_settled:
+                await self._activate_restored()
+            async with self._batch_lock:
+                if self._is_settled:
+                    await self._move_to_newest_models()
+                    await self._release_sweeps()
+                    await self._retry(partial(self._throttle.look, self._tasks.values()))
+            generation = self._generation
+            polled = await self._poll()
+            async with self._batch_lock:
+                if self._is_settled and generation == self._generation:
+                    await self._run_batch(polled)
+                # Else a rebalance came between. What was polled is dropped: who has the partitions now seeks to
+                # where it goes on. It may even be of this worker's own new assignment.
         except LOST_PARTITION as lost:
-            log.warning("partitions are to be taken over anew", stage=self._stage.name, why=str(lost))
-            self._held.clear()
-            self._taken_over = False
-            await self.sleep(IDLE_SECONDS)
-        remaining = self._stage.interval_seconds - (time.monotonic() - started)
-        if not self._assigned:
-            remaining = IDLE_SECONDS
-        if remaining > 0:
-            await self.sleep(remaining)
+            log.warning("partitions lost, restoring", stage=self._stage.name, why=str(lost))
+            await self._restore_all_anew()
+            await self._clock.sleep(IDLE_SECONDS)
+        remaining = self._stage.interval_seconds - (self._clock.monotonic() - started)
+        if remaining > 0 and self._tasks:
+            await self._clock.sleep(remaining)
 
-    # --- taking over partitions --------------------------------------------------------------
+    async def _restore_all_anew(self) -> None:
+        self._tasks.clear()
+        await self._restorer.drop(self._restorer.partitions)
+        self._settled_generation = -1
 
-    async def _take_over(self) -> None:
-        """Hold exactly the assigned partitions, each with its memory whole."""
-        assigned = self._assigned
-        for number in self._held.keys() - self._assigned:
-            del self._held[number]
-        if not self._assigned:
-            if self._rebalancing:
-                self._health.hinder(self._stage.name, "waiting for its partitions")
-            else:  # others have them all: ready to take over
-                self._health.clear(self._stage.name)
-            return
-        committed = await self._until_done(self._committed)
-        for number in sorted(assigned):
-            offsets = {topic: committed.get(TopicPartition(topic, number), (0, ""))[0] for topic in self._topics}
-            note = CommitMetadata.read(committed.get(TopicPartition(next(iter(self._topics)), number), (0, ""))[1])
-            kept = self._held.get(number)
-            if kept is None or kept.next_offsets != offsets or kept.committed != note:
-                self._health.hinder(self._stage.name, f"restoring partition {number}")
-                restore = partial(self._restore, number, offsets, note)
-                kept = self._held[number] = await self._until_done(
-                    restore, (*KAFKA_AWAY, *REDIS_AWAY), "Kafka or Redis", seconds=None
-                )
-            for topic, offset in offsets.items():
-                self._consumer.seek(TopicPartition(topic, number), offset)
-            kept.repeats_until = await self._until_done(partial(self._ends, number))
-        self._taken_over = assigned is self._assigned  # a rebalance may have come meanwhile
-        if self._taken_over:
-            self._health.clear(self._stage.name)
-
-    async def _committed(self) -> dict[TopicPartition, tuple[int, str]]:
-        wanted = [TopicPartition(topic, number) for number in self._assigned for topic in self._topics]
-        found = await self._admin.list_consumer_group_offsets(self._stage.name, partitions=wanted)
-        return {part: (max(0, where.offset), where.metadata) for part, where in found.items()}
-
-    async def _ends(self, number: int) -> dict[str, int]:
-        ends = await self._consumer.end_offsets([TopicPartition(topic, number) for topic in self._topics])
-        return {where.topic: end for where, end in ends.items()}
-
-    async def _restore(self, number: int, offsets: dict[str, int], note: CommitMetadata) -> PartitionTask:
-        """Return a partition with its memory as it was when the offsets were committed."""
-        started = time.monotonic()
-        beat = partial(self._health.beat, self._stage.name)
-        note = await self._models.reached(note, beat)
-        held = PartitionTask(self._stage.make(number, self._partitions), offsets)
-        await self._begin_term(number, held, note)
-        is_gapless = await restore_fold(self._settings, self._stage, held.fold, number, offsets, beat=beat)
-        swept, towards = await self._models.of_note(note, follows_days=self._stage.follows_days)
-        unknown = unknown_under(note, towards, is_gapless=is_gapless)
-        if self._stage.store is not None:
-            orgs = unknown & towards.models.keys()
-            await self._stage.store.reconcile(number, held.fold, towards.models, orgs, beat)
-        held.resume(
-            note._replace(term=held.term), swept, towards, unknown & towards.models.keys(),
-            limit=self._settings.sweep_records_max * self._stage.sweep_share, passes=self._stage.sweep_passes,
-        )  # fmt: skip
-        self._counting.restored(number, held, started)
-        return held
-
-    async def _begin_term(self, number: int, held: PartitionTask, note: CommitMetadata) -> None:
-        async def commit(said: CommitMetadata) -> None:
-            offsets = held.next_offsets.items()
-            await self._commit_to_group({TopicPartition(topic, number): (at, str(said)) for topic, at in offsets})
-
-        store = self._stage.store
-        begun = await begin_epoch(store.fences if store is not None else None, number, note, commit)
-        held.term, held.written = begun.term, begun.written
-
-    # --- models ------------------------------------------------------------------------------
-
-    @property
-    def _places(self) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for number in self._held for topic in self._topics]
-
-    @property
-    def _is_sweeping(self) -> bool:
-        return self._pace.slices > 0 and any(part.is_sweeping for part in self._held.values())
+    async def _poll(self) -> Polled:
+        places = [
+            TopicPartition(topic, number)
+            for number, task in self._tasks.items()
+            for topic in task.queue.topics
+            if task.queue.is_empty(topic)
+        ]
+        if places and self._is_settled:
+            return await self._reader.poll(places, self._idle_seconds, self._settings.batch_records_max)
+        if not self._tasks or not self._is_settled:
+            await self._clock.sleep(WAITING_SECONDS if self._restorer.partitions else IDLE_SECONDS)
+        return Polled({}, {})
 
     @property
     def _idle_seconds(self) -> float:
-        is_waiting = any(part.sweeps for part in self._held.values())
-        return 0.0 if self._is_sweeping else WAITING_SECONDS if is_waiting else IDLE_SECONDS
+        """How long a poll may wait for messages."""
+        tasks = self._tasks.values()
+        if any(len(task.queue) for task in tasks) or self._may_reprocess:
+            return 0.0
+        is_waiting = self._restorer.partitions or any(task.sweeps or task.is_unfinished for task in tasks)
+        return WAITING_SECONDS if is_waiting else IDLE_SECONDS
 
-    async def _follow_models(self) -> None:
-        """Begin to bring partitions under the newest models; write that down before a word is said of it."""
-        newest = self._models.in_effect(follows_days=self._stage.follows_days)
-        if self._models.was_replaced and any(newest.models.keys() - part.now.models for part in self._held.values()):
-            self._held.clear()  # under the topic before it had a model: taken over anew, it is unknown
-            self._taken_over = False
+    @property
+    def _may_reprocess(self) -> bool:
+        return self._throttle.chunks > 0 and any(task.has_background_work for task in self._tasks.values())
+
+    # --- assignment --------------------------------------------------------------------------
+
+    async def _settle_assignment(self) -> None:
+        """Keep the tasks and restores of partitions that nobody else had meanwhile; restore the other assigned ones."""
+        generation, assigned = self._generation, self._assigned
+        for number in self._tasks.keys() - assigned:
+            del self._tasks[number]
+        await self._restorer.drop(self._restorer.partitions - assigned)
+        if not assigned:
+            if self._rebalancing:
+                self._health.hinder(self._stage.name, "waiting for its partitions")
+                return
+            self._settled_generation = generation
+            self._health.clear(self._stage.name)  # others have them all: ready to take over
             return
-        for number, part in self._held.items():
-            if part.may_pass_to(newest) and not await self._is_repeating(number, part) and part.pass_to(newest):
-                break  # it takes long: others follow in the next rounds, between heartbeats
-        untold = {number for number, part in self._held.items() if part.is_untold}
-        if untold:
-            await self._commit(untold, {})
+        committed = await self._retry(lambda: self._offsets.committed(self._stage.name))
+        for number in sorted(assigned):
+            found = {topic: committed.get(TopicPartition(topic, number), NOT_COMMITTED) for topic in self._stage.topics}
+            offsets = {topic: max(0, each.offset) for topic, each in found.items()}
+            metadata = CommitMetadata.read(found[self._stage.topics[0]].metadata)
+            await self._settle_partition(number, offsets, metadata)
+        if generation == self._generation:  # else another rebalance came meanwhile
+            self._settled_generation = generation
+            self._report_restores()
 
-    async def _follow_decisions(self) -> None:
-        """Let sweeps go on that waited for the stage before this one."""
-        if self._stage.follows is not None:
-            decided = partial(decided_position, self._admin, self._stage.follows, self._partitions)
-            ask = partial(follow_decisions, self._held, next(iter(self._topics)), decided, self._ends)
-            await self._until_done(ask)
+    async def _settle_partition(self, number: int, offsets: Mapping[str, int], metadata: CommitMetadata) -> None:
+        task = self._tasks.get(number)
+        if task is not None and task.committed_offsets == offsets and task.committed == metadata:
+            await self._begin_to_fetch(number, task)
+            return
+        self._tasks.pop(number, None)
+        if not self._restorer.matches(number, offsets, metadata):
+            await self._restorer.drop([number])
+            self._restorer.begin(number, offsets, metadata)
 
-    async def _is_repeating(self, number: int, part: PartitionTask) -> bool:
-        """Whether what comes next may have been said already by the one who had the partition before."""
-        for topic, end in part.repeats_until.items():
-            if await self._consumer.position(TopicPartition(topic, number)) < end:
-                return True
-        part.repeats_until = {}
-        return False
+    async def _begin_to_fetch(self, number: int, task: PartitionTask) -> None:
+        """Seek to where a task goes on: a fetch may have outlasted a rebalance and moved the position."""
+        for topic, offset in task.queue.rewind().items():
+            self._reader.seek(TopicPartition(topic, number), offset)
+        task.repeats_until = await self._retry(partial(self._ends, number))
 
-    # --- turns -------------------------------------------------------------------------------
+    async def _activate_restored(self) -> None:
+        """Make partitions active whose restore is done."""
+        finished, lost = await self._restorer.finished()
+        for number, (task, started) in finished.items():
+            await self._begin_to_fetch(number, task)
+            self._tasks[number] = task
+            self._metrics.restored(number, task, self._clock.monotonic() - started)
+        if lost:
+            log.warning("restores lost, beginning them anew", stage=self._stage.name, partitions=lost)
+            self._settled_generation = -1
+        elif finished and self._is_settled:
+            self._report_restores()
 
-    async def _turn(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
-        """Take one batch and some slices of the sweeps, do what follows from them, and commit."""
-        started, effects = time.monotonic(), Effects()
-        offsets: dict[TopicPartition, int] = {}
-        touched: set[int] = set()
-        if self._stage.store is not None and started - self._looked_at > LOOK_SECONDS:
-            touched = set(self._held)
-        if self._lease.is_half_gone and (touched or found or self._is_sweeping):
+    def _report_restores(self) -> None:
+        restoring = sorted(self._restorer.partitions)
+        if restoring:
+            self._health.hinder(self._stage.name, f"restoring partitions {', '.join(map(str, restoring))}")
+        else:
+            self._health.clear(self._stage.name)
+
+    async def _ends(self, number: int) -> dict[str, int]:
+        ends = await self._reader.end_offsets([TopicPartition(topic, number) for topic in self._stage.topics])
+        return {where.topic: end for where, end in ends.items()}
+
+    # --- models ------------------------------------------------------------------------------
+
+    async def _move_to_newest_models(self) -> None:
+        """Let partitions move to the newest snapshot; commit that before any output is produced under it."""
+        newest = self._models.in_effect(follows_days=self._stage.follows_days)
+        tasks = self._tasks.values()
+        if self._models.was_replaced and any(newest.models.keys() - task.snapshot.models for task in tasks):
+            # They had a model on the topic before this one: only a restore treats that as unknown.
+            await self._restore_all_anew()
+            return
+        for task in tasks:
+            if task.may_move_to(newest) and not task.is_repeating and task.move_to(newest):
+                break  # closing periods takes long: the others follow in the next rounds, between heartbeats
+        uncommitted = {number: task.metadata for number, task in self._tasks.items() if task.target_uncommitted}
+        if uncommitted:
+            await self._checkpoint.commit(uncommitted, self._tasks)
+
+    async def _release_sweeps(self) -> None:
+        """Let sweeps go on that waited for the upstream stage."""
+        if self._stage.follows is None:
+            return
+        topic = self._stage.topics[0]
+
+        async def end_of(number: int) -> int:
+            return (await self._ends(number))[topic]
+
+        applied = partial(applied_position, self._offsets, self._stage.follows, self._partitions)
+        await self._retry(lambda: release_sweeps(self._tasks, topic, applied, end_of))
+
+    # --- batches -----------------------------------------------------------------------------
+
+    async def _run_batch(self, polled: Polled) -> None:
+        """Process a bounded number of messages, fan-outs and sweep chunks, and commit them."""
+        self._enqueue(polled)
+        batch = Batch()
+        budget = self._budget(batch.effects)
+        is_sink_due = budget.started_at - self._sink_checked_at > SINK_CHECK_SECONDS
+        touched = set(self._tasks) if self._stage.store is not None and is_sink_due else set()
+        has_input = any(len(task.queue) for task in self._tasks.values())
+        if self._lease.is_half_gone and (touched or has_input or self._may_reprocess):
             await self._confirm()
-        self._pace.heard([len(messages) for messages in found.values()])
-        wants_all = self._stage.wants is every
-        for where, messages in found.items():
-            part = self._held[where.partition]
-            for message in messages:
-                # Whatever its offset: one below the next is of a topic that was replaced or lost its end.
-                if wants_all or self._is_wanted(message):
-                    await self._take(part, message, effects)
-        for where in self._places:
-            # Not the message taken last: after it may come nothing but a transaction's end.
-            position = await self._consumer.position(where)
-            if position != self._held[where.partition].next_offsets.get(where.topic, 0):
-                offsets[where] = position
-                touched.add(where.partition)
-        seconds = max(SWEEP_SECONDS_MAX, self._stage.interval_seconds / 2)  # between turns far apart there is time
-        touched |= sweep_in_turns(self._held, self._pace.slices, effects, seconds=seconds)
-        for number, part in self._held.items():
+        taken = await self._processor.process(self._tasks, batch, budget, touched)
+        await self._processor.reprocess(self._tasks, batch, budget, touched, chunks=self._throttle.chunks)
+        for number, task in self._tasks.items():
             if number in touched:
-                part.fold.flush(part.now.models, effects)
+                task.fold.flush(task.snapshot.models, batch.effects)
+            elif task.offsets_to_commit() != task.committed_offsets:
+                touched.add(number)  # nothing came but a transaction's end marker
         if not touched:
             return
-        await self._perform(effects, touched, offsets)
-        await self._commit(touched, offsets)
-        self._counting.turn(effects, found, started)
+        batch.tasks = {number: self._tasks[number] for number in sorted(touched)}
+        await self._checkpoint.run(batch)
+        if self._stage.store is not None:
+            self._sink_checked_at = self._clock.monotonic()
+        for letter in batch.dead_letters:
+            metrics.EVENTS.labels(topic=letter.topic, outcome="refused").inc()
+        self._metrics.batch(batch.effects, taken, self._clock.monotonic() - budget.started_at)
 
-    def _is_wanted(self, message: ConsumerRecord) -> bool:
-        key = (message.key or b"").decode(errors="replace")
-        return key.count("/") < 2 or self._stage.wants(key)
+    def _budget(self, effects: Effects) -> Budget:
+        seconds, effects_max = self._settings.batch_seconds_max, self._settings.batch_effects_max
+        return Budget(self._clock, effects, seconds=seconds, effects_max=effects_max)
 
-    async def _take(self, part: PartitionTask, message: ConsumerRecord, effects: Effects) -> None:
-        try:
-            incoming = decode_message(message, self._readers[message.topic])
-        except BadMessage as bad:
-            await self._bury(message, bad.code, str(bad))
-            return
-        part.fold.apply(incoming, part.now.models, effects)
-        while effects.refused:
-            _, code, reason = effects.refused.pop()
-            await self._bury(message, code, reason)
+    def _enqueue(self, polled: Polled) -> None:
+        for where, position in polled.positions.items():
+            task = self._tasks.get(where.partition)
+            if task is not None:
+                task.queue.add(where.topic, polled.messages.get(where, ()), position)
+        self._throttle.observe([len(messages) for messages in polled.messages.values()])
 
-    async def _bury(self, message: ConsumerRecord, code: str, reason: str) -> None:
-        metrics.EVENTS.labels(topic=message.topic, outcome="refused").inc()
-        await self._until_done(partial(self._sender.bury, message, self._stage.name, code=code, reason=reason))
+    # --- commits -----------------------------------------------------------------------------
 
-    async def _perform(self, effects: Effects, touched: set[int], offsets: dict[TopicPartition, int]) -> None:
-        store, first = self._stage.store, next(iter(self._topics))
-        progress = [
-            Progress(
-                self._stage.name,
-                number,
-                offsets.get(TopicPartition(first, number), self._held[number].next_offsets.get(first, 0)),
-                self._held[number].revisions,
-            )
-            for number in sorted(touched)
-        ]
-        await perform(effects, progress, self._sender, store, self._until_done)
-        if store is not None:
-            for number in touched:
-                self._held[number].written = store.fences.written(number)
-            self._looked_at = time.monotonic()
-
-    async def _commit(self, touched: set[int], offsets: dict[TopicPartition, int]) -> None:
-        """Commit what was done, with a note of the models that it was said under beside every offset."""
-        for where, offset in offsets.items():
-            self._held[where.partition].next_offsets[where.topic] = offset
-        notes = {number: self._held[number].note for number in touched}
-        await self._commit_notes(notes)
-        for number, note in notes.items():
-            self._held[number].committed = note
+    async def _commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Commit, and renew the lease unless a rebalance is under way. Raises: as `GroupOffsets.commit`."""
+        asked_at = self._lease.now()
+        await self._offsets.commit(offsets)
+        if not self._rebalancing:
+            self._lease.renew(asked_at)
 
     async def _confirm(self) -> None:
-        """Have the group say that the partitions are ours: commit again what is committed, and nothing of this turn."""
-        await self._commit_notes({number: part.committed for number, part in self._held.items()})
+        """Have the group confirm that the active partitions are ours."""
+        await self._checkpoint.confirm(self._tasks)
 
-    async def _commit_notes(self, notes: Mapping[int, CommitMetadata | None]) -> None:
-        commit = {
-            where: (self._held[where.partition].next_offsets.get(where.topic, 0), str(notes[where.partition] or ""))
-            for where in self._places
-            if where.partition in notes
-        }
-        await self._until_done(lambda: self._commit_to_group(commit))
-
-    async def _until_done(
+    async def _retry(
         self,
         action: Callable[[], Awaitable[Any]],
         away: tuple[type[BaseException], ...] = KAFKA_AWAY,
@@ -394,13 +390,12 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         seconds: float | None = ANSWER_SECONDS_MAX,
     ) -> Any:
         return await retry_while_unavailable(
-            self._stage.name, self._health, away, action, lambda: self.should_stop, what=what, answer_seconds=seconds
+            self._stage.name,
+            self._health,
+            away,
+            action,
+            lambda: self._stopping,
+            what=what,
+            answer_seconds=seconds,
+            sleep=self._clock.sleep,
         )
-
-    async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
-        asked_at = self._lease.now()
-        if not clients.is_member(self._consumer):  # Kafka takes a commit from nobody, too, while a group is empty
-            raise UnknownMemberIdError("this worker has left the group")
-        await self._consumer.commit(offsets)
-        if not self._rebalancing:
-            self._lease.renew(asked_at)

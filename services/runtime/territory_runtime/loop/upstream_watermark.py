@@ -1,47 +1,47 @@
-"""How far the stage is that another one follows: some sweeps wait for it (`territory.fold.UNTIL_DECIDED`)."""
+"""How far the upstream stage is: some sweeps wait for it (`territory.stage.AWAIT_UPSTREAM`)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from aiokafka.admin import AIOKafkaAdminClient
-
-from territory_runtime.loop.model_snapshot import NOTHING_ACTIVATED, CommitMetadata
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_snapshot import NOTHING_ACTIVATED
 from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import GroupOffsets
 
 
-async def decided_position(admin: AIOKafkaAdminClient, group: str, partitions: int) -> int:
-    """Return the position on the model topic that a stage is swept for, in all of its partitions.
+async def applied_position(offsets: GroupOffsets, group: str, partitions: int) -> int:
+    """Return the offset on the model topic up to which a stage has applied models in all of its partitions.
 
     Raises: KafkaError.
     """
-    found = await admin.list_consumer_group_offsets(group)
-    notes = {where.partition: CommitMetadata.read(at.metadata) for where, at in found.items()}
-    if len(notes) < partitions:
+    found = await offsets.committed(group)
+    metadata = {where.partition: CommitMetadata.read(committed.metadata) for where, committed in found.items()}
+    if len(metadata) < partitions:
         return NOTHING_ACTIVATED
-    return min((note.swept.position for note in notes.values()), default=NOTHING_ACTIVATED)
+    return min((each.applied.position for each in metadata.values()), default=NOTHING_ACTIVATED)
 
 
-async def follow_decisions(
-    held: Mapping[int, PartitionTask],
+async def release_sweeps(
+    tasks: Mapping[int, PartitionTask],
     topic: str,
-    decided: Callable[[], Awaitable[int]],
-    end_of: Callable[[int], Awaitable[Mapping[str, int]]],
+    applied: Callable[[], Awaitable[int]],
+    end_of: Callable[[int], Awaitable[int]],
 ) -> None:
-    """Let sweeps go on that waited until all was decided, once what was said by then is taken.
+    """Let sweeps go on that wait for upstream output, where all of that is processed.
 
     Args:
-        held: The partitions that this worker has.
-        topic: Where the stage before says what it decides.
-        decided: Returns `decided_position`.
-        end_of: Returns by topic how much there is in a partition. It is asked after the position is
-            known: whatever was said by then is before that.
+        tasks: The active partitions of this worker.
+        topic: Where the upstream stage publishes its output.
+        applied: Returns `applied_position`.
+        end_of: Returns the end of that topic in a partition. It is asked after the position is known: all output
+            up to that position is before the end.
     """
-    waiting = {number: part for number, part in held.items() if part.waits_for is not None}
+    waiting = {number: task for number, task in tasks.items() if task.awaited_position is not None}
     if waiting:
-        position = await decided()
-        for number, part in waiting.items():
-            if part.waits_for is not None and part.waits_for <= position:
-                part.decided(position, (await end_of(number))[topic])
-    for part in held.values():
-        part.go_on_from(part.next_offsets[topic])
+        position = await applied()
+        for number, task in waiting.items():
+            if task.awaited_position is not None and task.awaited_position <= position:
+                task.upstream_applied(position, await end_of(number))
+    for task in tasks.values():
+        task.release_sweeps(task.queue.next_offset(topic))

@@ -26,7 +26,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.produce import ProduceRequest
 
 from territory.wire.keys import fence_key
-from territory_runtime.loop.model_snapshot import CommitMetadata, SnapshotId
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_snapshot import SnapshotId
 from territory_runtime.redis.nodes import Call, Client, Nodes
 
 TAKE = """
@@ -190,16 +191,16 @@ async def begin_epoch(
     Raises: Rewound, when Redis lacks what was written; the note says by then that nothing is known,
     since a restore may be cut at any point, and what it writes hides that something is missing.
     """
-    ours = note._replace(term=note.term + 1)
+    ours = note._replace(epoch=note.epoch + 1)
     while True:
         await commit(ours)
         if fences is None:
             return ours
-        found, is_whole = await fences.take(partition, ours.term, note.written)
-        if found > ours.term:  # Redis has heard of more terms than the group remembers
-            ours = ours._replace(term=found + 1)
-        elif not is_whole and note.swept != SnapshotId():
-            await commit(CommitMetadata(term=ours.term))
+        found, is_whole = await fences.take(partition, ours.epoch, note.write_sequence)
+        if found > ours.epoch:  # Redis has heard of more terms than the group remembers
+            ours = ours._replace(epoch=found + 1)
+        elif not is_whole and note.applied != SnapshotId():
+            await commit(CommitMetadata(epoch=ours.epoch))
             raise SinkRolledBack(f"partition {partition}: Redis lacks what was written before")
         else:
-            return ours._replace(written=fences.written(partition))
+            return ours._replace(write_sequence=fences.written(partition))

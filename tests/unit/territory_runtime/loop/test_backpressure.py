@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from territory_runtime.loop.backpressure import (
-    ALONE_BEHIND_MAX,
-    ALONE_SECONDS,
-    ALONE_SLICES,
-    BEHIND_MAX,
-    FOLLOWED_SECONDS_MAX,
-    LIVE_TURNS,
-    PAUSE_SECONDS_MAX,
+    LIVE_BATCHES,
+    LIVE_LAG_MAX,
+    PROGRESSING_SECONDS_MAX,
+    QUIET_CHUNKS,
+    QUIET_LAG_MAX,
+    QUIET_SECONDS,
+    STALLED_SECONDS_MAX,
     SweepThrottle,
 )
 from territory_runtime.loop.partition_task import PartitionTask
@@ -34,20 +34,20 @@ class Listening:
     def may_sweep(self, part: PartitionTask) -> bool:
         """Return whether a partition may be swept on."""
         asyncio.run(self.pace.look([part]))
-        return self.pace.slices > 0
+        return self.pace.chunks > 0
 
 
 def sweeping() -> PartitionTask:
     """Return a partition with a sweep under way."""
     part = clean(FIRST)
-    part.pass_to(in_effect(SECOND))
+    part.move_to(in_effect(SECOND))
     return part
 
 
 def test_a_sweep_begins_at_once() -> None:
     """Its first slice waits for nobody: the first effects come with the first turn (A8)."""
     listening = Listening()
-    listening.behind = 10 * ALONE_BEHIND_MAX
+    listening.behind = 10 * QUIET_LAG_MAX
     assert listening.may_sweep(sweeping())
     assert listening.asked == 0
 
@@ -56,7 +56,7 @@ def test_a_sweep_waits_for_who_listens() -> None:
     """As long as more waits than a listener takes in a moment; what is at the limit may go on."""
     listening, part = Listening(), sweeping()
     found = [listening.may_sweep(part)]
-    for listening.behind in (ALONE_BEHIND_MAX + 1, ALONE_BEHIND_MAX, ALONE_BEHIND_MAX + 1):
+    for listening.behind in (QUIET_LAG_MAX + 1, QUIET_LAG_MAX, QUIET_LAG_MAX + 1):
         found.append(listening.may_sweep(part))
     assert found == [True, False, True, False]
 
@@ -65,19 +65,19 @@ def test_a_sweep_gives_way_to_changes() -> None:
     """While some come it takes one slice a turn, and waits for nearly all that it said; a second later it is alone."""
     listening, part = Listening(), sweeping()
     assert listening.may_sweep(part)
-    assert listening.pace.slices == ALONE_SLICES
-    listening.pace.heard([])
-    assert listening.pace.slices == ALONE_SLICES
-    listening.pace.heard([1])
-    assert listening.pace.slices == 1
+    assert listening.pace.chunks == QUIET_CHUNKS
+    listening.pace.observe([])
+    assert listening.pace.chunks == QUIET_CHUNKS
+    listening.pace.observe([1])
+    assert listening.pace.chunks == 1
     found = []
-    limit = BEHIND_MAX + LIVE_TURNS
+    limit = LIVE_LAG_MAX + LIVE_BATCHES
     for listening.behind in (limit + 1, limit, limit + 1):
         found.append(listening.may_sweep(part))
-    listening.now += ALONE_SECONDS
+    listening.now += QUIET_SECONDS
     found.append(listening.may_sweep(part))
     assert found == [False, True, False, True]
-    assert listening.pace.slices == ALONE_SLICES
+    assert listening.pace.chunks == QUIET_CHUNKS
 
 
 def test_changes_themselves_are_no_sign_of_being_behind() -> None:
@@ -86,15 +86,15 @@ def test_changes_themselves_are_no_sign_of_being_behind() -> None:
     assert listening.may_sweep(part)
     found = []
     for counts in ([30, 7], [2], []):
-        listening.pace.heard(counts)
-        listening.behind = BEHIND_MAX + LIVE_TURNS * 30
+        listening.pace.observe(counts)
+        listening.behind = LIVE_LAG_MAX + LIVE_BATCHES * 30
         found.append(listening.may_sweep(part))
         listening.behind += 1
         found.append(listening.may_sweep(part))
     assert found == [True, False] * 3
-    listening.now += ALONE_SECONDS
-    for count, limit in ((2, BEHIND_MAX + 2 * LIVE_TURNS), (10 * ALONE_BEHIND_MAX, ALONE_BEHIND_MAX)):
-        listening.pace.heard([count])
+    listening.now += QUIET_SECONDS
+    for count, limit in ((2, LIVE_LAG_MAX + 2 * LIVE_BATCHES), (10 * QUIET_LAG_MAX, QUIET_LAG_MAX)):
+        listening.pace.observe([count])
         for listening.behind, may_sweep in ((limit, True), (limit + 1, False)):
             assert listening.may_sweep(part) is may_sweep
 
@@ -103,25 +103,25 @@ def test_a_sweep_that_waited_in_vain_takes_many_slices() -> None:
     """Where the listener is away nobody is spared by small steps, whatever changes come."""
     listening, part = Listening(), sweeping()
     assert listening.may_sweep(part)
-    listening.pace.heard([1])
-    listening.behind = 10 * ALONE_BEHIND_MAX
+    listening.pace.observe([1])
+    listening.behind = 10 * QUIET_LAG_MAX
     found = []
-    for listening.now in (100.1, 100.1 + PAUSE_SECONDS_MAX, 100.2 + PAUSE_SECONDS_MAX):
-        listening.pace.heard([1])
+    for listening.now in (100.1, 100.1 + STALLED_SECONDS_MAX, 100.2 + STALLED_SECONDS_MAX):
+        listening.pace.observe([1])
         listening.may_sweep(part)
-        found.append(listening.pace.slices)
-    assert found == [0, ALONE_SLICES, 0]
+        found.append(listening.pace.chunks)
+    assert found == [0, QUIET_CHUNKS, 0]
     listening.behind = 0
     assert listening.may_sweep(part)
-    assert listening.pace.slices == 1
+    assert listening.pace.chunks == 1
 
 
 def test_a_listener_that_is_away_stops_no_sweep() -> None:
     """It goes on once a second, counted from the last time."""
     listening, part = Listening(), sweeping()
-    listening.behind = 10 * ALONE_BEHIND_MAX
+    listening.behind = 10 * QUIET_LAG_MAX
     found = []
-    for listening.now in (100.0, 100.5, 100.0 + PAUSE_SECONDS_MAX, 100.5 + PAUSE_SECONDS_MAX):
+    for listening.now in (100.0, 100.5, 100.0 + STALLED_SECONDS_MAX, 100.5 + STALLED_SECONDS_MAX):
         found.append(listening.may_sweep(part))
     assert found == [True, False, True, False]
 
@@ -129,9 +129,9 @@ def test_a_listener_that_is_away_stops_no_sweep() -> None:
 def test_a_listener_that_follows_is_waited_for() -> None:
     """As long as fewer messages wait from second to second, and not for ever."""
     listening, part = Listening(), sweeping()
-    listening.behind = 100 * ALONE_BEHIND_MAX
+    listening.behind = 100 * QUIET_LAG_MAX
     found = [listening.may_sweep(part)]
-    for second in range(2 * int(FOLLOWED_SECONDS_MAX)):
+    for second in range(2 * int(PROGRESSING_SECONDS_MAX)):
         listening.now = 100.5 + second
         listening.behind -= 1
         found.append(listening.may_sweep(part))
@@ -141,13 +141,13 @@ def test_a_listener_that_follows_is_waited_for() -> None:
 def test_nobody_is_asked_where_nothing_is_swept() -> None:
     """And what is swept next begins at once, with as few slices as ever amid changes: it has not waited."""
     listening = Listening()
-    listening.behind = 10 * ALONE_BEHIND_MAX
+    listening.behind = 10 * QUIET_LAG_MAX
     assert listening.may_sweep(sweeping())
     assert not listening.may_sweep(sweeping())
     assert listening.may_sweep(clean(FIRST))
     assert listening.asked == 1
-    listening.now += 10 * FOLLOWED_SECONDS_MAX
-    listening.pace.heard([1])
+    listening.now += 10 * PROGRESSING_SECONDS_MAX
+    listening.pace.observe([1])
     assert listening.may_sweep(sweeping())
-    assert (listening.pace.slices, listening.asked) == (1, 1)
+    assert (listening.pace.chunks, listening.asked) == (1, 1)
     assert not listening.may_sweep(sweeping())

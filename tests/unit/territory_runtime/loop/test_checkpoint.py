@@ -1,52 +1,91 @@
-"""What follows from a turn is said and stored at the same time, and neither is left behind."""
+"""The end of a batch: everything is published before anything is committed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 
-from territory.stage import Effects, Message
-from territory_runtime.kafka.producer import FencedProducer
-from territory_runtime.loop.checkpoint import perform
-from territory_runtime.loop.stage import Sink
+from territory.stage import Effects, Fold, Message
+from territory.wire.topics import ASSIGNMENTS
+from territory_runtime.kafka.dead_letters import DeadLetter
+from territory_runtime.loop.batch import Batch
+from territory_runtime.loop.checkpoint import Checkpoint
+from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import Committed, TopicPartition
+from territory_runtime.loop.stage import Stage
+from tests.support.memory_log import Consumed
 
-EFFECTS = Effects(messages=[Message("said", "a", None, "a")], state=[Message("kept", "a", None, "a")], changes=["in"])
+LETTER = DeadLetter.of(Consumed("in", 0, 3, 7, b"k", b"v", ()), "s", code="c", reason="r")
 
 
 class Refused(Exception):
-    """Raised by either side where a test says so."""
+    """Raised by a port where a test says so."""
 
 
 class Outside:
-    """A broker and a store that answer when a test lets them, or refuse."""
+    """A broker and a sink that answer when a test lets them, or refuse."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.done: list[str] = []
         self.may_send, self.may_store = asyncio.Event(), asyncio.Event()
         self.refused: set[str] = set()
+        self.fences = self
 
-    async def send(self, messages: list[Message], encoded: dict[int, bytes]) -> None:
+    async def send(self, messages: Sequence[Message], encoded: dict[int, bytes]) -> None:
         await self.may_send.wait()
-        if messages[0].topic in self.refused:
-            raise Refused(messages[0].topic)
-        self.heard.append(messages[0].topic)
+        self._do(messages[0].topic)
+
+    async def send_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        await self.may_send.wait()
+        self._do("dead letters")
 
     async def apply(self, changes: list[str], progress: list[Any]) -> None:
         await self.may_store.wait()
-        if "store" in self.refused:
-            raise Refused("store")
-        self.heard += changes
+        self._do("sink")
 
-    async def perform(self) -> None:
-        async def retry_while_unavailable(
-            action: Callable[[], Awaitable[Any]], away: tuple[type[BaseException], ...] = (), what: str = ""
+    def written(self, partition: int) -> int:
+        return 8
+
+    async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        self._do("commit " + " ".join(str(committed) for _, committed in sorted(offsets.items())))
+
+    def _do(self, what: str) -> None:
+        if what in self.refused:
+            raise Refused(what)
+        self.done.append(what)
+
+    async def run(self) -> None:
+        """Run a checkpoint of a batch with output of every kind."""
+
+        async def retry(
+            action: Callable[[], Awaitable[Any]],
+            away: tuple[type[BaseException], ...] = (),
+            what: str = "",
+            seconds: float | None = None,
         ) -> Any:
             return await action()
 
-        await perform(EFFECTS, [], cast(FencedProducer, self), cast(Sink, self), retry_while_unavailable)
+        fold: Any = _Fold()
+        stage = Stage(
+            "s", {ASSIGNMENTS: bytes}, (ASSIGNMENTS, bytes), make=lambda *_: cast(Fold, fold), store=cast(Any, self)
+        )
+        task = PartitionTask(fold, {ASSIGNMENTS.name: 5})
+        task.epoch = 1
+        effects = Effects([Message("outputs", "a", None, "a")], [Message("changelog", "a", None, "a")], ["change"])
+        await Checkpoint(stage, cast(Any, self), self.commit, retry).run(Batch(effects, [LETTER], {0: task}))
+
+
+class _Fold:
+    unfinished_from = None
+
+    def __len__(self) -> int:
+        return 0
+
+
+COMMIT = f"commit {Committed(5, '-1 # 1 8')}"
 
 
 async def some_steps() -> None:
@@ -55,67 +94,81 @@ async def some_steps() -> None:
         await asyncio.sleep(0)
 
 
-def test_the_store_does_not_wait_for_the_broker() -> None:
-    """And nothing is over before the broker has acknowledged all: offsets may be committed then."""
+def test_the_steps_are_in_order() -> None:
+    """Outputs and dead letters, then the changelog, then the commit, which has the sink's new write sequence (A9)."""
 
-    async def heard() -> list[list[str]]:
+    async def run() -> list[str]:
+        outside = Outside()
+        outside.may_send.set()
+        outside.may_store.set()
+        await outside.run()
+        return [step for step in outside.done if step != "sink"]
+
+    assert asyncio.run(run()) == ["outputs", "dead letters", "changelog", COMMIT]
+
+
+def test_the_sink_does_not_wait_for_the_broker() -> None:
+    """Nothing is committed before the broker has acknowledged everything."""
+
+    async def run() -> list[list[str]]:
         outside = Outside()
         outside.may_store.set()
-        performing = asyncio.create_task(outside.perform())
+        checkpoint = asyncio.create_task(outside.run())
         await some_steps()
-        assert not performing.done()
-        meanwhile = list(outside.heard)
+        assert not checkpoint.done()
+        meanwhile = list(outside.done)
         outside.may_send.set()
-        await performing
-        return [meanwhile, outside.heard]
+        await checkpoint
+        return [meanwhile, outside.done]
 
-    assert asyncio.run(heard()) == [["in"], ["in", "said", "kept"]]
+    assert asyncio.run(run()) == [["sink"], ["sink", "outputs", "dead letters", "changelog", COMMIT]]
 
 
-def test_the_broker_does_not_wait_for_the_store() -> None:
-    """Messages go before the state; and it is not over before all is stored."""
+def test_the_broker_does_not_wait_for_the_sink() -> None:
+    """Nothing is committed before the sink has everything."""
 
-    async def heard() -> list[str]:
+    async def run() -> list[str]:
         outside = Outside()
         outside.may_send.set()
-        performing = asyncio.create_task(outside.perform())
+        checkpoint = asyncio.create_task(outside.run())
         await some_steps()
-        assert not performing.done()
+        assert not checkpoint.done()
         outside.may_store.set()
-        await performing
-        return outside.heard
+        await checkpoint
+        return outside.done
 
-    assert asyncio.run(heard()) == ["said", "kept", "in"]
+    assert asyncio.run(run()) == ["outputs", "dead letters", "changelog", "sink", COMMIT]
 
 
-def test_what_can_not_be_said_is_raised_though_the_store_is_away() -> None:
-    """Else a lost partition would be noticed when Redis comes back, hours later."""
+@pytest.mark.parametrize("refused", ["outputs", "dead letters", "changelog"])
+def test_a_failed_send_is_raised_though_the_sink_is_away(refused: str) -> None:
+    """Nothing is committed. Otherwise a lost partition would be noticed when Redis comes back, hours later."""
 
-    async def refused() -> list[str]:
+    async def run() -> list[str]:
         outside = Outside()
-        outside.refused = {"said"}
+        outside.refused = {refused}
         outside.may_send.set()
-        with pytest.raises(Refused, match="said"):
-            await outside.perform()
-        assert len(asyncio.all_tasks()) == 1  # nothing goes on behind anybody's back
-        return outside.heard
+        with pytest.raises(Refused, match=refused):
+            await outside.run()
+        assert len(asyncio.all_tasks()) == 1  # nothing goes on behind
+        return outside.done
 
-    assert asyncio.run(refused()) == []
+    assert COMMIT not in asyncio.run(run())
 
 
-def test_what_can_not_be_stored_is_raised_when_all_is_said() -> None:
-    """A repeat must not overtake what is on its way."""
+def test_a_failed_write_of_the_sink_is_raised_when_all_is_sent() -> None:
+    """Nothing is committed, and a repeat does not overtake what is on its way."""
 
-    async def refused() -> list[str]:
+    async def run() -> list[str]:
         outside = Outside()
-        outside.refused = {"store"}
+        outside.refused = {"sink"}
         outside.may_store.set()
-        performing = asyncio.create_task(outside.perform())
+        checkpoint = asyncio.create_task(outside.run())
         await some_steps()
-        assert not performing.done()
+        assert not checkpoint.done()
         outside.may_send.set()
-        with pytest.raises(Refused, match="store"):
-            await performing
-        return outside.heard
+        with pytest.raises(Refused, match="sink"):
+            await checkpoint
+        return outside.done
 
-    assert asyncio.run(refused()) == ["said", "kept"]
+    assert asyncio.run(run()) == ["outputs", "dead letters", "changelog"]

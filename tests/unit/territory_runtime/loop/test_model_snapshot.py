@@ -6,7 +6,8 @@ import pytest
 
 from territory.model.compiled import Model, compile_model
 from territory.wire.codec import JSON
-from territory_runtime.loop.model_snapshot import CommitMetadata, ModelSnapshot, SnapshotId, unknown_under
+from territory_runtime.loop.commit_metadata import CommitMetadata, orgs_to_resync
+from territory_runtime.loop.model_snapshot import ModelSnapshot, SnapshotId
 
 DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
 
@@ -20,7 +21,7 @@ DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
         (CommitMetadata(SnapshotId(12), SnapshotId(15)), "12 > 15"),
         (CommitMetadata(SnapshotId(-1, -5), SnapshotId(15, 9), 3, 8), "-1 -5 > 15 9 : 3 of 8"),
         (CommitMetadata(SnapshotId(12), SnapshotId(12, 9), 0, 8), "12 > 12 9 : 0 of 8"),
-        (CommitMetadata(SnapshotId(12), SnapshotId(12), term=3, written=40), "12 # 3 40"),
+        (CommitMetadata(SnapshotId(12), SnapshotId(12), epoch=3, write_sequence=40), "12 # 3 40"),
         (CommitMetadata(SnapshotId(12), SnapshotId(15, 9), 3, 8, 1, 0), "12 > 15 9 : 3 of 8 # 1 0"),
     ],
 )
@@ -65,4 +66,4 @@ def test_unknown_is_what_the_note_does_not_cover(
     swept: SnapshotId, now: ModelSnapshot, is_gapless: bool, unknown: set[str]
 ) -> None:
     """What was activated since; all, after gaps; and what needs a day, if the note has none (A9, C7)."""
-    assert unknown_under(CommitMetadata(swept, swept), now, is_gapless=is_gapless) == unknown
+    assert orgs_to_resync(CommitMetadata(swept, swept), now, is_gapless=is_gapless) == unknown

@@ -18,8 +18,10 @@ from territory.wire.codec import encode
 from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.wire.keys import model_key
 from territory_runtime.health import Health
-from territory_runtime.loop.model_snapshot import CommitMetadata, SnapshotId
-from territory_runtime.loop.model_watcher import DAYS_BACK_MAX, ModelWatcher, Pieces, activated_model
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_pieces import Pieces, activated_model
+from territory_runtime.loop.model_snapshot import SnapshotId
+from territory_runtime.loop.model_watcher import DAYS_BACK_MAX, ModelWatcher
 from territory_runtime.metrics import REGISTRY
 from territory_runtime.settings import read_settings
 
@@ -215,7 +217,7 @@ def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: boo
     Else the take-over would wait until the new topic is as long as the old one was, and take what
     was said under the old one's models for said under the new one's.
     """
-    note = CommitMetadata(SnapshotId(8, 1), SnapshotId(9, 2), 3, 4, term=5, written=6)
+    note = CommitMetadata(SnapshotId(8, 1), SnapshotId(9, 2), 3, 4, epoch=5, write_sequence=6)
 
     async def story() -> None:
         topic = _Topic()
@@ -228,11 +230,11 @@ def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: boo
             if not is_applied_before:
                 assert "apply every model again" in topic.health.hindrances["model"]
                 await topic.activate(DOCUMENT)
-            assert await reaching == await other == CommitMetadata(term=5, written=6)
+            assert await reaching == await other == CommitMetadata(epoch=5, write_sequence=6)
         told = [line for line in lines if line["event"] == "the model topic was replaced"]
         assert len(told) == (0 if is_applied_before else 1)
         assert topic.health.hindrances == {}
-        assert topic.position < note.towards.position
+        assert topic.position < note.target.position
 
     asyncio.run(story())
 
@@ -250,7 +252,7 @@ def test_who_waits_for_a_model_is_alive() -> None:
             if count == 3:
                 beats.set()
 
-        note = CommitMetadata(towards=SnapshotId(9))
+        note = CommitMetadata(target=SnapshotId(9))
         reaching = asyncio.create_task(topic.watcher.reached(note, beat))
         async with asyncio.timeout(SECONDS_MAX):
             await beats.wait()
@@ -322,7 +324,7 @@ def test_what_a_stage_can_not_prepare_for_is_refused(document: dict[str, Any], f
         topic.watcher.prepare_with(refuse, follows_days=follows_days)
         await topic.activate(document, revision=2)
         assert topic.revisions() == topic.revisions(follows_days=True) == {"acme": 1}
-        await topic.watcher.reached(CommitMetadata(towards=SnapshotId(topic.position)), idle)
+        await topic.watcher.reached(CommitMetadata(target=SnapshotId(topic.position)), idle)
 
     asyncio.run(story())
 
@@ -340,7 +342,7 @@ def test_every_model_and_day_is_prepared_for_once() -> None:
         await topic.activate({**DOCUMENT, "org": "plain"})
         topic.clock.now += DAY
         for _ in range(2):
-            await topic.watcher.look_at_the_clock()
+            await topic.watcher.check_day()
         await topic.watcher.as_of(int(NOON + DAY), follows_days=True)
         assert dated == [("acme", FIRST), ("plain", None), ("acme", SECOND)]
         assert undated == [("acme", None), ("plain", None)]
@@ -359,7 +361,7 @@ def test_a_day_passes_where_the_organisation_is() -> None:
         kept = topic.watcher.today.models["acme"]
         for hours in (4, 12, -12):
             topic.clock.now += hours * HOUR
-            await topic.watcher.look_at_the_clock()
+            await topic.watcher.check_day()
             seen.append(topic.days)
             if hours == 4:
                 assert topic.watcher.today.models["acme"] is kept
@@ -382,13 +384,13 @@ def test_nothing_is_new_while_no_day_has_passed() -> None:
         await topic.activate(DOCUMENT)
         before = topic.watcher.today
         topic.clock.now += 9 * DAY
-        await topic.watcher.look_at_the_clock()
+        await topic.watcher.check_day()
         assert topic.watcher.today is before
         await topic.activate(DAILY, revision=2)
         assert topic.days == {"acme": date(2017, 3, 9)}
         before = topic.watcher.today
         topic.clock.now += HOUR
-        await topic.watcher.look_at_the_clock()
+        await topic.watcher.check_day()
         assert topic.watcher.today is before
 
     asyncio.run(story())
@@ -409,9 +411,9 @@ def test_a_day_that_can_not_be_prepared_for_is_tried_again() -> None:
         topic.watcher.prepare_with(prepare, follows_days=True)
         await topic.activate(DAILY)
         topic.clock.now += DAY
-        await topic.watcher.look_at_the_clock()
+        await topic.watcher.check_day()
         assert topic.days == {"acme": FIRST}
-        await topic.watcher.look_at_the_clock()
+        await topic.watcher.check_day()
         assert topic.days == {"acme": SECOND}
         assert tries == [FIRST, SECOND, SECOND]
 
@@ -434,14 +436,14 @@ def test_a_day_that_can_not_be_prepared_for_is_that_organisations_own() -> None:
             await topic.activate(document)
         kept = watcher.today.models["acme"]
         topic.clock.now += DAY
-        await watcher.look_at_the_clock()
+        await watcher.check_day()
         assert topic.days == {"acme": FIRST, "beta": SECOND}
         assert watcher.today.models["acme"] is kept
         await topic.activate({**DOCUMENT, "org": "plain"})
         await topic.activate(ABROAD, revision=2)
         assert topic.revisions(follows_days=True) == {"acme": 1, "beta": 2, "plain": 1}
         topic.clock.now += DAY
-        await watcher.look_at_the_clock()
+        await watcher.check_day()
         assert topic.days == {"acme": date(2017, 3, 2), "beta": date(2017, 3, 2), "plain": None}
         resumed = await watcher.as_of(int(NOON + DAY), follows_days=True)
         assert resumed.models["acme"].today == FIRST
@@ -463,7 +465,7 @@ def test_days_in_a_row_that_can_not_be_prepared_for() -> None:
         for document in (DAILY, ABROAD):
             await topic.activate(document)
         topic.clock.now += (DAYS_BACK_MAX + 2) * DAY
-        await topic.watcher.look_at_the_clock()
+        await topic.watcher.check_day()
         assert topic.days == {"acme": FIRST, "beta": SECOND + timedelta(DAYS_BACK_MAX + 1)}
 
     asyncio.run(story())
@@ -479,7 +481,7 @@ def test_models_of_another_day_are_there_for_who_resumes_it() -> None:
         one, other = [await watcher.as_of(yesterday + offset, follows_days=True) for offset in (0, 1)]
         assert one.models["acme"].today == date(2017, 2, 27)
         assert one.models["acme"] is other.models["acme"]
-        assert one.moment == (topic.position, yesterday)
+        assert one.id == (topic.position, yesterday)
         assert (await watcher.as_of(int(NOON), follows_days=True)).models == watcher.today.models
         assert await watcher.as_of(None, follows_days=True) is watcher.today
         assert await watcher.as_of(yesterday, follows_days=False) is watcher.activated

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from datetime import date
 
 from territory.model.compiled import Model, compile_model
 from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk, WithoutFanOut
 from territory.wire.codec import JSON
-from territory_runtime.loop.model_snapshot import CommitMetadata, ModelSnapshot, SnapshotId
-from territory_runtime.loop.partition_task import PartitionTask, sweep_in_turns
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_snapshot import ModelSnapshot, SnapshotId
+from territory_runtime.loop.partition_task import PartitionTask
 
 FIRST, SECOND, THIRD = date(2017, 2, 28), date(2017, 3, 1), date(2017, 3, 2)
 SWEPT = (3, 1)
@@ -24,7 +24,7 @@ class _Fold(WithoutFanOut):
     def __init__(self) -> None:
         self.restored_under: dict[str, Model] = {}
         self.unknown: frozenset[str] = frozenset()
-        self.swept: list[Model] = []
+        self.applied: list[Model] = []
 
     def restore(self, message: InputMessage) -> None: ...
 
@@ -36,7 +36,7 @@ class _Fold(WithoutFanOut):
     def flush(self, models: Models, effects: Effects) -> None: ...
 
     def sweep(self, model: Model, limit: int) -> Iterator[SweepChunk]:
-        self.swept.append(model)
+        self.applied.append(model)
         return iter([Effects(swept=count) for count in SWEPT])
 
     def __len__(self) -> int:
@@ -81,13 +81,13 @@ def held(
 def clean(day: date) -> PartitionTask:
     """Return a partition that was restored and had everything swept for a day."""
     models = in_effect(day)
-    return held(CommitMetadata(models.moment, models.moment), models, models)
+    return held(CommitMetadata(models.id, models.id), models, models)
 
 
 def amid(before: date, after: date) -> PartitionTask:
     """Return a partition whose last worker stopped between two days."""
     swept, towards = in_effect(before), in_effect(after)
-    return held(CommitMetadata(swept.moment, towards.moment), swept, towards)
+    return held(CommitMetadata(swept.id, towards.id), swept, towards)
 
 
 def fold_of(part: PartitionTask) -> _Fold:
@@ -99,32 +99,32 @@ def fold_of(part: PartitionTask) -> _Fold:
 def finish(part: PartitionTask) -> None:
     """Take all slices that are left."""
     while part.sweeps:
-        part.sweep_on(Effects())
+        part.sweep(Effects())
 
 
 def test_nothing_is_swept_where_all_is_said() -> None:
     """A partition whose note is of its models has nothing to say, and nothing to write down (C7)."""
     part = clean(FIRST)
-    assert (fold_of(part).swept, part.sweeps, part.is_untold) == ([], {}, False)
-    assert part.note == CommitMetadata(in_effect(FIRST).moment, in_effect(FIRST).moment)
-    assert not part.may_pass_to(in_effect(FIRST))
+    assert (fold_of(part).applied, part.sweeps, part.target_uncommitted) == ([], {}, False)
+    assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(FIRST).id)
+    assert not part.may_move_to(in_effect(FIRST))
 
 
 def test_a_day_is_written_down_before_a_word_is_said_under_it() -> None:
     """From the first slice of a day's sweep to its last, the note names both days (C7, A9)."""
     part = clean(FIRST)
-    assert part.may_pass_to(in_effect(SECOND))
-    part.pass_to(in_effect(SECOND))
-    untold = [part.is_untold]
-    assert part.note == CommitMetadata(in_effect(FIRST).moment, in_effect(SECOND).moment, left=4, total=4)
-    part.committed = part.note
-    part.sweep_on(Effects())
-    untold.append(part.is_untold)
+    assert part.may_move_to(in_effect(SECOND))
+    part.move_to(in_effect(SECOND))
+    untold = [part.target_uncommitted]
+    assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(SECOND).id, remaining=4, total=4)
+    part.committed = part.metadata
+    part.sweep(Effects())
+    untold.append(part.target_uncommitted)
     assert untold == [True, False]
-    assert part.note == CommitMetadata(in_effect(FIRST).moment, in_effect(SECOND).moment, left=1, total=4)
+    assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(SECOND).id, remaining=1, total=4)
     finish(part)
-    assert part.note == CommitMetadata(in_effect(SECOND).moment, in_effect(SECOND).moment)
-    assert fold_of(part).swept == [OF_DAY[SECOND]]
+    assert part.metadata == CommitMetadata(in_effect(SECOND).id, in_effect(SECOND).id)
+    assert fold_of(part).applied == [OF_DAY[SECOND]]
 
 
 def test_models_that_close_periods() -> None:
@@ -136,7 +136,7 @@ def test_models_that_close_periods() -> None:
     found = []
     for position, model in enumerate((first, first, again, opened, opened), 6):
         newest = in_effect(FIRST, position, beta=(model, position))
-        found.append(part.pass_to(newest))
+        found.append(part.move_to(newest))
     assert found == [True, False, True, False, False]
 
 
@@ -145,123 +145,76 @@ def test_a_successor_resumes_the_days_sweep() -> None:
     part = amid(FIRST, SECOND)
     assert fold_of(part).restored_under == {"acme": OF_DAY[FIRST]}
     assert fold_of(part).unknown == frozenset()
-    assert fold_of(part).swept == [OF_DAY[SECOND]]
-    assert (part.swept, part.now.models) == (in_effect(FIRST).moment, {"acme": OF_DAY[SECOND]})
-    assert not part.is_untold
+    assert fold_of(part).applied == [OF_DAY[SECOND]]
+    assert (part.applied, part.snapshot.models) == (in_effect(FIRST).id, {"acme": OF_DAY[SECOND]})
+    assert not part.target_uncommitted
 
 
 def test_no_third_day_while_a_sweep_is_left() -> None:
     """A record may have been said under two days, never under three: a note names two (C7, A9)."""
     part = clean(FIRST)
-    part.pass_to(in_effect(SECOND))
+    part.move_to(in_effect(SECOND))
     for day in (THIRD, FIRST):
-        assert not part.may_pass_to(in_effect(day))
+        assert not part.may_move_to(in_effect(day))
     finish(part)
-    assert part.may_pass_to(in_effect(THIRD))
-    assert part.may_pass_to(in_effect(FIRST))  # a clock that was set back
+    assert part.may_move_to(in_effect(THIRD))
+    assert part.may_move_to(in_effect(FIRST))  # a clock that was set back
 
 
 def test_a_model_does_not_wait_for_the_days_sweep_but_where_that_was_resumed() -> None:
     """Its first effects come at once; only where two workers swept must both days be over (C7, A8, A9)."""
     newer = in_effect(SECOND, 9, acme=(NEXT, 9))
     own, resumed = clean(FIRST), amid(FIRST, SECOND)
-    own.pass_to(in_effect(SECOND))
-    assert own.may_pass_to(newer)
-    assert not resumed.may_pass_to(newer)
+    own.move_to(in_effect(SECOND))
+    assert own.may_move_to(newer)
+    assert not resumed.may_move_to(newer)
     finish(resumed)
-    assert resumed.may_pass_to(newer)
+    assert resumed.may_move_to(newer)
 
 
 def test_what_was_activated_since_is_said_again() -> None:
     """The others stay as they were said, also when this worker stops before it is done (A9)."""
     swept = in_effect(FIRST)
     now = in_effect(FIRST, 9, beta=(OTHER, 9))
-    part = held(CommitMetadata(swept.moment, swept.moment), now, now, "beta")
+    part = held(CommitMetadata(swept.id, swept.id), now, now, "beta")
     assert fold_of(part).unknown == {"beta"}
     assert list(part.sweeps) == ["beta"]
-    assert part.is_untold
-    assert part.note.swept == swept.moment
+    assert part.target_uncommitted
+    assert part.metadata.applied == swept.id
     assert part.revisions == {"acme": 1}
     finish(part)
-    assert part.note.swept == now.moment
+    assert part.metadata.applied == now.id
     assert part.revisions == {"acme": 1, "beta": 1}
 
 
 def test_what_is_unknown_for_other_reasons_leaves_nothing_known() -> None:
     """Where the log or Redis has lost something, the note is void until all is said again (A9)."""
     now = in_effect(FIRST, 9, beta=(OTHER, 5))
-    part = held(CommitMetadata(now.moment, now.moment), now, now, "beta")
-    assert part.note.swept == SnapshotId()
+    part = held(CommitMetadata(now.id, now.id), now, now, "beta")
+    assert part.metadata.applied == SnapshotId()
     finish(part)
-    assert part.note.swept == now.moment
+    assert part.metadata.applied == now.id
 
 
 def test_another_position_alone_is_no_reason_to_sweep() -> None:
     """A model that was refused moves the position, and nothing else."""
     part = clean(FIRST)
-    part.pass_to(in_effect(FIRST, position=9))
-    assert (part.sweeps, part.is_untold) == ({}, False)
-    assert part.note.swept == SnapshotId(9, FIRST.toordinal())
+    part.move_to(in_effect(FIRST, position=9))
+    assert (part.sweeps, part.target_uncommitted) == ({}, False)
+    assert part.metadata.applied == SnapshotId(9, FIRST.toordinal())
 
 
 def test_records_left_are_counted_by_slices() -> None:
     """As many as its slices did not pass yet, of all passes of the sweep; none at its end."""
     models = in_effect(FIRST)
-    part = held(CommitMetadata(models.moment, models.moment), models, models, passes=2)
-    assert part.to_sweep == 0
-    part.pass_to(in_effect(SECOND))
-    left = [part.to_sweep]
+    part = held(CommitMetadata(models.id, models.id), models, models, passes=2)
+    assert part.records_to_sweep == 0
+    part.move_to(in_effect(SECOND))
+    left = [part.records_to_sweep]
     while part.sweeps:
-        part.sweep_on(Effects())
-        left.append(part.to_sweep)
+        part.sweep(Effects())
+        left.append(part.records_to_sweep)
     assert left == [8, 5, 4, 0]
-
-
-def partitions(*slices: Effects) -> dict[int, PartitionTask]:
-    """Return three partitions with sweeps to come, each in these slices."""
-    parts = {number: clean(FIRST) for number in range(3)}
-    for part in parts.values():
-        part.pass_to(in_effect(SECOND))
-        part.sweeps = {"acme": iter(slices)}
-    return parts
-
-
-def standing_still() -> float:
-    """Return the time of a clock that stands."""
-    return 0.0
-
-
-def test_partitions_take_turns_in_slices() -> None:
-    """A turn has so many slices in all, however many partitions there are; who has had one comes after the others."""
-    parts, effects = partitions(Effects(swept=3, cost=LIMIT), Effects(swept=1, cost=3 * LIMIT)), Effects()
-    assert sweep_in_turns(parts, 0, effects) == set()
-    assert [sweep_in_turns(parts, 1, effects, clock=standing_still) for _ in range(4)] == [{0}, {1}, {2}, {0}]
-    assert effects.swept == 3 * 3 + 1
-    rest = [sweep_in_turns(parts, slices, effects, clock=standing_still) for slices in (100, 1)]
-    assert rest == [{0, 1, 2}, set()]
-    assert not any(part.sweeps for part in parts.values())
-
-
-def test_parts_of_slices_are_added_up() -> None:
-    """Organisations with few records in a partition, or none, take no turn each."""
-    parts, effects = partitions(), Effects()
-    for part in parts.values():
-        part.sweeps = {f"org{number}": iter([Effects(swept=1, cost=LIMIT / 8)]) for number in range(10)}
-    sweep_in_turns(parts, 1, effects, clock=standing_still)
-    assert effects.swept == 8
-    for part in parts.values():
-        part.sweeps = {f"org{number}": iter([Effects()]) for number in range(10)}
-    sweep_in_turns(parts, 1, effects, clock=standing_still)
-    assert not any(part.sweeps for part in parts.values())
-
-
-def test_a_turn_does_not_go_on_sweeping_for_long() -> None:
-    """Slices that take long end it, the first of them included: the next turn goes on."""
-    for cost in (0, LIMIT):
-        ticks = itertools.count()
-        parts, effects = partitions(*[Effects(swept=5, cost=cost)] * 3), Effects()
-        assert sweep_in_turns(parts, 100, effects, seconds=2, clock=ticks.__next__) == {0, 1}
-        assert effects.swept == 10
 
 
 # --- waiting for the stage before -------------------------------------------------------------
@@ -271,7 +224,7 @@ class _Waiting(_Fold):
     """Its sweeps wait before their second slice."""
 
     def sweep(self, model: Model, limit: int) -> Iterator[SweepChunk]:
-        self.swept.append(model)
+        self.applied.append(model)
         return iter([Effects(), AWAIT_UPSTREAM, Effects()])
 
 
@@ -280,47 +233,47 @@ def waiting() -> PartitionTask:
     held = PartitionTask(_Waiting(), {"topic": 0})
     nothing = ModelSnapshot({}, {}, SnapshotId())
     held.resume(CommitMetadata(), nothing, nothing, frozenset(), limit=LIMIT)
-    held.pass_to(ModelSnapshot({"acme": ACME}, {"acme": 7}, SnapshotId(7)))
-    held.sweep_on(Effects())
-    held.sweep_on(Effects())
+    held.move_to(ModelSnapshot({"acme": ACME}, {"acme": 7}, SnapshotId(7)))
+    held.sweep(Effects())
+    held.sweep(Effects())
     return held
 
 
 def test_a_sweep_waits_until_all_is_decided_and_taken() -> None:
     """Not before the stage before is swept for the model, and all that it said by then is taken (V8)."""
     held = waiting()
-    assert (held.is_sweeping, held.waits_for, held.swept) == (False, 7, SnapshotId())
-    held.decided(6, end=10)
-    assert (held.is_sweeping, held.waits_for) == (False, 7)
-    held.decided(7, end=12)
-    held.go_on_from(11)
-    assert (held.is_sweeping, held.waits_for) == (False, None)
-    held.go_on_from(12)
-    held.sweep_on(Effects())
-    held.sweep_on(Effects())
-    assert (held.sweeps, held.swept) == ({}, SnapshotId(7))
+    assert (held.is_sweeping, held.awaited_position, held.applied) == (False, 7, SnapshotId())
+    held.upstream_applied(6, end=10)
+    assert (held.is_sweeping, held.awaited_position) == (False, 7)
+    held.upstream_applied(7, end=12)
+    held.release_sweeps(11)
+    assert (held.is_sweeping, held.awaited_position) == (False, None)
+    held.release_sweeps(12)
+    held.sweep(Effects())
+    held.sweep(Effects())
+    assert (held.sweeps, held.applied) == ({}, SnapshotId(7))
 
 
 def test_a_newer_model_begins_anew() -> None:
     """What was waited for is of no account then."""
     held = waiting()
-    held.decided(7, end=12)
-    held.pass_to(ModelSnapshot({"acme": model_of(revision=2)}, {"acme": 9}, SnapshotId(9)))
+    held.upstream_applied(7, end=12)
+    held.move_to(ModelSnapshot({"acme": model_of(revision=2)}, {"acme": 9}, SnapshotId(9)))
     assert held.is_sweeping
-    held.sweep_on(Effects())
-    held.sweep_on(Effects())
-    assert held.waits_for == 9
+    held.sweep(Effects())
+    held.sweep(Effects())
+    assert held.awaited_position == 9
 
 
 def test_others_are_swept_meanwhile() -> None:
     """One organisation's waiting holds up nobody else."""
     held = waiting()
-    held.pass_to(
+    held.move_to(
         ModelSnapshot(
-            {"acme": held.now.models["acme"], "other": model_of("other")}, {"acme": 7, "other": 8}, SnapshotId(8)
+            {"acme": held.snapshot.models["acme"], "other": model_of("other")}, {"acme": 7, "other": 8}, SnapshotId(8)
         )
     )
     assert held.is_sweeping
-    held.sweep_on(Effects())
-    held.sweep_on(Effects())
-    assert (held.is_sweeping, held.waits_for, sorted(held.sweeps)) == (False, 7, ["acme", "other"])
+    held.sweep(Effects())
+    held.sweep(Effects())
+    assert (held.is_sweeping, held.awaited_position, sorted(held.sweeps)) == (False, 7, ["acme", "other"])

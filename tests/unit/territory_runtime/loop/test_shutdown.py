@@ -36,7 +36,7 @@ def test_what_can_not_be_sent_keeps_the_group_from_being_left() -> None:
     with capture_logs() as lines:
         asyncio.run(drain_and_leave("x", Part("sender", stopped, answers=False), Part("member", stopped), seconds=0.0))
     assert stopped == []
-    assert [(line["event"], line["stage"]) for line in lines] == [("the group is not left", "x")]
+    assert [(line["event"], line["stage"]) for line in lines] == [("stopped without leaving the group", "x")]
 
 
 def test_a_group_that_does_not_answer_is_not_waited_for() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from types import SimpleNamespace
-from typing import Any
-
-from aiokafka import TopicPartition
+from typing import Any, cast
 
 from territory.stage import Effects
 from territory_runtime.loop.partition_task import PartitionTask
+from territory_runtime.loop.ports import LogReader, TopicPartition
 from territory_runtime.loop.stage_metrics import StageMetrics
 from territory_runtime.metrics import REGISTRY
 
@@ -24,11 +21,17 @@ class _Consumer:
     def __init__(self) -> None:
         self.ends: dict[TopicPartition, int | None] = {WHERE: 0}
 
-    def assignment(self) -> set[TopicPartition]:
-        return set(self.ends)
+    def known_end(self, where: TopicPartition) -> int | None:
+        return self.ends.get(where)
 
-    def highwater(self, where: TopicPartition) -> int | None:
-        return self.ends[where]
+
+class _Records:
+    """A fold of three records."""
+
+    unfinished_from = None
+
+    def __len__(self) -> int:
+        return 3
 
 
 class _Worker:
@@ -37,18 +40,17 @@ class _Worker:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.consumer = _Consumer()
-        fold: Any = [1, 2, 3]
+        fold: Any = _Records()
         self.held = {0: PartitionTask(fold, {TOPIC: 0})}
         self.assigned = frozenset({0})
         self.counting = StageMetrics(
-            STAGE, [TOPIC], self.consumer, self.held, lambda: self.assigned, clock=lambda: self.now
+            STAGE, [TOPIC], cast(LogReader, self.consumer), self.held, lambda: self.assigned, clock=lambda: self.now
         )
 
     def take(self, messages: int, sent_at: float) -> None:
         """Take and commit messages of a time."""
-        self.held[0].next_offsets[TOPIC] += messages
-        found = {WHERE: [SimpleNamespace(timestamp=sent_at * 1000)] * messages}
-        self.counting.turn(Effects(), found, time.monotonic())
+        self.held[0].committed_offsets[TOPIC] += messages
+        self.counting.batch(Effects(), {WHERE: (messages, int(sent_at * 1000))}, 0.1)
 
 
 def said(name: str, **labels: str) -> float:
@@ -99,7 +101,7 @@ def test_a_partition_that_comes_back_waits_anew() -> None:
     worker = _Worker()
     worker.take(1, worker.now)
     worker.now += 3_600
-    worker.counting.restored(0, worker.held[0], time.monotonic())
+    worker.counting.restored(0, worker.held[0], 0.1)
     worker.consumer.ends[WHERE] = 9
     assert said("territory_lag_seconds", topic=TOPIC) == 0
 
@@ -112,7 +114,7 @@ def test_partitions_that_are_not_in_memory_are_being_restored() -> None:
     assert said("territory_partitions", stage=STAGE) == 1
     assert said("territory_records", stage=STAGE) == 3
     before = said("territory_restore_seconds_count", stage=STAGE)
-    worker.counting.restored(0, worker.held[0], time.monotonic())
+    worker.counting.restored(0, worker.held[0], 0.1)
     assert said("territory_restore_seconds_count", stage=STAGE) == before + 1
 
 
@@ -123,7 +125,7 @@ def test_a_turn_counts_what_it_took() -> None:
     worker.take(4, worker.now)
     assert said("territory_events_total", topic=TOPIC, outcome="taken") == taken + 4
     turns, batches = (said(f"territory_turn_{name}_count", stage=STAGE) for name in ("seconds", "records"))
-    worker.counting.turn(Effects(), {}, time.monotonic())
+    worker.counting.batch(Effects(), {}, 0.1)
     assert said("territory_turn_seconds_count", stage=STAGE) == turns + 1
     assert said("territory_turn_records_count", stage=STAGE) == batches
 

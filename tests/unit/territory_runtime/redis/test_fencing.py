@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from territory_runtime.loop.model_snapshot import CommitMetadata, SnapshotId
+from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.model_snapshot import SnapshotId
 from territory_runtime.redis.fencing import Fences, Lease, LeaseEnded, SinkRolledBack, begin_epoch
 
 
@@ -74,7 +75,7 @@ class Redis:
         return self.count
 
 
-SWEPT = CommitMetadata(SnapshotId(12), SnapshotId(15), 3, 8, term=4, written=7)
+SWEPT = CommitMetadata(SnapshotId(12), SnapshotId(15), 3, 8, epoch=4, write_sequence=7)
 
 
 def begun(note: CommitMetadata, redis: Redis | None) -> tuple[CommitMetadata | None, list[CommitMetadata]]:
@@ -93,17 +94,17 @@ def begun(note: CommitMetadata, redis: Redis | None) -> tuple[CommitMetadata | N
 def test_a_term_begins_with_a_commit() -> None:
     """Which only the present member can make; the count of writes is Redis' own (A9)."""
     redis = Redis(term=4, count=9)
-    assert begun(SWEPT, redis) == (SWEPT._replace(term=5, written=9), [SWEPT._replace(term=5)])
+    assert begun(SWEPT, redis) == (SWEPT._replace(epoch=5, write_sequence=9), [SWEPT._replace(epoch=5)])
     assert redis.taken == [5]
-    assert begun(SWEPT, None) == (SWEPT._replace(term=5), [SWEPT._replace(term=5)])
+    assert begun(SWEPT, None) == (SWEPT._replace(epoch=5), [SWEPT._replace(epoch=5)])
 
 
 def test_a_term_is_later_than_any_that_redis_has_heard_of() -> None:
     """Offsets of a group can be lost, and Redis' terms not."""
     redis = Redis(term=40, count=0)
     assert begun(CommitMetadata(), redis) == (
-        CommitMetadata(term=41),
-        [CommitMetadata(term=1), CommitMetadata(term=41)],
+        CommitMetadata(epoch=41),
+        [CommitMetadata(epoch=1), CommitMetadata(epoch=41)],
     )
     assert redis.taken == [1, 41]
 
@@ -111,5 +112,8 @@ def test_a_term_is_later_than_any_that_redis_has_heard_of() -> None:
 def test_what_redis_lacks_is_written_down_before_anything_hides_it() -> None:
     """However often a restore is cut afterwards, nothing is taken for known (A9, V8)."""
     redis = Redis(term=4, count=6)
-    assert begun(SWEPT, redis) == (None, [SWEPT._replace(term=5), CommitMetadata(term=5)])
-    assert begun(CommitMetadata(term=5), redis) == (CommitMetadata(term=6, written=6), [CommitMetadata(term=6)])
+    assert begun(SWEPT, redis) == (None, [SWEPT._replace(epoch=5), CommitMetadata(epoch=5)])
+    assert begun(CommitMetadata(epoch=5), redis) == (
+        CommitMetadata(epoch=6, write_sequence=6),
+        [CommitMetadata(epoch=6)],
+    )

@@ -1,0 +1,43 @@
+"""How much one batch may do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from territory.stage import Effects
+from territory_runtime.loop.ports import Clock
+
+YIELD_SECONDS = 0.01
+"""A batch gives the event loop control at least so often: heartbeats and Redis replies wait no longer.
+
+A single step (one message, one chunk of a fan-out or of a sweep) comes on top, and takes milliseconds.
+"""
+
+
+class Budget:
+    """Bounds a batch by time and by effects, and yields to the event loop meanwhile."""
+
+    def __init__(self, clock: Clock, effects: Effects, *, seconds: float, effects_max: int) -> None:
+        """Begin to measure now."""
+        self._clock = clock
+        self._effects = effects
+        self._effects_max = effects_max
+        self._yielded_at = self.started_at = clock.monotonic()
+        self.seconds = seconds
+        self._ends_at = self.started_at + seconds
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the batch has to end."""
+        return len(self._effects) >= self._effects_max or self._clock.monotonic() >= self._ends_at
+
+    def has_lasted(self, seconds: float) -> bool:
+        """Whether so much time has passed since the batch began."""
+        return self._clock.monotonic() - self.started_at >= seconds
+
+    async def breathe(self) -> None:
+        """Give the event loop control if it had none for `YIELD_SECONDS`."""
+        now = self._clock.monotonic()
+        if now - self._yielded_at >= YIELD_SECONDS:
+            await asyncio.sleep(0)
+            self._yielded_at = self._clock.monotonic()
