@@ -15,7 +15,7 @@ from territory.wire.topics import RECORDS
 from territory_admin.dead_letters.letters import Letter, LetterCount, Letters, Place, place_of, shown_letter, since_of
 from territory_admin.dead_letters.redrive import Redriven, Skipped
 from territory_control.commands.dead_letters import TEXT_CHARACTERS_MAX, listed, redriven, shown
-from tests.unit.territory_runtime.loop.test_restore import consumed
+from tests.unit.territory_runtime.loop.test_decoding import consumed
 
 NOW = datetime(2017, 3, 1, 12, tzinfo=UTC)
 LETTER = Letter(

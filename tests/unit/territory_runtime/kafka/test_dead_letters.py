@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from territory.wire.topics import DEAD_LETTERS
 from territory_runtime.kafka.dead_letters import MESSAGE_CHARACTERS_MAX, PREFIX, bury
-from tests.unit.territory_runtime.loop.test_restore import consumed
+from tests.unit.territory_runtime.loop.test_decoding import consumed
 
 
 class Written:

@@ -210,6 +210,23 @@ def test_metrics_say_which_model_is_in_effect_and_since_when() -> None:
     asyncio.run(story())
 
 
+def test_a_model_topic_that_ends_right_before_a_committed_model_was_replaced() -> None:
+    """The end is the offset after the last message: a model at that very offset is not there (A9).
+
+    Otherwise the restore would wait for it for ever.
+    """
+
+    async def story() -> None:
+        topic = _Topic()
+        await topic.activate(DOCUMENT)
+        committed = CommitMetadata(SnapshotId(topic.position), SnapshotId(topic.watcher.end), epoch=5)
+        async with asyncio.timeout(SECONDS_MAX):
+            assert await topic.watcher.reached(committed, idle) == CommitMetadata(epoch=5)
+        assert topic.watcher.was_replaced
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("is_applied_before", [True, False])
 def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: bool) -> None:
     """It is told, and waited for until a model is applied again; then all of that is to be said again (A9).

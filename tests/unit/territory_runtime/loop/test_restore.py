@@ -1,65 +1,76 @@
-"""Messages as they are decoded, before a fold hears of them."""
+"""What a restore reads of a compacted topic, and what it knows afterwards."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 
-from territory.errors import BadMessage
-from territory.stage import InputMessage
 from territory.wire.codec import decode
-from territory.wire.events import read_record_change
-from territory_runtime.loop.decoding import decode_message
+from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
+from territory_runtime.loop.ports import Clock, ConsumedMessage, LogReader, TopicPartition
+from territory_runtime.loop.restore import restore_topic
+from tests.support.memory_group import CountingFold
+from tests.support.memory_log import Consumed
 
-KEY = "acme/account/A-1"
-
-
-def consumed(value: bytes | None, key: bytes | None = KEY.encode(), **other: Any) -> Any:
-    """Return a message as the consumer hands it over."""
-    said: dict[str, Any] = {
-        "topic": "t", "partition": 3, "offset": 40, "timestamp": 7_000, "timestamp_type": 0, "checksum": None,
-        "serialized_key_size": 0, "serialized_value_size": 0, "headers": (),
-    }  # fmt: skip
-    return ConsumerRecord(key=key, value=value, **(said | other))
+NOW_MS = 10 * COMPACTION_LAG_MS
+WHERE = TopicPartition("t", 0)
 
 
-def test_message_is_decoded() -> None:
-    """Topic, key, event, headers as text, time and size (conventions: events, topics, keys)."""
-    headers = (("why", "é".encode()), ("none", None), ("bytes", b"\xff"))
-    incoming = decode_message(consumed(b'{"a": 1}', headers=headers), decode)
-    assert incoming._replace(offset=-1) == InputMessage(
-        "t", KEY, {"a": 1}, {"why": "é", "none": "", "bytes": "\ufffd"}, timestamp_ms=7_000, size=8
+class Reader:
+    """A partition in which compaction has left some messages, in batches of two."""
+
+    def __init__(self, *messages: Consumed) -> None:
+        self._messages = messages
+
+    async def read_all(self, where: TopicPartition) -> AsyncIterator[Sequence[ConsumedMessage]]:
+        for start in range(0, len(self._messages), 2):
+            yield self._messages[start : start + 2]
+
+
+class Now:
+    """A clock that stands."""
+
+    def time(self) -> float:
+        return NOW_MS / 1000
+
+
+def message(offset: int, *, age_ms: int = 0, value: bytes = b"[1, 1]") -> Consumed:
+    return Consumed("t", 0, offset, NOW_MS - age_ms, f"acme/account/{offset}".encode(), value, ())
+
+
+def restored(*messages: Consumed, up_to: int | None) -> tuple[list[str], bool]:
+    """Return the ids that a fold has afterwards, and whether nothing can be missing."""
+    fold: Any = CountingFold(0)
+    beats: list[None] = []
+    reader, clock = cast(LogReader, Reader(*messages)), cast(Clock, Now())
+    is_gapless = asyncio.run(
+        restore_topic(reader, fold, WHERE, decode, up_to=up_to, clock=clock, beat=lambda: beats.append(None))
     )
+    return [key.rpartition("/")[2] for key in fold.counts], is_gapless
 
 
-def test_message_has_its_offset() -> None:
-    """What was refused before its record came is known by its place when the turn is repeated (A9)."""
-    assert decode_message(consumed(None), decode).offset == 40
+def test_a_changelog_is_read_to_its_end() -> None:
+    """A changelog of the stage's own says nothing about the input: all of it counts."""
+    assert restored(message(0), message(4), message(7), up_to=None) == (["0", "4", "7"], True)
 
 
-def test_no_value_is_no_event() -> None:
-    """A tombstone is not decoded: no event (contracts: Topics)."""
-    assert decode_message(consumed(None), decode).event is None
+def test_an_input_is_read_up_to_the_committed_offset() -> None:
+    """What comes after it is processed, not restored: its output may not have been produced (A9)."""
+    assert restored(*map(message, range(6)), up_to=3) == (["0", "1", "2"], True)
+    assert restored(message(0), message(5), up_to=3) == (["0"], True)
 
 
-@pytest.mark.parametrize("key", [None, b"", b"A-1", b"acme/A-1", b"\xff"])
-def test_key_that_is_none_of_ours(key: bytes | None) -> None:
-    """Refused before its value is looked at, with what was found and expected (contracts: Refused)."""
-    with pytest.raises(BadMessage, match="expected <org>/<object>/<id>") as refused:
-        decode_message(consumed(b"not json", key), decode)
-    assert refused.value.code == "wrong_key"
+@pytest.mark.parametrize(
+    ("age_ms", "is_gapless"), [(COMPACTION_LAG_MS // 2 - 1, True), (COMPACTION_LAG_MS // 2, False)]
+)
+def test_an_old_message_after_the_committed_offset_means_a_gap(age_ms: int, *, is_gapless: bool) -> None:
+    """Compaction may have removed what it replaced, and with it the knowledge of output that followed from it (A9)."""
+    assert restored(message(0), message(3, age_ms=age_ms), up_to=3) == (["0"], is_gapless)
 
 
-def test_ids_may_hold_slashes() -> None:
-    """The record's id comes last, so that it may hold anything (contracts: Topics)."""
-    assert decode_message(consumed(None, b"acme/account/A/1"), decode).key == "acme/account/A/1"
-
-
-@pytest.mark.parametrize(("value", "code"), [(b"", "not_json"), (b"{", "not_json"), (b"[]", "wrong_type")])
-def test_value_that_its_reader_refuses(value: bytes, code: str) -> None:
-    """The reader's own code goes through (contracts: Refused)."""
-    with pytest.raises(BadMessage) as refused:
-        decode_message(consumed(value), read_record_change)
-    assert refused.value.code == code
+def test_a_message_that_nobody_can_read_is_skipped() -> None:
+    """It became a dead letter when it was processed."""
+    assert restored(message(0), message(1, value=b"{"), message(2), up_to=None) == (["0", "2"], True)
