@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -92,6 +92,8 @@ class NoModels:
     def __init__(self) -> None:
         self.newest: ModelSnapshot = NO_SNAPSHOT
         self.was_replaced = False
+        self.before_reached: Callable[[], Awaitable[None]] | None = None
+        """Where a restore waits for a model, if a test says so."""
 
     async def caught_up(self) -> None: ...
 
@@ -99,6 +101,8 @@ class NoModels:
         return self.newest
 
     async def reached(self, metadata: CommitMetadata, beat: Callable[[], None]) -> CommitMetadata:
+        if self.before_reached is not None:
+            await self.before_reached()
         return metadata
 
     async def snapshots_of(

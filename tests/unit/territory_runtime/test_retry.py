@@ -65,10 +65,8 @@ def test_the_backoff_doubles_up_to_a_bound() -> None:
     sleep = _Sleeps()
     retried(_Away([ConnectionError("gone")] * 12, Health()), (ConnectionError,), sleep=sleep)
     assert sleep.seconds[0] == BACKOFF_SECONDS_MIN
-    assert all(
-        later == min(2 * sooner, BACKOFF_SECONDS_MAX)
-        for sooner, later in zip(sleep.seconds, sleep.seconds[1:], strict=False)
-    )
+    for sooner, later in pairwise(sleep.seconds):
+        assert later == min(2 * sooner, BACKOFF_SECONDS_MAX)
     assert max(sleep.seconds) == BACKOFF_SECONDS_MAX
 
 

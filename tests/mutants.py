@@ -1,0 +1,200 @@
+"""Breaks guarantees one at a time and sees that the nearest tests of `make check` notice.
+
+`python -m tests.mutants [NAME ...]`, or `make mutants`. Each mutant changes one line of the product, in a copy of the
+tree. It is *killed* when the tests named for it fail. A mutant that survives, or whose line is not there any more, is
+an error: the guarantee has lost its test, or the table has to follow the code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("schemas", "services", "tests", "examples", "docs", "benchmarks", "deploy", "pyproject.toml", "README.md")
+SECONDS_MAX = 300
+
+LOOP = "services/runtime/territory_runtime/loop"
+KAFKA = "services/runtime/territory_runtime/kafka"
+UNIT = "tests/unit"
+LOOP_TESTS = f"{UNIT}/territory_runtime/loop"
+
+
+class Mutant(NamedTuple):
+    """One broken guarantee.
+
+    Attributes:
+        name: What is broken.
+        file: Where.
+        line: The text that gives the guarantee; it must be there once.
+        broken: What stands in its place.
+        tests: The tests that have to fail.
+    """
+
+    name: str
+    file: str
+    line: str
+    broken: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "commit before publishing",
+        f"{LOOP}/checkpoint.py",
+        "        # 2. Write the sink, while steps 1 and 3 go on: its readers need not wait for a broker.\n",
+        "        await self.commit({number: task.metadata for number, task in batch.tasks.items()}, batch.tasks)\n",
+        (f"{LOOP_TESTS}/test_checkpoint.py", f"{LOOP_TESTS}/test_task_loop.py"),
+    ),
+    Mutant(
+        "changelog before outputs",
+        f"{LOOP}/checkpoint.py",
+        "            await self._send(batch.effects.messages, encoded)\n",
+        "            await self._send(batch.effects.state, encoded)\n"
+        "            await self._send(batch.effects.messages, encoded)\n",
+        (f"{LOOP_TESTS}/test_checkpoint.py",),
+    ),
+    Mutant(
+        "a batch after a rebalance",
+        f"{LOOP}/task_loop.py",
+        "                if self._is_settled and generation == self._generation:\n",
+        "                if True:\n",
+        (f"{LOOP_TESTS}/test_task_loop.py",),
+    ),
+    Mutant(
+        "no epoch begun",
+        f"{LOOP}/restore.py",
+        "        begun = await begin_epoch(store.fences if store is not None else None, number, metadata, commit)\n",
+        "        begun = await begin_epoch(None, number, metadata._replace(epoch=0), commit)\n"
+        "        if store is not None:\n"
+        "            store.fences._taken.setdefault(number, (1, 0))\n",
+        (f"{LOOP_TESTS}/test_task_loop.py",),
+    ),
+    Mutant(
+        "lease renewed amid a rebalance",
+        f"{LOOP}/task_loop.py",
+        "        if not self._rebalancing:\n            self._lease.renew(asked_at)\n",
+        "        self._lease.renew(asked_at)\n",
+        (f"{LOOP_TESTS}/test_task_loop.py",),
+    ),
+    Mutant(
+        "compaction gap never seen",
+        f"{LOOP}/restore.py",
+        "                        return age_ms < COMPACTION_LAG_MS / 2\n",
+        "                        return True\n",
+        (f"{LOOP_TESTS}/test_restore.py",),
+    ),
+    Mutant(
+        "restore past the committed offset",
+        f"{LOOP}/restore.py",
+        "                    if up_to is not None and message.offset >= up_to:\n",
+        "                    if up_to is not None and message.offset > up_to:\n",
+        (f"{LOOP_TESTS}/test_restore.py",),
+    ),
+    Mutant(
+        "target snapshot not committed before its output",
+        f"{LOOP}/partition_task.py",
+        "        return bool(self.sweeps) and (self.committed is None or self.committed.target != self.snapshot.id)\n",
+        "        return False\n",
+        (f"{LOOP_TESTS}/test_task_loop.py", f"{LOOP_TESTS}/test_partition_task.py"),
+    ),
+    Mutant(
+        "offset committed beyond an unfinished fan-out",
+        f"{LOOP}/partition_task.py",
+        "        if unfinished is None:\n            return offsets\n",
+        "        return offsets\n",
+        (f"{LOOP_TESTS}/test_batch.py",),
+    ),
+    Mutant(
+        "a poison message stops the stream",
+        f"{LOOP}/partition_task.py",
+        "            if stop_on_error:\n",
+        "            if True:\n",
+        (f"{LOOP_TESTS}/test_batch.py",),
+    ),
+    Mutant(
+        "a batch never yields",
+        f"{LOOP}/budget.py",
+        "            await asyncio.sleep(0)\n",
+        "            pass\n",
+        (f"{LOOP_TESTS}/test_batch.py",),
+    ),
+    Mutant(
+        "upstream watermark without all partitions",
+        f"{LOOP}/upstream_watermark.py",
+        "    if len(metadata) < partitions:\n",
+        "    if not metadata:\n",
+        (f"{LOOP_TESTS}/test_upstream_watermark.py",),
+    ),
+    Mutant(
+        "model topic end < position",
+        f"{LOOP}/model_watcher.py",
+        "        is_replaced = end <= position\n",
+        "        is_replaced = end < position\n",
+        (f"{LOOP_TESTS}/test_model_watcher.py",),
+    ),
+    Mutant(
+        "unbounded backoff",
+        "services/runtime/territory_runtime/retry.py",
+        "        seconds = min(2 * seconds, BACKOFF_SECONDS_MAX)\n",
+        "        seconds = 2 * seconds\n",
+        (f"{UNIT}/territory_runtime/test_retry.py",),
+    ),
+)
+
+
+def main(names: list[str]) -> int:
+    """Try the mutants whose names contain one of the words; return how many were not killed."""
+    chosen = [mutant for mutant in MUTANTS if not names or any(name in mutant.name for name in names)]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+            else:
+                shutil.copy(source, tree / name)
+        survivors = [mutant for mutant in chosen if not _is_killed(mutant, tree)]
+    sys.stdout.write(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed\n")
+    return len(survivors)
+
+
+def _is_killed(mutant: Mutant, tree: Path) -> bool:
+    path = tree / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.line) != 1:
+        sys.stdout.write(f"NOT APPLIED  {mutant.name}: its line is {text.count(mutant.line)} times in {mutant.file}\n")
+        return False
+    path.write_text(text.replace(mutant.line, mutant.broken), encoding="utf-8")
+    try:
+        is_killed = not _pass(mutant.tests, tree)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{'killed     ' if is_killed else 'SURVIVED   '}  {mutant.name}\n")
+    sys.stdout.flush()
+    return is_killed
+
+
+def _pass(tests: tuple[str, ...], tree: Path) -> bool:
+    """Whether tests pass in a tree. Tests that hang fail."""
+    packages = [str(folder) for folder in (tree / "schemas", *(tree / "services").iterdir()) if folder.is_dir()]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), *packages]), "HYPOTHESIS_PROFILE": "quick"}
+    command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests)
+    try:
+        done = subprocess.run(
+            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"the tests could not be run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(sys.argv[1:]) else 0)
