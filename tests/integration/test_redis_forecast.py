@@ -9,9 +9,9 @@ from typing import Any
 
 import redis.asyncio
 
-from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.changes import Adjustment, DealAdjusted, DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.partials.stage import PartialSumsFold
 from forecast_aggregator.redis.writer import ADJUSTMENTS, RedisAttainments, RedisDeals
 from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
 from territory.model.compiled import compile_model

@@ -20,10 +20,9 @@ from access_indexer.core.changes import AdminsState, RecordState, Revoked, SetCh
 from access_indexer.core.stage import AccessFold
 from assigner.assignment.stage import AssignmentFold
 from assigner.intake.stage import IntakeFold
-from forecast_aggregator.partials.closed_periods import DealAdjusted
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold, is_deal
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
-from forecast_aggregator.totals.stage import Place as AttainmentPlace
+from forecast_aggregator.partials.changes import DealAdjusted, DealLeftOut
+from forecast_aggregator.partials.stage import PartialSumsFold, is_deal
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
 from territory.errors import BadMessage
 from territory.model.compiled import Model, compile_model, digest_of, pieces_of_model
 from territory.model.document import PieceKey, document_of
@@ -152,7 +151,7 @@ class MemoryRedis:
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     adjustments: dict[tuple[str, str, str], tuple[Counted | None, Counted | None]] = field(default_factory=dict)
     """By organisation, period and deal what it counted for, and what it counts for now."""
-    attainments: dict[AttainmentPlace, Attainment] = field(default_factory=dict)
+    attainments: dict[AttainmentKey, Attainment] = field(default_factory=dict)
     progress: dict[Place, dict[str, int]] = field(default_factory=dict)
 
     def _change_sets(self, change: SetChange) -> None:
@@ -205,13 +204,13 @@ class MemoryRedis:
             case AccessFold():
                 self._drop_access(fold, models, unknown)
             case PartialSumsFold():
-                astray = [at for at in self.left_out if at[0] in unknown and fold.is_stray(*at)]
+                astray = [at for at in self.left_out if at[0] in unknown and fold.is_orphan(*at)]
                 for deal in astray:
                     del self.left_out[deal]
-                for at in [at for at in self.adjustments if at[0] in unknown and fold.is_stray_adjustment(*at)]:
+                for at in [at for at in self.adjustments if at[0] in unknown and fold.is_orphan_adjustment(*at)]:
                     del self.adjustments[at]
             case AttainmentFold():
-                for row in [row for row in self.attainments if row[0] in unknown and fold.is_stray(row)]:
+                for row in [row for row in self.attainments if row[0] in unknown and fold.is_orphan(row)]:
                     if partition_of(attainment_key(*row), self.partitions) == place[1]:
                         del self.attainments[row]
         return unknown

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast_aggregator.drift_monitor import Watch
+from forecast_aggregator.drift_monitor import AuditRotation
 from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.stage import Effects, InputMessage
 from territory.wire.topics import ASSIGNMENTS
@@ -51,7 +51,7 @@ _changes = st.lists(
 @given(_changes)
 def test_live_changes_are_no_drift(changes: list[tuple[str, str | None, str, int]]) -> None:
     """Roots are sums of own sums are sums over deals, at every moment of a walk in slices (F1, F2)."""
-    fold, watch = fold_of(), Watch()
+    fold, watch = fold_of(), AuditRotation()
     for version, (deal_id, place, amount, looks) in enumerate(changes, 1):
         if place == "gone":
             forget(fold, deal_id)
@@ -72,9 +72,9 @@ def test_drift_is_counted(key: str, kind: str, wrong: int) -> None:
     tell(fold, "D-1", "bay", "100", 1)
     tell(fold, "D-2", "west", "1", 1)
     place = ("bay", Q1, "bob") if key == "bob" else (key, Q1, None)
-    fold.books("acme").cells.cells[place].count("won", Decimal("0.01"))
+    fold.ledger("acme").cells.cells[place].count("won", Decimal("0.01"))
     before = counted(kind)
-    found = Watch().step({0: fold}, 100)
+    found = AuditRotation().step({0: fold}, 100)
     assert found == {kind: wrong}
     assert counted(kind) - before == wrong
 
@@ -83,14 +83,14 @@ def test_deal_that_counts_for_something_else_than_it_says() -> None:
     """What is counted is decided once more (F1)."""
     fold = fold_of()
     tell(fold, "D-1", "bay", "100", 1)
-    books = fold.books("acme")
+    books = fold.ledger("acme")
     books.deals["acme/deal/D-1"].assignment = deal("bay", "D-1", amount="101")
-    assert Watch().step({0: fold}, 100) == {"deal": 1}
+    assert AuditRotation().step({0: fold}, 100) == {"deal": 1}
 
 
 def test_not_while_it_is_swept() -> None:
     """Deals are under two models then; the walk goes on to others, and comes back (F9)."""
-    fold, watch = fold_of(), Watch()
+    fold, watch = fold_of(), AuditRotation()
     for number in range(3):
         tell(fold, f"D-{number}", "bay", "1", 1)
     newer = model_of(2, territories=[{"id": "bay"}])
@@ -106,7 +106,7 @@ def test_not_while_it_is_swept() -> None:
 
 def test_not_before_it_is_swept() -> None:
     """A deal may come under a later model before its organisation's turn to be swept: no walk till then (F9)."""
-    fold, watch = fold_of(), Watch()
+    fold, watch = fold_of(), AuditRotation()
     for number in range(3):
         tell(fold, f"D-{number}", "bay", "1", 1)
     newer = model_of(2, territories=[{"id": "bay"}])
@@ -116,7 +116,7 @@ def test_not_before_it_is_swept() -> None:
     for _ in range(3):
         assert not watch.step({0: fold}, 100)
     list(fold.sweep(newer, 1))
-    fold.books("acme").cells.cells["bay", Q1, None].count("won", Decimal(1))
+    fold.ledger("acme").cells.cells["bay", Q1, None].count("won", Decimal(1))
     assert [watch.step({0: fold}, 100) for _ in range(2)][-1] == {"territory_sum": 1}
 
 
@@ -124,8 +124,8 @@ def test_sums_without_deals() -> None:
     """Sums that stay when all deals are gone are looked at, too (F1)."""
     fold = fold_of()
     tell(fold, "D-1", "world", "1", 1)
-    stays = fold.books("acme").cells.cells["world", Q1, None]
+    stays = fold.ledger("acme").cells.cells["world", Q1, None]
     forget(fold, "D-1")
     stays.count("won", Decimal(1))
-    fold.books("acme").cells.cells["world", Q1, None] = stays
-    assert Watch().step({0: fold}, 100) == {"territory_sum": 1}
+    fold.ledger("acme").cells.cells["world", Q1, None] = stays
+    assert AuditRotation().step({0: fold}, 100) == {"territory_sum": 1}

@@ -34,7 +34,7 @@ def test_deal_counts_along_its_path() -> None:
     assert set(cells.cells) == {("bay", Q1, None), WEST, ("world", Q1, None), BOB}
     assert all(nonzero(cell) == {"won": Decimal(100)} for cell in cells.cells.values())
     assert all((cell.deals, cell.deals_won) == (1, 1) for cell in cells.cells.values())
-    assert cells.dirty == set(cells.cells)
+    assert set(cells.changed) == set(cells.cells)
 
 
 @pytest.mark.parametrize("other", [{"category": "pipeline"}, {"owner_id": None}], ids=["open", "owned by nobody"])
@@ -64,10 +64,10 @@ def test_taken_out_leaves_nothing() -> None:
     """The cell is gone with its last deal, its partial still to be said (F9)."""
     each = contribution("bay", "west", weighted=Decimal(3), by_others=True)
     cells = cells_of(each)
-    cells.dirty.clear()
+    cells.changed.clear()
     cells.take(each)
     assert cells.cells == {}
-    assert cells.dirty == {("bay", Q1, None), WEST, BOB}
+    assert set(cells.changed) == {("bay", Q1, None), WEST, BOB}
 
 
 def test_sums_are_exact() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from forecast_aggregator.partials.closed_periods import DealAdjusted
+from forecast_aggregator.partials.changes import DealAdjusted
 from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.stage import Effects, InputMessage, Message
 from territory.wire.events import Frozen, Partial
@@ -129,6 +129,8 @@ def test_closing_in_the_middle_of_a_sweep() -> None:
     """What the sweep before closed and has yet to say is not lost when another period is closed (F12)."""
     moved = [node | {"parent": "east"} if node["id"] == "bay" else node for node in TERRITORIES]
     fold = restored(deal("world", "D-0"), deal())
-    next(fold.sweep(model_of(2, territories=moved, frozen_periods=[Q1]), 1))
+    closes = fold.sweep(model_of(2, territories=moved, frozen_periods=[Q1]), 1)
+    while not next(closes).state:
+        pass
     effects = swept(fold, model_of(3, frozen_periods=[Q1, Q2]))
     assert frozen_won(effects, f"east/{Q1}") == Decimal(100)

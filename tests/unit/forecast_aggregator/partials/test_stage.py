@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from forecast_aggregator.partials.changes import DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.stage import Effects, InputMessage
 from territory.wire.events import Assignment, Frozen, Partial, SourceSwept
 from territory.wire.keys import attainment_key, partition_of, swept_key
@@ -124,9 +125,9 @@ def test_list_of_deals_in_no_sum() -> None:
 def test_strays_of_the_list() -> None:
     """Deals that are gone or count, of this partition only (F2)."""
     fold = restored(deal(None), deal(deal_id="D-2"))
-    assert [name for name in ("D-1", "D-2", "D-3") if fold.is_stray("acme", name)] == ["D-2", "D-3"]
+    assert [name for name in ("D-1", "D-2", "D-3") if fold.is_orphan("acme", name)] == ["D-2", "D-3"]
     others = PartialSumsFold(partition_of("acme/deal/D-3", 2) ^ 1, 2)
-    assert not others.is_stray("acme", "D-3")
+    assert not others.is_orphan("acme", "D-3")
 
 
 # --- a model changes --------------------------------------------------------------------------
@@ -153,7 +154,9 @@ def test_partials_wait_while_sweeping() -> None:
         effects.add(told(fold, deal(deal_id=f"new-{number}"), model=model))
         said.append(effects.messages)
     assert said == [[], [], []]
-    last = next(sweep)
+    last = Effects()
+    for effects in sweep:
+        last.add(effects)
     fold.flush({"acme": model}, last)
     assert sums_said(last.messages) == {
         f"bay/{Q1}#0": "600", f"bay/{Q1}/bob#0": "600", f"west/{Q1}#0": None, f"world/{Q1}#0": None,
@@ -300,7 +303,5 @@ def test_deal_that_comes_first_under_a_model_that_closes() -> None:
     assert isinstance(bay, Partial)
     assert bay.frozen is not None
     assert (bay.sums["won"], bay.frozen.sums["won"]) == (Decimal(6), Decimal(100))
-    assert [(change.deal_id, change.adjustment is None) for change in effects.changes] == [
-        ("D-1", False), ("D-2", False),
-    ]  # fmt: skip
-    assert [fold.is_stray_adjustment("acme", Q1, name) for name in ("D-1", "D-2", "D-3")] == [False, False, True]
+    assert {change.deal_id: change.adjustment is None for change in effects.changes} == {"D-1": False, "D-2": False}
+    assert [fold.is_orphan_adjustment("acme", Q1, name) for name in ("D-1", "D-2", "D-3")] == [False, False, True]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState, Place
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
 from territory.stage import Effects, InputMessage
 from territory.wire.events import Attainment, Partial, SourceSwept
 from territory.wire.keys import partial_key, swept_key
 from territory.wire.topics import ATTAINMENTS, PARTIALS
 from tests.unit.forecast_aggregator.examples import Q1, model_of, partial
 
-WEST: Place = ("acme", "west", Q1, None)
+WEST: AttainmentKey = ("acme", "west", Q1, None)
 
 
 BEGUN, ENDED = SourceSwept("acme", 0, ended=False), SourceSwept("acme", 0, ended=True)
@@ -85,7 +85,7 @@ def test_tombstone_when_nothing_is_left() -> None:
     assert effects.changes == [AttainmentState(WEST, None)]
     assert won(effects) == {f"acme/west/{Q1}": None}
     assert len(fold) == 0
-    assert fold.is_stray(WEST)
+    assert fold.is_orphan(WEST)
 
 
 def test_what_is_not_said_again_is_gone() -> None:
@@ -112,7 +112,7 @@ def test_void_is_of_one_organisation() -> None:
     fold = AttainmentFold()
     told(fold, partial(0, won="1"))
     assert told(fold, SourceSwept("other", 0, ended=False), SourceSwept("other", 0, ended=True)).messages == []
-    assert not fold.is_stray(WEST)
+    assert not fold.is_orphan(WEST)
 
 
 def test_known_organisation_says_nothing_again() -> None:
