@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
+from forecast_aggregator.totals.stage import FLUSH_ATTAINMENTS_MAX, AttainmentFold, AttainmentKey, AttainmentState
 from territory.stage import Effects, InputMessage
 from territory.wire.events import Attainment, Partial, SourceSwept
 from territory.wire.keys import partial_key, swept_key
@@ -143,3 +143,68 @@ def test_unknown_organisation_is_said_again_by_slices() -> None:
     next(fold.sweep(model_of(), 2))  # given up for a newer model's
     assert len(list(fold.sweep(model_of(2), 2))) == 2
     assert list(fold.sweep(model_of(), 2)) == []
+
+
+# --- bounded work -----------------------------------------------------------------------------
+
+MANY = [f"t{number}" for number in range(FLUSH_ATTAINMENTS_MAX + 150)]
+
+
+def held_from(fold: AttainmentFold) -> int | None:
+    return fold.unfinished_from
+
+
+def test_flush_publishes_a_bounded_number_of_attainments() -> None:
+    """The rest follows by `proceed`; until then the first message's offset may not be committed (A9)."""
+    fold, effects = AttainmentFold(), Effects()
+    for number, territory_id in enumerate(MANY):
+        fold.apply(incoming(partial(0, territory_id, won="1"))._replace(offset=5 + number), {}, effects)
+    assert held_from(fold) is None
+    fold.flush({}, effects)
+    assert len(effects.messages) == FLUSH_ATTAINMENTS_MAX
+    fold.apply(incoming(partial(0, "late", won="1"))._replace(offset=9_000), {}, effects)
+    while held_from(fold) is not None:
+        assert held_from(fold) == 5
+        step = Effects()
+        fold.proceed({}, step, 100)
+        assert len(step.messages) <= 100
+        effects.add(step)
+    assert sorted(won(effects)) == sorted(f"acme/{each}/{Q1}" for each in [*MANY, "late"])
+    assert len(effects.messages) == len(MANY) + 1
+
+
+def test_void_partials_go_a_bounded_number_at_a_time() -> None:
+    """One that the source publishes meanwhile stays; a resync that begins anew keeps what is left of them (F9)."""
+    for begins_again in (False, True):
+        fold, effects = AttainmentFold(), Effects()
+        for territory_id in MANY:
+            fold.restore(incoming(partial(0, territory_id, won="1")))
+        fold.restored({}, frozenset())
+        for said in (BEGUN, ENDED):
+            fold.apply(incoming(said)._replace(offset=3), {}, effects)
+        fold.flush({}, effects)
+        assert held_from(fold) == 3
+        left = fold.keys("acme")
+        assert len(left) == len(MANY) - FLUSH_ATTAINMENTS_MAX
+        kept = partial(0, left[-1][1], won="2")
+        if begins_again:
+            fold.apply(incoming(BEGUN), {}, effects)
+        fold.apply(incoming(kept), {}, effects)
+        while held_from(fold) is not None:
+            fold.proceed({}, effects, 40)
+        assert set(fold.keys("acme")) == (set(left) if begins_again else {left[-1]})
+        assert fold.attainment(left[-1]) is not None
+        told(fold, ENDED)
+        while held_from(fold) is not None:
+            fold.proceed({}, effects, 40)
+        assert fold.keys("acme") == [left[-1]]
+
+
+def test_restore_removes_all_void_partials() -> None:
+    """A successor starts without the partials that a finished resync left out (F9)."""
+    fold = AttainmentFold()
+    for territory_id in MANY:
+        fold.restore(incoming(partial(0, territory_id, won="1")))
+    for said in (BEGUN, ENDED):
+        fold.restore(incoming(said))
+    assert len(fold) == 0
