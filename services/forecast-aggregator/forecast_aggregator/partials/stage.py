@@ -161,8 +161,6 @@ class PartialSumsFold:
         if ledger.unpublished_from is None:
             ledger.unpublished_from = offset
         self._unflushed[ledger.org_id] = None
-        if ledger.transition is not None:
-            self._unfinished.setdefault(ledger.org_id, ledger.unpublished_from)
 
     def _all_published(self, ledger: OrganisationLedger) -> None:
         ledger.unpublished_from = None

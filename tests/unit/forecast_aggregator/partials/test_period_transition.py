@@ -157,6 +157,23 @@ def test_newer_model_replaces_a_transition(
     assert adjusted <= {Q2}
 
 
+def test_deal_of_another_closed_period_is_frozen_once() -> None:
+    """A change after a deal was frozen does not freeze it again, although an earlier period has it too (F12)."""
+    both = model_of(3, closed_since={Q1: 3, Q2: 2}, frozen_periods=[Q1, Q2])
+    world = World(model_of(2, closed_since={Q2: 2}, frozen_periods=[Q2]), [deal(close_date="2017-05-01")], committed=1)
+    world.take_over(OPEN)
+    world.finish()
+    world.log += [deal(version=2, amount="30"), deal(version=3, amount="4")]
+    world.step(messages=1, chunks=0, commits=True)
+    world.model = both
+    world.sweep = world.fold.sweep(both, 1)
+    world.step(messages=0, chunks=1, commits=True)
+    world.step(messages=1, chunks=0, commits=True)
+    world.finish()
+    assert frozen_deals(world, Q1)["D-1"].amount == 30
+    assert frozen_deals(world, Q2)["D-1"].amount == 100
+
+
 def test_closing_without_a_sweep_goes_on_by_itself() -> None:
     """Where the list of closed periods was lost, `proceed` freezes a bounded number of deals at a time (F12)."""
     fold, models = PartialSumsFold(0, 1), {"acme": CLOSES_Q1}
