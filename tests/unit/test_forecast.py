@@ -184,7 +184,7 @@ def replayed(history: History) -> OracleLedger:
 
 
 def play(history: History, partitions: int = 3) -> MemoryHouse:
-    """Return the house after a history. A closing waits until the house is idle, and takes effect before the next event."""
+    """Return the house after a history. A closing begins when the house is idle, and ends before the next event."""
     house = MemoryHouse(partitions)
     for each in history:
         match each:
