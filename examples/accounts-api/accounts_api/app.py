@@ -115,7 +115,7 @@ async def list_accounts(
         seen += [one for one in candidates if one.id in visible]
         if len(candidates) < CANDIDATES:
             break
-        position = candidates[-1].place
+        position = candidates[-1].position
     page = seen[:limit]
     edited = await parts.access.filter_visible(user, "account", [one.id for one in page], level="edit")
     following = None
