@@ -61,7 +61,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         if count == territories:
             figures.append(_moved(forecast, count, max(1, runs)))
         faults += forecast.faults()
-        checked += len(forecast.totals.places(ORG))
+        checked += len(forecast.totals.keys(ORG))
     return Report(
         name="p11",
         title="deals that change and territories that move, both steps of the forecast in one process, no broker",
@@ -158,7 +158,7 @@ class _Forecast:
         """Return where a territory's sums are not those of the naive way."""
         right = naive(self.deals.values(), self.model)
         found: list[str] = []
-        for _, territory_id, period, user_id in self.totals.places(ORG):
+        for _, territory_id, period, user_id in self.totals.keys(ORG):
             attainment = self.totals.attainment((ORG, territory_id, period, user_id))
             if attainment is None or user_id is not None:
                 continue

@@ -2,11 +2,10 @@
 
     python mapping.py > records.jsonl
 
-Accounts come first, then deals, each in the order of its file. The same files give the same
-bytes. Counts go to stderr. Only the standard library is used and nothing beside this file
-is imported, so that it can be loaded by path from a copy of this folder.
+Accounts come first, then deals, each in file order. The same files give the same bytes. Counts go to stderr.
+The module imports only the standard library, so it can be loaded by path from a copy of this folder.
 
-What is estimated here, because the files do not say it (see README.md):
+Estimates for values that the files lack (see README.md):
 
 - the owner of an account is the agent who won the most deals there;
 - the amount of an open deal is the list price of its product;
@@ -38,7 +37,7 @@ ORG_ID = "demo"
 CURRENCY = "USD"
 VERSION = 1
 UNDATED = date(2016, 1, 1)
-"""When a record without a date of its own is said to have changed; before every date of the files."""
+"""Change date of a record without a date of its own; earlier than every date in the files."""
 
 REVENUE_UNIT_USD = 1_000_000
 
@@ -47,7 +46,7 @@ CORRECTIONS: dict[str, dict[str, str]] = {
     "sector": {"technolgy": "technology"},
     "country": {"Philipines": "Philippines"},
 }
-"""Misspelt values by kind. Nothing else is changed on the way."""
+"""Misspelt values by kind. Nothing else is corrected."""
 
 OPEN_STAGES = frozenset({"Prospecting", "Engaging"})
 CLOSED_STAGES = frozenset({"Won", "Lost"})
@@ -61,7 +60,7 @@ class Product(NamedTuple):
 
 
 class History(NamedTuple):
-    """What the won deals of the whole file say about the other records."""
+    """Statistics of the won deals, used to estimate values of other records."""
 
     wins: dict[str, Counter[str]]
     """Deals won, by account and then by agent."""
@@ -73,7 +72,7 @@ def changes(folder: Path, corrected: Counter[str] | None = None) -> Iterator[Cha
     """Yield one RecordChange for every account, then one for every deal.
 
     `folder` holds the CSV files. `corrected`, if given, counts the misspelt values.
-    Raises: ValueError if a file holds what this mapping does not know.
+    Raises: ValueError if a file holds an unknown value.
     """
     corrected = Counter() if corrected is None else corrected
     accounts = read(folder / "accounts.csv")
@@ -207,7 +206,7 @@ def deal_change(row: Row, account_ids: dict[str, str], products: dict[str, Produ
 
 
 def deal_fields(row: Row, product: Product, history: History) -> dict[str, object]:
-    """Return the fields of one deal; those of an open deal are partly estimates, and say so."""
+    """Return the fields of one deal; an open deal with estimates carries `estimated: true`."""
     is_open = row["deal_stage"] in OPEN_STAGES
     engaged, closed = day(row["engage_date"]), day(row["close_date"])
     if is_open and engaged:
@@ -250,7 +249,7 @@ def line(item: Change) -> bytes:
 
 
 def main() -> None:
-    """Write every change to stdout, and what was counted to stderr."""
+    """Write every change to stdout and the counts to stderr."""
     corrected: Counter[str] = Counter()
     written: Counter[str] = Counter()
     for item in changes(Path(__file__).resolve().parent / "data", corrected):

@@ -1,4 +1,4 @@
-"""The example app that lists accounts: pages, refusals and an index that does not answer."""
+"""The example app that lists accounts: pages, refusals and an unreachable index."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tests.integration.examples import redis_client
 COUNT = 3 * CANDIDATES + 7
 IDS = [f"A-{number:04}" for number in range(COUNT)]
 NAMES = {one: f"Name {number * 7919 % 400:03}" for number, one in enumerate(IDS)}
-"""In another order than the ids, and some accounts of one name."""
+"""Ordered differently from the ids; some names occur twice."""
 ALL = sorted(IDS, key=lambda one: (NAMES[one], one))
 SPARSE = [one for one in ALL if int(one[2:]) % 40 == 0]
-"""What u7 sees: in each question's candidates there are fewer than a page has."""
+"""Visible to u7: fewer than a page among the candidates of one question."""
 EDITED = [one for one in SPARSE if int(one[2:]) % 80 == 0]
 HIDDEN = next(one for one in ALL if one not in SPARSE)
 LAST = ALL[-20:]
-"""What u8 sees: exactly a page, after everything else."""
+"""Visible to u8: exactly one page at the end of the list."""
 
 
 def filled() -> Accounts:
-    """Return the app's own accounts, in no order."""
+    """Return the app's accounts, unsorted."""
     accounts = Accounts()
     accounts.put(Account(id=one, version=3, name=NAMES[one], sector="retail") for one in IDS)
     return accounts
@@ -41,7 +41,7 @@ def filled() -> Accounts:
 
 @pytest.fixture
 def org(redis_url: str, unique: str) -> str:
-    """Give an organisation whose index knows u7, u8 and the administrator root."""
+    """Provide an organisation with an index for u7, u8 and the administrator root."""
     org_id = unique[-90:].strip("-")
 
     def members(kind: SetKind, user: str, ids: list[str]) -> list[IndexChange]:
@@ -66,7 +66,7 @@ def org(redis_url: str, unique: str) -> str:
 
 @pytest.fixture
 def api(redis_url: str, org: str) -> Iterator[TestClient]:
-    """Give the app."""
+    """Provide the app."""
     with TestClient(make_app(filled(), redis_url, org)) as client:
         yield client
 
@@ -77,7 +77,7 @@ def by(user: str) -> dict[str, str]:
 
 
 def pages_of(api: TestClient, user: str, limit: int = 20) -> list[list[dict[str, Any]]]:
-    """Return all pages that a user gets, each as the one before names it."""
+    """Return all of a user's pages, following `next`."""
     pages, following = [], f"/accounts?limit={limit}"
     while following:
         answer = api.get(following, headers=by(user))
@@ -92,7 +92,7 @@ def ids_of(pages: list[list[dict[str, Any]]]) -> list[str]:
 
 
 def test_pages_are_full_and_sorted(api: TestClient) -> None:
-    """Whatever lies between the accounts that a user sees, nobody else's is on them (V1)."""
+    """Pages are full and hold only accounts that the user sees (V1)."""
     pages = pages_of(api, "u7")
     assert ids_of(pages) == SPARSE
     assert {len(page) for page in pages[:-1]} == {20}
@@ -100,30 +100,30 @@ def test_pages_are_full_and_sorted(api: TestClient) -> None:
     assert {one["id"] for page in pages for one in page if one["can_edit"]} == set(EDITED)
 
 
-def test_a_page_that_is_full_after_one_question_may_not_be_the_last(api: TestClient) -> None:
-    """What follows is looked for among the accounts that were not asked about yet (V1)."""
+def test_page_filled_by_one_question_has_a_next_page(api: TestClient) -> None:
+    """The app looks for a next account among those it has not asked about (V1)."""
     first = [one for one in ALL[:CANDIDATES] if one in SPARSE]
     pages = pages_of(api, "u7", limit=len(first))
     assert ids_of(pages[:1]) == first
     assert ids_of(pages) == SPARSE
 
 
-def test_a_page_that_is_just_full_is_the_last(api: TestClient) -> None:
-    """Nobody is sent to an empty page (V1)."""
+def test_exactly_full_page_is_the_last(api: TestClient) -> None:
+    """`next` never leads to an empty page (V1)."""
     assert [ids_of([page]) for page in pages_of(api, "u8")] == [LAST]
     assert [len(page) for page in pages_of(api, "u8", limit=10)] == [10, 10]
 
 
 def test_administrators_see_all_and_strangers_nothing(api: TestClient) -> None:
-    """Administrators have no sets; a stranger gets a page without accounts (V1)."""
+    """An administrator sees every account, an unknown user none (V1)."""
     pages = pages_of(api, "root", limit=100)
     assert ids_of(pages) == ALL
     assert all(one["can_edit"] for page in pages for one in page)
     assert pages_of(api, "nobody") == [[]]
 
 
-def test_what_one_may_not_see_is_not_there(api: TestClient) -> None:
-    """Nobody can tell an account that they may not see from one that does not exist (V1)."""
+def test_invisible_accounts_look_missing(api: TestClient) -> None:
+    """An account that a user may not see answers like one that does not exist (V1)."""
     assert api.get(f"/accounts/{SPARSE[0]}", headers=by("u7")).json()["name"] == NAMES[SPARSE[0]]
     assert api.get(f"/accounts/{HIDDEN}", headers=by("root")).status_code == 200
     for asked in (f"/accounts/{HIDDEN}", "/accounts/A-none", "/accounts/A-unknown"):
@@ -133,8 +133,8 @@ def test_what_one_may_not_see_is_not_there(api: TestClient) -> None:
     assert api.get("/accounts/A-none", headers=by("root")).status_code == 404
 
 
-def test_editing_takes_its_level(api: TestClient) -> None:
-    """Who may only read is told so; who may edit does (V3)."""
+def test_editing_needs_edit_access(api: TestClient) -> None:
+    """Read access answers 403 to an edit; edit access allows it (V3)."""
     read_only = next(one for one in SPARSE if one not in EDITED)
     assert api.patch(f"/accounts/{read_only}", json={"sector": "x"}, headers=by("u7")).status_code == 403
     assert api.get(f"/accounts/{read_only}", headers=by("u7")).json()["sector"] == "retail"
@@ -147,16 +147,16 @@ def test_editing_takes_its_level(api: TestClient) -> None:
     assert api.patch(f"/accounts/{EDITED[0]}", json={"id": "x"}, headers=by("u7")).status_code == 422
 
 
-def test_a_revocation_holds_from_the_next_request_on(api: TestClient, redis_url: str, org: str) -> None:
-    """Nothing of an answer is kept (V5)."""
+def test_revocation_takes_effect_with_the_next_request(api: TestClient, redis_url: str, org: str) -> None:
+    """Answers are not cached (V5)."""
     with closing(redis.Redis.from_url(redis_url)) as client:
         client.srem(visible_key(org, "u7", "account"), SPARSE[0])
     assert api.get(f"/accounts/{SPARSE[0]}", headers=by("u7")).status_code == 404
     assert ids_of(pages_of(api, "u7")) == SPARSE[1:]
 
 
-def test_a_version_that_is_not_in_yet(api: TestClient) -> None:
-    """No answer is given, and none that tells whether there is such an account (V8)."""
+def test_version_that_is_not_indexed_yet(api: TestClient) -> None:
+    """The app answers 503, the same for existing and missing accounts (V8)."""
     assert api.get(f"/accounts/{SPARSE[0]}?at_least=3", headers=by("u7")).status_code == 200
     answers = [
         api.get(f"/accounts/{one}?at_least=4", headers=by(user))
@@ -170,8 +170,8 @@ def test_a_version_that_is_not_in_yet(api: TestClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/accounts"), ("GET", f"/accounts/{IDS[0]}"), ("PATCH", f"/accounts/{IDS[0]}")]
 )
-def test_an_index_that_does_not_answer(method: str, path: str) -> None:
-    """Nothing is shown, to nobody, and the caller is told to come again."""
+def test_unreachable_index(method: str, path: str) -> None:
+    """Everybody gets 503 with Retry-After and no data."""
     (port,) = free_ports(1)
     with TestClient(make_app(filled(), f"redis://{HOST}:{port}", "acme")) as client:
         answer = client.request(method, path, headers=by("root"), json={} if method == "PATCH" else None)
@@ -179,14 +179,14 @@ def test_an_index_that_does_not_answer(method: str, path: str) -> None:
     assert str(port) not in answer.text
 
 
-def test_nobody_is_nobody(api: TestClient) -> None:
-    """Without a user nothing is asked."""
+def test_request_without_a_user(api: TestClient) -> None:
+    """It is answered with 401."""
     for path in ("/accounts", f"/accounts/{IDS[0]}"):
         assert api.get(path).status_code == 401
 
 
-def test_accounts_are_read_from_lines() -> None:
-    """The accounts among them, with their fields that the app has."""
+def test_accounts_are_read_from_record_changes() -> None:
+    """Only accounts are read, with the fields that the app knows."""
     lines = [
         '{"object": "account", "op": "upsert", "id": "A-1", "version": 2, "fields": {"name": "Acme", "revenue": "1"}}',
         '{"object": "deal", "op": "upsert", "id": "D-1", "version": 1, "fields": {}}',

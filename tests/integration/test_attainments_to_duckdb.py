@@ -1,4 +1,4 @@
-"""The example that keeps attainments in DuckDB: what it has after more, again, and a turn that failed."""
+"""The example that copies attainments to DuckDB: repeats, failures and resuming."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def rows(attainments: Attainments) -> list[list[tuple[Any, ...]]]:
     return [attainments.query(query.format("acme")) for query in (NOW, DAYS)]
 
 
-SAID = [
+MESSAGES = [
     message(0, "10"), message(1, "0.1", user="ann/of/sales"), message(2, "30.000000000001"),
     message(4, "20", days=1), message(5, "7", "east"), message(6, None, "east", days=2),
 ]  # fmt: skip
 
 
-def test_rows_are_the_last_word_and_the_last_of_each_day(attainments: Attainments) -> None:
-    """Exact amounts; what is gone has no row, and a day without a figure."""
-    attainments.put(SAID)
+def test_rows_are_the_last_values_and_those_of_each_day(attainments: Attainments) -> None:
+    """Amounts are exact; a deleted attainment has no current row, and its day has no figures."""
+    attainments.put(MESSAGES)
     now, days = rows(attainments)
     assert now == [
         ("west", "2017-Q1", "", None, Decimal(20), 1),
@@ -75,34 +75,34 @@ def test_rows_are_the_last_word_and_the_last_of_each_day(attainments: Attainment
     assert attainments.progress() == {0: 7}
 
 
-def test_the_same_again_changes_nothing(attainments: Attainments) -> None:
-    """From any place on, in batches of any size: the rows are the same in the end."""
-    attainments.put(SAID)
+def test_repeats_change_nothing(attainments: Attainments) -> None:
+    """Reading again from any offset, in batches of any size, gives the same rows."""
+    attainments.put(MESSAGES)
     before = rows(attainments)
     for start in (0, 3):
-        for each in SAID[start:]:
+        for each in MESSAGES[start:]:
             attainments.put([each])
         assert rows(attainments) == before
     assert attainments.progress() == {0: 7}
 
 
-def test_a_turn_that_fails_leaves_nothing(attainments: Attainments) -> None:
-    """Rows and progress are written together or not at all: a turn is read again."""
-    attainments.put(SAID[:1])
+def test_failed_batch_leaves_nothing(attainments: Attainments) -> None:
+    """Rows and offsets are written in one transaction, so a failed batch is read again."""
+    attainments.put(MESSAGES[:1])
     before = rows(attainments)
     with pytest.raises(duckdb.InvalidInputException):
         attainments.put([message(1, "99"), message(2, "9" * 39)])
     assert (rows(attainments), attainments.progress()) == (before, {0: 1})
 
 
-def test_the_topic_is_followed(settings: Settings, tmp_path: Path) -> None:
-    """What the aggregator says is in the tables; the next run goes on where the one before ended."""
+def test_topic_is_copied_and_resumed(settings: Settings, tmp_path: Path) -> None:
+    """The tables have the topic's values; the next run resumes at the stored offsets."""
     org = settings.org_id
 
-    def stands(won: str) -> Attainment:
+    def attainment(won: str) -> Attainment:
         return Attainment(org, "west", "2017-Q1", None, 1, "50", won, "0", "0", "0", "0", "0", 1, "2.00", "49", "49")
 
-    async def say(*values: Attainment | None) -> None:
+    async def publish(*values: Attainment | None) -> None:
         key = attainment_key(org, "west", "2017-Q1", None)
         async with producer(settings) as client:
             for value in values:
@@ -113,8 +113,8 @@ def test_the_topic_is_followed(settings: Settings, tmp_path: Path) -> None:
     async def play() -> list[list[tuple[Any, ...]]]:
         found = []
         await provisioned_partitions(settings)
-        for values in ((stands("1"), stands("2.5")), (), (stands("3"),), (None,)):
-            await say(*values)
+        for values in ((attainment("1"), attainment("2.5")), (), (attainment("3"),), (None,)):
+            await publish(*values)
             with Attainments(tmp_path / "attainments.duckdb") as attainments:
                 await tail(attainments, settings.kafka_bootstrap_servers, once=True)
                 found.append(attainments.query(NOW.format(org)))
@@ -127,13 +127,13 @@ def test_the_topic_is_followed(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.mark.embedded
-def test_without_the_topic_it_is_said(embedded_servers: str, attainments: Attainments) -> None:
-    """Nothing ran there yet."""
+def test_missing_topic_is_an_error(embedded_servers: str, attainments: Attainments) -> None:
+    """The error says to start the services first."""
     with pytest.raises(LookupError, match=r"there is no topic no.such.topic: start the services first"):
         asyncio.run(tail(attainments, embedded_servers, once=True, topic="no.such.topic"))
 
 
 def test_every_figure_of_an_attainment_has_a_column(attainments: Attainments) -> None:
-    """The tables have what the contract says of an attainment, but for the revision of its model."""
+    """The tables have every figure of the contract except the model revision."""
     columns = {name for name, *_ in attainments.query("DESCRIBE attainments")}
-    assert CONTRACT <= columns == row_of(SAID[0]).keys()
+    assert CONTRACT <= columns == row_of(MESSAGES[0]).keys()

@@ -1,4 +1,4 @@
-"""The client, both ways, on an index that the indexer's own store wrote."""
+"""Both clients, on an index written by the indexer's own sink."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.integration.examples import redis_client
 from tests.support.servers import START_SECONDS, OfThisMachine, RedisServer, program
 
 Ask = Callable[..., Any]
-"""Ask one of the clients by a method's name and arguments."""
+"""Calls a client's method by name."""
 Way = Callable[..., AbstractContextManager[Ask]]
 
 
@@ -82,7 +82,7 @@ def org(redis_url: str, org: str) -> str:
 
 @pytest.fixture(params=WAYS)
 def ask(request: pytest.FixtureRequest, redis_url: str, org: str) -> Iterator[Ask]:
-    """Give a client: each in turn, told to answer in bytes or in texts."""
+    """Provide each client in turn, with replies as bytes or text."""
     way, options = WAYS[request.param]
     with way(redis_url, org, **options) as asked:
         yield asked
@@ -92,7 +92,7 @@ def ask(request: pytest.FixtureRequest, redis_url: str, org: str) -> Iterator[As
 
 
 def test_who_sees_and_edits(ask: Ask) -> None:
-    """As the index says; administrators all, whom no set holds; strangers nothing (V1, V3)."""
+    """Users see their sets, administrators everything, unknown users nothing (V1, V3)."""
     users, ids = ("u7", "u8", "root", "nobody"), ("A-1", "A-2", "A-3")
     seen = {user: [one for one in ids if ask("can_see", user, "account", one)] for user in users}
     assert seen == {"u7": ["A-1", "A-3"], "u8": ["A-2", "A-3"], "root": list(ids), "nobody": []}
@@ -102,7 +102,7 @@ def test_who_sees_and_edits(ask: Ask) -> None:
 
 
 def test_pages_are_filtered(ask: Ask) -> None:
-    """In the order of the page; none asks nothing (V1)."""
+    """The order is kept; no ids give no answers (V1)."""
     assert ask("filter_visible", "u7", "account", ["A-3", "A-2", "A-1", "A-9"]) == ["A-3", "A-1"]
     assert ask("filter_visible", "u7", "account", iter(["A-3", "A-1"]), level="edit") == ["A-1"]
     assert ask("filter_visible", "root", "account", ["A-3", "A-9"]) == ["A-3", "A-9"]
@@ -110,20 +110,20 @@ def test_pages_are_filtered(ask: Ask) -> None:
 
 
 def test_counts(ask: Ask) -> None:
-    """How many by level; no number for an administrator (V1, V3)."""
+    """Counts by level; None for an administrator (V1, V3)."""
     assert [ask("count", user, "account") for user in ("u7", "root", "nobody")] == [2, None, 0]
     assert ask("count", "u7", "account", level="edit") == 1
 
 
 def test_viewers_among_users(ask: Ask) -> None:
-    """Those who see it, in their order (V1, V3)."""
+    """The users who see the record, in the given order (V1, V3)."""
     assert ask("viewers", "account", "A-3", ["root", "u9", "u8", "u7"]) == ["root", "u8", "u7"]
     assert ask("viewers", "account", "A-3", ["root", "u8"], level="edit") == ["root"]
     assert ask("viewers", "account", "A-3", []) == []
 
 
 def test_explanations(ask: Ask) -> None:
-    """Level, administrator, owner and where the record stands (V9)."""
+    """Level, administrator, owner and the indexed record (V9)."""
     first = IndexedRecord(3, "u7", ("us-west",), 4)
     assert ask("explain", "u7", "account", "A-1") == Explanation("edit", False, True, first)
     assert ask("explain", "root", "account", "A-1") == Explanation("edit", True, False, first)
@@ -133,7 +133,7 @@ def test_explanations(ask: Ask) -> None:
 
 
 def test_pages_hold_every_record(ask: Ask, redis_url: str, org: str) -> None:
-    """What stays from the first page to the last is on one of them, with other ids coming meanwhile (V1)."""
+    """A record that stays is on some page, although other ids are added meanwhile (V1)."""
     ids = {f"D-{number}" for number in range(1_500)}
     change = [SetChange(org, "visible", "u7", "deal", [one], True) for one in ids]
 
@@ -155,7 +155,7 @@ def test_pages_hold_every_record(ask: Ask, redis_url: str, org: str) -> None:
 
 
 def test_an_index_that_is_at_least_as_new(ask: Ask, redis_url: str, org: str) -> None:
-    """A version that it does not have yet is no answer; then it is one (V8)."""
+    """IndexBehind until the index has the version, then an answer (V8)."""
     assert ask("can_see", "u7", "account", "A-1", at_least=3)
     assert not ask("can_edit", "u8", "account", "A-1", at_least=2)
     for at_least, record_id, found in ((4, "A-1", 3), (1, "A-9", None)):
@@ -176,7 +176,7 @@ async def write_version(url: str, org: str, version: int) -> None:
 
 @pytest.mark.parametrize("asked", ["can_see", "can_edit"])
 def test_a_version_is_waited_for(redis_url: str, org: str, asked: str) -> None:
-    """The index comes to it during the third pause, and the answer knows of it (V8)."""
+    """The version arrives during the third pause, and the answer includes it (V8)."""
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -193,7 +193,7 @@ def test_a_version_is_waited_for(redis_url: str, org: str, asked: str) -> None:
 
 
 def test_waiting_for_a_version_has_an_end(redis_url: str, org: str) -> None:
-    """Then it is told which version there is; of a record that is gone none ever comes (V8, V7)."""
+    """IndexBehind names the version found; a deleted record never gets one (V8, V7)."""
     passed = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -212,8 +212,8 @@ def test_waiting_for_a_version_has_an_end(redis_url: str, org: str) -> None:
 
 
 @pytest.mark.parametrize("asked", ["can_see", "can_edit"])
-def test_others_go_on_while_a_version_is_waited_for(redis_url: str, org: str, asked: str) -> None:
-    """One task waits, another one of the same loop writes what it waits for (V8)."""
+def test_waiting_does_not_block_the_event_loop(redis_url: str, org: str, asked: str) -> None:
+    """One task waits while another task of the same loop writes the version (V8)."""
 
     async def play() -> bool:
         waiting = asyncio.Event()
@@ -236,7 +236,7 @@ def test_others_go_on_while_a_version_is_waited_for(redis_url: str, org: str, as
 
 
 def test_waiting_for_a_version_has_an_end_with_asyncio(redis_url: str, org: str) -> None:
-    """The same, by a clock that the pauses turn (V8)."""
+    """The same for asyncio, with a clock that the pauses advance (V8)."""
 
     async def play() -> float:
         passed = [0.0]
@@ -253,8 +253,8 @@ def test_waiting_for_a_version_has_an_end_with_asyncio(redis_url: str, org: str)
     assert asyncio.run(play()) == pytest.approx(0.5)
 
 
-def test_how_far_the_index_is(ask: Ask) -> None:
-    """On the whole, and by partition (V8)."""
+def test_freshness(ask: Ask) -> None:
+    """In total and by partition (V8)."""
     assert ask("freshness") == Freshness(4, {0: PartitionFreshness(12, 4)})
 
 
@@ -262,8 +262,8 @@ def test_how_far_the_index_is(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("way", [asking, asking_async])
-def test_nobody_answers(way: Way) -> None:
-    """That is neither yes nor no."""
+def test_unreachable_redis(way: Way) -> None:
+    """IndexUnavailable, neither yes nor no."""
     (port,) = free_ports(1)
     with way(f"redis://{HOST}:{port}", "acme", retry=None) as ask, pytest.raises(IndexUnavailable, match="be asked"):
         ask("can_see", "u7", "account", "A-1")
@@ -271,8 +271,8 @@ def test_nobody_answers(way: Way) -> None:
         ask("can_see", "u7", "account", "A-1", at_least=1, within=START_SECONDS)  # a fault ends the wait
 
 
-def test_refusals_are_told(ask: Ask, redis_url: str, org: str) -> None:
-    """One of two commands refused: no answer, and the connection is fit for the next question."""
+def test_refused_command(ask: Ask, redis_url: str, org: str) -> None:
+    """If one of two commands is refused there is no answer, and the connection stays usable."""
     with closing(redis.Redis.from_url(redis_url)) as client:
         client.set(visible_key(org, "u9", "account"), "not a set")
     for _ in range(2):
@@ -282,7 +282,7 @@ def test_refusals_are_told(ask: Ask, redis_url: str, org: str) -> None:
 
 
 def test_a_refusal_keeps_its_connection(redis_url: str, org: str) -> None:
-    """All replies are read: an app whose user lacks a right does not connect anew for every question."""
+    """All replies are read, so a missing right does not cost a new connection for every question."""
     with closing(redis.Redis.from_url(redis_url)) as client:
         client.set(visible_key(org, "u9", "account"), "not a set")
         before = client.client_id()
@@ -304,7 +304,7 @@ class Interrupting(redis.Connection):
 
 
 def test_an_interrupted_question_leaves_no_answer_for_the_next(redis_url: str, org: str) -> None:
-    """What was not read goes with its connection: an administrator's yes is nobody else's."""
+    """Unread replies are dropped with their connection, so nobody gets another user's answer."""
     pool: Any = redis.ConnectionPool.from_url(redis_url, connection_class=Interrupting, max_connections=1)
     with closing(redis.Redis(connection_pool=pool)) as client:
         access = Access(client, org)
@@ -317,8 +317,8 @@ def test_an_interrupted_question_leaves_no_answer_for_the_next(redis_url: str, o
     pool.disconnect()
 
 
-def test_a_connection_that_broke_is_made_again(redis_url: str, org: str) -> None:
-    """As the app's client is told to: redis-py tries again, and the answer is right."""
+def test_broken_connection_is_replaced(redis_url: str, org: str) -> None:
+    """redis-py retries as the app configured it, and the answer is right."""
     with closing(redis.Redis.from_url(redis_url)) as client, closing(redis.Redis.from_url(redis_url)) as other:
         access = Access(client, org)
         assert access.can_see("u7", "account", "A-1")
@@ -332,7 +332,7 @@ def test_a_connection_that_broke_is_made_again(redis_url: str, org: str) -> None
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Give a port of a Redis Cluster of three nodes."""
+    """Provide a port of a Redis Cluster with three nodes."""
     binary = program("redis", "redis-server")
     with ExitStack() as stack:
         ports: list[tuple[int, int]] = []
@@ -397,7 +397,7 @@ def test_cluster(cluster: int, org: str) -> None:
 
 
 def test_cluster_with_asyncio(cluster: int, org: str) -> None:
-    """The same."""
+    """The same answers with asyncio."""
     with closing(redis.RedisCluster(host=HOST, port=cluster)) as client:
         fill(client, org)
 
@@ -418,8 +418,8 @@ def test_cluster_with_asyncio(cluster: int, org: str) -> None:
     asyncio.run(play())
 
 
-def test_cluster_that_is_gone() -> None:
-    """Neither yes nor no."""
+def test_unreachable_cluster() -> None:
+    """IndexUnavailable, neither yes nor no."""
     (port,) = free_ports(1)
 
     async def play() -> None:
@@ -434,7 +434,7 @@ def test_cluster_that_is_gone() -> None:
 
 
 def test_sentinel(redis_url: str, org: str, tmp_path: Path) -> None:
-    """A client that Sentinel gives is a client like any other; where it knows no master there is no answer."""
+    """A Sentinel client works like any other; without a known master there is no answer."""
     binary = program("redis", "redis-server")
     address = urlsplit(redis_url)
     configuration = tmp_path / "sentinel.conf"

@@ -1,4 +1,4 @@
-"""The client's examples, run as they stand on an index like the one that they speak of."""
+"""Runs the client's documented examples against an index with the data that they assume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ README = Path(__file__).parents[2] / "services" / "client" / "README.md"
 
 @pytest.fixture
 def names(redis_url: str) -> dict[str, object]:
-    """Give what the examples take as given."""
+    """Provide the names that the examples use."""
 
     async def write() -> None:
         async with redis_client(redis_url) as client:
@@ -48,21 +48,21 @@ def names(redis_url: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("module", [territory_client, access, async_access], ids=lambda module: module.__name__)
 def test_examples_of_the_docstrings(module: ModuleType, names: dict[str, object]) -> None:
-    """Each answers as it says."""
+    """Each example prints the documented output."""
     found = doctest.testmod(module, extraglobs=names)
     assert found.attempted
     assert not found.failed
 
 
 def test_examples_of_the_readme(names: dict[str, object]) -> None:
-    """Each answers as it says."""
+    """Each example prints the documented output."""
     found = doctest.testfile(str(README), module_relative=False, globs={**names}, encoding="utf-8")
     assert found.attempted
     assert not found.failed
 
 
 def test_commands_of_the_readme(redis_url: str, names: dict[str, object]) -> None:
-    """What redis-cli is shown to print is what it prints."""
+    """redis-cli prints the documented output."""
     redis_cli = program("redis", "redis-cli")
     (session,) = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     acts = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", session, re.MULTILINE)
@@ -91,7 +91,7 @@ await redis.close();
 
 @pytest.mark.usefixtures("names")
 def test_example_for_node(redis_url: str, tmp_path: Path) -> None:
-    """It answers what the client answers, with a stand-in for node-redis that asks a real Redis (V1, V8)."""
+    """It answers like the client, through a stand-in for node-redis on a real Redis (V1, V8)."""
     node = program("node", "node")
     (code,) = re.findall(r"```javascript\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "example.mjs").write_text(code + QUESTIONS_OF_NODE, encoding="utf-8")

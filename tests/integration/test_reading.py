@@ -8,9 +8,8 @@ from msgspec.structs import replace
 
 from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange
 from access_indexer.redis.writer import RedisIndexWriter
-from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.changes import Adjustment, DealAdjusted, DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut
 from forecast_aggregator.redis.writer import RedisAttainments, RedisDeals
 from forecast_aggregator.totals.stage import AttainmentState
 from territory.wire.events import Attainment, Counted

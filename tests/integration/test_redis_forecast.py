@@ -1,4 +1,4 @@
-"""The forecast in a real Redis."""
+"""The forecast's sinks with a real Redis."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import redis.asyncio
 
-from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.changes import Adjustment, DealAdjusted, DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.partials.stage import PartialSumsFold
 from forecast_aggregator.redis.writer import ADJUSTMENTS, RedisAttainments, RedisDeals
 from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
 from territory.model.compiled import compile_model
@@ -31,7 +31,7 @@ from territory.wire.topics import ASSIGNMENTS, PARTIALS
 from territory_runtime.loop.stage import Progress
 from tests.integration.examples import play, take
 
-SUMMING, TOTALLING = "forecast-aggregator", "forecast-totals"
+PARTIAL_SUMS, ATTAINMENT_TOTALS = "forecast-aggregator", "forecast-totals"
 Q1 = "2017-Q1"
 NOTHING: frozenset[str] = frozenset()
 NO_AMOUNT = LeftOut("no_amount", "its amount 'é' is not a number")
@@ -45,7 +45,7 @@ def models_of(*orgs: str) -> Models:
 
 
 def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
-    """By deal its reason and detail; the last change counts, a repeat is harmless (F2, F10)."""
+    """Each deal has its reason and detail; the last change wins, and repeats are harmless (F2, F10)."""
     changes = [
         DealLeftOut(org, "D-1", LeftOut("unassigned", "it names no account")),
         DealLeftOut(org, "D-1", NO_AMOUNT),
@@ -55,34 +55,37 @@ def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
     ]
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store = RedisDeals(client, SUMMING)
+        store = RedisDeals(client, PARTIAL_SUMS)
         await take(store, 0)
         for _ in range(2):
-            await store.apply(changes, [Progress(SUMMING, 0, 5, {org: 3})])
+            await store.apply(changes, [Progress(PARTIAL_SUMS, 0, 5, {org: 3})])
             assert await client.hgetall(left_out_key(org)) == {
                 "D-1": """{"reason":"no_amount","detail":"its amount 'é' is not a number"}"""
             }
-        assert await client.hgetall(index_key(org)) == {f"{SUMMING}:0:offset": "5", f"{SUMMING}:0:model_revision": "3"}
+        assert await client.hgetall(index_key(org)) == {
+            f"{PARTIAL_SUMS}:0:offset": "5",
+            f"{PARTIAL_SUMS}:0:model_revision": "3",
+        }
         await store.apply([DealLeftOut(org, "D-1", None)], [])
         assert not await client.exists(left_out_key(org))
 
     play(redis_at, acts)
 
 
-def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
-    """Deals of this partition that do not belong there are taken off where it is unknown what it holds (F2)."""
+def test_orphans_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
+    """For unknown organisations, orphans of this partition are removed from the list (F2)."""
     kept = next(f"D-{number}" for number in range(99) if partition_of(f"{org}/deal/D-{number}", 2) == 0)
-    stray = next(f"S-{number}" for number in range(99) if partition_of(f"{org}/deal/S-{number}", 2) == 0)
+    orphan = next(f"S-{number}" for number in range(99) if partition_of(f"{org}/deal/S-{number}", 2) == 0)
     other = next(f"O-{number}" for number in range(99) if partition_of(f"{org}/deal/O-{number}", 2) == 1)
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store, fold = RedisDeals(client, SUMMING), PartialSumsFold(0, 2)
+        store, fold = RedisDeals(client, PARTIAL_SUMS), PartialSumsFold(0, 2)
         await take(store, 0)
         deal = Assignment(org, "deal", kept, 1, 1, None, (), unassigned="it names no account")
         fold.restore(InputMessage(ASSIGNMENTS.name, deal.key, deal, {}))
         fold.restored(models_of(org), NOTHING)
-        listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, stray, other)]
-        await store.apply([*listed], [Progress(SUMMING, 0, 5, {org: 1})])
+        listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, orphan, other)]
+        await store.apply([*listed], [Progress(PARTIAL_SUMS, 0, 5, {org: 1})])
         await store.reconcile(0, fold, models_of(org), NOTHING)
         assert await client.hlen(left_out_key(org)) == 3
         await store.reconcile(0, fold, models_of(org), frozenset({org}))
@@ -92,7 +95,7 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
-    """By period and deal what it counted for and counts for; off it when that is the same; strays go (F12)."""
+    """Each adjustment shows the frozen and the live contribution; orphans are removed (F12)."""
     counted = Counted(("west",), "won", Decimal("1E-8"), Decimal("0E-9"), None, by_others=True)
     changes = [
         DealAdjusted(org, Q1, "D/1", Adjustment(None, counted)),
@@ -101,10 +104,10 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
     ]
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store = RedisDeals(client, SUMMING)
+        store = RedisDeals(client, PARTIAL_SUMS)
         await take(store, 0)
         for _ in range(2):
-            await store.apply(changes, [Progress(SUMMING, 0, 5, {org: 3})])
+            await store.apply(changes, [Progress(PARTIAL_SUMS, 0, 5, {org: 3})])
             found = await client.hgetall(adjustments_key(org))
             assert list(found) == [f"{Q1}/D/1"]
             assert decode(str(found[f"{Q1}/D/1"]).encode()) == {
@@ -126,7 +129,7 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def attainment(org: str, user_id: str | None = None, **figures: Any) -> AttainmentState:
-    """Return how `west`, or a user in it, stands; without a target unless given."""
+    """Return an attainment of `west`, or of a user in it, as a sink change."""
     said: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
         "deals_won": 0, "target": None, "attainment_pct": None, "gap": None, "shortage": None,
     }  # fmt: skip
@@ -134,10 +137,10 @@ def attainment(org: str, user_id: str | None = None, **figures: Any) -> Attainme
 
 
 def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> None:
-    """All figures as texts, the empty one where there is no target (F6, contracts: Redis)."""
+    """All figures are text, empty where there is no target (F6, contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store, key = RedisAttainments(client, TOTALLING, 1), attainment_hash_key(org, "west", Q1, None)
+        store, key = RedisAttainments(client, ATTAINMENT_TOTALS, 1), attainment_hash_key(org, "west", Q1, None)
         await store.apply([attainment(org, won="0.1", deals_won=2)], [])
         assert await client.hgetall(key) == {
             "target": "", "won": "0.1", "pipeline": "0", "best_case": "0", "committed": "0", "weighted": "0",
@@ -153,10 +156,10 @@ def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> Non
 
 
 def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
-    """Only what is a person's own (F4, contracts: Redis)."""
+    """A person has only their own figures (F4, contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        await RedisAttainments(client, TOTALLING, 1).apply([attainment(org, "ann", won="7", deals_won=1)], [])
+        await RedisAttainments(client, ATTAINMENT_TOTALS, 1).apply([attainment(org, "ann", won="7", deals_won=1)], [])
         assert await client.hgetall(attainment_hash_key(org, "west", Q1, "ann")) == {
             "target": "", "won": "7", "deals_won": "1", "attainment_pct": "", "star_performer": "0", "frozen": "0",
             "adjustment_target": "", "adjustment_won": "", "adjustment_deals_won": "",
@@ -165,40 +168,42 @@ def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
     play(redis_at, acts)
 
 
-def test_attainment_that_is_gone(redis_at: Mapping[str, str], org: str) -> None:
-    """The last of several changes counts; repeats are harmless, and progress is noted (A9)."""
+def test_deleted_attainment(redis_at: Mapping[str, str], org: str) -> None:
+    """The last of several changes wins, repeats are harmless, and progress is stored (A9)."""
     gone = AttainmentState((org, "west", Q1, None), None)
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store = RedisAttainments(client, TOTALLING, 1)
+        store = RedisAttainments(client, ATTAINMENT_TOTALS, 1)
         await take(store, 0)
         for changes, there in (
             ([gone, attainment(org)], 1),
             ([attainment(org), gone], 0),
             ([gone], 0),
         ):
-            await store.apply(changes, [Progress(TOTALLING, 0, 5, {org: 3})])
+            await store.apply(changes, [Progress(ATTAINMENT_TOTALS, 0, 5, {org: 3})])
             assert await client.exists(attainment_hash_key(org, "west", Q1, None)) == there
-        assert await client.hget(index_key(org), f"{TOTALLING}:0:model_revision") == "3"
+        assert await client.hget(index_key(org), f"{ATTAINMENT_TOTALS}:0:model_revision") == "3"
         assert await client.hget(index_key(org), "model_revision") is None  # that is the access index's
 
     play(redis_at, acts)
 
 
-def test_stray_attainments(redis_at: Mapping[str, str], org: str) -> None:
-    """What this partition does not have is taken away; others' and other organisations' stay (F1)."""
+def test_orphaned_attainments(redis_at: Mapping[str, str], org: str) -> None:
+    """Orphans of this partition and organisation are removed, and no others (F1)."""
     ours = partition_of(attainment_key(org, "west", Q1, None), 2)
     names = (f"{org}-{number}" for number in itertools.count(2))
     alike = next(name for name in names if partition_of(attainment_key(name, "west", Q1, None), 2) == ours)
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        store, fold = RedisAttainments(client, TOTALLING, 2), AttainmentFold()
+        store, fold = RedisAttainments(client, ATTAINMENT_TOTALS, 2), AttainmentFold()
         await take(store, ours)
         partial = Partial(org, "west", Q1, None, 0, 1, None, dict.fromkeys(SUMS, Decimal(1)), 1, 1)
         fold.restore(InputMessage(PARTIALS.name, partial_key(org, "west", Q1, None, 0), partial, {}))
         users = [f"u:{number}" for number in range(20)]
-        strays = [attainment(org, user) for user in users]
-        await store.apply([attainment(org), attainment(alike), *strays], [Progress(TOTALLING, ours, 5, {org: 1})])
+        orphans = [attainment(org, user) for user in users]
+        await store.apply(
+            [attainment(org), attainment(alike), *orphans], [Progress(ATTAINMENT_TOTALS, ours, 5, {org: 1})]
+        )
         await store.reconcile(ours, fold, models_of(org, alike), frozenset({alike}))
         assert not await client.exists(attainment_hash_key(alike, "west", Q1, None))
         await store.reconcile(ours, fold, models_of(org), frozenset({org}))

@@ -23,8 +23,9 @@ from access_indexer.core.changes import RecordState, SetChange
 from access_indexer.core.stage import AccessFold
 from access_indexer.redis.index_swap import IndexSwap
 from access_indexer.redis.writer import RedisIndexWriter
+from forecast_aggregator.partials.changes import DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.partials.stage import PartialSumsFold
 from forecast_aggregator.redis.writer import RedisAttainments, RedisDeals
 from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
 from territory.model.compiled import compile_model

@@ -19,6 +19,7 @@ from access_indexer import app as access_indexer
 from assigner import app as assigner
 from assigner.assignment.policy_cache import PolicyCache
 from forecast_aggregator import app as forecast_aggregator
+from forecast_aggregator.partials.targets import TargetCache
 from territory.model.compiled import Model, compile_model, digest_of, pieces_of_model
 from territory.model.document import PieceKey, document_of
 from territory.stage import Fold
@@ -66,8 +67,8 @@ STAGES = (
     StageOf("intake", assigner.INTAKE),
     StageOf("assigning", assigner.ASSIGNMENT),
     StageOf("indexing", access_indexer.STAGE),
-    StageOf("summing", forecast_aggregator.SUMMING),
-    StageOf("totals", forecast_aggregator.TOTALLING),
+    StageOf("summing", forecast_aggregator.PARTIAL_SUMS),
+    StageOf("totals", forecast_aggregator.ATTAINMENT_TOTALS),
 )
 GROUPS = {stage.name: stage.group for stage in STAGES}
 
@@ -328,7 +329,9 @@ class MemoryHouse:
             case "indexing":
                 found = access_indexer.stage_of(sink(), emit_changes=True)
             case "summing" | "totals":
-                found = forecast_aggregator.stages(sink(), sink(), 0.0)[name == "totals"]
+                targets = TargetCache(self.partitions)
+                both = forecast_aggregator.stages(sink(), sink(), targets=targets, interval_seconds=0.0)
+                found = both[name == "totals"]
         return replace(found, sweep_share=1, paced_by=None)
 
     def fold(self, place: Place) -> Fold:

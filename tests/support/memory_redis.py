@@ -8,10 +8,9 @@ from typing import Any
 
 from access_indexer.core.changes import AdminsState, RecordState, Revoked, SetChange, SetKind
 from access_indexer.core.stage import AccessFold
-from forecast_aggregator.partials.closed_periods import DealAdjusted
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
-from forecast_aggregator.totals.stage import Place as AttainmentPlace
+from forecast_aggregator.partials.changes import DealAdjusted, DealLeftOut
+from forecast_aggregator.partials.stage import PartialSumsFold
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
 from territory.stage import Fold, Models
 from territory.wire.events import Attainment, Counted
 from territory.wire.keys import attainment_key, org_of, parse_record_key, partition_of
@@ -35,7 +34,7 @@ class MemoryRedis:
     left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     adjustments: dict[tuple[str, str, str], tuple[Counted | None, Counted | None]] = field(default_factory=dict)
     """By organisation, period and deal what it counted for, and what it counts for now."""
-    attainments: dict[AttainmentPlace, Attainment] = field(default_factory=dict)
+    attainments: dict[AttainmentKey, Attainment] = field(default_factory=dict)
     fences: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     """By stage and partition, the epoch and the write sequence."""
     progress: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
@@ -90,12 +89,12 @@ class MemoryRedis:
             case AccessFold():
                 self._drop_access(fold, models, orgs)
             case PartialSumsFold():
-                for deal in [at for at in self.left_out if at[0] in orgs and fold.is_stray(*at)]:
+                for deal in [at for at in self.left_out if at[0] in orgs and fold.is_orphan(*at)]:
                     del self.left_out[deal]
-                for at in [at for at in self.adjustments if at[0] in orgs and fold.is_stray_adjustment(*at)]:
+                for at in [at for at in self.adjustments if at[0] in orgs and fold.is_orphan_adjustment(*at)]:
                     del self.adjustments[at]
             case AttainmentFold():
-                for row in [row for row in self.attainments if row[0] in orgs and fold.is_stray(row)]:
+                for row in [row for row in self.attainments if row[0] in orgs and fold.is_orphan(row)]:
                     if partition_of(attainment_key(*row), self.partitions) == partition:
                         del self.attainments[row]
 

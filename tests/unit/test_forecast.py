@@ -1,10 +1,11 @@
-"""Whatever becomes of deals, targets, trees and closed periods: the sums are the oracle's, to the last digit."""
+"""After any history of deals, targets, trees and closed periods, the sums equal the oracle's to the last digit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ class Closing:
 
     model: Model
     seed: int | None = None
-    """Of what goes wrong while it comes into effect; None: nothing does."""
+    """Seed of the faults while it takes effect; None: no faults."""
 
 
 Happening = Change | Model | Closing | int
@@ -130,12 +131,12 @@ def change(deal: str, op: str, version: int, **more: Any) -> Change:
     }  # fmt: skip
 
 
-# --- the oracle's end of one ------------------------------------------------------------------
+# --- the oracle ------------------------------------------------------------------
 
 
 @dataclass
-class OrganisationLedger:
-    """What the oracle knows of a history so far."""
+class OracleLedger:
+    """The oracle's view of a history so far."""
 
     changes: list[Change]
     model: Model
@@ -160,7 +161,7 @@ class OrganisationLedger:
         return found
 
     def apply(self, model: Model) -> None:
-        """What a model closes stays as it is under that model at this moment (F12)."""
+        """Freeze the periods that a model closes, as they are under that model at this moment (F12)."""
         before, self.model = frozenset(self.closed), model
         for period in before - set(model["frozen_periods"]):
             del self.closed[period], self.judged[period]
@@ -169,21 +170,21 @@ class OrganisationLedger:
             self.judged[period] = self.verdicts
 
 
-def told(history: History) -> OrganisationLedger:
-    books = OrganisationLedger([], {}, {}, {})
+def replayed(history: History) -> OracleLedger:
+    ledger = OracleLedger([], {}, {}, {})
     for each in history:
         match each:
             case Closing(model, _):
-                books.apply(model)
+                ledger.apply(model)
             case dict() if "op" in each:
-                books.changes.append(each)
+                ledger.changes.append(each)
             case dict():
-                books.apply(each)
-    return books
+                ledger.apply(each)
+    return ledger
 
 
 def play(history: History, partitions: int = 3) -> MemoryHouse:
-    """Return the house after a history. A closing comes when all is through, and is in effect before what follows."""
+    """Return the house after a history. A closing begins when the house is idle, and ends before the next event."""
     house = MemoryHouse(partitions)
     for each in history:
         match each:
@@ -204,7 +205,7 @@ def play(history: History, partitions: int = 3) -> MemoryHouse:
 
 
 def trouble(house: MemoryHouse, seed: int) -> None:
-    """Let workers go on for a while, and crash, restart or lose what they have."""
+    """Let workers run for a while, then crash or restart one, or lose Redis."""
     random = dice(seed)
     for _ in range(random.randint(1, 80)):
         house.step(random)
@@ -224,25 +225,25 @@ def shares(times: float) -> settings:
     return settings(max_examples=max(1, int(times * settings().max_examples)))
 
 
-# --- what holds -------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------
 
 
 @shares(2)
 @given(histories(), st.integers(1, 4))
 def test_any_history_gives_the_oracles_sums(history: History, partitions: int) -> None:
     """Deals, moves, targets, closings, crashes: every figure is exact, closed ones stay (F1 to F10, F12)."""
-    books, house = told(history), play(history, partitions)
+    ledger, house = replayed(history), play(history, partitions)
     rows = {key[1:]: row for key, row in house.found().attainments.items()}
-    assert rows == after_closing(books.live, books.closed)
+    assert rows == after_closing(ledger.live, ledger.closed)
     assert house.redis.attainments == {
         (row.org_id, row.territory_id, row.period, row.user_id): row for row in house.attainments().values()
     }
-    assert house.redis.left_out == books.now.left_out
+    assert house.redis.left_out == ledger.now.left_out
     assert_no_drift(house)
 
 
 def assert_no_drift(house: MemoryHouse) -> None:
-    """What the aggregator looks at all the time is in order: roots, own sums and deals agree (F1, F2)."""
+    """Assert that the audit finds no drift: roots, own sums and deals agree (F1, F2)."""
     for place in house.places:
         fold = house.fold(place)
         if isinstance(fold, PartialSumsFold):
@@ -252,20 +253,22 @@ def assert_no_drift(house: MemoryHouse) -> None:
 @shares(1)
 @given(histories())
 def test_adjustments_name_the_deals(history: History) -> None:
-    """Which deals count otherwise since a period was closed; together they are its adjustments (F12)."""
+    """The listed deals are those that differ from the closed period; together they make up its adjustments (F12)."""
     history = [each for each in history if isinstance(each, int) or not is_moved_tree(each)]
-    books, house = told(history), play(history)
-    listed: dict[str, set[str]] = {period: set() for period in books.closed}
+    ledger, house = replayed(history), play(history)
+    listed: dict[str, set[str]] = {period: set() for period in ledger.closed}
     for _, period, deal in house.redis.adjustments:
         listed[period].add(deal)
     assert listed == {
-        period: adjustments(books.judged[period], books.verdicts, period, books.model) for period in books.closed
+        period: adjustments(ledger.judged[period], ledger.verdicts, period, ledger.model) for period in ledger.closed
     }
     rows = {key[1:]: row for key, row in house.found().attainments.items()}
-    for period in books.closed:
+    for period in ledger.closed:
         for territory in TREE:
             row = rows.get((territory, period, None), {})
-            assert row.get("adjustment_won", 0) == sum(won_of(house, period, territory))
+            assert row.get("adjustment_won", 0) == sum(
+                map(Fraction, won_of(house, period, territory))
+            )  # exact, unlike Decimal
 
 
 def is_moved_tree(each: Change | Model | Closing) -> bool:
@@ -291,7 +294,7 @@ def won(counted: Counted | None, territory: str) -> Decimal:
 # --- examples ---------------------------------------------------------------------------------
 
 
-def standing(house: MemoryHouse, territory: str, period: str = PERIODS[1], user: str | None = None) -> Row:
+def figures(house: MemoryHouse, territory: str, period: str = PERIODS[1], user: str | None = None) -> Row:
     return house.found().attainments[ORG, territory, period, user]
 
 
@@ -310,15 +313,15 @@ CLOSED = model_of(TREE, TARGETS, frozenset({PERIODS[1]}), "1.08")
 
 
 def test_closed_period_keeps_its_figures() -> None:
-    """A deal that changes, one that comes late and a new target are adjustments; with the deals named (F12)."""
+    """A changed deal, a late deal and a new target become adjustments that name the deals (F12)."""
     house = play([OPEN, won_deal("D-1", "100"), put("D-1", "bay"), Closing(CLOSED)])
-    then = standing(house, "bay")
+    then = figures(house, "bay")
     more = model_of(TREE, {("bay", PERIODS[1], None): "90"}, frozenset({PERIODS[1]}), "1.08")
     for each in (won_deal("D-1", "130", 2), won_deal("D-2", "7"), put("D-2", "bay")):
         house.publish(each)
     house.apply_model(more)
     house.run()
-    now = standing(house, "bay")
+    now = figures(house, "bay")
     assert {name: now[name] for name in then if not name.startswith("adj")} == {
         name: then[name] for name in then if not name.startswith("adj")
     }
@@ -327,23 +330,23 @@ def test_closed_period_keeps_its_figures() -> None:
     assert set(house.redis.adjustments) == {(ORG, PERIODS[1], "D-1"), (ORG, PERIODS[1], "D-2")}
     house.apply_model(model_of(TREE, TARGETS, frozenset(), "1.08"))
     house.run()
-    assert (standing(house, "bay")["won"], house.redis.adjustments) == (Decimal(137), {})
+    assert (figures(house, "bay")["won"], house.redis.adjustments) == (Decimal(137), {})
 
 
-def test_closed_period_of_an_organisation_that_is_said_again() -> None:
-    """Neither a lost Redis nor a worker that knows nothing any more loses what a closed period was (F12)."""
+def test_closed_period_survives_a_resync() -> None:
+    """Frozen figures survive the loss of Redis and a worker that has to publish everything again (F12)."""
     house = play([OPEN, won_deal("D-1", "100"), put("D-1", "bay"), Closing(CLOSED), change("D-1", "delete", 2)])
     before = house.found().attainments
     house.compact()
     house.lose_redis()
     house.run()
     assert house.found().attainments == before
-    assert standing(house, "bay")["won"] == 100
+    assert figures(house, "bay")["won"] == 100
     assert set(house.redis.adjustments) == {(ORG, PERIODS[1], "D-1")}
 
 
 def test_target_mismatch() -> None:
-    """A territory's target beside those of its children and of users in it; without one there is none (F5)."""
+    """A territory's target minus those of its children and users; a territory without a target has no mismatch (F5)."""
     targets: dict[tuple[str, str, str | None], str] = {
         ("west", PERIODS[1], None): "100.10",
         ("bay", PERIODS[1], None): "60",
@@ -359,8 +362,8 @@ def test_target_mismatch() -> None:
     }  # fmt: skip
 
 
-def test_subtree_that_moves_away_and_back() -> None:
-    """Every number is what it was (F9)."""
+def test_subtree_moves_away_and_back() -> None:
+    """Every figure is the same as before (F9)."""
     history: History = [OPEN]
     for number, territory in enumerate(("bay", "west", "east", "bay", "world")):
         history += [won_deal(f"D-{number}", f"{number}.01"), put(f"D-{number}", territory)]

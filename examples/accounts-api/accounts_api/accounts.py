@@ -1,4 +1,4 @@
-"""The app's own records: accounts in SQLite, sorted by name. Who may see them is not known here."""
+"""The app's own records: accounts in SQLite, sorted by name. Access control is elsewhere."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PUT = "REPLACE INTO accounts VALUES (:id, :version, :name, :sector, :country, :e
 AFTER = "SELECT * FROM accounts WHERE (name, id) > (?, ?) ORDER BY name, id LIMIT ?"
 
 
-class Place(NamedTuple):
-    """A place in the sorted list; two accounts can have one name."""
+class ListPosition(NamedTuple):
+    """A position in the list sorted by name and id; names are not unique."""
 
     name: str = ""
     id: str = ""
 
 
 class Account(BaseModel):
-    """An account as the app has it."""
+    """An account in the app."""
 
     id: str
     version: int
@@ -38,13 +38,13 @@ class Account(BaseModel):
     employees: int | None = None
 
     @property
-    def place(self) -> Place:
-        """Where it is in the sorted list."""
-        return Place(self.name, self.id)
+    def position(self) -> ListPosition:
+        """Its position in the sorted list."""
+        return ListPosition(self.name, self.id)
 
 
 class AccountEdit(BaseModel, extra="forbid"):
-    """What a user may change; what is left out stays."""
+    """The fields that a user may change; omitted fields stay as they are."""
 
     sector: str | None = None
     country: str | None = None
@@ -52,7 +52,7 @@ class AccountEdit(BaseModel, extra="forbid"):
 
 
 class Accounts:
-    """All accounts. Calls take microseconds, so the app makes them in its event loop."""
+    """All accounts. Calls take microseconds, so they may run on the event loop."""
 
     def __init__(self, path: str = ":memory:") -> None:
         self._database = sqlite3.connect(path, check_same_thread=False)
@@ -74,14 +74,14 @@ class Accounts:
             row = found.fetchone()
         return None if row is None else Account.model_validate(dict(row))
 
-    def after(self, place: Place, count: int) -> list[Account]:
-        """Return at most so many accounts that follow a place, in the order of the list."""
-        with closing(self._database.execute(AFTER, (*place, count))) as found:
+    def after(self, position: ListPosition, count: int) -> list[Account]:
+        """Return up to `count` accounts after a position, in the order of the list."""
+        with closing(self._database.execute(AFTER, (*position, count))) as found:
             return [Account.model_validate(dict(row)) for row in found]
 
 
 def read_accounts(lines: Iterable[str]) -> Iterator[Account]:
-    """Return the accounts among lines of RecordChange, such as `territory publish` sends."""
+    """Yield the accounts among RecordChange lines, the input of `territory publish`."""
     for change in map(json.loads, lines):
         if change["object"] == "account" and change["op"] == "upsert":
             yield Account.model_validate({**change["fields"], "id": change["id"], "version": change["version"]})

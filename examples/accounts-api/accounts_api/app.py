@@ -1,6 +1,6 @@
-"""The app: its own accounts, shown to those whom the index names.
+"""The HTTP app: shows each user the accounts that the access index allows.
 
-Access is asked for in each request and never kept, so a revocation holds from the next one on.
+Each request asks the index and nothing is cached, so a revocation takes effect with the next request.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, R
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from accounts_api.accounts import Account, AccountEdit, Accounts, Place
+from accounts_api.accounts import Account, AccountEdit, Accounts, ListPosition
 from territory_client import AccessUnknown, AsyncAccess
 
 CANDIDATES = 500
-"""Accounts of the sorted list that Redis is asked about at once."""
+"""Accounts of the sorted list in one question to Redis."""
 REDIS_SECONDS_MAX = 1.0
 VERSION_SECONDS_MAX = 1.0
 RETRY_SECONDS = 1
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What requests are answered from."""
+    """The account store and the access client."""
 
     accounts: Accounts
     access: AsyncAccess
@@ -45,49 +45,49 @@ class ListedAccount(Account):
 
 
 class AccountPage(BaseModel):
-    """Some of the accounts that a user sees, by name."""
+    """One page of the accounts that a user sees, by name."""
 
     accounts: list[ListedAccount]
     next: str | None
-    """Where the next page is; None: this was the last."""
+    """URL of the next page; None: this is the last."""
 
 
 def make_app(accounts: Accounts, redis_url: str, org_id: str) -> FastAPI:
-    """Return the app. Both stay open until it ends."""
+    """Return the app, which closes the store and its Redis client when it ends."""
     client = redis.asyncio.Redis.from_url(
         redis_url, socket_timeout=REDIS_SECONDS_MAX, socket_connect_timeout=REDIS_SECONDS_MAX
     )
 
     @asynccontextmanager
-    async def closing_at_the_end(_: FastAPI) -> AsyncIterator[None]:
+    async def close_at_shutdown(_: FastAPI) -> AsyncIterator[None]:
         yield
         await client.aclose()
         accounts.close()
 
-    app = FastAPI(title="Accounts", lifespan=closing_at_the_end)
+    app = FastAPI(title="Accounts", lifespan=close_at_shutdown)
     app.state.parts = Parts(accounts, AsyncAccess(client, org_id))
-    app.add_exception_handler(AccessUnknown, nobody_knows)
+    app.add_exception_handler(AccessUnknown, access_unknown)
     app.include_router(router)
     return app
 
 
 def parts_of(request: Request) -> Parts:
-    """Return what the app was made with."""
+    """Return the app's store and client."""
     parts: Parts = request.app.state.parts
     return parts
 
 
 def user_of(x_user: Annotated[str | None, Header()] = None) -> str:
-    """Return who asks. Your own sign-in belongs here: whoever can send a header is believed."""
+    """Return the user of the request. Replace it by your own sign-in: it trusts any header."""
     if not x_user:
         raise HTTPException(401, "say who you are in the header X-User")
     return x_user
 
 
-async def nobody_knows(_: Request, fault: Exception) -> JSONResponse:
-    """Show nothing while it can't be said who sees what, or not yet; the caller is to try again.
+async def access_unknown(_: Request, fault: Exception) -> JSONResponse:
+    """Answer 503 without data while access is unknown.
 
-    The fault is for the log: it names keys, and may tell that there is a record.
+    The exception goes to the log only: it names keys and could reveal that a record exists.
     """
     log.warning("answered 503: %s", fault)
     detail = "who may see this can't be said at the moment; try again"
@@ -106,21 +106,21 @@ async def list_accounts(
     after_name: str = "",
     after_id: str = "",
 ) -> AccountPage:
-    """Return a page of the user's accounts by name: full, unless it is the last."""
+    """Return a page of the user's accounts by name; every page but the last is full."""
     seen: list[Account] = []
-    place = Place(after_name, after_id)
-    while len(seen) <= limit:  # one more than the page has, which tells whether there is a next one
-        candidates = parts.accounts.after(place, CANDIDATES)
+    position = ListPosition(after_name, after_id)
+    while len(seen) <= limit:  # one more than fits tells whether there is a next page
+        candidates = parts.accounts.after(position, CANDIDATES)
         visible = set(await parts.access.filter_visible(user, "account", [one.id for one in candidates]))
         seen += [one for one in candidates if one.id in visible]
         if len(candidates) < CANDIDATES:
             break
-        place = candidates[-1].place
+        position = candidates[-1].position
     page = seen[:limit]
     edited = await parts.access.filter_visible(user, "account", [one.id for one in page], level="edit")
     following = None
     if len(seen) > limit:
-        # Of the last account that is shown: a place between would tell of one that is not.
+        # From the last account shown: a later position could reveal one that the user may not see.
         query = {"limit": limit, "after_name": page[-1].name, "after_id": page[-1].id}
         following = f"/accounts?{urlencode(query)}"
     return AccountPage(
@@ -130,11 +130,11 @@ async def list_accounts(
 
 @router.get("/accounts/{account_id}")
 async def show_account(account_id: str, user: User, parts: With, at_least: int | None = None) -> Account:
-    """Return an account, or 404: nobody is told that there is one which they may not see.
+    """Return an account, or 404, also for an account that exists but is not visible to the user.
 
-    With `at_least`, the version that the caller has published, the answer knows of that change.
+    With `at_least`, a version that the caller has published, the answer includes that change.
     """
-    # Access first: whether there is such an account must make no difference to who may not see it.
+    # Ask for access first: the answer must not depend on whether the account exists.
     seen = await parts.access.can_see(user, "account", account_id, at_least=at_least, within=VERSION_SECONDS_MAX)
     account = parts.accounts.get(account_id) if seen else None
     if account is None:
@@ -144,7 +144,7 @@ async def show_account(account_id: str, user: User, parts: With, at_least: int |
 
 @router.patch("/accounts/{account_id}")
 async def edit_account(account_id: str, edit: AccountEdit, user: User, parts: With) -> Account:
-    """Change an account: 404 for who may not see it, 403 for who may not edit it."""
+    """Change an account: 404 if the user may not see it, 403 if the user may not edit it."""
     account = await show_account(account_id, user, parts)
     if not await parts.access.can_edit(user, "account", account_id):
         raise HTTPException(403, f"you may read account {account_id!r}, and not edit it")

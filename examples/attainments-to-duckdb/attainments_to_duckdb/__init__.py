@@ -1,1 +1,1 @@
-"""Keeps a DuckDB file that has what territory.attainments.v1 says, and how it was at the end of each day."""
+"""Copies territory.attainments.v1 to a DuckDB file, with the figures of each day's end."""

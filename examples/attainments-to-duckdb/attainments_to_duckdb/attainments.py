@@ -1,4 +1,4 @@
-"""The tables: how territories stand, how they stood at the end of each day, and how far the topic was read."""
+"""The DuckDB tables: current attainments, attainments at the end of each day, and the offsets read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = {
     "target": AMOUNT, "won": AMOUNT, "pipeline": AMOUNT, "best_case": AMOUNT, "committed": AMOUNT, "weighted": AMOUNT,
     "won_by_others": AMOUNT, "gap": AMOUNT, "shortage": AMOUNT, "attainment_pct": AMOUNT, "deals_won": "BIGINT",
 }  # fmt: skip
-"""Of both tables. A user_id of '' is the territory's own; no figure where there is none."""
+"""Columns of both attainment tables. A user_id of '' means the territory itself; a missing figure is NULL."""
 FIGURES = tuple(COLUMNS)[6:]
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS attainments (
@@ -27,25 +27,25 @@ CREATE TABLE IF NOT EXISTS attainment_days (
 );
 CREATE TABLE IF NOT EXISTS progress (partition INTEGER PRIMARY KEY, next_offset BIGINT);
 """
-SAID = "CREATE OR REPLACE TEMP TABLE said AS SELECT unnest(from_json_strict(?, ?), recursive := true)"
-DAYS = "INSERT OR REPLACE INTO attainment_days BY NAME FROM said"
-GONE = """
-DELETE FROM attainments AS old USING said
-WHERE said.won IS NULL AND (old.org, old.territory, old.period, old.user_id)
-    = (said.org, said.territory, said.period, said.user_id)
+BATCH = "CREATE OR REPLACE TEMP TABLE batch AS SELECT unnest(from_json_strict(?, ?), recursive := true)"
+DAYS = "INSERT OR REPLACE INTO attainment_days BY NAME FROM batch"
+DELETED = """
+DELETE FROM attainments AS old USING batch
+WHERE batch.won IS NULL AND (old.org, old.territory, old.period, old.user_id)
+    = (batch.org, batch.territory, batch.period, batch.user_id)
 """
-STANDS = "INSERT OR REPLACE INTO attainments BY NAME FROM said WHERE won IS NOT NULL"
+CURRENT = "INSERT OR REPLACE INTO attainments BY NAME FROM batch WHERE won IS NOT NULL"
 PROGRESS = "INSERT OR REPLACE INTO progress VALUES (?, ?)"
 
 
 class Message(NamedTuple):
-    """What was read of one message."""
+    """One message of the topic."""
 
     partition: int
     offset: int
     key: bytes
     value: bytes | None
-    """None: the attainment is gone."""
+    """None: the attainment is deleted."""
     timestamp_ms: int
 
 
@@ -53,7 +53,7 @@ Row = dict[str, Any]
 
 
 class Attainments:
-    """A DuckDB file with the tables; close it, or use it as a context."""
+    """A DuckDB file with the tables; use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._database = duckdb.connect(path)
@@ -67,13 +67,13 @@ class Attainments:
         self._database.close()
 
     def progress(self) -> dict[int, int]:
-        """Return the next offset by partition, of those that were read."""
+        """Return the next offset of each partition that was read."""
         return dict(self._database.execute("SELECT partition, next_offset FROM progress").fetchall())
 
     def put(self, messages: Sequence[Message]) -> None:
-        """Take messages, in their order in each partition: all of them and how far they go, or nothing.
+        """Write messages and their offsets in one transaction. Messages of a partition must be in order.
 
-        The same messages again end in the same rows: each carries a whole state.
+        Idempotent: each message carries the whole state of its key.
         """
         now: dict[bytes, Row] = {}
         by_day: dict[tuple[bytes, str], Row] = {}
@@ -83,11 +83,11 @@ class Attainments:
         ends = {message.partition: message.offset + 1 for message in messages}
         self._database.begin()
         try:
-            self._say(by_day.values())
+            self._load(by_day.values())
             self._database.execute(DAYS)
-            self._say(now.values())
-            self._database.execute(GONE)
-            self._database.execute(STANDS)
+            self._load(now.values())
+            self._database.execute(DELETED)
+            self._database.execute(CURRENT)
             self._database.executemany(PROGRESS, list(ends.items()))
             self._database.commit()
         except BaseException:
@@ -95,20 +95,20 @@ class Attainments:
             raise
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
+        """Run a query and return its rows."""
         return self._database.execute(sql).fetchall()
 
-    def _say(self, rows: Iterable[Row]) -> None:
-        self._database.execute(SAID, [json.dumps(list(rows)), json.dumps([COLUMNS])])
+    def _load(self, rows: Iterable[Row]) -> None:
+        self._database.execute(BATCH, [json.dumps(list(rows)), json.dumps([COLUMNS])])
 
 
 def row_of(message: Message) -> Row:
-    """Return a message as a row; of an attainment that is gone without figures."""
+    """Return a message as a row; without figures if the attainment is deleted."""
     org, territory, period, *user = message.key.decode().split("/", 3)
-    said: Mapping[str, Any] = {} if message.value is None else json.loads(message.value)
+    figures: Mapping[str, Any] = {} if message.value is None else json.loads(message.value)
     instant = datetime.fromtimestamp(message.timestamp_ms / 1000, UTC)
     return {
         "org": org, "territory": territory, "period": period, "user_id": user[0] if user else "",
         "day": instant.date().isoformat(), "said_at": instant.isoformat(),
-        **{name: said.get(name) for name in FIGURES},
+        **{name: figures.get(name) for name in FIGURES},
     }  # fmt: skip

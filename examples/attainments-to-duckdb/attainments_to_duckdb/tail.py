@@ -1,4 +1,4 @@
-"""Reads the topic from where the tables are, and goes on."""
+"""Consumes the topic from the offsets stored in the tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ POLL_MS = 500
 
 
 async def tail(attainments: Attainments, bootstrap_servers: str, *, once: bool, topic: str = TOPIC) -> None:
-    """Put what the topic says into the tables, until cancelled, or up to where it ends now.
+    """Copy the topic to the tables, until cancelled or, with `once`, up to its current end.
 
-    How far it was read stands in the tables, beside the rows: no offset is committed to Kafka.
-    Raises: LookupError when there is no such topic; aiokafka.errors.KafkaError.
+    Offsets are stored in the tables with the rows; none are committed to Kafka.
+    Raises: LookupError if the topic does not exist; aiokafka.errors.KafkaError.
     """
     partitions = await partitions_of(topic, bootstrap_servers)
     consumer = AIOKafkaConsumer(
@@ -45,7 +45,7 @@ async def tail(attainments: Attainments, bootstrap_servers: str, *, once: bool, 
 
 
 async def partitions_of(topic: str, bootstrap_servers: str) -> list[TopicPartition]:
-    """Return a topic's partitions. All topics are looked at: some brokers create one that they are asked for by name.
+    """Return a topic's partitions. Lists all topics: some brokers create a topic that is asked for by name.
 
     Raises: LookupError; aiokafka.errors.KafkaError.
     """

@@ -1,4 +1,4 @@
-"""What apps ask: who sees which records. Needs redis-py alone, and Redis.
+"""Client for apps: asks Redis who sees which records. Needs redis-py only.
 
 >>> from territory_client import Access
 >>> Access(redis.Redis.from_url(REDIS_URL), "acme").can_see("u7", "account", "A-1")

@@ -1,4 +1,4 @@
-"""The client, one call at a time."""
+"""The synchronous client."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from territory_client.waiting import Clock, Patience
 
 
 class Access:
-    """Who sees what in one organisation.
+    """Asks who sees what in one organisation.
 
-    Takes any client of redis-py: `redis.Redis`, one that Sentinel gives (`Sentinel.master_for`), or
-    `redis.RedisCluster`, with or without `decode_responses`. It stays the app's: nobody else closes it.
+    Takes any client of redis-py: `redis.Redis`, a Sentinel client (`Sentinel.master_for`) or `redis.RedisCluster`,
+    with or without `decode_responses`. The app keeps and closes it.
 
-    Administrators see and edit everything and have no sets of their own, so no answer about them
-    says whether a record exists.
+    Administrators see and edit everything and have no sets. So an answer about an administrator does not tell
+    whether a record exists.
 
-    Every method is one round trip, unless it says otherwise, and raises ValueError for an object or
-    level that there is not, and AccessUnknown where it can't be said: IndexUnavailable, IndexRefused.
+    Every method is one round trip unless it says otherwise. It raises ValueError for an unknown object or level,
+    and AccessUnknown (IndexUnavailable, IndexRefused) if Redis gives no answer.
 
     >>> access = Access(redis.Redis.from_url(REDIS_URL), "acme")
     >>> access.can_see("u7", "account", "A-1")
@@ -39,7 +39,7 @@ class Access:
         clock: Clock = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Raise ValueError for an id that no organisation can have; clock and sleep are for `within`."""
+        """Raises: ValueError if the id is not a valid organisation id. Clock and sleep serve `within`."""
         self._redis = client
         self._questions = Questions(org_id)
         self._clock, self._sleep = clock, sleep
@@ -56,14 +56,14 @@ class Access:
         """Return whether a user may read a record (V1).
 
         Args:
-            user_id: The user, as the model names it.
+            user_id: The user's id in the model.
             object_type: The record's object.
             record_id: The record's id.
-            at_least: A version of the record that the answer must know of (V8): what the app has
-                just published, say. It takes a second round trip. Raises: IndexBehind, until then;
-                of a deleted record always, since the index has no version of it.
-            within: How many seconds to wait for that version, asking again after pauses of 2 to 50 ms,
-                before IndexBehind is raised. An answer of Redis takes its own time; a fault ends the wait.
+            at_least: A version of the record that the answer must include (V8), such as one just published.
+                Costs a second round trip. Raises: IndexBehind while the index is older; always for a deleted
+                record, since the index has no version of it.
+            within: Seconds to wait for that version before IndexBehind is raised. The client asks again after
+                pauses of 2 to 50 ms. A fault of Redis ends the wait.
 
         >>> access.can_see("u7", "account", "A-2"), access.can_see("root", "account", "A-2")
         (False, True)
@@ -98,7 +98,7 @@ class Access:
     def filter_visible(
         self, user_id: str, object_type: ObjectType, record_ids: Iterable[str], *, level: Level = "read"
     ) -> list[str]:
-        """Return those of a page of records that a user sees, in their order.
+        """Return the records of a list that a user sees, in the given order.
 
         >>> access.filter_visible("u7", "account", ["A-3", "A-2", "A-1"])
         ['A-3', 'A-1']
@@ -116,10 +116,10 @@ class Access:
         *,
         level: Level = "read",
     ) -> Page:
-        """Return a page of the records that a user sees, beginning at a cursor; 0 is the beginning.
+        """Return a page of the records that a user sees, from a cursor on; 0 is the first page.
 
-        A page has about `count` records, and can have more or none; the last one has no `next_cursor`.
-        While records come and go, one that stays is on some page; it can be on two.
+        A page has about `count` records, sometimes more or none; the last one has no `next_cursor`.
+        A record that stays visible is on at least one page, and can be on two.
 
         >>> page = access.visible("u7", "account")
         >>> sorted(page.ids), page.next_cursor
@@ -130,7 +130,7 @@ class Access:
         return self._ask(self._questions.page(level, user_id, object_type, cursor, count))
 
     def count(self, user_id: str, object_type: ObjectType, *, level: Level = "read") -> int | None:
-        """Return how many records a user sees; None: an administrator, who sees all that there are.
+        """Return how many records a user sees; None for an administrator, who sees all.
 
         >>> access.count("u7", "account"), access.count("u7", "account", level="edit"), access.count("root", "account")
         (2, 1, None)
@@ -140,10 +140,10 @@ class Access:
     def viewers(
         self, object_type: ObjectType, record_id: str, among: Iterable[str], *, level: Level = "read"
     ) -> list[str]:
-        """Return those of some users who see a record, in their order.
+        """Return the users of a list who see a record, in the given order.
 
-        Redis knows records by user, not users by record: one command a user goes out, so give some
-        hundreds at once. `territory viewers` finds all users who see a record, from the log.
+        Redis stores records by user, so this sends one command a user: pass some hundreds at once.
+        `territory viewers` finds all users who see a record, from the log.
 
         >>> access.viewers("account", "A-2", among=["u7", "u8", "root"])
         ['u8', 'root']
@@ -151,12 +151,11 @@ class Access:
         return self._ask(self._questions.viewers(level, object_type, record_id, list(among)))
 
     def explain(self, user_id: str, object_type: ObjectType, record_id: str) -> Explanation:
-        """Return what Redis alone can tell of why a user sees a record (V9).
+        """Return the part of an explanation that Redis alone can give (V9).
 
-        That is the level, whether the user is an administrator or the record's owner, and which
-        territories the record is in. By which territory, role or sharing rule a user sees it,
-        and why the record is in a territory, takes the model: `territory explain access` and
-        `territory explain assignment` say it.
+        That is the level, whether the user is an administrator or the owner, and the record's territories.
+        `territory explain access` also tells by which territory, role or sharing rule the user sees the record;
+        `territory explain assignment` tells why the record is in a territory.
 
         >>> found = access.explain("u7", "account", "A-1")
         >>> found.level, found.is_owner, found.record.territories
@@ -165,11 +164,10 @@ class Access:
         return self._ask(self._questions.explained(user_id, object_type, record_id))
 
     def freshness(self) -> Freshness:
-        """Return how far the index is (V8), by partition of `territory.assignments.v1` and on the whole.
+        """Return the progress of the index (V8), in total and by partition of `territory.assignments.v1`.
 
-        That is for who operates an app, and for a change of the model, which `territory apply` gives
-        a revision: once `model_revision` has come to it every answer is under it. Of one record
-        `at_least` knows more.
+        Use it after a change of the model: `territory apply` prints the revision, and once `model_revision` has
+        reached it, every answer is under that model. For one record use `at_least`.
 
         >>> found = access.freshness()
         >>> found.model_revision, found.partitions[0].offset, found.partitions[0].model_revision

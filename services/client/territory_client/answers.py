@@ -1,4 +1,4 @@
-"""What the client answers with."""
+"""The client's answers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Level = Literal["read", "edit"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the records that a user sees."""
+    """One page of the records that a user sees."""
 
     ids: tuple[str, ...]
-    """In no order. Over all pages every id comes at least once that was there from the first page to the last."""
+    """Unordered. An id that is visible from the first page to the last is on at least one page."""
     next_cursor: int | None
-    """Where the next page begins; None: this was the last."""
+    """Cursor of the next page; None: this is the last."""
     everything: bool = False
-    """The user is an administrator and sees all that there is: `ids` is empty, list your own records."""
+    """True for an administrator, who sees every record: `ids` is empty; list your own records."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedRecord:
-    """Where a record stands, as the index has it."""
+    """A record's owner and territories, as the index has them."""
 
     version: int
     owner_id: str | None
@@ -35,31 +35,31 @@ class IndexedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What Redis alone can tell of one user and one record."""
+    """The part of an explanation that Redis alone can give for one user and one record."""
 
     level: Level | None
-    """What the user may do with the record; None: not see it."""
+    """The user's level on the record; None: no access."""
     is_admin: bool
     is_owner: bool
     record: IndexedRecord | None
-    """None: the index does not have it; it was never published, is not yet indexed, or is deleted."""
+    """None: not in the index. It was never published, is not indexed yet, or is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionFreshness:
-    """How far the index is in one partition of `territory.assignments.v1`."""
+    """The index's progress in one partition of `territory.assignments.v1`."""
 
     offset: int
-    """The message after the last one of this organisation that is in, or a later one."""
+    """The offset after the organisation's last indexed message, or a later one."""
     model_revision: int | None
-    """The model's revision that all of the partition's records are in under; None: there is none yet."""
+    """The model revision under which all of the partition's records are indexed; None: none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far the index is, as Redis says."""
+    """The index's progress for one organisation, as stored in Redis."""
 
     model_revision: int | None
-    """The model's revision that all records are in under; None: under none are all of them."""
+    """The model revision under which all records are indexed; None: there is none."""
     partitions: Mapping[int, PartitionFreshness]
-    """By partition's number."""
+    """By partition number."""

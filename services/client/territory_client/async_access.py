@@ -1,4 +1,4 @@
-"""The client for asyncio: the same questions and answers as in `access.py`."""
+"""The asyncio client: the same questions and answers as in `access.py`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from territory_client.waiting import Clock, Patience
 
 
 class AsyncAccess:
-    """Who sees what in one organisation; `Access` says what each method means and raises.
+    """Asks who sees what in one organisation. `Access` documents each method.
 
-    Takes any client of `redis.asyncio`, which stays the app's.
+    Takes any client of `redis.asyncio`; the app keeps and closes it.
 
     >>> async def main() -> bool:
     ...     async with redis.asyncio.Redis.from_url(REDIS_URL) as client:
@@ -34,7 +34,7 @@ class AsyncAccess:
         clock: Clock = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Raise ValueError for an id that no organisation can have; clock and sleep are for `within`."""
+        """Raises: ValueError if the id is not a valid organisation id. Clock and sleep serve `within`."""
         self._redis = client
         self._questions = Questions(org_id)
         self._clock, self._sleep = clock, sleep
@@ -48,7 +48,7 @@ class AsyncAccess:
         at_least: int | None = None,
         within: float = 0,
     ) -> bool:
-        """Return whether a user may read a record (V1); while it waits for a version others go on (V8)."""
+        """Return whether a user may read a record (V1). Waiting for a version does not block the event loop (V8)."""
         await self._await(object_type, record_id, at_least, within)
         return await self._ask(self._questions.may("read", user_id, object_type, record_id))
 
@@ -68,7 +68,7 @@ class AsyncAccess:
     async def filter_visible(
         self, user_id: str, object_type: ObjectType, record_ids: Iterable[str], *, level: Level = "read"
     ) -> list[str]:
-        """Return those of a page of records that a user sees, in their order."""
+        """Return the records of a list that a user sees, in the given order."""
         return await self._ask(self._questions.filtered(level, user_id, object_type, list(record_ids)))
 
     async def visible(
@@ -80,25 +80,25 @@ class AsyncAccess:
         *,
         level: Level = "read",
     ) -> Page:
-        """Return a page of the records that a user sees, beginning at a cursor; 0 is the beginning."""
+        """Return a page of the records that a user sees, from a cursor on; 0 is the first page."""
         return await self._ask(self._questions.page(level, user_id, object_type, cursor, count))
 
     async def count(self, user_id: str, object_type: ObjectType, *, level: Level = "read") -> int | None:
-        """Return how many records a user sees; None: an administrator, who sees all that there are."""
+        """Return how many records a user sees; None for an administrator, who sees all."""
         return await self._ask(self._questions.size(level, user_id, object_type))
 
     async def viewers(
         self, object_type: ObjectType, record_id: str, among: Iterable[str], *, level: Level = "read"
     ) -> list[str]:
-        """Return those of some users who see a record, in their order."""
+        """Return the users of a list who see a record, in the given order."""
         return await self._ask(self._questions.viewers(level, object_type, record_id, list(among)))
 
     async def explain(self, user_id: str, object_type: ObjectType, record_id: str) -> Explanation:
-        """Return what Redis alone can tell of why a user sees a record (V9)."""
+        """Return the part of an explanation that Redis alone can give (V9)."""
         return await self._ask(self._questions.explained(user_id, object_type, record_id))
 
     async def freshness(self) -> Freshness:
-        """Return how far the index is (V8), by partition of `territory.assignments.v1` and on the whole."""
+        """Return the progress of the index (V8), in total and by partition of `territory.assignments.v1`."""
         return await self._ask(self._questions.freshness())
 
     async def _await(self, object_type: ObjectType, record_id: str, at_least: int | None, within: float) -> None:

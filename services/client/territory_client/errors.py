@@ -1,4 +1,4 @@
-"""Why a question could not be answered: never a yes, and no `False` that means "I don't know"."""
+"""Exceptions for questions that could not be answered. "Unknown" is never returned as `False`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 class AccessUnknown(Exception):
-    """Raised when it can't be said who sees what; an app shows nothing then. Its cause is the fault of redis-py."""
+    """Raised when access could not be determined; show nothing then. Its `__cause__` is redis-py's exception."""
 
 
 class IndexUnavailable(AccessUnknown):
-    """Raised when Redis can't be reached, does not answer in time or is loading; trying again may help."""
+    """Raised when Redis is unreachable, too slow or loading; a retry may help."""
 
 
 class IndexRefused(AccessUnknown):
-    """Raised when Redis refuses to answer: wrong password, a key that this user may not read, no such command."""
+    """Raised when Redis refuses to answer: a wrong password, a key without read permission, an unknown command."""
 
 
 class IndexBehind(AccessUnknown):
-    """Raised when the index is older than was asked for (V8); `found` is the version that it has, None for none."""
+    """Raised when the index has an older version than requested (V8), or none (`found` is None)."""
 
     def __init__(self, key: str, at_least: int, found: int | None) -> None:
         super().__init__(f"{key} is at version {found}, asked for {at_least} or later; ask again")
@@ -38,13 +38,13 @@ class IndexBehind(AccessUnknown):
 
 
 FAULTS: Final = (RedisError, RedisClusterException)
-"""All that redis-py raises."""
+"""Base classes of redis-py's exceptions."""
 _REFUSED = (AuthenticationError, AuthorizationError)
 _UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, ClusterDownError, TryAgainError, RedisClusterException)
 
 
 def unknown(fault: Exception) -> AccessUnknown:
-    """Return what to raise for a fault of redis-py."""
+    """Translate an exception of redis-py."""
     if isinstance(fault, _UNAVAILABLE) and not isinstance(fault, _REFUSED):
         return IndexUnavailable(f"Redis could not be asked: {fault}")
     return IndexRefused(f"Redis refused the question: {fault}")

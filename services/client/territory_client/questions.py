@@ -1,8 +1,7 @@
-"""What is asked and how answers are read, without asking: the commands of each question, as data.
+"""The Redis commands of each question and the meaning of their replies, as data; no I/O.
 
-Both clients send a question's commands together, in one round trip, and give the replies to its
-`read`. So both mean the same, and neither knows a key. Replies may be bytes or text, as the
-redis-py client was told.
+Both clients send a question's commands in one round trip and pass the replies to its `read`. So both mean the same,
+and neither builds keys. Replies may be bytes or text, depending on `decode_responses` of the redis-py client.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ RECORD_FIELDS: Final = ("version", "owner_id", "territories", "model_revision")
 _SET_KEYS: Final = {"read": visible_key, "edit": editable_key}
 _OBJECTS: Final = frozenset(get_args(ObjectType))
 _STAGE: Final = "access-indexer"
-"""Who writes the sets; others note there how far their own figures are."""
+"""The stage that writes the sets. The index hash also holds the progress of other stages."""
 _OFFSET_FIELD: Final = re.compile(rf"{_STAGE}:(\d+):offset")
 _ORG_ID: Final = re.compile(r"[^\s/:{}\x00-\x1f\x7f]{1,255}")
 
 
 class Question(NamedTuple, Generic[AnswerT]):
-    """Commands for Redis, to be sent together, and what their replies mean."""
+    """Commands to send together, and a function that reads their replies."""
 
     commands: tuple[tuple[str | int, ...], ...]
     read: Callable[[Sequence[Any]], AnswerT]
 
 
 class Questions:
-    """One organisation's questions. Every method raises ValueError for an object or level that there is not."""
+    """One organisation's questions. Every method raises ValueError for an unknown object or level."""
 
     def __init__(self, org_id: str) -> None:
-        """Raise ValueError for an id that no organisation can have."""
-        # With a brace or colon, one organisation's name could say another's keys.
+        """Raises: ValueError if the id is not a valid organisation id."""
+        # An id with a brace or colon could address another organisation's keys.
         if not _ORG_ID.fullmatch(org_id):
             raise ValueError(
                 f"found {org_id!r}, expected an organisation's id, without white space, '/', ':' or braces"
@@ -54,10 +53,9 @@ class Questions:
         return Question((("SISMEMBER", key, record_id), ("SISMEMBER", self._admins, user_id)), any)
 
     def as_new_as(self, object_type: ObjectType, record_id: str, at_least: int) -> Question[None]:
-        """Ask that the index has a version of a record or a later one (V8). Reading raises IndexBehind.
+        """Ask whether the index has a version of a record or a later one (V8). `read` raises IndexBehind if not.
 
-        The indexer writes the sets before the version, so whoever asks for the version first, and
-        for the sets afterwards, finds sets that are as new.
+        The indexer writes the sets before the version. So sets that are read after the version are as new.
         """
         key = self._record(object_type, record_id)
 
@@ -71,7 +69,7 @@ class Questions:
     def filtered(
         self, level: Level, user_id: str, object_type: ObjectType, record_ids: Sequence[str]
     ) -> Question[list[str]]:
-        """Ask which records of a page a user has a level on; for none there is nothing to ask."""
+        """Ask on which of some records a user has a level; no records, no commands."""
         key = self._set(level, user_id, object_type)
         if not record_ids:
             return Question((), lambda _: [])
@@ -83,7 +81,7 @@ class Questions:
         return Question((("SMISMEMBER", key, *record_ids), ("SISMEMBER", self._admins, user_id)), read)
 
     def page(self, level: Level, user_id: str, object_type: ObjectType, cursor: int, count: int) -> Question[Page]:
-        """Ask for about so many of the records that a user has a level on."""
+        """Ask for a page of about `count` records on which a user has a level."""
         key = self._set(level, user_id, object_type)
 
         def read(replies: Sequence[Any]) -> Page:
@@ -96,7 +94,7 @@ class Questions:
         return Question((("SSCAN", key, cursor, "COUNT", count), ("SISMEMBER", self._admins, user_id)), read)
 
     def size(self, level: Level, user_id: str, object_type: ObjectType) -> Question[int | None]:
-        """Ask how many records a user has a level on; None: all that there are."""
+        """Ask on how many records a user has a level; the answer None means all."""
         key = self._set(level, user_id, object_type)
         return Question(
             (("SCARD", key), ("SISMEMBER", self._admins, user_id)),
@@ -113,14 +111,14 @@ class Questions:
 
         def read(replies: Sequence[Any]) -> list[str]:
             admins, *members = replies
-            told = zip(among, members, admins, strict=True)
-            return [user_id for user_id, is_member, is_admin in told if is_member or is_admin]
+            found = zip(among, members, admins, strict=True)
+            return [user_id for user_id, is_member, is_admin in found if is_member or is_admin]
 
         members = (("SISMEMBER", key, record_id) for key in keys)
         return Question((("SMISMEMBER", self._admins, *among), *members), read)
 
     def explained(self, user_id: str, object_type: ObjectType, record_id: str) -> Question[Explanation]:
-        """Ask for all that Redis can tell of a user and a record."""
+        """Ask for everything in Redis about a user and a record."""
 
         def read(replies: Sequence[Any]) -> Explanation:
             visible, editable, is_admin, fields = replies
@@ -140,29 +138,29 @@ class Questions:
         )
 
     def freshness(self) -> Question[Freshness]:
-        """Ask how far the index is (V8)."""
+        """Ask for the progress of the index (V8)."""
         return Question((("HGETALL", index_key(self._org_id)),), lambda replies: _freshness_of(replies[0]))
 
     def _set(self, level: Level, user_id: str, object_type: ObjectType) -> str:
         key_of = _SET_KEYS.get(level)
         if key_of is None or object_type not in _OBJECTS:
-            raise _no_such(object_type, level)
+            raise _unknown_name(object_type, level)
         return key_of(self._org_id, user_id, object_type)
 
     def _record(self, object_type: ObjectType, record_id: str) -> str:
         if object_type not in _OBJECTS:
-            raise _no_such(object_type, "read")
+            raise _unknown_name(object_type, "read")
         return record_hash_key(self._org_id, object_type, record_id)
 
 
-def _no_such(object_type: str, level: str) -> ValueError:
-    # A wrong word would name a set that nobody writes, and everybody would see nothing.
+def _unknown_name(object_type: str, level: str) -> ValueError:
+    # An unknown object would read a set that is never written, and nobody would see anything.
     found, expected = (object_type, sorted(_OBJECTS)) if level in _SET_KEYS else (level, list(_SET_KEYS))
     return ValueError(f"found {found!r}, expected one of {', '.join(expected)}")
 
 
 def record_of(fields: Sequence[Any]) -> IndexedRecord | None:
-    """Return where a record stands, given the `RECORD_FIELDS` of its hash; None: the index does not have it."""
+    """Read a record from the `RECORD_FIELDS` of its hash; None: it is not in the index."""
     version, owner_id, territories, model_revision = fields
     if version is None:
         return None

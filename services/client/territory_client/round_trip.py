@@ -1,8 +1,7 @@
-"""Commands sent together on one connection of redis-py, and their replies.
+"""Sends several commands in one round trip on one connection of redis-py.
 
-A pipeline of redis-py does the same and costs half as much again as a single command, which would
-be most of what a check costs. Where the client is no plain one (a cluster, a client with a single
-connection of its own), its pipeline is used.
+The pipeline of redis-py does the same but costs half as much again as a single command, most of a check's cost.
+It is used where the client is not a plain one: a cluster, or a client with a single connection.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Commands = Sequence[tuple[str | int, ...]]
 
 
 def sent(client: redis.Redis | redis.RedisCluster, commands: Commands) -> list[Any]:
-    """Return the reply to each command; they go out together. Raises: what redis-py raises, for any of them."""
+    """Send commands together and return a reply for each. Raises: what redis-py raises for any of them."""
     if not isinstance(client, redis.Redis) or client.connection is not None:
         pipeline = client.pipeline(transaction=False)
         for command in commands:
@@ -49,7 +48,7 @@ def _exchanged(connection: Any, commands: Commands) -> list[Any]:
             except ResponseError as refusal:
                 replies.append(refusal)
     finally:
-        # What interrupts us leaves replies unread, and the next question would take them for its own.
+        # After an interruption replies are unread; the next question would read them as its own.
         if len(replies) < len(commands):
             connection.disconnect()
     return replies

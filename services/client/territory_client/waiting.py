@@ -1,4 +1,4 @@
-"""How long to wait for the index before asking it again; waits for nothing itself."""
+"""Pauses between two questions while a client waits for a version. Pure: it does not sleep."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Final
 
 Clock = Callable[[], float]
-"""Seconds since whenever; never goes back."""
+"""Monotonic seconds."""
 
 PAUSE_SECONDS_MIN: Final = 0.002
 PAUSE_SECONDS_MAX: Final = 0.05
 
 
 class Patience:
-    """The pauses between questions: each twice as long as the one before, bounded, until the time is up."""
+    """Exponential backoff with a bound on each pause and a deadline."""
 
     def __init__(self, within: float, clock: Clock = time.monotonic) -> None:
-        """Begin now. Raise ValueError for what is no number of seconds."""
+        """Start the clock. Raises: ValueError unless `within` is finite and not negative."""
         if not 0 <= within < float("inf"):
             raise ValueError(f"found within={within}, expected seconds, 0 or more, and an end")
         self._clock = clock
@@ -25,7 +25,7 @@ class Patience:
         self._pause = PAUSE_SECONDS_MIN
 
     def pause(self) -> float | None:
-        """Return how many seconds to pause, never more than are left; None: none are left."""
+        """Return the next pause in seconds, at most the time left; None: the deadline has passed."""
         left = self._until - self._clock()
         if left <= 0:
             return None

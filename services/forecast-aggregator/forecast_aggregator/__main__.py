@@ -1,4 +1,4 @@
-"""Runs the forecast aggregator."""
+"""Entry point of the forecast aggregator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from territory_runtime.app import main as run
 
 
 def main() -> None:
-    """Run until a signal ends it."""
+    """Run the service until SIGTERM or SIGINT."""
     run("forecast-aggregator", build, with_redis=True)
 
 

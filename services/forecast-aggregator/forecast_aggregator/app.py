@@ -1,10 +1,11 @@
-"""Joins the assignments of deals to the sums, in two stages: partials by source, then totals."""
+"""Wires topics to the two stages: assignments of deals to partials, and partials to attainments."""
 
 from __future__ import annotations
 
 from forecast_aggregator.drift_monitor import SumsMonitor
 from forecast_aggregator.partials.audit import DRIFT_KINDS
 from forecast_aggregator.partials.stage import PartialSumsFold, is_deal
+from forecast_aggregator.partials.targets import TargetCache
 from forecast_aggregator.redis.writer import RedisAttainments, RedisDeals
 from forecast_aggregator.totals.stage import AttainmentFold
 from territory.wire import topics
@@ -16,27 +17,28 @@ from territory_runtime.loop.stage import Sink, Stage
 from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings
 
-SUMMING = "forecast-aggregator"
-TOTALLING = "forecast-totals"
+PARTIAL_SUMS = "forecast-aggregator"
+ATTAINMENT_TOTALS = "forecast-totals"
 SWEEP_SHARE = 10
-"""Deals are only counted in a sweep, and what follows is said at its end: time alone bounds it in a turn."""
+"""Sweep chunks are this many times larger than the setting: recounting a deal takes some 20 µs."""
 
 
-def stages(deals: Sink, attainments: Sink, interval_seconds: float) -> tuple[Stage, Stage]:
+def stages(deals: Sink, attainments: Sink, *, targets: TargetCache, interval_seconds: float) -> tuple[Stage, Stage]:
     """Return the two stages: partial sums by partition of deals, then attainments."""
     partials = Stage(
-        name=SUMMING,
+        name=PARTIAL_SUMS,
         inputs={topics.ASSIGNMENTS: read_assignment},
         state=(topics.ASSIGNMENTS, read_assignment),
         keeps=(topics.FROZEN, read_frozen),
-        make=PartialSumsFold,
+        make=lambda partition, partitions: PartialSumsFold(partition, partitions, targets),
+        prepare=targets.prepare,
         wants=is_deal,
         store=deals,
         interval_seconds=interval_seconds,
         sweep_share=SWEEP_SHARE,
     )
     totals = Stage(
-        name=TOTALLING,
+        name=ATTAINMENT_TOTALS,
         inputs={topics.PARTIALS: read_partial},
         state=(topics.PARTIALS, read_partial),
         make=lambda *_: AttainmentFold(),
@@ -48,13 +50,20 @@ def stages(deals: Sink, attainments: Sink, interval_seconds: float) -> tuple[Sta
 
 
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
-    """Return the forecast aggregator, ready to run."""
-    service = ServiceApp(SUMMING, settings, provisioned)
+    """Return the forecast aggregator with its stages and its drift monitor."""
+    service = ServiceApp(PARTIAL_SUMS, settings, provisioned)
     for kind in DRIFT_KINDS:
         metrics.FORECAST_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
-    deals = RedisDeals(connect(settings), SUMMING)
-    attainments = RedisAttainments(connect(settings), TOTALLING, provisioned.partitions)
-    loop, _ = [service.add_stage(stage) for stage in stages(deals, attainments, settings.partials_interval_seconds)]
+    deals = RedisDeals(connect(settings), PARTIAL_SUMS)
+    attainments = RedisAttainments(connect(settings), ATTAINMENT_TOTALS, provisioned.partitions)
+    partials, totals = stages(
+        deals,
+        attainments,
+        targets=TargetCache(provisioned.partitions),
+        interval_seconds=settings.partials_interval_seconds,
+    )
+    loop = service.add_stage(partials)
+    service.add_stage(totals)
     if settings.verify_records_per_second:
         service.add_service(SumsMonitor(loop, settings.verify_records_per_second))
     return service

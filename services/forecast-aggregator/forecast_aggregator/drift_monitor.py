@@ -1,6 +1,6 @@
-"""Whether the sums that this worker holds are what the deals come to, looked at a little all the time.
+"""Audits the sums of this worker all the time, a few deals and sums a second.
 
-What is wrong is a fault of ours, or of the machine's memory: it is counted and logged, and a restart counts anew.
+Drift is a fault of our own or of the machine's memory. It is counted and logged; a restart counts the deals again.
 """
 
 from __future__ import annotations
@@ -19,48 +19,48 @@ from territory_runtime.loop.task_loop import TaskLoop
 log = structlog.get_logger("territory")
 
 STEP_SECONDS = 0.5
-LOOKED_AT_MAX = 500
-"""Deals or sums in one look: some milliseconds, in which no turn begins."""
+STEP_CHECKS_MAX = 250
+"""Deals or sums checked in one step: some 10 ms, during which no batch begins."""
 
 
-class Watch:
-    """Where the walk is: organisation by organisation, of one partition after the other."""
+class AuditRotation:
+    """Audits every organisation of every partition, one after the other, and starts again."""
 
     def __init__(self) -> None:
-        self._left: deque[tuple[int, str]] = deque()
+        self._due: deque[tuple[int, str]] = deque()
 
     def step(self, folds: Mapping[int, PartialSumsFold], count: int) -> Counter[DriftKind]:
-        """Look at so many deals or sums; return what is wrong. No turn may be under way."""
-        wrong: Counter[DriftKind] = Counter()
-        if not self._left:
-            self._left.extend((number, org_id) for number in sorted(folds) for org_id in folds[number].orgs())
-        if not self._left:
-            return wrong
-        number, org_id = self._left[0]
+        """Check up to `count` deals or sums; return the drift found. No batch may be under way."""
+        drift: Counter[DriftKind] = Counter()
+        if not self._due:
+            self._due.extend((number, org_id) for number in sorted(folds) for org_id in folds[number].orgs())
+        if not self._due:
+            return drift
+        number, org_id = self._due[0]
         has_ended = True
-        if number in folds:  # else it went to another worker
-            has_ended, wrong = folds[number].audit(org_id, min(count, LOOKED_AT_MAX))
+        if number in folds:  # otherwise another worker has the partition now
+            has_ended, drift = folds[number].audit(org_id, min(count, STEP_CHECKS_MAX))
         if has_ended:
-            self._left.popleft()
-        for kind, found in wrong.items():
+            self._due.popleft()
+        for kind, found in drift.items():
             metrics.FORECAST_DRIFT.labels(kind=kind).inc(found)
-        if wrong:
-            log.error("sums are not what the deals come to", counts=dict(wrong), org_id=org_id, partition=number)
-        return wrong
+        if drift:
+            log.error("sums do not match the deals", counts=dict(drift), org_id=org_id, partition=number)
+        return drift
 
 
 class SumsMonitor(BackgroundTask):
-    """Keeps looking, at so many deals or sums a second."""
+    """Runs the audit beside the stage, at a number of deals or sums a second."""
 
     def __init__(self, loop: TaskLoop, per_second: float) -> None:
         super().__init__(per_second, STEP_SECONDS)
-        self._stage = loop
-        self._watch = Watch()
+        self._task_loop = loop
+        self._rotation = AuditRotation()
 
     async def look(self, count: int) -> None:
-        """Go on with the walk, between two turns."""
+        """Continue the audit between two batches."""
 
         async def step(folds: Mapping[int, PartialSumsFold]) -> None:
-            self._watch.step(folds, count)
+            self._rotation.step(folds, count)
 
-        await self._stage.between_batches(step)
+        await self._task_loop.between_batches(step)

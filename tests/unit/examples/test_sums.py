@@ -46,7 +46,7 @@ def rows(placed: list[oracle.PlacedDeal], model: dict[str, Any]) -> Rows:
     for message in effects.messages:
         totals.apply(InputMessage(message.topic, message.key, message.value, {}), {}, Effects())
     found: Rows = {}
-    for place in totals.places(compiled.org_id):
+    for place in totals.keys(compiled.org_id):
         attainment = totals.attainment(place)
         assert attainment is not None
         found[place[1:]] = attainment

@@ -1,4 +1,4 @@
-"""What the tests of the forecast share: one organisation, deals in it, and what partitions say of them."""
+"""Shared examples of the forecast tests: one organisation, its deals and partials."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Q1 = "2017-Q1"
 
 
 def model_of(revision: int = 1, closed_since: dict[str, int] | None = None, **sections: Any) -> Model:
-    """Return the organisation, some of its sections replaced."""
+    """Return the organisation's model with some sections replaced."""
     document: dict[str, Any] = {
         "org": "acme",
         "roles": [{"id": "rep"}],
@@ -48,22 +48,22 @@ def deal(
     *,
     version: int = 1,
     owner_id: str | None = "bob",
-    **said: Any,
+    **facts: Any,
 ) -> Assignment:
-    """Return a won deal of 100 in the first quarter, unless it says otherwise."""
-    facts = DealFacts(**({"amount": "100", "stage": "Won", "close_date": "2017-02-28"} | said))
+    """Return a won deal of 100 in the first quarter; `facts` replace its fields."""
+    fields = DealFacts(**({"amount": "100", "stage": "Won", "close_date": "2017-02-28"} | facts))
     links = () if territory_id is None else (Link(territory_id, ("inherited",), ()),)
     why = "it names no account" if territory_id is None else None
-    return Assignment("acme", "deal", deal_id, version, 1, owner_id, links, unassigned=why, deal=facts)
+    return Assignment("acme", "deal", deal_id, version, 1, owner_id, links, unassigned=why, deal=fields)
 
 
 def contribution(*path: str, amount: str = "100", **other: Any) -> Contribution:
-    """Return a won deal's contribution along a path, unless it says otherwise."""
-    said: dict[str, Any] = {
+    """Return a won deal's contribution along a path; `other` replaces its fields."""
+    fields: dict[str, Any] = {
         "path": path or ("bay", "west", "world"), "period": Q1, "category": "won", "amount": Decimal(amount),
         "weighted": Decimal(0), "owner_id": "bob", "by_others": False,
     }  # fmt: skip
-    return Contribution(**(said | other))
+    return Contribution(**(fields | other))
 
 
 def partial(
@@ -76,42 +76,42 @@ def partial(
     deals_won: int = 0,
     **sums: str,
 ) -> Partial:
-    """Return what one partition says of an attainment; sums that are not given are zero."""
+    """Return one partition's partial of an attainment; omitted sums are zero."""
     exact = {name: Decimal(sums.get(name, "0")) for name in SUMS}
     amount = None if target is None else Decimal(target)
     return Partial("acme", territory_id, Q1, user_id, source, revision, amount, exact, len(sums), deals_won)
 
 
-def sums_said(messages: Iterable[Message], name: str = "won") -> dict[str, str | None]:
-    """Return one sum of the partials that were said, by key without organisation; None for a tombstone."""
-    said: dict[str, str | None] = {}
+def published_sums(messages: Iterable[Message], name: str = "won") -> dict[str, str | None]:
+    """Return one sum of the published partials, by key without organisation; None for a tombstone."""
+    sums: dict[str, str | None] = {}
     for message in messages:
         assert message.value is None or isinstance(message.value, Partial)
-        said[message.key.removeprefix("acme/")] = None if message.value is None else str(message.value.sums[name])
-    return said
+        sums[message.key.removeprefix("acme/")] = None if message.value is None else str(message.value.sums[name])
+    return sums
 
 
 MODEL = model_of()
 
 
-def incoming(said: Assignment | str) -> InputMessage:
-    """Return a deal's assignment as it arrives; of a bare id, that the deal is gone."""
-    if isinstance(said, str):
-        return InputMessage(ASSIGNMENTS.name, f"acme/deal/{said}", None, {})
-    return InputMessage(ASSIGNMENTS.name, said.key, said, {})
+def incoming(event: Assignment | str) -> InputMessage:
+    """Return a deal's assignment as an input message; a bare id gives a tombstone."""
+    if isinstance(event, str):
+        return InputMessage(ASSIGNMENTS.name, f"acme/deal/{event}", None, {})
+    return InputMessage(ASSIGNMENTS.name, event.key, event, {})
 
 
-def told(fold: PartialSumsFold, *said: Assignment | str, model: Model | None = MODEL) -> Effects:
-    """Return what follows from some deals in one turn."""
+def published(fold: PartialSumsFold, *events: Assignment | str, model: Model | None = MODEL) -> Effects:
+    """Return the effects of one batch of deals."""
     effects, models = Effects(), {} if model is None else {"acme": model}
-    for each in said:
+    for each in events:
         fold.apply(incoming(each), models, effects)
     fold.flush(models, effects)
     return effects
 
 
 def swept(fold: PartialSumsFold, model: Model = MODEL, limit: int = 100) -> Effects:
-    """Return what a whole sweep says, with the end of the turn after it."""
+    """Return the effects of a whole sweep and the flush after it."""
     whole = Effects()
     for effects in fold.sweep(model, limit):
         whole.add(effects)
@@ -120,11 +120,11 @@ def swept(fold: PartialSumsFold, model: Model = MODEL, limit: int = 100) -> Effe
 
 
 def restored(
-    *said: Assignment | str, model: Model | None = MODEL, unknown: frozenset[str] = frozenset()
+    *events: Assignment | str, model: Model | None = MODEL, unknown: frozenset[str] = frozenset()
 ) -> PartialSumsFold:
-    """Return the only partition, its memory restored."""
+    """Return the fold of the only partition, restored from some deals."""
     fold = PartialSumsFold(0, 1)
-    for each in said:
+    for each in events:
         fold.restore(incoming(each))
     fold.restored({} if model is None else {"acme": model}, unknown)
     return fold

@@ -1,4 +1,4 @@
-"""What joins the topics to the stages."""
+"""The wiring of the forecast aggregator."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from territory_runtime.metrics import REGISTRY
 from territory_runtime.settings import Settings
 
 
-@pytest.mark.parametrize(("per_second", "watches"), [(50.0, 1), (0.0, 0)])
-def test_continuous_verification_can_be_switched_off(per_second: float, watches: int) -> None:
-    """It runs beside the stages unless its rate is 0."""
+@pytest.mark.parametrize(("per_second", "monitors"), [(50.0, 1), (0.0, 0)])
+def test_continuous_verification_can_be_switched_off(per_second: float, monitors: int) -> None:
+    """The drift monitor runs unless its rate is 0."""
     host = build(Settings(verify_records_per_second=per_second), Provisioned(1, ()))
-    assert sum(isinstance(service, SumsMonitor) for service in host._services) == watches
+    assert sum(isinstance(service, SumsMonitor) for service in host._services) == monitors
 
 
-def test_drift_is_there_before_there_is_any() -> None:
-    """Of a series that begins above 0 no increase is seen, so nobody would be told of the first."""
+def test_drift_metric_starts_at_zero() -> None:
+    """A series that starts above 0 shows no increase, so the first drift would raise no alert."""
     build(Settings(), Provisioned(1, ()))
     for kind in DRIFT_KINDS:
         assert REGISTRY.get_sample_value("territory_forecast_drift_total", {"kind": kind}) is not None

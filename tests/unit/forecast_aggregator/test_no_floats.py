@@ -1,4 +1,4 @@
-"""Money is never a float: not in the forecast, nor in the arithmetic that it uses."""
+"""Money is never a float, in the forecast or in the arithmetic it uses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 import forecast_aggregator
 import territory.money
-from forecast_aggregator import drift_monitor as auditing
+from forecast_aggregator import drift_monitor as monitor
 from territory_control.views import attainment_tree
 
-# All but what reckons in seconds and no money.
+# Everything except the drift monitor, whose floats are seconds.
 FILES = sorted(
     {
-        *set(Path(inspect.getfile(forecast_aggregator)).parent.rglob("*.py")) - {Path(inspect.getfile(auditing))},
+        *set(Path(inspect.getfile(forecast_aggregator)).parent.rglob("*.py")) - {Path(inspect.getfile(monitor))},
         Path(inspect.getfile(territory.money)),
         Path(inspect.getfile(attainment_tree)),
     }
@@ -25,7 +25,7 @@ FILES = sorted(
 
 
 def floats_in(source: str) -> Iterator[str]:
-    """Yield where a source has a float: a literal, the type's name, or a true division of literals."""
+    """Yield each float of a source: a literal, `float`, `round` or `fsum`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
             yield f"line {node.lineno}: {node.value!r}"
@@ -37,11 +37,11 @@ def floats_in(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_no_float(path: Path) -> None:
-    """No literal of one, and no conversion to one (F10)."""
+    """No module has a float literal or a conversion to float (F10)."""
     assert list(floats_in(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize("line", ["x = 0.5", "x = float(y)", "def f(x: float): ...", "x = round(y, 2)", "math.fsum(x)"])
-def test_what_is_found(line: str) -> None:
-    """What the test above looks for is found, so that it can fail (F10)."""
+def test_checker_finds_floats(line: str) -> None:
+    """The checker of the test above finds each kind of float (F10)."""
     assert len(list(floats_in(line))) == 1

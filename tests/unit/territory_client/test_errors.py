@@ -1,4 +1,4 @@
-"""Faults of redis-py, and what the client makes of them."""
+"""How exceptions of redis-py are translated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from territory_client.errors import FAULTS, unknown
         (exceptions.ResponseError, IndexRefused),
     ],
 )
-def test_each_is_told_for_what_it_is(fault: type[Exception], expected: type[Exception]) -> None:
-    """Whether trying again may help; and each is one of those that the clients catch."""
-    assert type(unknown(fault("so it is"))) is expected
+def test_each_exception_is_translated(fault: type[Exception], expected: type[Exception]) -> None:
+    """Retryable ones become IndexUnavailable, others IndexRefused; the clients catch all of them."""
+    assert type(unknown(fault("the reason"))) is expected
     assert issubclass(fault, FAULTS)

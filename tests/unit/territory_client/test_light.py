@@ -1,4 +1,4 @@
-"""The client in an app that has redis-py and nothing else of ours."""
+"""The client in an app that has installed only redis-py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ print(*(name for name in sys.modules if name.startswith(("territory", "assigner"
 
 
 def test_it_needs_redis_py_alone() -> None:
-    """It is imported without Kafka, Faust or pydantic, and brings only the keys along."""
+    """Importing it needs neither Kafka, Faust nor pydantic, and loads only the key module of the language."""
     done = subprocess.run(
         (sys.executable, "-c", PROGRAM.format(blocked=BLOCKED)), capture_output=True, text=True, check=False
     )

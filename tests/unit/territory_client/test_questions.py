@@ -1,4 +1,4 @@
-"""What the client asks Redis for, and what it makes of the replies."""
+"""The commands of each question, and how replies are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORD = IndexedRecord(7, "u7", ("west", "é"), 4)
 
 
 def test_the_check_is_one_round_trip_of_two_commands() -> None:
-    """The set that the contract names, and the administrators, who have no sets (V1, contracts: Redis)."""
+    """The user's set and the set of administrators (V1, contracts: Redis)."""
     question = ASK.may("read", "u7", "account", "A-1")
     assert question.commands == (("SISMEMBER", VISIBLE, "A-1"), ("SISMEMBER", ADMINS, "u7"))
     assert [question.read(replies) for replies in ([0, 0], [1, 0], [0, 1])] == [False, True, True]
@@ -25,7 +25,7 @@ def test_the_check_is_one_round_trip_of_two_commands() -> None:
 
 
 def test_a_page_is_filtered_in_its_order() -> None:
-    """One command for all, duplicates as they came; administrators see all (V1); nothing is asked for nothing."""
+    """One command filters all ids, duplicates included; administrators see all; no ids, no command (V1)."""
     question = ASK.filtered("read", "u7", "account", ["A-3", "A-1", "A-3"])
     assert question.commands == (("SMISMEMBER", VISIBLE, "A-3", "A-1", "A-3"), ("SISMEMBER", ADMINS, "u7"))
     assert question.read([[1, 0, 1], 0]) == ["A-3", "A-3"]
@@ -36,7 +36,7 @@ def test_a_page_is_filtered_in_its_order() -> None:
 
 @pytest.mark.parametrize("ids", [["A-1", "é"], [b"A-1", "é".encode()]])
 def test_pages_follow_the_cursor(ids: list[Any]) -> None:
-    """Until Redis gives 0 again; an administrator's page says that it is no list (V1)."""
+    """A cursor of 0 ends the pages; an administrator's page has `everything` set (V1)."""
     question = ASK.page("edit", "u7", "account", 5, 100)
     assert question.commands == (("SSCAN", EDITABLE, 5, "COUNT", 100), ("SISMEMBER", ADMINS, "u7"))
     assert question.read([(17, ids), 0]) == Page(("A-1", "é"), 17)
@@ -45,14 +45,14 @@ def test_pages_follow_the_cursor(ids: list[Any]) -> None:
 
 
 def test_administrators_are_not_counted() -> None:
-    """A number would be wrong: they see all that there is (V1)."""
+    """Their count is None, since they see every record (V1)."""
     question = ASK.size("read", "u7", "account")
     assert question.commands == (("SCARD", VISIBLE), ("SISMEMBER", ADMINS, "u7"))
     assert (question.read([3, 0]), question.read([0, 1])) == (3, None)
 
 
-def test_viewers_are_found_among_some() -> None:
-    """A command a user and one for all administrators (V1)."""
+def test_viewers_among_given_users() -> None:
+    """One command for each user, and one for the administrators (V1)."""
     question = ASK.viewers("read", "account", "A-1", ["u7", "root", "u8"])
     assert question.commands[:2] == (("SMISMEMBER", ADMINS, "u7", "root", "u8"), ("SISMEMBER", VISIBLE, "A-1"))
     assert len(question.commands) == 4
@@ -72,14 +72,14 @@ def test_viewers_are_found_among_some() -> None:
     ],
 )
 def test_the_highest_level_counts(replies: list[Any], expected: Explanation, fields: list[Any]) -> None:
-    """Of several paths the highest; the record as the index has it (V3, V9)."""
+    """The explanation has the highest level and the indexed record (V3, V9)."""
     question = ASK.explained("u7", "account", "A-1")
     assert question.commands[3][:2] == ("HMGET", "record:{acme:account:A-1}")
     assert question.read([*replies, fields]) == expected
 
 
-def test_nobody_owns_what_the_index_lacks() -> None:
-    """Neither a record without an owner nor one that is not there, whatever the user is called (V1, V9)."""
+def test_missing_owner_or_record_is_not_owned() -> None:
+    """A record without an owner, or not in the index, is owned by nobody, not even a user with an empty id (V1, V9)."""
     assert ASK.explained("", "account", "A-1").read([0, 0, 0, ["7", "", "[]", "4"]]) == Explanation(
         None, False, False, IndexedRecord(7, None, (), 4)
     )
@@ -87,7 +87,7 @@ def test_nobody_owns_what_the_index_lacks() -> None:
 
 
 def test_an_index_that_is_older_is_refused() -> None:
-    """A reader can ask that it is at least as new as a version (V8)."""
+    """Reading raises IndexBehind unless the index has the version or a later one (V8)."""
     question = ASK.as_new_as("account", "A-1", 7)
     assert question.commands == (("HGET", "record:{acme:account:A-1}", "version"),)
     question.read(["7"])
@@ -113,8 +113,8 @@ PAIRS = [text for pair in PROGRESS.items() for text in pair]
 @pytest.mark.parametrize(
     "reply", [PROGRESS, PAIRS, [text.encode() for text in PAIRS]], ids=["mapping", "texts", "bytes"]
 )
-def test_how_far_the_index_is(reply: Any) -> None:
-    """By partition of the access indexer and on the whole, in every form that redis-py replies in (V8)."""
+def test_freshness(reply: Any) -> None:
+    """In total and by partition of the access indexer, for every reply format of redis-py (V8)."""
     question = ASK.freshness()
     assert question.commands == (("HGETALL", "index:{acme}"),)
     expected = Freshness(3, {2: PartitionFreshness(7, None), 10: PartitionFreshness(5, 3)})
@@ -124,24 +124,24 @@ def test_how_far_the_index_is(reply: Any) -> None:
 
 @pytest.mark.parametrize("reply", [{}, []])
 def test_nothing_is_indexed_yet(reply: Any) -> None:
-    """Nor is there an organisation in Redis, then (V8)."""
+    """An organisation without an index has no revision and no partitions (V8)."""
     assert ASK.freshness().read([reply]) == Freshness(None, {})
 
 
-def test_objects_are_those_of_the_language() -> None:
-    """The client names them anew, since it must not import what reads models."""
+def test_objects_match_the_language() -> None:
+    """The client repeats the object names, since it must not import the model reader."""
     assert get_args(ObjectType) == get_args(documents.ObjectType)
 
 
 @pytest.mark.parametrize("org_id", ["", "a:b", "a{", "a}", "a/b", "a b", "a" * 256])
-def test_no_organisation_can_name_anothers_keys(org_id: str) -> None:
-    """Nothing crosses from one organisation to another."""
+def test_invalid_organisation_ids_are_refused(org_id: str) -> None:
+    """No organisation id can address the keys of another organisation."""
     with pytest.raises(ValueError, match="expected an organisation's id"):
         Questions(org_id)
 
 
-def test_a_wrong_word_is_refused() -> None:
-    """It would name a set that nobody writes, and be taken for a no."""
+def test_unknown_objects_and_levels_are_refused() -> None:
+    """They would read a set that is never written, which looks like "no access"."""
     wrong: Any = "accounts"
     for ask in (
         lambda: ASK.may("read", "u7", wrong, "A-1"),

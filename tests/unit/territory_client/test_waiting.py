@@ -1,4 +1,4 @@
-"""How long the client waits for a version, by a clock that the test turns."""
+"""The pauses while waiting for a version, with a fake clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from territory_client.waiting import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, Patience
 
 
-class Clock:
-    """Time passes only as a test says."""
+class FakeClock:
+    """A clock that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -20,8 +20,8 @@ class Clock:
 
 
 def pauses_of(within: float, asking_seconds: float = 0.0) -> list[float]:
-    """Return all pauses, each of which lasts as long as it says; a question takes some time, too."""
-    clock = Clock()
+    """Return all pauses up to the deadline; each question takes `asking_seconds`."""
+    clock = FakeClock()
     patience, pauses = Patience(within, clock), []
     clock.now += asking_seconds
     while (pause := patience.pause()) is not None:
@@ -31,7 +31,7 @@ def pauses_of(within: float, asking_seconds: float = 0.0) -> list[float]:
 
 
 def test_pauses_grow_to_a_bound_and_fill_the_time() -> None:
-    """It asks soon at first, never seldom, and for the last time when the time is up (V8)."""
+    """Pauses double up to a maximum, and the last one ends at the deadline (V8)."""
     pauses = pauses_of(1.0)
     assert pauses[0] == PAUSE_SECONDS_MIN
     assert all(later == min(2 * one, PAUSE_SECONDS_MAX) for one, later in pairwise(pauses[:-1]))
@@ -39,19 +39,19 @@ def test_pauses_grow_to_a_bound_and_fill_the_time() -> None:
     assert sum(pauses) == pytest.approx(1.0)
 
 
-def test_answers_take_of_the_time() -> None:
-    """Pauses are never longer than what is left (V8)."""
+def test_time_of_answers_counts() -> None:
+    """No pause is longer than the time left (V8)."""
     assert pauses_of(0.01, asking_seconds=0.003) == pytest.approx([0.002, 0.002])
     assert pauses_of(0.01, asking_seconds=0.02) == []
 
 
 def test_no_time_is_no_pause() -> None:
-    """By default nobody waits (V8)."""
+    """With `within=0` there is no pause (V8)."""
     assert pauses_of(0) == []
 
 
 @pytest.mark.parametrize("within", [-1.0, float("inf"), float("nan")])
 def test_waiting_has_an_end(within: float) -> None:
-    """Who would wait for ever is told."""
+    """Infinite, negative and undefined durations are refused (V8)."""
     with pytest.raises(ValueError, match="expected seconds"):
         Patience(within)

@@ -17,8 +17,8 @@ from access_indexer.core.stage import AccessFold
 from access_indexer.core.viewers import paths_of
 from access_indexer.redis.reader import RedisIndexReader
 from access_indexer.redis.writer import RedisIndexWriter
-from forecast_aggregator.partials.closed_periods import DealAdjusted
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold, is_deal
+from forecast_aggregator.partials.changes import DealAdjusted, DealLeftOut
+from forecast_aggregator.partials.stage import PartialSumsFold, is_deal
 from forecast_aggregator.redis.writer import (
     RedisAttainments,
     RedisDeals,
@@ -29,8 +29,7 @@ from forecast_aggregator.redis.writer import (
     left_out_pages,
     left_out_text,
 )
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState
-from forecast_aggregator.totals.stage import Place as AttainmentPlace
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
 from territory.model.compiled import Model
 from territory.wire.events import read_assignment, read_frozen, read_partial
 from territory.wire.keys import (
@@ -182,7 +181,7 @@ class AccessComparison(Comparison[IndexPlace]):
         await self._index.apply([mending(place, fold.standing(place.key)) for fold, place in places], [])
 
 
-class AttainmentComparison(Comparison[AttainmentPlace]):
+class AttainmentComparison(Comparison[AttainmentKey]):
     """How territories and people stand: what the partial sums on the log add up to."""
 
     stage = TOTALLING
@@ -205,27 +204,27 @@ class AttainmentComparison(Comparison[AttainmentPlace]):
         place = parse_partial_key(key)
         return None if place is None else attainment_key(*place[:4])
 
-    def subject(self, place: AttainmentPlace) -> str:
+    def subject(self, place: AttainmentKey) -> str:
         """Return the attainment's key."""
         return attainment_key(*place)
 
-    def places(self, fold: AttainmentFold) -> Iterator[list[AttainmentPlace]]:
+    def places(self, fold: AttainmentFold) -> Iterator[list[AttainmentKey]]:
         """Yield each attainment."""
-        for place in fold.places(self._org_id):
+        for place in fold.keys(self._org_id):
             yield [place]
 
-    def found(self) -> AsyncIterator[list[AttainmentPlace]]:
+    def found(self) -> AsyncIterator[list[AttainmentKey]]:
         """Yield all attainments' hashes."""
         return attainment_pages(Nodes(self._redis), {self._org_id})
 
-    async def look(self, places: Sequence[AttainmentPlace]) -> list[dict[str, str]]:
+    async def look(self, places: Sequence[AttainmentKey]) -> list[dict[str, str]]:
         """Return the hashes; empty ones where there is none."""
         pipeline = self._redis.pipeline(transaction=False)
         for place in places:
             pipeline.hgetall(attainment_hash_key(*place))
         return list(await pipeline.execute()) if places else []
 
-    def expected(self, fold: AttainmentFold, place: AttainmentPlace) -> dict[str, str]:
+    def expected(self, fold: AttainmentFold, place: AttainmentKey) -> dict[str, str]:
         """Return the hash of what the parts add up to."""
         attainment = fold.attainment(place)
         if attainment is None:
@@ -234,12 +233,12 @@ class AttainmentComparison(Comparison[AttainmentPlace]):
         return dict(zip(parts[::2], parts[1::2], strict=True))
 
     def drift(
-        self, fold: AttainmentFold, place: AttainmentPlace, expected: Mapping[str, str], seen: Mapping[str, str]
+        self, fold: AttainmentFold, place: AttainmentKey, expected: Mapping[str, str], seen: Mapping[str, str]
     ) -> Drift:
         """Name the attainment, and the figures that differ."""
         return hash_drift("attainment", " ".join(part for part in place[1:] if part), expected, seen)
 
-    async def mend(self, places: Sequence[tuple[AttainmentFold, AttainmentPlace]]) -> None:
+    async def mend(self, places: Sequence[tuple[AttainmentFold, AttainmentKey]]) -> None:
         """Write what the parts add up to."""
         await self._store.apply([AttainmentState(place, fold.attainment(place)) for fold, place in places], [])
 

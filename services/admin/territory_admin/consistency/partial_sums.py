@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from forecast_aggregator.partials.stage import PartialSumsFold
-from forecast_aggregator.totals.stage import AttainmentFold, Place
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey
 from territory.model.compiled import Model
 from territory.money import text_of
 from territory.stage import InputMessage
@@ -20,7 +20,7 @@ from territory.wire.topics import FROZEN
 from territory_admin.consistency.comparison import TOTALLING, DealsComparison, Drift, hash_drift
 from territory_admin.consistency.stage_log import StageLog
 
-PartialPlace = tuple[Place, int]
+PartialPlace = tuple[AttainmentKey, int]
 """An attainment, and the partition of deals that adds to it."""
 
 
@@ -62,7 +62,7 @@ class PartialComparison(DealsComparison[PartialPlace]):
         for fold in self._said.values():
             yield [
                 (place, source)
-                for place in fold.places(self._org_id)
+                for place in fold.keys(self._org_id)
                 for source, part in fold.parts(place).items()
                 if _is_live(part)
             ]

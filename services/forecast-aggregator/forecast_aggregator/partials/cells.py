@@ -1,4 +1,4 @@
-"""The sums of one partition: one cell per territory and period, and per user of a territory and period."""
+"""The sums of one organisation in one partition: a cell per territory and period, and per user of a territory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from territory.money import ZERO, add
 from territory.wire.events import SUMS
 
 CellKey = tuple[str, str, str | None]
-"""Territory, period and, for a person's part, the user."""
+"""Territory, period and, for a person's own sums, the user."""
 
 
 class Cell:
-    """What the deals of one partition add up to in one place."""
+    """The sums and deal counts of one territory, or one user in it, for one period."""
 
     __slots__ = ("deals", "deals_won", "sums")
 
@@ -28,23 +28,24 @@ class Cell:
 
 
 class Cells:
-    """The cells of one organisation. A deal touches those on its path to the root, no others."""
+    """All cells by key. A deal changes only the cells on its path to the root."""
 
     def __init__(self) -> None:
         self.cells: dict[CellKey, Cell] = {}
-        self.dirty: set[CellKey] = set()
+        self.changed: dict[CellKey, None] = {}
+        """Keys of cells whose last state is not published yet, oldest change first."""
 
     def put(self, contribution: Contribution) -> None:
-        """Add a deal along its path (F1) and to its owner's own part (F4)."""
+        """Add a deal along its path (F1) and to its owner's own sums (F4)."""
         self._count(contribution, 1)
 
     def take(self, contribution: Contribution) -> None:
-        """Take a deal out, along the path by which it was put in (F9)."""
+        """Subtract a deal along the path by which it was added (F9)."""
         self._count(contribution, -1)
 
     def _count(self, deal: Contribution, sign: int) -> None:
         won = deal.category == "won"
-        # Not by unary minus: that rounds to 28 digits.
+        # `copy_negate` is exact; unary minus rounds to 28 digits.
         amount = deal.amount if sign > 0 else deal.amount.copy_negate()
         weighted = deal.weighted if sign > 0 else deal.weighted.copy_negate()
         keys: list[CellKey] = [(territory_id, deal.period, None) for territory_id in deal.path]
@@ -63,4 +64,4 @@ class Cells:
                 cell.count("won_by_others", amount)
             if not cell.deals:
                 del self.cells[key]
-            self.dirty.add(key)
+            self.changed[key] = None

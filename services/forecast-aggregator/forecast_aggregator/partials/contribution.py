@@ -1,4 +1,4 @@
-"""What one deal adds to which sums, or why it adds nothing (F1 to F4, F10)."""
+"""What one deal adds to which sums, or why it is left out of them (F1 to F4, F10)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _CATEGORIES: tuple[str, ...] = get_args(Category)
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """A deal's amount, where it counts and as what."""
+    """A deal's amount, with the territories, the period and the category it counts in."""
 
     path: tuple[str, ...]
-    """The deal's territory and those above it: it is taken out along the path by which it was put in (F9)."""
+    """The deal's territory, then its ancestors up to the root. Subtracting a deal uses the path that added it (F9)."""
     period: str
     category: Category
     amount: Decimal
     weighted: Decimal
-    """Amount times probability, of an open deal (F1)."""
+    """Amount times probability of an open deal; 0 for a won one (F1)."""
     owner_id: str | None
     by_others: bool
-    """Whether its owner is no member of its territory (F3)."""
+    """True if the owner is not a member of the deal's territory (F3)."""
 
     @property
     def counted(self) -> Counted:
-        """What it counts for in its period; who owns an open deal is of no account."""
+        """The wire form, without the period. The owner is kept for won deals only: no other sum depends on it."""
         won = self.category == "won"
         return Counted(
             self.path,
@@ -45,7 +45,7 @@ class Contribution:
 
     @classmethod
     def of(cls, period: str, counted: Counted) -> Contribution:
-        """Return what was counted in a period as a contribution."""
+        """Return the contribution that a frozen message records for a period."""
         return cls(
             counted.path,
             period,
@@ -59,14 +59,24 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A deal that is in no sum, and why; listed, never silently dropped (F2, F10)."""
+    """Why a deal is in no sum. Such deals are listed, never silently dropped (F2, F10)."""
 
     reason: LeftOutReason
     detail: str
 
 
+class DealEntry:
+    """A deal's latest assignment, and how it is counted now."""
+
+    __slots__ = ("assignment", "counted")
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.counted: Contribution | LeftOut | None = None
+
+
 def contribution_of(assignment: Assignment, model: Model) -> Contribution | LeftOut | None:
-    """Return what a deal adds under a model; None for an omitted deal, such as a lost one (F1).
+    """Return a deal's contribution under a model; None if its category is `omitted`, as for a lost deal (F1).
 
     Exact: nothing is rounded. Raises: AmountOutOfRange.
     """
@@ -79,7 +89,7 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     facts = assignment.deal or DealFacts()
     stage = model.stages.get(facts.stage) if isinstance(facts.stage, str) else None
     if isinstance(facts.forecast_category, str) and facts.forecast_category in _CATEGORIES:
-        category: Category = facts.forecast_category  # type: ignore[assignment]  # one of them, as just checked
+        category: Category = facts.forecast_category  # type: ignore[assignment]  # checked in this line's condition
     elif stage is not None:
         category = stage.category
     else:
@@ -110,13 +120,13 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
 
 
 def _rate(currency: object, period: str, model: Model) -> Decimal | None:
-    """Return what one unit is worth; a deal without a currency is in the organisation's."""
+    """Return the rate to the organisation's currency, which a deal without a currency is taken to be in."""
     if not isinstance(currency, str) or not currency.strip() or currency == model.organisation.currency:
         return Decimal(1)
     return model.rates.get((currency, period))
 
 
 def _probability(facts: DealFacts, of_stage: Decimal) -> Decimal:
-    """Return the deal's own probability where it has one from 0 to 1, else its stage's."""
+    """Return the deal's own probability if it is a number from 0 to 1, otherwise its stage's."""
     own = amount_of(facts.probability)
     return own if own is not None and 0 <= own <= 1 else of_stage

@@ -1,4 +1,4 @@
-"""The forecast in Redis: how each territory stands, and which deals are in no sum."""
+"""The forecast's sinks: attainments, and the lists of deals left out and adjusted, in Redis."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import suppress
 from typing import Any
 
-from forecast_aggregator.partials.closed_periods import Adjustment, DealAdjusted
+from forecast_aggregator.partials.changes import Adjustment, DealAdjusted, DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentState, Place
+from forecast_aggregator.partials.stage import PartialSumsFold
+from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
 from territory.money import text_of
 from territory.stage import Models
 from territory.wire.codec import encode
@@ -30,7 +30,7 @@ from territory_runtime.redis.nodes import Client, Nodes, key_pages
 from territory_runtime.redis.pipe import Pipe
 from territory_runtime.redis.store import ProgressBook
 
-OF_TERRITORY = (
+TERRITORY_FIELDS = (
     "target",
     "won",
     "pipeline",
@@ -49,14 +49,14 @@ OF_TERRITORY = (
     "frozen",
 )
 ADJUSTMENTS = ("target", *SUMS, "deals_won")
-"""Figures that a closed period keeps, and of which it is said what they would be now (F12)."""
-OF_USER = ("target", "won", "deals_won", "attainment_pct", "star_performer", "frozen")
-ADJUSTMENTS_OF_USER = ("target", "won", "deals_won")
-PAGE = 1_000
+"""Figures of a closed period that also have an adjustment (F12)."""
+USER_FIELDS = ("target", "won", "deals_won", "attainment_pct", "star_performer", "frozen")
+USER_ADJUSTMENTS = ("target", "won", "deals_won")
+PAGE_KEYS = 1_000
 
 
 class RedisDeals:
-    """Deals that are in no sum, or that count otherwise since a period was closed: the store of the first step."""
+    """The sink of the first stage: the lists of deals that are left out, or adjusted since a period was closed."""
 
     def __init__(self, client: Client, stage: str) -> None:
         self._redis = client
@@ -64,7 +64,7 @@ class RedisDeals:
         self._book = ProgressBook(client)
 
     async def apply(self, changes: Sequence[DealLeftOut | DealAdjusted], progress: list[Progress]) -> None:
-        """Put deals on the lists or take them off, then note the progress."""
+        """Add deals to the lists or remove them, then store the progress."""
         pipe = Pipe(self.fences, [one.partition for one in progress])
         for key, name, value in {entry[:2]: entry for entry in map(_entry_of, changes)}.values():
             if value is None:
@@ -93,26 +93,26 @@ class RedisDeals:
         unknown: frozenset[str],
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take off the lists of unknown organisations what is this partition's and does not belong there."""
+        """Remove this partition's orphans from the lists of unknown organisations."""
         self._book.forget(partition)
         pipe = Pipe(self.fences, [partition])
         for org_id in unknown:
             async for page in left_out_pages(self._redis, org_id):
                 beat()
-                strays = [deal_id for deal_id in page if fold.is_stray(org_id, deal_id)]
-                if strays:
-                    pipe.hdel(left_out_key(org_id), *strays)
+                orphans = [deal_id for deal_id in page if fold.is_orphan(org_id, deal_id)]
+                if orphans:
+                    pipe.hdel(left_out_key(org_id), *orphans)
                     await pipe.execute()
             async for places in adjustment_pages(self._redis, org_id):
                 beat()
-                names = [adjustment_field(*place) for place in places if fold.is_stray_adjustment(org_id, *place)]
+                names = [adjustment_field(*place) for place in places if fold.is_orphan_adjustment(org_id, *place)]
                 if names:
                     pipe.hdel(adjustments_key(org_id), *names)
                     await pipe.execute()
 
 
 class RedisAttainments:
-    """How every territory and person stands: the store of the forecast's second step."""
+    """The sink of the second stage: one hash for each attainment."""
 
     def __init__(self, client: Client, stage: str, partitions: int) -> None:
         self._redis = client
@@ -121,14 +121,14 @@ class RedisAttainments:
         self._book = ProgressBook(client)
 
     async def apply(self, changes: list[AttainmentState], progress: list[Progress]) -> None:
-        """Write attainments whole, each at once for its readers, then note the progress."""
+        """Replace attainments, each atomically, then store the progress."""
         pipe = Pipe(self.fences, [one.partition for one in progress])
         for change in {change.place: change for change in changes}.values():
             key = attainment_hash_key(*change.place)
             if change.attainment is None:
                 pipe.delete(key)
             else:
-                pipe.hset(key, *attainment_hash(change.attainment))  # always all fields: one command replaces the whole
+                pipe.hset(key, *attainment_hash(change.attainment))  # all fields, so one command replaces the hash
             if pipe.is_full:
                 await pipe.execute()
         await pipe.barrier()
@@ -151,7 +151,7 @@ class RedisAttainments:
         unknown: frozenset[str],
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take away attainments of unknown organisations that this partition does not have."""
+        """Remove this partition's orphaned attainments of unknown organisations."""
         self._book.forget(partition)
         pipe = Pipe(self.fences, [partition])
         if not unknown:
@@ -159,7 +159,7 @@ class RedisAttainments:
         async for page in attainment_pages(self.fences.nodes, unknown):
             beat()
             for place in page:
-                if partition_of(attainment_key(*place), self._partitions) == partition and fold.is_stray(place):
+                if partition_of(attainment_key(*place), self._partitions) == partition and fold.is_orphan(place):
                     pipe.delete(attainment_hash_key(*place))
             if pipe.is_full:
                 await pipe.execute()
@@ -167,7 +167,7 @@ class RedisAttainments:
 
 
 def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]:
-    """Return the hash that a change is made in, the name and its value; None: it is taken out."""
+    """Return the hash, field and value that a change writes; no value: it deletes the field."""
     if isinstance(change, DealAdjusted):
         return (
             adjustments_key(change.org_id),
@@ -178,20 +178,20 @@ def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]
 
 
 def left_out_text(why: LeftOut | None) -> str | None:
-    """Return what the list says of a deal; None: it is not on it."""
+    """Return a deal's entry in the list of left-out deals; None: it has none."""
     return None if why is None else encode(why).decode()
 
 
 def adjustment_text(adjustment: Adjustment | None) -> str | None:
-    """Return what the list says of a deal; None: it is not on it."""
+    """Return a deal's entry in the list of adjustments; None: it has none."""
     if adjustment is None:
         return None
-    said = {name: _plain(getattr(adjustment, name)) for name in ("frozen", "now")}
-    return encode(said).decode()
+    entry = {name: _plain(getattr(adjustment, name)) for name in ("frozen", "now")}
+    return encode(entry).decode()
 
 
 def _plain(counted: Counted | None) -> dict[str, Any] | None:
-    """Return what a deal counts for, its amounts as text without exponents, as they are everywhere else."""
+    """Return a contribution with amounts as text without exponents, as on the wire."""
     if counted is None:
         return None
     amounts = {name: text_of(getattr(counted, name)) for name in ("amount", "weighted")}
@@ -199,12 +199,12 @@ def _plain(counted: Counted | None) -> dict[str, Any] | None:
 
 
 def left_out_pages(client: Client, org_id: str) -> AsyncIterator[list[str]]:
-    """Yield the deals that are listed as in no sum, in pages. Raises: RedisError, RedisClusterException."""
+    """Yield the ids of left-out deals, in pages. Raises: RedisError, RedisClusterException."""
     return _name_pages(client, left_out_key(org_id))
 
 
 async def adjustment_pages(client: Client, org_id: str) -> AsyncIterator[list[tuple[str, str]]]:
-    """Yield the period and the deal of each adjustment that is listed, in pages; what is not ours is passed over.
+    """Yield period and deal id of each adjustment, in pages; fields of another form are skipped.
 
     Raises: RedisError, RedisClusterException.
     """
@@ -219,32 +219,32 @@ async def adjustment_pages(client: Client, org_id: str) -> AsyncIterator[list[tu
 async def _name_pages(client: Client, key: str) -> AsyncIterator[list[str]]:
     cursor = -1
     while cursor:
-        cursor, fields = await client.hscan(key, max(cursor, 0), count=PAGE)
+        cursor, fields = await client.hscan(key, max(cursor, 0), count=PAGE_KEYS)
         yield list(map(str, fields))
 
 
-async def attainment_pages(nodes: Nodes, org_ids: Collection[str]) -> AsyncIterator[list[Place]]:
-    """Yield where organisations have attainments, in pages; all keys of Redis are gone through once.
+async def attainment_pages(nodes: Nodes, org_ids: Collection[str]) -> AsyncIterator[list[AttainmentKey]]:
+    """Yield the keys of the organisations' attainments, in pages. Scans the whole of Redis once.
 
     Raises: RedisError, RedisClusterException.
     """
     match = f"attainment:{{{next(iter(org_ids))}}}:*" if len(org_ids) == 1 else "attainment:{*}:*"
-    async for keys in key_pages(nodes, match, PAGE):
-        yield [place for place in _places_of(keys) if place[0] in org_ids]
+    async for keys in key_pages(nodes, match, PAGE_KEYS):
+        yield [key for key in _attainment_keys(keys) if key[0] in org_ids]
 
 
-def _places_of(keys: Iterable[str]) -> Iterator[Place]:
+def _attainment_keys(keys: Iterable[str]) -> Iterator[AttainmentKey]:
     for key in keys:
-        with suppress(ValueError):  # another's key that begins like ours
+        with suppress(ValueError):  # a foreign key with the same prefix
             yield parse_attainment_hash_key(key)
 
 
 def attainment_hash(attainment: Attainment) -> list[str | int]:
-    """Return the names and values of the hash; an empty text where there is no target, 1 or 0 for yes or no."""
+    """Return the fields and values of an attainment's hash: no figure is an empty text, a flag is 1 or 0."""
     if attainment.user_id is None:
-        names = [*OF_TERRITORY, *(f"adjustment_{name}" for name in ADJUSTMENTS)]
+        names = [*TERRITORY_FIELDS, *(f"adjustment_{name}" for name in ADJUSTMENTS)]
     else:
-        names = [*OF_USER, *(f"adjustment_{name}" for name in ADJUSTMENTS_OF_USER)]
+        names = [*USER_FIELDS, *(f"adjustment_{name}" for name in USER_ADJUSTMENTS)]
     return [part for name in names for part in (name, _hash_value(getattr(attainment, name)))]
 
 

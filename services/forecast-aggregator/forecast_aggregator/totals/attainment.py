@@ -1,4 +1,4 @@
-"""Second step of the forecast: the partials of all partitions become attainments (F1 to F8, F12)."""
+"""The arithmetic of an attainment: adds up the partials of all partitions (F1 to F8, F12)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from territory.money import ZERO, add, percent_of, ratio_of, text_of
 from territory.wire.events import SUMS, Attainment, FrozenPart, Partial
 
 Parts = Mapping[int, Partial]
-"""By source partition, what each has said last of one attainment."""
+"""The last partial of each source partition for one attainment."""
 
 
 def with_part(parts: Parts, source: int, partial: Partial | None) -> dict[int, Partial]:
-    """Return the parts after one source has spoken; None: it adds nothing any more."""
+    """Return a copy of the parts with one source's partial replaced; None removes it."""
     after = {other: part for other, part in parts.items() if other != source}
     if partial is not None:
         after[source] = partial
@@ -22,20 +22,20 @@ def with_part(parts: Parts, source: int, partial: Partial | None) -> dict[int, P
 
 
 def total_of(parts: Parts) -> Attainment | None:
-    """Return the attainment that parts add up to; None when there are none.
+    """Return the attainment that parts add up to; None if there are none.
 
-    Of a closed period the figures are those of then, and what they would be now less these are the
-    adjustments (F12). It is closed from the first part on that says so; the others close it in a moment.
+    For a closed period the figures are the frozen ones, and each adjustment is the live figure minus the frozen
+    one (F12). The attainment is closed as soon as one part is; a part that is not closed yet adds its live figures.
 
-    Exact: the sums are never rounded; attainment_pct and coverage have two decimals, half to even.
+    Exact: sums are never rounded. attainment_pct and coverage have two decimals, rounded half to even.
     """
     if not parts:
         return None
     some = next(iter(parts.values()))
-    now = _figures(map(_live, parts.values()))
+    live = _total(map(_live, parts.values()))
     is_frozen = any(part.frozen is not None for part in parts.values())
-    then = _figures(part.frozen or _live(part) for part in parts.values()) if is_frozen else now
-    target, won, pipeline = then.target, then.sums["won"], then.sums["pipeline"]
+    shown = _total(part.frozen or _live(part) for part in parts.values()) if is_frozen else live
+    target, won, pipeline = shown.target, shown.sums["won"], shown.sums["pipeline"]
     gap = shortage = None
     if target is not None:
         missing = _difference(target, won)
@@ -48,15 +48,15 @@ def total_of(parts: Parts) -> Attainment | None:
         user_id=some.user_id,
         model_revision=max(part.model_revision for part in parts.values()),
         target=_text(target),
-        deals_won=then.deals_won,
+        deals_won=shown.deals_won,
         attainment_pct=percent_of(won, target),
         gap=_text(gap),
         shortage=_text(shortage),
         coverage=ratio_of(pipeline, gap),
-        target_mismatch=_text(then.target_mismatch),
+        target_mismatch=_text(shown.target_mismatch),
         star_performer=bool(target) and won >= (target or ZERO),
         frozen=is_frozen,
-        **_sums(then, now if is_frozen else None),
+        **_sums(shown, live if is_frozen else None),
     )
 
 
@@ -64,7 +64,7 @@ def _live(part: Partial) -> FrozenPart:
     return FrozenPart(part.sums, part.deals_won, part.target, part.target_mismatch)
 
 
-def _figures(parts: Iterable[FrozenPart]) -> FrozenPart:
+def _total(parts: Iterable[FrozenPart]) -> FrozenPart:
     sums = dict.fromkeys(SUMS, ZERO)
     deals_won = 0
     target: Decimal | None = None
@@ -78,20 +78,20 @@ def _figures(parts: Iterable[FrozenPart]) -> FrozenPart:
     return FrozenPart(sums, deals_won, target, mismatch)
 
 
-def _sums(then: FrozenPart, now: FrozenPart | None) -> dict[str, Any]:
-    """Return the sums and, beside those of a closed period, the adjustments."""
-    sums: dict[str, Any] = {name: text_of(amount) for name, amount in then.sums.items()}
-    if now is None:
+def _sums(shown: FrozenPart, live: FrozenPart | None) -> dict[str, Any]:
+    """Return the sums as text and, for a closed period, the adjustments."""
+    sums: dict[str, Any] = {name: text_of(amount) for name, amount in shown.sums.items()}
+    if live is None:
         return sums
     return sums | {
-        "adjustment_target": text_of(_difference(now.target or ZERO, then.target or ZERO)),
-        **{f"adjustment_{name}": text_of(_difference(now.sums[name], then.sums[name])) for name in SUMS},
-        "adjustment_deals_won": now.deals_won - then.deals_won,
+        "adjustment_target": text_of(_difference(live.target or ZERO, shown.target or ZERO)),
+        **{f"adjustment_{name}": text_of(_difference(live.sums[name], shown.sums[name])) for name in SUMS},
+        "adjustment_deals_won": live.deals_won - shown.deals_won,
     }
 
 
 def _difference(one: Decimal, other: Decimal) -> Decimal:
-    return add(one, other.copy_negate())  # not by unary minus: that rounds to 28 digits
+    return add(one, other.copy_negate())  # exact; unary minus rounds to 28 digits
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -201,7 +201,7 @@ class TaskLoop:
             await self._restore_all_anew()
             await self._clock.sleep(IDLE_SECONDS)
         remaining = self._stage.interval_seconds - (self._clock.monotonic() - started)
-        if remaining > 0 and self._tasks:
+        if remaining > 0 and self._tasks and not any(task.is_unfinished for task in self._tasks.values()):
             await self._clock.sleep(remaining)
 
     async def _restore_all_anew(self) -> None:

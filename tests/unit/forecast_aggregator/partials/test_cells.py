@@ -29,22 +29,22 @@ BOB: CellKey = ("bay", Q1, "bob")
 
 
 def test_deal_counts_along_its_path() -> None:
-    """In its territory and in every one above; in its owner's part of its own territory alone (F1, F4)."""
+    """It counts in its territory, in every ancestor, and in its owner's own sums there (F1, F4)."""
     cells = cells_of(contribution("bay", "west", "world"))
     assert set(cells.cells) == {("bay", Q1, None), WEST, ("world", Q1, None), BOB}
     assert all(nonzero(cell) == {"won": Decimal(100)} for cell in cells.cells.values())
     assert all((cell.deals, cell.deals_won) == (1, 1) for cell in cells.cells.values())
-    assert cells.dirty == set(cells.cells)
+    assert set(cells.changed) == set(cells.cells)
 
 
 @pytest.mark.parametrize("other", [{"category": "pipeline"}, {"owner_id": None}], ids=["open", "owned by nobody"])
 def test_persons_part_is_won_deals_of_an_owner(other: dict[str, Any]) -> None:
-    """Open deals, and deals that nobody owns, are in no person's part (F4)."""
+    """Open deals and deals without an owner are in no person's sums (F4)."""
     assert set(cells_of(contribution("bay", **other)).cells) == {("bay", Q1, None)}
 
 
 def test_each_deal_is_in_one_category() -> None:
-    """`weighted` and `won_by_others` are beside the categories (F1, F3)."""
+    """`weighted` and `won_by_others` are counted in addition to the category (F1, F3)."""
     cells = cells_of(
         contribution("bay", "west", by_others=True),
         contribution("bay", "west", amount="50", category="pipeline", weighted=Decimal(5), by_others=True),
@@ -60,18 +60,18 @@ def test_each_deal_is_in_one_category() -> None:
     assert (cell.deals, cell.deals_won) == (4, 1)
 
 
-def test_taken_out_leaves_nothing() -> None:
-    """The cell is gone with its last deal, its partial still to be said (F9)."""
+def test_subtracting_a_deal_leaves_nothing() -> None:
+    """The cell is removed with its last deal, and its partial is marked as changed (F9)."""
     each = contribution("bay", "west", weighted=Decimal(3), by_others=True)
     cells = cells_of(each)
-    cells.dirty.clear()
+    cells.changed.clear()
     cells.take(each)
     assert cells.cells == {}
-    assert cells.dirty == {("bay", Q1, None), WEST, BOB}
+    assert set(cells.changed) == {("bay", Q1, None), WEST, BOB}
 
 
 def test_sums_are_exact() -> None:
-    """However many digits: what is put in and taken out again leaves the others as they were (F10)."""
+    """Adding and subtracting a deal of many digits leaves the other deals' sum unchanged (F10)."""
     large, small = contribution("bay", amount="1" + "0" * 29), contribution("bay", amount="0.000000000001")
     cells = cells_of(large, small)
     assert cells.cells["bay", Q1, None].sums["won"] == Decimal("1" + "0" * 29 + ".000000000001")
@@ -80,7 +80,7 @@ def test_sums_are_exact() -> None:
 
 
 def test_zero_is_a_sum() -> None:
-    """Deals that cancel out, or are worth nothing, are there: the cell stays until its last deal goes (F1)."""
+    """A cell whose deals add up to 0 stays until its last deal is removed (F1)."""
     cells = cells_of(contribution("bay", amount="5"), contribution("bay", amount="-5"), contribution("bay", amount="0"))
     cell = cells.cells["bay", Q1, None]
     assert (cell.sums["won"], cell.deals, cell.deals_won) == (Decimal(0), 3, 3)

@@ -1,4 +1,4 @@
-"""What one deal adds to which sums, or why it adds nothing."""
+"""What one deal adds to which sums, or why it is left out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MODEL = model_of()
 
 
 def counted(assignment: Assignment) -> Contribution:
-    """Return what a deal adds; it does."""
+    """Return a deal's contribution; it must have one."""
     found = contribution_of(assignment, MODEL)
     assert isinstance(found, Contribution)
     return found
 
 
 def test_won_deal() -> None:
-    """Its amount, in its territory and those above, in the period of its close date, weighed by nothing (F1, F2)."""
+    """A won deal counts with its amount, unweighted, along its path, in the period of its close date (F1, F2)."""
     assert counted(deal(probability="0.5")) == Contribution(
         path=("bay", "west", "world"), period=Q1, category="won", amount=Decimal(100), weighted=Decimal(0),
         owner_id="bob", by_others=False,
@@ -48,7 +48,7 @@ def test_won_deal() -> None:
     ],
 )
 def test_category_and_weight(said: dict[str, Any], category: str, weighted: str) -> None:
-    """By its stage, which a deal may override with what is a category, and with what is a probability (F1)."""
+    """They follow from the stage; a valid category or probability of the deal overrides it (F1)."""
     found = counted(deal(**said))
     assert (found.category, found.weighted) == (category, Decimal(weighted))
 
@@ -57,7 +57,7 @@ def test_category_and_weight(said: dict[str, Any], category: str, weighted: str)
     "said", [{"stage": "Lost"}, {"forecast_category": "omitted"}, {"stage": "Lost", "amount": None}]
 )
 def test_omitted_deal(said: dict[str, Any]) -> None:
-    """It is in no sum, and on no list (F1)."""
+    """An omitted deal is in no sum and not on the list (F1)."""
     assert contribution_of(deal(**said), MODEL) is None
 
 
@@ -82,7 +82,7 @@ def test_omitted_deal(said: dict[str, Any]) -> None:
     ],
 )
 def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
-    """Listed with a reason that names what was found, never silently dropped (F2, F10)."""
+    """A deal is left out with a reason that names the value found (F2, F10)."""
     found = contribution_of(assignment, MODEL)
     assert isinstance(found, LeftOut)
     assert found.reason == reason
@@ -103,7 +103,7 @@ def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
     ],
 )
 def test_amounts_are_exact(amount: Any, currency: Any, exact: str | None) -> None:
-    """Converted by the rate of the close date's period; no digit is lost, too large a number is none (C6, F10)."""
+    """Amounts are converted by the rate of the close date's period without losing a digit (C6, F10)."""
     assignment = deal(amount=amount, currency=currency)
     if exact is None:
         exact = amount
@@ -120,6 +120,6 @@ def test_amounts_are_exact(amount: Any, currency: Any, exact: str | None) -> Non
         ("west", None, True),
     ],
 )
-def test_owner_who_is_no_member(territory_id: str, owner_id: str | None, by_others: bool) -> None:
-    """Credit goes to the deal's territory all the same; members are its users and its own manager (F3)."""
+def test_owner_who_is_not_a_member(territory_id: str, owner_id: str | None, by_others: bool) -> None:
+    """Credit goes to the deal's territory anyway; members are its users and its own manager (F3)."""
     assert counted(deal(territory_id, owner_id=owner_id)).by_others is by_others

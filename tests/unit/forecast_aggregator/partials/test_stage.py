@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from forecast_aggregator.partials.changes import DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import DealLeftOut, PartialSumsFold
+from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.stage import Effects, InputMessage
 from territory.wire.events import Assignment, Frozen, Partial, SourceSwept
 from territory.wire.keys import attainment_key, partition_of, swept_key
@@ -19,10 +20,10 @@ from tests.unit.forecast_aggregator.examples import (
     deal,
     incoming,
     model_of,
+    published,
+    published_sums,
     restored,
-    sums_said,
     swept,
-    told,
 )
 
 LISTED = DealLeftOut("acme", "D-1", LeftOut("unassigned", "it names no account"))
@@ -32,9 +33,9 @@ LISTED = DealLeftOut("acme", "D-1", LeftOut("unassigned", "it names no account")
 
 
 def test_partials_of_a_deal() -> None:
-    """Every territory on its path and its owner's part, whole, each to its attainment's partition (F1, F4)."""
-    effects = told(PartialSumsFold(2, 3), deal())
-    assert sums_said(effects.messages) == {
+    """Every territory on its path and its owner gets a partial, routed by its attainment (F1, F4)."""
+    effects = published(PartialSumsFold(2, 3), deal())
+    assert published_sums(effects.messages) == {
         f"bay/{Q1}#2": "100", f"bay/{Q1}/bob#2": "100", f"west/{Q1}#2": "100", f"world/{Q1}#2": "100",
     }  # fmt: skip
     bay = effects.messages[0]
@@ -43,31 +44,31 @@ def test_partials_of_a_deal() -> None:
     assert (bay.value.source, bay.value.deals, bay.value.deals_won, bay.value.target) == (2, 1, 1, None)
 
 
-def test_partials_are_said_once_a_turn() -> None:
-    """However many deals changed one, and none that did not change (F1)."""
+def test_partials_are_published_once_a_batch() -> None:
+    """One message for each changed partial, however many deals changed it (F1)."""
     fold = PartialSumsFold(0, 1)
-    assert len(told(fold, deal(), deal(deal_id="D-2", amount="11")).messages) == 4
-    effects = told(fold, deal("west", "D-3", owner_id=None, amount="1"))
-    assert sums_said(effects.messages) == {f"west/{Q1}#0": "112", f"world/{Q1}#0": "112"}
+    assert len(published(fold, deal(), deal(deal_id="D-2", amount="11")).messages) == 4
+    effects = published(fold, deal("west", "D-3", owner_id=None, amount="1"))
+    assert published_sums(effects.messages) == {f"west/{Q1}#0": "112", f"world/{Q1}#0": "112"}
 
 
 def test_deal_moves_below_a_common_ancestor() -> None:
-    """It takes its whole amount along; at the lowest common ancestor and above nothing changes (F9)."""
+    """It takes its amount along; the lowest common ancestor and above keep their sums (F9)."""
     fold = PartialSumsFold(0, 1)
-    told(fold, deal("bay"), deal("bay", "D-2", amount="1"))
-    said = sums_said(told(fold, deal("east", version=2)).messages)
+    published(fold, deal("bay"), deal("bay", "D-2", amount="1"))
+    said = published_sums(published(fold, deal("east", version=2)).messages)
     assert said == {
         f"bay/{Q1}#0": "1", f"bay/{Q1}/bob#0": "1", f"west/{Q1}#0": "1", f"east/{Q1}#0": "100",
         f"east/{Q1}/bob#0": "100", f"world/{Q1}#0": "101",
     }  # fmt: skip
 
 
-def test_deal_that_is_gone() -> None:
-    """It is taken out along the path by which it was put in; what nothing is left of is a tombstone (F9)."""
+def test_deleted_deal() -> None:
+    """It is subtracted along the path that added it; an empty partial is a tombstone (F9)."""
     fold = PartialSumsFold(0, 1)
-    told(fold, deal(), deal("west", "D-2", amount="1", owner_id="ann"))
-    effects = told(fold, "D-1", "never seen")
-    assert sums_said(effects.messages) == {
+    published(fold, deal(), deal("west", "D-2", amount="1", owner_id="ann"))
+    effects = published(fold, "D-1", "never seen")
+    assert published_sums(effects.messages) == {
         f"bay/{Q1}#0": None, f"bay/{Q1}/bob#0": None, f"west/{Q1}#0": "1", f"world/{Q1}#0": "1",
     }  # fmt: skip
     assert effects.outcomes == {"gone": 2}
@@ -75,33 +76,33 @@ def test_deal_that_is_gone() -> None:
 
 
 def test_close_date_moves_a_deal_to_another_period() -> None:
-    """Out of the one, into the other (F1)."""
+    """It is subtracted from one period and added to the other (F1)."""
     fold = PartialSumsFold(0, 1)
-    told(fold, deal("world", owner_id=None))
-    said = sums_said(told(fold, deal("world", owner_id=None, version=2, close_date="2017-04-01")).messages)
+    published(fold, deal("world", owner_id=None))
+    said = published_sums(published(fold, deal("world", owner_id=None, version=2, close_date="2017-04-01")).messages)
     assert said == {f"world/{Q1}#0": None, "world/2017-Q2#0": "100"}
 
 
 def test_lower_version_is_stale() -> None:
-    """It is from a family that the deal has left (A8)."""
+    """A message of a family that the deal has left is ignored (A8)."""
     fold = PartialSumsFold(0, 1)
-    told(fold, deal(version=2))
-    effects = told(fold, deal("east", version=1))
+    published(fold, deal(version=2))
+    effects = published(fold, deal("east", version=1))
     assert (effects.messages, effects.outcomes) == ([], {"stale": 1})
 
 
 def test_repeat_changes_nothing() -> None:
-    """The same deal twice is in the sums once (F2)."""
+    """Applying the same assignment twice counts it once (F2)."""
     fold = PartialSumsFold(0, 1)
-    told(fold, deal())
-    assert told(fold, deal()).messages == []
+    published(fold, deal())
+    assert published(fold, deal()).messages == []
 
 
-def test_other_records_are_none_of_its_business() -> None:
+def test_other_records_are_ignored() -> None:
     """Only deals are in sums (F1)."""
     fold = PartialSumsFold(0, 1)
     account = Assignment("acme", "account", "A-1", 1, 1, "bob", ())
-    assert told(fold, account) == Effects()
+    assert published(fold, account) == Effects()
     fold.restore(incoming(account))
     assert len(fold) == 0
 
@@ -110,39 +111,39 @@ def test_other_records_are_none_of_its_business() -> None:
 
 
 def test_list_of_deals_in_no_sum() -> None:
-    """On it with the reason, off it when the deal counts, is omitted or is gone; said when it changes (F2, F10)."""
+    """A deal is on the list until it counts, is omitted or is deleted; only changes are emitted (F2, F10)."""
     fold = PartialSumsFold(0, 1)
-    assert told(fold, deal(None)).changes == [LISTED]
-    assert told(fold, deal(None, version=2)).changes == []
-    assert told(fold, deal("bay", version=3)).changes == [DealLeftOut("acme", "D-1", None)]
-    assert told(fold, deal(None, version=4)).changes == [LISTED]
-    assert told(fold, deal("bay", version=5, stage="Lost")).changes == [DealLeftOut("acme", "D-1", None)]
-    told(fold, deal(None, version=6))
-    assert told(fold, "D-1").changes == [DealLeftOut("acme", "D-1", None)]
+    assert published(fold, deal(None)).changes == [LISTED]
+    assert published(fold, deal(None, version=2)).changes == []
+    assert published(fold, deal("bay", version=3)).changes == [DealLeftOut("acme", "D-1", None)]
+    assert published(fold, deal(None, version=4)).changes == [LISTED]
+    assert published(fold, deal("bay", version=5, stage="Lost")).changes == [DealLeftOut("acme", "D-1", None)]
+    published(fold, deal(None, version=6))
+    assert published(fold, "D-1").changes == [DealLeftOut("acme", "D-1", None)]
 
 
-def test_strays_of_the_list() -> None:
-    """Deals that are gone or count, of this partition only (F2)."""
+def test_orphans_of_the_list() -> None:
+    """Entries of deleted or counted deals, of this partition only (F2)."""
     fold = restored(deal(None), deal(deal_id="D-2"))
-    assert [name for name in ("D-1", "D-2", "D-3") if fold.is_stray("acme", name)] == ["D-2", "D-3"]
+    assert [name for name in ("D-1", "D-2", "D-3") if fold.is_orphan("acme", name)] == ["D-2", "D-3"]
     others = PartialSumsFold(partition_of("acme/deal/D-3", 2) ^ 1, 2)
-    assert not others.is_stray("acme", "D-3")
+    assert not others.is_orphan("acme", "D-3")
 
 
 # --- a model changes --------------------------------------------------------------------------
 
 
-def test_territory_that_moves() -> None:
-    """Its deals are taken out along the old path and put in along the new one (F9)."""
+def test_territory_moves() -> None:
+    """Its deals are subtracted along the old path and added along the new one (F9)."""
     fold = restored(deal())
     moved = [node | {"parent": "east"} if node["id"] == "bay" else node for node in TERRITORIES]
-    said = sums_said(swept(fold, model_of(2, territories=moved)).messages)
+    said = published_sums(swept(fold, model_of(2, territories=moved)).messages)
     assert said[f"west/{Q1}#0"] is None
     assert (said[f"east/{Q1}#0"], said[f"world/{Q1}#0"]) == ("100", "100")
 
 
 def test_partials_wait_while_sweeping() -> None:
-    """Half of the deals under one tree and half under another add up to nothing that anyone wants to see (F1)."""
+    """No partial is published while half of the deals are under another tree (F1)."""
     fold = restored(deal(), deal(deal_id="D-2"), deal(deal_id="D-3"))
     model = model_of(2, rates=[], territories=[{"id": "bay"}])
     said = []
@@ -150,12 +151,14 @@ def test_partials_wait_while_sweeping() -> None:
     for number in range(3):
         effects = next(sweep)
         fold.flush({"acme": model}, effects)
-        effects.add(told(fold, deal(deal_id=f"new-{number}"), model=model))
+        effects.add(published(fold, deal(deal_id=f"new-{number}"), model=model))
         said.append(effects.messages)
     assert said == [[], [], []]
-    last = next(sweep)
+    last = Effects()
+    for effects in sweep:
+        last.add(effects)
     fold.flush({"acme": model}, last)
-    assert sums_said(last.messages) == {
+    assert published_sums(last.messages) == {
         f"bay/{Q1}#0": "600", f"bay/{Q1}/bob#0": "600", f"west/{Q1}#0": None, f"world/{Q1}#0": None,
     }  # fmt: skip
     assert {message.value.model_revision for message in last.messages if isinstance(message.value, Partial)} == {2}
@@ -165,10 +168,10 @@ def test_other_organisations_do_not_wait() -> None:
     """A sweep keeps its own organisation's partials back, no others (F1)."""
     fold = restored(deal())
     next(fold.sweep(model_of(2, org="other"), 1))
-    assert len(told(fold, deal(version=2, amount="5")).messages) == 4
+    assert len(published(fold, deal(version=2, amount="5")).messages) == 4
 
 
-def test_home_says_the_target() -> None:
+def test_home_partition_publishes_the_target() -> None:
     """One partition says each target, with or without deals; the others none (F5, F6)."""
     model = model_of(2, targets=[{"territory": "bay", "period": Q1, "amount": "250"}])
     home = partition_of(attainment_key("acme", "bay", Q1, None), 3)
@@ -184,8 +187,8 @@ def targets(*amounts: str) -> list[dict[str, Any]]:
     return [{"territory": "bay", "period": Q1, "amount": amount} for amount in amounts]
 
 
-def test_target_that_changes_or_goes() -> None:
-    """It is said again; with the last deal gone, too, the partial is a tombstone (F6)."""
+def test_changed_and_removed_targets() -> None:
+    """A changed target is published; a partial without deals and target is a tombstone (F6)."""
     fold = restored(model=model_of(targets=targets("1")))
     assert swept(fold, model_of(2, targets=targets("1"))).messages == []
     [message] = swept(fold, model_of(3, targets=targets("2"))).messages
@@ -196,9 +199,9 @@ def test_target_that_changes_or_goes() -> None:
 
 
 def test_no_model_yet() -> None:
-    """Nothing counts; when a model comes, everything does (A8)."""
+    """Deals count once a model arrives (A8)."""
     fold = PartialSumsFold(0, 1)
-    effects = told(fold, deal(), deal(None, "D-2"), model=None)
+    effects = published(fold, deal(), deal(None, "D-2"), model=None)
     assert (effects.messages, effects.changes, effects.outcomes) == ([], [], {"no_model": 2})
     effects = swept(fold)
     assert (len(effects.messages), len(effects.changes)) == (4, 1)
@@ -207,16 +210,16 @@ def test_no_model_yet() -> None:
 # --- after a restart --------------------------------------------------------------------------
 
 
-def test_known_organisation_says_nothing_again() -> None:
-    """Sums go on from where they stood (A9)."""
+def test_known_organisation_publishes_nothing_after_a_restart() -> None:
+    """Sums continue from the restored deals (A9)."""
     fold = restored(deal(), deal("east", version=0), deal(deal_id="D-2", amount="1"), deal(deal_id="D-3"), "D-3")
     assert len(fold) == 2
     assert swept(fold).messages == []
-    assert sums_said(told(fold, "D-1").messages)[f"bay/{Q1}#0"] == "1"
+    assert published_sums(published(fold, "D-1").messages)[f"bay/{Q1}#0"] == "1"
 
 
-def test_unknown_organisation_is_said_again() -> None:
-    """All partials, targets without deals and the whole list; before and after it, to every partition, so (F2)."""
+def test_unknown_organisation_is_published_again() -> None:
+    """All partials, targets and list entries are published, between two markers to every partition (F2)."""
     fold, model = PartialSumsFold(1, 2), model_of(7, targets=targets("5"))
     for each in (deal("west", owner_id=None), deal(None, "D-2")):
         fold.restore(incoming(each))
@@ -240,17 +243,17 @@ def test_unknown_organisation_is_said_again() -> None:
 
 @pytest.mark.parametrize("others", [0, 50])
 def test_a_change_touches_only_its_path(others: int) -> None:
-    """However many deals and territories there are: its path to the root, and its owner's part (F1, F9)."""
+    """A change publishes its path and its owner's sums only, however many other deals there are (F1, F9)."""
     tree = [*TERRITORIES, *({"id": f"t{number}", "parent": "east"} for number in range(others))]
     model = model_of(territories=tree)
     fold = restored(*(deal(f"t{number}", f"O-{number}") for number in range(others)), model=model)
-    told(fold, deal(), model=model)
-    said = sums_said(told(fold, deal(version=2, amount="5"), model=model).messages)
+    published(fold, deal(), model=model)
+    said = published_sums(published(fold, deal(version=2, amount="5"), model=model).messages)
     assert set(said) == {f"bay/{Q1}#0", f"bay/{Q1}/bob#0", f"west/{Q1}#0", f"world/{Q1}#0"}
 
 
-def test_what_is_closed_is_said_deal_by_deal_and_then_that_it_is() -> None:
-    """The word on what is closed goes last, that on what is open first (F12)."""
+def test_closing_publishes_deals_before_the_list_of_periods() -> None:
+    """The list with closed periods is published last, the one without reopened periods first (F12)."""
     fold = restored(deal(), deal(deal_id="D-2", close_date="2017-04-01"))
     effects = swept(fold, model_of(2, frozen_periods=[Q1], targets=targets("7")))
     frozen = [message for message in effects.messages if message.topic == FROZEN.name]
@@ -272,8 +275,8 @@ def test_what_is_closed_is_said_deal_by_deal_and_then_that_it_is() -> None:
     assert effects.state == []
 
 
-def test_half_of_a_closed_period_is_closed_anew() -> None:
-    """Where the last word is missing, what was said of deals means nothing: they are counted again (F12)."""
+def test_interrupted_closing_starts_again() -> None:
+    """Without the list of closed periods, frozen deals are not valid: they are frozen again (F12)."""
     model = model_of(2, frozen_periods=[Q1])
     said = [m for m in swept(restored(deal(), deal(deal_id="D-2")), model).messages if m.topic == FROZEN.name]
     fold = PartialSumsFold(0, 1)
@@ -288,19 +291,17 @@ def test_half_of_a_closed_period_is_closed_anew() -> None:
     assert bay.frozen is not None
     assert bay.frozen.sums["won"] == bay.sums["won"] == Decimal(105)
     again = [message.key for message in effects.messages if message.topic == FROZEN.name]
-    assert again == ["acme/deal/D-1"]  # the other is said as it was
+    assert again == ["acme/deal/D-1"]  # the other one is unchanged
 
 
-def test_deal_that_comes_first_under_a_model_that_closes() -> None:
-    """What was there before it is closed without it, also where it comes before the sweep's first slice (F12)."""
+def test_deal_that_arrives_before_the_sweep_of_a_closing_model() -> None:
+    """The period is frozen without the deal's change, although it is applied before the first sweep chunk (F12)."""
     fold = restored(deal())
     model = model_of(2, frozen_periods=[Q1])
-    effects = told(fold, deal(version=2, amount="5"), deal(deal_id="D-2", amount="1"), model=model)
+    effects = published(fold, deal(version=2, amount="5"), deal(deal_id="D-2", amount="1"), model=model)
     [bay] = [message.value for message in effects.messages if message.key == f"acme/bay/{Q1}#0"]
     assert isinstance(bay, Partial)
     assert bay.frozen is not None
     assert (bay.sums["won"], bay.frozen.sums["won"]) == (Decimal(6), Decimal(100))
-    assert [(change.deal_id, change.adjustment is None) for change in effects.changes] == [
-        ("D-1", False), ("D-2", False),
-    ]  # fmt: skip
-    assert [fold.is_stray_adjustment("acme", Q1, name) for name in ("D-1", "D-2", "D-3")] == [False, False, True]
+    assert {change.deal_id: change.adjustment is None for change in effects.changes} == {"D-1": False, "D-2": False}
+    assert [fold.is_orphan_adjustment("acme", Q1, name) for name in ("D-1", "D-2", "D-3")] == [False, False, True]

@@ -1,4 +1,4 @@
-"""What partials add up to."""
+"""The arithmetic of an attainment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_nothing_adds_up_to_nothing() -> None:
 
 
 def test_sums_of_all_sources() -> None:
-    """Each partition says its part; the newest model of them is named (F1)."""
+    """Sums add up over partitions; the newest model revision is shown (F1)."""
     assert total(
         partial(0, won="100.10", weighted="0.5", deals_won=2, revision=4),
         partial(1, won="0.90", pipeline="7", deals_won=1, revision=3),
@@ -32,8 +32,8 @@ def test_sums_of_all_sources() -> None:
     )  # fmt: skip
 
 
-def test_target_is_said_by_one_source() -> None:
-    """The attainment's home; the others add to it only (F6)."""
+def test_target_comes_from_one_source() -> None:
+    """Only the home partition has the target (F6)."""
     found = total(partial(0, won="50"), partial(1, target="200"), partial(2, won="10"))
     assert (found.target, found.won, found.attainment_pct) == ("200", "60", "30.00")
 
@@ -62,12 +62,12 @@ def test_against_a_target(
 
 
 def test_only_pipeline_covers_a_gap() -> None:
-    """Best case and committed are no part of the shortage (F7)."""
+    """Best case and committed do not reduce the shortage (F7)."""
     assert total(partial(target="100", best_case="500", committed="500")).shortage == "100"
 
 
 def test_no_digit_is_lost() -> None:
-    """Neither in the sum nor in the gap (F10)."""
+    """Sum and gap keep every digit (F10)."""
     found = total(
         partial(0, won="99999999999999999999999999999"), partial(1, won="0.000000000001", target="1" + "0" * 29)
     )
@@ -75,8 +75,8 @@ def test_no_digit_is_lost() -> None:
     assert found.gap == "0.999999999999"
 
 
-def test_last_word_of_a_source_counts() -> None:
-    """It replaces what the source said before; a null takes it away; the parts before are left as they were (F9)."""
+def test_last_partial_of_a_source_counts() -> None:
+    """It replaces the source's earlier partial, None removes it, and the input is not modified (F9)."""
     parts = with_part({}, 0, partial(0, won="1"))
     assert with_part(parts, 0, partial(0, won="2")) == {0: partial(0, won="2")}
     assert with_part(parts, 1, partial(1, won="2")) == {0: partial(0, won="1"), 1: partial(1, won="2")}
