@@ -104,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = export_lock("--format", "cyclonedx1.5")
     bill.write_text(text, encoding="utf-8")
     lines, code = summary_of(findings_of(run_pip_audit(export_lock("--format", "requirements.txt"))))
-    sys.stdout.write("\n".join((f"{bill}: {len(json.loads(text)['components'])} libraries, with hashes", *lines)) + "\n")
+    sys.stdout.write(
+        "\n".join((f"{bill}: {len(json.loads(text)['components'])} libraries, with hashes", *lines)) + "\n"
+    )
     return code
 
 
