@@ -1,4 +1,4 @@
-"""What the pages name exists: links, headings, paths, make targets, commands, settings, benchmarks."""
+"""What the pages name exists: links, headings, paths, make targets, commands, settings, log lines, benchmarks."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ COMING_SETTINGS = frozenset(
     }
 )
 """Settings that pages may name before they are there."""
+COMING_LOG_LINES = frozenset({"recovered"})
+"""Log lines that the runbook may name before they are there."""
 
 
 SHELL = frozenset({"", "bash", "console"})
@@ -118,6 +120,18 @@ def test_settings_exist() -> None:
     known = {name.upper() for name in Settings.model_fields} | COMING_SETTINGS
     for setting in named(rf"\b{PREFIX}([A-Z][A-Z_]*[A-Z])"):
         assert setting.name in known, str(setting)
+
+
+def test_log_lines_exist() -> None:
+    """Every log line in the runbook's table is logged by a service."""
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    table = runbook[runbook.index("| log line |") : runbook.index("**Always safe**")]
+    lines = {
+        line for row in re.findall(r"^\| (`.+?`) \|", table, re.MULTILINE) for line in re.findall(r"`([^`]+)`", row)
+    }
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "services").rglob("*.py"))
+    assert len(lines) > 5
+    assert {line for line in lines - COMING_LOG_LINES if f'"{line}"' not in sources} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
