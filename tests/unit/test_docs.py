@@ -26,10 +26,12 @@ COMING_SETTINGS = frozenset(
         "KAFKA_GROUP_INSTANCE_ID",
         "ON_PROCESSING_ERROR",
         "DELETED_RETENTION_DAYS",
+        "POINT_QUERIES",
+        "ADVERTISED_ADDRESS",
     }
 )
 """Settings that pages may name before they are there."""
-COMING_LOG_LINES = frozenset({"recovered"})
+COMING_LOG_LINES = frozenset({"recovered", "index differs from the log", "sums do not match the deals"})
 """Log lines that the runbook may name before they are there."""
 
 
