@@ -32,7 +32,7 @@ def test_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
         settings = up.environment | {"TERRITORY_ORG_ID": "demo"}
         for command, shown in commands:
             words = [str(tmp_path / word) if word in files else word for word in shlex.split(command)]
-            done = run(*words, **settings)
+            done = run(*words, given=b"", **settings)
             assert done.returncode == 0, done.stderr.decode()
             printed = [line.strip() for line in done.stdout.decode().splitlines()]
             for line in shown.splitlines():

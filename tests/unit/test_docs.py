@@ -15,7 +15,7 @@ from territory_control.__main__ import app
 from territory_runtime.settings import PREFIX, Settings
 from tests.support.watched import ROOT, anchors
 
-FOLDERS = ("docs", "benchmarks", "deploy", "tests")
+FOLDERS = ("docs", "benchmarks", "deploy", "examples", "tests")
 PAGES = [ROOT / "README.md", *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md")))]
 COMING = frozenset({"docs/rules.md", "docs/semantics.md"})
 """Pages that links may name before they are there."""
