@@ -1,4 +1,4 @@
-# `make` alone prints this help. `make demo` and `make test` are all that a newcomer types.
+# `make` alone prints this help. A newcomer needs only `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv sync --quiet --frozen --all-extras --inexact || { \
-		echo "the extra 'durable' can't be built here (it needs a C compiler): going on without it"; \
+		echo "the extra 'durable' cannot be built here (it needs a C compiler): continuing without it"; \
 		$(BIN)/uv sync --quiet --frozen --all-extras --no-extra durable --inexact; }
 	@touch $(STAMP)
 
@@ -30,20 +30,20 @@ demo: setup ## Run everything on a real sales pipeline of 8 800 deals, with an e
 	@$(BIN)/territory demo
 
 .PHONY: test
-test: setup ## All tests that this machine can run; those that can't say why
+test: setup ## Every test this machine can run; a skipped test says what it needs
 	$(BIN)/pytest -n 2 tests/unit tests/contracts
 	$(BIN)/pytest -n 2 --dist loadfile tests/integration tests/e2e tests/chaos
 
 .PHONY: unit
-unit: setup ## Unit tests and the ports' suites: no network, no servers
+unit: setup ## Unit tests and contract suites: no network, no servers
 	$(BIN)/pytest -q tests/unit tests/contracts
 
 .PHONY: integration
-integration: setup ## One adapter with one real server each
+integration: setup ## One adapter with one real server
 	$(BIN)/pytest tests/integration
 
 .PHONY: e2e
-e2e: setup ## Everything together: embedded broker, and Apache Kafka where it can be had
+e2e: setup ## Everything together: embedded broker, and Apache Kafka where available
 	$(BIN)/pytest tests/e2e
 
 SEED ?= 1
@@ -52,7 +52,7 @@ SECONDS ?= 90
 SUMMARY ?= .cache/chaos.json
 
 .PHONY: chaos
-chaos: setup ## Faults on real servers under load, SEEDS x SECONDS from SEED on; WITHOUT=guard expects to be found out
+chaos: setup ## Faults on real servers under load: SEEDS runs of SECONDS from SEED; WITHOUT=guard expects a difference
 	$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --seconds $(SECONDS) --summary $(SUMMARY) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT))
 
@@ -65,11 +65,11 @@ check: setup ## Format, lint, types, import contracts, unit tests
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit
 
 .PHONY: audit
-audit: setup ## Known vulnerabilities of the locked libraries, and a bill of materials; goes on without a network
+audit: setup ## Known vulnerabilities of the locked libraries, and a bill of materials; works without a network
 	@$(BIN)/python -m deploy.audit
 
 .PHONY: format
-format: setup ## Format and mend what can be mended by itself
+format: setup ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
@@ -78,17 +78,17 @@ schemas: setup ## Write schemas/json anew: JSON Schema per event, AsyncAPI docum
 	$(BIN)/python -m territory.wire.describe schemas/json
 
 .PHONY: kafka
-kafka: ## Fetch Apache Kafka's jars into a cache, by Maven
+kafka: ## Fetch Apache Kafka's jars into a cache, with Maven
 	@deploy/kafka/fetch.sh
 
 .PHONY: bench
-bench: bench-peers ## Measure what is promised, beside a baseline; writes benchmarks/results
+bench: bench-peers ## Run all benchmarks beside their baselines; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
 
 .PHONY: bench-match
-bench-match: bench-peers ## Measure matching alone, our engines and others in turns
+bench-match: bench-peers ## Benchmark matching alone, our engines and others in turns
 	$(BIN)/python -m benchmarks.run p1
 
 .PHONY: bench-peers
 bench-peers: setup
-	@$(BIN)/uv sync --quiet --frozen --inexact --group bench || echo "going on without other engines: they can't be installed"
+	@$(BIN)/uv sync --quiet --frozen --inexact --group bench || echo "continuing without other engines: they cannot be installed"

@@ -1,1 +1,1 @@
-"""What is claimed of speed, measured beside a baseline in the same run."""
+"""Benchmarks: each claim about speed, measured beside a baseline in the same run."""

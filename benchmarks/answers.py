@@ -1,4 +1,4 @@
-"""What the right answers are: worked out here, beside the services, from the same corpus."""
+"""Expected answers, computed apart from the services from the same corpus."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from territory.wire.keys import family_key, record_key
 
 
 class Answers:
-    """The records that a stream of changes comes to, and where a model puts each."""
+    """The records that a stream of changes results in, and their assignments under a model."""
 
     def __init__(self, model: Model, changes: Iterable[dict[str, Any]]) -> None:
         self._linker = AssignmentPolicy(model)
         self._standings: dict[str, AssignmentDecision] = {}
         self.records: dict[str, Record] = {}
-        """Live ones, by key."""
+        """Live records by key."""
         for change in changes:
             self._take(change)
 
@@ -46,7 +46,7 @@ class Answers:
         )  # fmt: skip
 
     def standing_of(self, key: str) -> AssignmentDecision:
-        """Return where a live record stands, by the plain meaning of the rules (A1 to A6)."""
+        """Return the assignment of a live record by the plain meaning of the rules (A1 to A6)."""
         standing = self._standings.get(key)
         if standing is None:
             standing = self._standings[key] = self._decided(self.records[key])
@@ -65,7 +65,7 @@ class Answers:
         return self._linker.of_deal(record, self._relative(record, "contact", record.contact_id), account)
 
     def _relative(self, record: Record, kind: str, record_id: str | None) -> AssignmentDecision | None:
-        """Return where a record stands that another names, when it is of the same family."""
+        """Return the assignment of a record that another one names, if both are of the same family."""
         if record_id is None:
             return None
         key = f"{record.org_id}/{kind}/{record_id}"

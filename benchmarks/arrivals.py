@@ -1,6 +1,6 @@
-"""Notes when each message of a topic comes to a consumer that does nothing else, until a signal ends it.
+"""Records when each message of a topic reaches a consumer that does nothing else, until a signal ends it.
 
-That is what the broker takes, and what nothing behind it can be quicker than.
+This is the broker's part of the latency: nothing behind the broker can be faster.
 
 python -m benchmarks.arrivals TOPIC FILE READY
 """
@@ -24,7 +24,7 @@ from territory_runtime.settings import Settings, read_settings
 
 
 async def note(settings: Settings, topic: str, ready: Path) -> list[Moment]:
-    """Return when each message came that was published since this was ready."""
+    """Return the arrival time of each message published after this process was ready."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     came: list[Moment] = []
@@ -33,7 +33,7 @@ async def note(settings: Settings, topic: str, ready: Path) -> list[Moment]:
         consumer.assign(places)
         await consumer.seek_to_end(*places)
         for place in places:
-            await consumer.position(place)  # else the end is asked for with the first fetch
+            await consumer.position(place)  # resolves the end now, not with the first fetch
         await asyncio.to_thread(ready.touch)
         while (found := await consumer.getmany(timeout_ms=200)) or not stopping.is_set():
             now = time.time()

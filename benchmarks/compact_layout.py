@@ -1,11 +1,11 @@
-"""The study of a compact layout of the access index: ids become ordinals, a user's records bit-sets in Redis.
+"""Study of a compact layout of the access index: ids become ordinals, a user's records become bitmaps in Redis.
 
-A record has an ordinal of 32 bits, the first eight of which are its partition, since each partition's worker
-gives out its own; it stands in the record's hash. A user's records are containers of 65 536 ordinals, as in a
-Roaring bit-set: a sorted array of 16-bit numbers, or a bitmap where that is shorter. Each container is a
-string of Redis, after one character that says which of the two it is, and a script asks it where it lies.
+A record has an ordinal of 32 bits in its hash. The first eight bits are its partition, since each partition's worker
+assigns its own ordinals. A user's records are containers of 65 536 ordinals, as in a Roaring bitmap: a sorted array
+of 16-bit numbers, or a bitmap where that is shorter. Each container is a Redis string whose first character tells
+which of the two it is; a script looks into it in place.
 
-What it is held against: less than 6 bytes a membership, and `can_see` within twice the time of SISMEMBER.
+The aim: less than 6 bytes a membership, and `can_see` within twice the time of SISMEMBER.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ ORG, OBJECT = "bench", "account"
 DENSITIES = (0.01, 0.1, 0.5)
 """Shares of the records that a user sees."""
 USERS = 10
-"""Of each density."""
+"""Number of users of each density."""
 READERS = 9
-"""Of a record, on average in the mixed corpus: so many memberships share what the ordinals take."""
+"""Readers of a record, on average in the mixed corpus: that many memberships share the bytes of an ordinal."""
 PARTITION_BITS, LOW_BITS = 8, 16
 BLOCK_RECORDS = 64
-"""Ids in a hash from ordinals back to ids: few enough that Redis packs it."""
+"""Ids in a hash that maps ordinals back to ids: few enough for Redis' packed encoding."""
 SENT_AT_ONCE = 2_000
 BATCHES, BATCH_QUESTIONS = 40, 25
 FAULTS_SHOWN = 5
@@ -64,36 +64,36 @@ if ordinal < 0 then return 0 end
 local low = ordinal % 65536
 local key = KEYS[2] .. ':' .. math.floor(ordinal / 65536)
 {HOLDS}"""
-"""Keys: the record's hash, and what the keys of the user's containers begin with. A cluster has these in two places."""
+"""Keys: the record's hash, and the prefix of the user's container keys. On a cluster these are on two nodes."""
 SECOND_TRIP = f"""
 local key, low = KEYS[1], tonumber(ARGV[1])
 {HOLDS}"""
-"""Where the ordinal was asked for before."""
+"""Script for a known ordinal."""
 
 Ask = Callable[[str, str], bool]
 
 
 class Study(NamedTuple):
-    """What was found."""
+    """Result of the study."""
 
     figures: tuple[Figure, ...]
     table: Table
     faults: tuple[str, ...]
     answers: int
-    """How many were compared with those of the sets."""
+    """Number of answers compared with those of the sets."""
 
 
 class Taken(NamedTuple):
-    """Bytes a membership, of users who see the same share of the records."""
+    """Bytes a membership, for users who see the same share of the records."""
 
     sets: float
     containers: float
     serialised: float
-    """One Roaring bit-set a user and partition, which a client would have to load whole."""
+    """One Roaring bitmap for each user and partition, which a client would have to load whole."""
 
 
 class Waited(NamedTuple):
-    """Microseconds a question in one run, by the clock; Redis' own beside it."""
+    """Microseconds a question in one run, by wall clock; Redis' own time beside it."""
 
     sismember: float
     one_trip: float
@@ -104,7 +104,7 @@ class Waited(NamedTuple):
 
 
 def parameters() -> dict[str, Any]:
-    """Return what the study assumes."""
+    """Return the assumptions of the study."""
     return {"layout_users": USERS, "layout_partitions": PARTITIONS, "layout_readers": READERS}
 
 
@@ -112,7 +112,7 @@ def parameters() -> dict[str, Any]:
 
 
 def ordinal_of(partition: int, number: int) -> int:
-    """Return the ordinal of the n-th record of a partition. Both must fit: 256 partitions, 16 777 216 records."""
+    """Return the ordinal of the n-th record of a partition. Limits: 256 partitions, 16 777 216 records."""
     return partition << (32 - PARTITION_BITS) | number
 
 
@@ -125,7 +125,7 @@ def containers(ordinals: Iterable[int]) -> dict[int, bytes]:
 
 
 def packed(lows: Sequence[int]) -> bytes:
-    """Return sorted 16-bit numbers as `a` and an array, big end first, or `b` and a bitmap, the first bit first."""
+    """Return sorted 16-bit numbers as `a` and a big-endian array, or `b` and a bitmap with the first bit first."""
     if 2 * len(lows) <= lows[-1] // 8 + 1:
         return b"a" + struct.pack(f">{len(lows)}H", *lows)
     bits = bytearray(lows[-1] // 8 + 1)
@@ -135,7 +135,7 @@ def packed(lows: Sequence[int]) -> bytes:
 
 
 def container_prefix(user: str) -> str:
-    """Return what the keys of a user's containers begin with."""
+    """Return the prefix of a user's container keys."""
     return visible_key(ORG, user, OBJECT).replace("visible:", "compact:")
 
 
@@ -143,7 +143,7 @@ def container_prefix(user: str) -> str:
 
 
 def study(url: str, ids: Sequence[str], runs: int, seed: int = 1) -> Study:
-    """Write both layouts into an empty Redis, compare what they take, and what they answer in which time."""
+    """Write both layouts into an empty Redis; compare their memory and the time of their answers."""
     rng = random.Random(seed)
     ordinals = {id_: ordinal_of(number % PARTITIONS, number // PARTITIONS) for number, id_ in enumerate(ids)}
     with closing(redis.Redis.from_url(url)) as client:
@@ -173,7 +173,7 @@ class _Layout:
         self._one_trip, self._second_trip = client.script_load(ONE_TRIP), client.script_load(SECOND_TRIP)
 
     def write_ordinals(self) -> tuple[float, float]:
-        """Write where records stand, then their ordinals; return bytes a record from ids to ordinals, and back."""
+        """Write record hashes, then their ordinals; return bytes a record from ids to ordinals, and back."""
         count, owner = len(self._ordinals), "user-17"
         for some in _portions(self._ordinals):
             pipe = self._redis.pipeline(transaction=False)
@@ -197,7 +197,7 @@ class _Layout:
         return (between - before) / count, (self._used() - between) / count
 
     def write_users(self, seen: Mapping[str, Sequence[str]]) -> Taken:
-        """Write what users see in each form."""
+        """Write the users' records in each form."""
         memberships = sum(map(len, seen.values()))
         taken = []
         for write in (self._write_set, self._write_containers, self._write_serialised):
@@ -208,7 +208,7 @@ class _Layout:
         return Taken(*taken)
 
     def wrong_answers(self, questions: Sequence[tuple[str, str]]) -> list[str]:
-        """Return where one of the ways answers otherwise than the sets."""
+        """Return where a way answers differently from the sets."""
         ways = {"one trip": self._ask_once, "two trips": self._ask_twice, "loaded": self._load}
         return [
             f"compact layout, {name}: {user} and {id_} is {ask(user, id_)}, otherwise than SISMEMBER"
@@ -218,7 +218,7 @@ class _Layout:
         ]
 
     def timed(self, questions: Sequence[tuple[str, str]]) -> Waited:
-        """Ask in small batches, each way in turn, since the machine's speed varies."""
+        """Ask in small batches, each way in turn, because the machine's speed varies."""
         ways: tuple[Ask, ...] = (self._ask_set, self._ask_once, self._ask_twice, self._load)
         clock, of_redis = [0] * len(ways), [0.0] * 2
         self._redis.config_resetstat()
@@ -299,7 +299,7 @@ def _portions(ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _questions(rng: random.Random, seen: Mapping[str, Sequence[str]], ids: Sequence[str]) -> list[tuple[str, str]]:
-    """Return users and ids, every other one of which the user sees; one in fifty is of no record."""
+    """Return users and ids: the user sees every other one, and one in fifty is of no record."""
     users, found = list(seen), []
     for number in range(BATCHES * BATCH_QUESTIONS):
         user = rng.choice(users)

@@ -1,7 +1,7 @@
-"""Engines in turns: each in a process of its own that is forked when model and records are there.
+"""Runs matching engines in turns, each in its own process, forked once model and records are ready.
 
-The turns alternate, so that what else runs on the machine slows all of them; only what was measured
-in the same turn is compared. Seconds are those of the processor, which depend less on it than the clock's.
+The turns alternate, so that other load on the machine slows all engines; only figures of the same round are
+compared. Seconds are processor seconds, which depend less on other load than wall-clock seconds.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What it took to build an engine.
+    """Cost of building an engine.
 
     Attributes:
-        seconds: Of the processor; the median of the times that it was built.
-        memory_bytes: What it holds: as `tracemalloc` has it, or by how much the process grew.
-        carried: How many of the book's rules it carries.
-        off_index: How many of those it evaluates though it has an index.
+        seconds: Processor seconds; the median of several builds.
+        memory_bytes: As `tracemalloc` counts it, or the growth of the process.
+        carried: Number of the book's rules that the engine can represent.
+        off_index: Number of those that it evaluates without its index.
     """
 
     seconds: float
@@ -84,15 +84,15 @@ class Turn:
 
     @property
     def records_per_second(self) -> float:
-        """How fast it was."""
+        """Records a second."""
         return self.records / self.seconds
 
 
 class EngineProcess:
-    """One engine in its process; building it is over when this is made."""
+    """One engine in its process; it is built once this object exists."""
 
     def __init__(self, contender: Contender, book: RuleBook, records: Sequence[Fields], builds: int) -> None:
-        fork = multiprocessing.get_context("fork")  # what is measured with need not be copied
+        fork = multiprocessing.get_context("fork")  # shares the prepared records instead of copying them
         self.contender = contender
         self._pipe, inner = fork.Pipe()
         self._process = fork.Process(target=_serve, args=(inner, contender, book, records, builds), daemon=True)
@@ -109,7 +109,7 @@ class EngineProcess:
         self.stop()
 
     def stop(self) -> None:
-        """End the process. It is told to: those forked later hold its pipe open, too."""
+        """End the process by a message, since processes forked later hold its pipe open too."""
         self._pipe.send(None)
         self._pipe.close()
         self._process.join(STOP_SECONDS)
@@ -117,21 +117,21 @@ class EngineProcess:
             self._process.kill()
 
     def turn(self, seconds: float) -> Turn:
-        """Match records for about so long, at least one, going on where the last turn ended."""
+        """Match records for about this long, at least one, continuing where the last turn ended."""
         return Turn(*self._ask("turn", seconds))
 
     def latencies(self, seconds: float) -> tuple[float, float | None]:
-        """Return the seconds that a record took, half of them at most and 99 in 100 at most; None: too few to say."""
+        """Return the median and the 99th percentile of the seconds for a record; None: too few records."""
         taken: list[float] = self._ask("latencies", seconds)
         return median(taken), quantiles(taken, n=100, method="inclusive")[98] if len(taken) >= P99_OF_MIN else None
 
     def answers(self, count: int, seconds: float) -> list[list[str]]:
-        """Return the territories of the first records, of fewer where they take longer than this."""
+        """Return the territories of the first records, or of fewer if they take longer than this."""
         found: list[list[str]] = self._ask("answers", count, seconds)
         return found
 
     def right_answers(self, count: int) -> list[list[str]]:
-        """Return what the plain engine answers with the rules that this one carries, where those are not all."""
+        """Return the plain engine's answers under the rules that this engine can represent, if those are not all."""
         found: list[list[str]] = self._ask("right_answers", count)
         return found
 
@@ -179,7 +179,7 @@ def _traced_bytes(contender: Contender, book: RuleBook) -> int:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process has, its share of what it was forked with included."""
+    """Return the memory of this process, including its share of what it was forked with."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
     except OSError:
@@ -187,7 +187,7 @@ def resident_bytes() -> int:
 
 
 class _Measuring:
-    """What a process answers."""
+    """Serves the requests of the parent process."""
 
     def __init__(self, engine: Entrant, prepared: Sequence[Any], records: Sequence[Fields]) -> None:
         self._engine = engine
@@ -235,7 +235,7 @@ class _Measuring:
         return found
 
     def right_answers(self, count: int) -> list[list[str]]:
-        """Match the first records with the plain engine, under the engine's own part of the book."""
-        book: RuleBook = self._engine.book  # type: ignore[attr-defined]  # asked only of one that has a part
+        """Match the first records with the plain engine, under this engine's own part of the book."""
+        book: RuleBook = self._engine.book  # type: ignore[attr-defined]  # only called for engines with a partial book
         plain = PlainMatcher(book)
         return [plain.matching(fields) for fields in self._records[:count]]

@@ -1,9 +1,8 @@
-"""The mixed corpus: a model and records as they are in life, the same for the same seed.
+"""The mixed corpus: a realistic model and records, the same for the same seed.
 
-A territory holds a cell of the market: places, industries, sizes. Its children divide the
-cell along one of these, with some overlap and some left over, and add conditions of their
-own. So a record goes down one branch, sometimes two or three, and stays on the level where
-no child takes it.
+A territory holds a cell of the market: places, industries, sizes. Its children divide the cell along one of these,
+with some overlap and some left over, and add conditions of their own. So a record goes down one branch, sometimes
+two or three, and stays on the level where no child takes it.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ Criteria = dict[str, Any]
 ObjectName = Literal["account", "contact", "deal", "lead"]
 
 MIX: dict[ObjectName, float] = {"account": 0.3, "contact": 0.2, "deal": 0.4, "lead": 0.1}
-"""How often a new record is of which kind."""
+"""Share of each kind among new records."""
 ID_PREFIX: dict[ObjectName, str] = {"account": "001", "contact": "003", "deal": "006", "lead": "00Q"}
 
 _Drawn = TypeVar("_Drawn")
 
 
 class Skewed(Generic[_Drawn]):
-    """Draws values of which the first is the most frequent, by Zipf's law."""
+    """Draws values by Zipf's law; the first is the most frequent."""
 
     def __init__(self, rng: random.Random, values: Sequence[_Drawn], exponent: float = 1.0) -> None:
         self._rng = rng
@@ -98,7 +97,7 @@ class Place:
 
 
 def _places() -> tuple[Place, ...]:
-    """Return all places, those of different regions in turn: the first are the most frequent ones."""
+    """Return all places, regions taking turns: the first are the most frequent."""
     found: list[Place] = []
     for place in range(PREFIXES_PER_STATE):
         for state in range(STATES_PER_COUNTRY):
@@ -124,7 +123,7 @@ def employees_at(share: float) -> int:
 
 
 def _round(number: float) -> int:
-    """Return a number with at most three digits that are not zero: nobody writes a rule at 1 234 567."""
+    """Round to three significant digits: nobody writes a rule at 1 234 567."""
     unit: int = 10 ** max(0, len(str(int(number))) - 3)
     return int(number) // unit * unit
 
@@ -151,11 +150,11 @@ DEAL_FIELDS = {"product": "text", "amount": "money", "probability": "number"}
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """What part of the market a territory holds."""
+    """The part of the market that a territory holds."""
 
     places: tuple[Place, ...]
     level: int = 0
-    """Which of GEOGRAPHY tells the places from those of its siblings."""
+    """The level of GEOGRAPHY that separates its places from those of its siblings."""
     industries: tuple[str, ...] = INDUSTRIES
     segments: tuple[str, ...] = SEGMENTS
     revenue: tuple[float, float] = (0.0, 1.0)
@@ -169,16 +168,16 @@ class _Node:
     depth: int
     cell: _Cell
     primary: tuple[Criteria, ...]
-    """The leaves by which its parent's cell is divided; none for a root."""
+    """The leaves that divide its parent's cell; none for a root."""
 
 
 def model_document(territories: int, seed: int, users: int = USERS) -> dict[str, Any]:
-    """Return the document of a model; it compiles (`territory.model.compile_model`).
+    """Return a model document that compiles (`territory.model.compile_model`).
 
     Args:
         territories: How many there are, in five levels.
         seed: The same seed gives the same document.
-        users: How many people there are; each has one of about a fifth as many roles.
+        users: How many people there are; there are about a fifth as many roles.
     """
     rng = random.Random(f"model/{seed}")
     nodes = _tree(territories, rng)
@@ -245,7 +244,7 @@ def _territories(nodes: Sequence[_Node], users: int, rng: random.Random) -> list
 
 
 def _targets(nodes: Sequence[_Node], rng: random.Random) -> list[Criteria]:
-    """Return what the territories of the upper levels are to win, quarter by quarter."""
+    """Return targets for the territories of the upper levels, by quarter."""
     return [
         {"territory": node.id, "period": period, "amount": str(rng.randrange(100, 10_000) * 1_000)}
         for node in nodes
@@ -260,7 +259,7 @@ def _targets(nodes: Sequence[_Node], rng: random.Random) -> list[Criteria]:
 def _tree(count: int, rng: random.Random) -> list[_Node]:
     """Return the territories of five levels, each level larger than the one above it by the same factor.
 
-    A parent has none or 3 to 30 children; the last one of a level may have to do with fewer.
+    A parent has no children or 3 to 30; the last one of a level may have fewer.
     """
     nodes = [_Node("t0", None, 0, _Cell(PLACES), ())]
     level = nodes[:]
@@ -290,7 +289,7 @@ def _level_sizes(count: int) -> list[int]:
 
 def _children(parent: _Node, depth: int, count: int, first: int, rng: random.Random) -> list[_Node]:
     divided = _divider(depth, parent.cell, rng)(parent.cell, count, rng)
-    while len(divided) < count:  # too few names to divide by: each part is divided again, by size
+    while len(divided) < count:  # too few names: divide each part again, by size
         each = -(-count // len(divided))
         divided = [(inner, (*outer, *own)) for cell, outer in divided for inner, own in _by_employees(cell, each, rng)]
     return [
@@ -304,7 +303,7 @@ _Divider = Callable[[_Cell, int, random.Random], _Divided]
 
 
 def _divider(depth: int, cell: _Cell, rng: random.Random) -> _Divider:
-    """Return along what a cell is divided: the map first, then trades and sizes, then the map again."""
+    """Return the dimensions that divide a cell: the map first, then industries and sizes, then the map again."""
     if depth == 1:
         return _by_place
     options: list[_Divider] = [_by_place, _by_place]
@@ -465,7 +464,7 @@ def leaves_of(criteria: Criteria) -> int:
 
 
 def _codes(cell: _Cell, rng: random.Random) -> list[str]:
-    """Return 2 000 postal codes: those of a cell, and others where it has fewer."""
+    """Return 2 000 postal codes: those of a cell, and others if it has fewer."""
     others = rng.sample(PLACES, POSTAL_CODES // CODES_PER_PREFIX)
     places = itertools.islice(dict.fromkeys([*cell.places, *others]), POSTAL_CODES // CODES_PER_PREFIX)
     return [f"{place.prefix}{number:02d}" for place in places for number in range(CODES_PER_PREFIX)]
@@ -501,20 +500,20 @@ def _condition(cell: _Cell, rng: random.Random) -> Criteria:
 def record_changes(
     count: int, seed: int, *, users: int = USERS, updates: float = 0.1, deletes: float = 0.005
 ) -> Iterator[Change]:
-    """Yield changes of records (RecordChange, as a dictionary), new ones for the most part.
+    """Yield record changes (RecordChange, as a dictionary), most of them new records.
 
     Args:
         count: How many changes; about a tenth fewer records.
         seed: The same seed gives the same changes.
         users: How many users own records: as many as the model has.
-        updates: The share of changes that patch a record that is there.
-        deletes: The share of changes that delete one.
+        updates: Share of changes that patch an existing record.
+        deletes: Share of changes that delete one.
     """
     return _Upstream(seed, users).changes(count, updates, deletes)
 
 
 class _Upstream:
-    """A CRM: what it has made so far, so that contacts and deals name accounts that are there."""
+    """Simulates a CRM: remembers its records, so that contacts and deals name existing accounts."""
 
     def __init__(self, seed: int, users: int) -> None:
         self._rng = rng = random.Random(f"records/{seed}")
@@ -585,7 +584,7 @@ class _Upstream:
         return change
 
     def _earlier_account(self) -> str | None:
-        """Return an account that was made before: old ones are named more often than new ones."""
+        """Return an existing account; old ones are named more often than new ones."""
         made = self._made["account"]
         return made[int(len(made) * self._rng.random() ** 2)] if made else None
 

@@ -1,11 +1,11 @@
-"""The assigner as one would write it first with Faust: an agent with two Tables.
+"""The assigner as one would first write it with Faust: an agent with two Tables.
 
-One Table keeps the whole records, the other the standings of the accounts, both with changelog
-topics. What it leaves out is in `benchmarks.peers`, and in favour of its speed also:
+One Table keeps the whole records, the other the accounts' assignments, both with changelog topics.
+`benchmarks.peers` lists what is left out; this app also has these advantages:
 
-- There is no second stage: a contact looks its account up in this worker's own memory, whatever partition
-  that came from. With a second worker half of the accounts would be missing, and `group_by` would be needed.
-- Tables are in memory (`memory://`), where nothing is written out to be kept: RocksDB costs more.
+- There is no second stage: a contact looks its account up in this worker's memory, whatever partition it came from.
+  With a second worker half of the accounts would be missing, and `group_by` would be needed.
+- Tables are in memory (`memory://`) and never written to disk; RocksDB costs more.
 - Changelogs are encoded by our codecs, and messages are sent in batches.
 
 python -m benchmarks.faust_assigner MODEL READY
@@ -33,11 +33,11 @@ from territory_runtime.kafka.embedded_broker_workaround import pause_after_empty
 from territory_runtime.settings import Settings, read_settings
 
 LINGER_SECONDS = 0.02
-"""Without, nearly every message is a request of its own, which took a third more processor time."""
+"""Without it nearly every message is a request of its own, which took a third more processor time."""
 
 
 class _Coded(codecs.Codec):
-    """Values of one kind, as our codec writes them."""
+    """Serialises values of one kind with our codec."""
 
     def __init__(self, read: Callable[[bytes], Any]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Coded(codecs.Codec):
 
 
 def build(settings: Settings, linker: AssignmentPolicy, ready: Path) -> faust.App:
-    """Return the app; it makes the file when it is ready."""
+    """Return the app; it creates the file when it is ready."""
     app = faust.App(
         FAUST.stages[0].name,
         broker=[URL(f"kafka://{address}") for address in settings.kafka_bootstrap_servers.split(",")],
@@ -73,7 +73,7 @@ def build(settings: Settings, linker: AssignmentPolicy, ready: Path) -> faust.Ap
     assignments = app.topic(FAUST.output.name)
     records = app.Table("records", key_type=str)
     accounts = app.Table("accounts", key_type=str)
-    # Without a type that Faust knows it takes JSON, which it would make of the same objects more slowly.
+    # Without a known type Faust would encode the same objects as JSON, more slowly.
     for table, codec in ((records, "record"), (accounts, "standing")):
         table.value_serializer = codec  # type: ignore[attr-defined]  # it is there, but not on what Faust says a Table is
 
@@ -105,7 +105,7 @@ def build(settings: Settings, linker: AssignmentPolicy, ready: Path) -> faust.Ap
 
 
 if __name__ == "__main__":
-    logging.disable(logging.INFO)  # else the clients' debugging records are made, and dropped by the handlers
+    logging.disable(logging.INFO)  # the clients' debug records would be created and then dropped
     given = read_settings()
     pause_after_empty_fetches(given.kafka_fetch_pause_seconds)
     model, ready = (Path(argument) for argument in sys.argv[1:])

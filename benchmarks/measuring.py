@@ -1,8 +1,8 @@
-"""How throughput is measured: the same way for a baseline and for what is compared with it.
+"""Measures throughput, in the same way for a baseline and for what is compared with it.
 
-*Live*: the worker is up and ready, the clock starts, a process of its own publishes as fast
-as it can; the clock stops when everything that follows is committed. *Backlog*: the same, but
-the worker is held until everything is published, and the clock starts when it is let go.
+*Live*: the worker is ready, the clock starts, another process publishes as fast as it can; the clock stops when all
+results are committed. *Backlog*: the worker is held until everything is published, and the clock starts when it
+continues.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ COMMIT_SECONDS_MAX = 1_800.0
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What it took until everything was committed."""
+    """Wall-clock seconds until everything was committed."""
 
     seconds: float
     cpu_seconds: float
-    """Of the workers together. Little depends on what else runs on the machine, unlike the time of the clock."""
+    """Processor seconds of all workers. Depends little on other load, unlike wall-clock time."""
 
 
 def measure(
     stack: Stack, load: Path, topic: str, stages: Sequence[StageGroup], *, workers: Sequence[Worker], way: Way
 ) -> Taken:
-    """Return what workers take to commit all that follows from a load; they are running and ready.
+    """Measure how long running workers take to commit all results of a load.
 
     Args:
-        stack: What they run on.
+        stack: The servers they run on.
         load: A file of prepared messages.
-        topic: Where it is published to.
+        topic: The topic it is published to.
         stages: The consumer groups that a message goes through, in this order.
-        workers: The workers that do it.
+        workers: The workers that are measured.
         way: Whether they begin at once, or when everything is published.
     """
     return asyncio.run(_measure(stack, load, topic, stages, workers=workers, way=way))
@@ -67,7 +67,7 @@ async def _measure(
         for stage in stages:
             await _reach(places, await places.goal(stage))
         ended = time.monotonic()
-        for _ in range(1, ROUNDS):  # what goes round once more, by way of its release
+        for _ in range(1, ROUNDS):  # moved records pass the stages again, after their release
             for stage in stages:
                 if await _reach(places, await places.goal(stage)):
                     ended = time.monotonic()
@@ -80,7 +80,7 @@ async def _publish(publisher: Worker) -> None:
 
 
 async def _reach(places: Pipeline, goal: Goal) -> bool:
-    """Return when a goal is reached; whether it was not yet when first asked for."""
+    """Wait until a goal is reached; return whether it was not yet reached at the first look."""
     asked = 0
     while await places.behind(goal):
         asked += 1

@@ -1,7 +1,7 @@
-"""P11: deals that change, and a subtree of territories that moves, through the forecast's two steps.
+"""P11: deals that change, and a subtree of territories that moves, through both stages of the forecast.
 
-Both folds are in one process, without a broker: what a turn says goes from the first to the second. The
-baseline is the naive way, all sums anew from all deals after each turn, measured on the same turns.
+Both stages are in one process, without a broker: the output of a batch goes from the first to the second. The
+baseline recomputes all sums from all deals after each batch, on the same batches.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FEW_TERRITORIES = 1_000
 MOVED_TERRITORIES = 5_000
 TURN_CHANGES = 500
 NAIVE_TURNS = 5
-"""So many turns are taken the naive way, too: it takes too long for all of them."""
+"""Batches that the naive way is measured on: it takes too long for all of them."""
 SHOWN_FAULTS_MAX = 20
 STAGES = {
     "Prospecting": {"category": "pipeline", "probability": "0.1"},
@@ -47,7 +47,7 @@ Sums = dict[tuple[str, str, str], Decimal]
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Change deals in turns with few and with many territories, then move a subtree there and back."""
+    """Change deals in batches with few and with many territories, then move a subtree there and back."""
     figures: list[Figure] = []
     faults: list[str] = []
     checked = 0
@@ -74,7 +74,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def document(territories: int, subtree: int = 0, above: int = 0) -> dict[str, Any]:
-    """Return a model with a tree of so many territories; a subtree of it may be put elsewhere."""
+    """Return a model with a tree of this many territories; a subtree of it may be moved."""
     parents = {number: (number - 1) // CHILDREN for number in range(1, territories)}
     if subtree:
         parents[subtree] = above
@@ -96,7 +96,7 @@ def document(territories: int, subtree: int = 0, above: int = 0) -> dict[str, An
 
 
 class _Forecast:
-    """Both steps with one partition each, and the deals as they were said last."""
+    """Both stages with one partition each, and the last state of each deal."""
 
     def __init__(self, model: Model, seed: int) -> None:
         self.model = model
@@ -108,7 +108,7 @@ class _Forecast:
         self.sweep(model)
 
     def changes(self, count: int) -> list[Assignment]:
-        """Return new states of so many deals, each once."""
+        """Return new states of this many deals, each once."""
         known = list(self.deals)
         names = self._random.sample(known, count) if count <= len(known) else [f"D-{each}" for each in range(count)]
         return [self._change(name) for name in names]
@@ -125,7 +125,7 @@ class _Forecast:
         return Assignment(ORG, "deal", name, version, 1, owner, (Link(where, ("rule",), ()),), deal=facts)
 
     def take(self, changes: list[Assignment]) -> float:
-        """Take changes in turns, through both steps; return the processor's seconds."""
+        """Process changes in batches, through both stages; return the processor seconds."""
         began = time.process_time()
         models = {ORG: self.model}
         for start in range(0, len(changes), TURN_CHANGES):
@@ -139,7 +139,7 @@ class _Forecast:
         return seconds
 
     def sweep(self, model: Model) -> float:
-        """Bring all deals under a model, in the loop's slices; return the processor's seconds."""
+        """Bring all deals under a model, in the loop's sweep chunks; return the processor seconds."""
         began = time.process_time()
         self.model = model
         for effects in self.sums.sweep(model, SWEEP_SHARE * Settings().sweep_records_max):
@@ -155,7 +155,7 @@ class _Forecast:
         self.totals.flush({}, effects)
 
     def faults(self) -> list[str]:
-        """Return where a territory's sums are not those of the naive way."""
+        """Return where a territory's sums differ from those of the naive way."""
         right = naive(self.deals.values(), self.model)
         found: list[str] = []
         for _, territory_id, period, user_id in self.totals.keys(ORG):
@@ -170,7 +170,7 @@ class _Forecast:
 
 
 def naive(deals: Iterable[Assignment], model: Model) -> Sums:
-    """Return all sums, anew from all deals."""
+    """Return all sums, recomputed from all deals."""
     sums: Sums = {}
     for deal in deals:
         counted = contribution_of(deal, model)
@@ -182,7 +182,7 @@ def naive(deals: Iterable[Assignment], model: Model) -> Sums:
 
 
 def _changed(forecast: _Forecast, runs: int) -> tuple[list[tuple[float, float | None]], list[str]]:
-    """Return the deals a second of each run, beside those of the naive way on some of its turns."""
+    """Return the deals a second of each run, beside those of the naive way on some of its batches."""
     found: list[tuple[float, float | None]] = []
     for _ in range(runs):
         gc.collect()
@@ -197,7 +197,7 @@ def _changed(forecast: _Forecast, runs: int) -> tuple[list[tuple[float, float | 
 
 
 def _moved(forecast: _Forecast, territories: int, runs: int) -> Figure:
-    """Move the subtree that is nearest in size to 5 000 to the root's last child and back; the seconds of each."""
+    """Move the subtree nearest in size to 5 000 below the root's last child and back; return the seconds of each."""
     sizes = _sizes(territories)
     last = min(CHILDREN, territories - 1)
     subtree = min(range(1, max(2, last)), key=lambda number: abs(sizes[number] - MOVED_TERRITORIES))

@@ -1,8 +1,8 @@
 """P12: how long one organisation's changes take while another organisation's records are swept.
 
-Both have records in every partition. The small one's changes come at a steady rate while nothing else is
-done, then at the rate of P4, and at last, at their own, while a model of the large one takes effect
-that moves about half of its records, and in which somebody joins who sees them all.
+Both have records in every partition. The small one's changes come at a steady rate without other load, then at P4's
+rate, and finally at their own rate while a model of the large one takes effect. That model moves about half of the
+large one's records, and adds a user who sees them all.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ LARGE = "large"
 """The organisation that is swept; the other is the corpus's own."""
 QUIET, SWEPT = "quiet", "swept"
 RATE = 100
-"""Changes of the small organisation a second: what it waits for is the sweep, and not its own like."""
+"""Changes of the small organisation a second: few, so that they wait for the sweep and not for one another."""
 RATIO_MAX = 2.0
 QUIET_SECONDS, STEADY_SECONDS = 30, 20
 SWEEP_RECORDS_A_SECOND = 2_000
-"""The other's changes last so long that a sweep of this speed ends within them."""
+"""The changes go on for as long as a sweep of this speed takes."""
 FILL_SECONDS_EACH = 0.002
-"""How long a record of the large organisation may take to come through."""
+"""Most seconds for a record of the large organisation to come through."""
 SWEEP_SECONDS_MAX = 3_600.0
 POLL_SECONDS = 0.2
 FAMILIES_CHECKED = 300
-"""Of the large organisation so many accounts are checked, with all that names them."""
+"""Accounts of the large organisation that are checked, with everything that names them."""
 WARM = {"field": "rating", "eq": "Warm"}
 SWEEPING = tuple(stage for stage in PIPELINE if stage.name in ("assigner-assignment", "access-indexer"))
 
@@ -67,20 +67,20 @@ class Sweep:
     """When a model took effect, in seconds since the epoch."""
 
     began: float = 0.0
-    """The moment at which it was applied."""
+    """When it was applied."""
     ended: dict[str, float] = field(default_factory=dict)
-    """By stage, when it was swept for it."""
+    """By stage, when its sweep ended."""
     behind_max: int = 0
-    """The most messages that the access indexer had before it meanwhile."""
+    """The access indexer's largest lag meanwhile, in messages."""
 
     def seconds(self, stage: str) -> float:
-        """How long a stage took."""
+        """Return how long a stage took."""
         return self.ended[stage] - self.began
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run found: milliseconds until visible, of the small organisation's changes."""
+    """Result of one run: milliseconds until visible, for the small organisation's changes."""
 
     quiet: list[float]
     steady: list[float]
@@ -92,14 +92,14 @@ class Measured:
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure some times, each on servers of its own, and check both organisations afterwards.
+    """Run several times, each on servers of its own, and check both organisations afterwards.
 
     Args:
-        folder: For what is prepared.
+        folder: For prepared files.
         records: Of the large organisation.
         territories: Of each organisation.
         runs: How often.
-        embedded: Whether to take the embedded broker.
+        embedded: Whether to use the embedded broker.
         seed: Of the corpus.
     """
     phases = phases_of(records)
@@ -126,7 +126,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def phases_of(records: int) -> tuple[Phase, Phase, Phase]:
-    """Return what the small organisation's changes are: twice while nothing else is done, then during a sweep."""
+    """Return the small organisation's phases: two without other load, then one during a sweep."""
     first = int((WARM_SECONDS + QUIET_SECONDS) * RATE)
     second = int((WARM_SECONDS + STEADY_SECONDS) * STEADY_RATE)
     during = int((2 * WARM_SECONDS + records / SWEEP_RECORDS_A_SECOND) * RATE)
@@ -151,7 +151,7 @@ class Large:
     narrowed: CheckedModel
     """The model that moves them."""
     answers: Answers
-    """Where some of them stand then."""
+    """The expected assignments of some of them afterwards."""
 
 
 def make_large(folder: Path, document: Mapping[str, Any], records: int, seed: int) -> Large:
@@ -171,7 +171,7 @@ def _records(count: int, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def narrowed_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model with one more user in the root, in which accounts right below it must be warm: half are."""
+    """Return a model with one more user in the root, and a condition right below it that half of the accounts meet."""
     narrowed = copy.deepcopy(dict(document))
     [root] = [one for one in narrowed["territories"] if "parent" not in one]
     root["users"].append(
@@ -185,12 +185,12 @@ def narrowed_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sees_all(user: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
-    """Whether a user sees everything already."""
+    """Return whether a user sees everything already."""
     return user["admin"] or user["id"] in root["users"] or user["id"] == root.get("manager")
 
 
 def families_of(changes: Iterator[dict[str, Any]], accounts: int) -> Iterator[dict[str, Any]]:
-    """Yield the first accounts and what names them; contacts name accounts that were there before."""
+    """Yield the first accounts and what names them; contacts name existing accounts."""
     chosen: set[str] = set()
     for change in changes:
         if change["object"] == "account" and len(chosen) < accounts:
@@ -203,7 +203,7 @@ def families_of(changes: Iterator[dict[str, Any]], accounts: int) -> Iterator[di
 
 
 def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], large: Large, seed: int) -> Measured:
-    """Fill the large organisation, publish the small one's changes: quiet, at P4's rate, amid the sweep; check both."""
+    """Fill the large organisation, publish the small one's changes (quiet, P4's rate, during the sweep), check both."""
     stack.provision(load.document, [])
     asyncio.run(apply(stack.settings, check_model(encode(large.model).decode())))
     workers = [stack.start_service(service) for service in SERVICES]
@@ -243,9 +243,9 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], lar
 
 
 async def _sweep(stack: Stack, large: Large, sweep: Sweep) -> None:
-    """Apply the other model once the changes flow, and note when every stage is swept."""
+    """Apply the other model once the changes flow, and record when every stage has swept."""
     await asyncio.sleep(WARM_SECONDS)
-    # Whoever asks Redis every millisecond waits for this, too: what was sent meanwhile does not count.
+    # The Redis poller waits for this step too, so changes sent during it do not count.
     await apply(stack.settings, large.narrowed)
     sweep.began = time.time()
     async with pipeline(stack.settings) as stages, asyncio.timeout(SWEEP_SECONDS_MAX):
@@ -259,7 +259,7 @@ async def _sweep(stack: Stack, large: Large, sweep: Sweep) -> None:
 
 
 def waits_within(published: Published, began: float, ended: float) -> list[float]:
-    """Return how many milliseconds those samples took that were sent between two moments."""
+    """Return the milliseconds of the samples that were sent between two moments."""
     sent = ((published.sent[place].at, at) for place, at in published.seen.items())
     return [1_000 * (at - sent_at) for sent_at, at in sent if began <= sent_at <= ended]
 

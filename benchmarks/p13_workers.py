@@ -1,7 +1,7 @@
-"""P13: the whole pipeline with one, two and four workers of each service: how the work divides, and what it costs.
+"""P13: the whole pipeline with one, two and four workers of each service: how the work divides, and its cost.
 
-On a machine of few cores four workers are no quicker than one. What can be seen there is whether each takes its
-share, and whether a record costs more processor time than it costs one worker.
+On a machine with few cores four workers are no faster than one. It does show whether each takes its share, and
+whether a record costs more processor time than with one worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from territory_admin.errors import StackFailed
 from territory_admin.records.wait import PIPELINE
 
 WORKERS = (1, 2, 4)
-"""Of each service; each has as many partitions as the others."""
+"""Workers of each service; each service has the same number."""
 COST_RATIO_MAX = 1.25
 SHARE_RATIO_MAX = 1.1
 POLL_SECONDS = 0.1
@@ -35,7 +35,7 @@ STAGE_AND_TOPIC = {
     "access_indexer": ("access-indexer", ASSIGNMENTS.name),
     "forecast_aggregator": ("forecast-aggregator", ASSIGNMENTS.name),
 }
-"""By service, a stage whose partitions say how they are divided, and the topic whose messages are counted."""
+"""By service, the stage whose partitions are compared, and the topic whose messages are counted."""
 
 
 class Part(NamedTuple):
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """What some workers of each service took together."""
+    """What a number of workers of each service used together."""
 
     seconds: float
     parts: tuple[Part, ...]
@@ -61,7 +61,7 @@ class Divided:
 
     @property
     def largest_share(self) -> float:
-        """What the busiest worker of any service took, by what it would take if all took equally much."""
+        """The busiest worker's use of any service, divided by an even share."""
         taken: dict[str, list[int]] = defaultdict(list)
         for one in self.parts:
             taken[one.service].append(one.taken)
@@ -69,7 +69,7 @@ class Divided:
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure each number of workers some times, each on servers of its own, and check the answers every time."""
+    """Measure each number of workers several times, each on servers of its own, and check the answers every time."""
     load = make_load(folder, records, territories, seed)
     found: list[dict[int, Divided]] = []
     faults: list[str] = []
@@ -98,7 +98,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def _measure(stack: Stack, load: Load, count: int, seed: int) -> tuple[Divided, list[str], dict[str, int]]:
-    """Return what so many workers of each service took, what was wrong afterwards, and how much was compared."""
+    """Return what this many workers of each service used, what was wrong afterwards, and how much was compared."""
     stack.provision(load.document, [])
     workers = {name: [stack.start_service(name, number + 1) for number in range(count)] for name in SERVICES}
     _await_division(workers, PARTITIONS // count)
@@ -118,7 +118,7 @@ def _measure(stack: Stack, load: Load, count: int, seed: int) -> tuple[Divided, 
 
 
 def _await_division(workers: Mapping[str, Sequence[ServiceWorker]], each: int) -> None:
-    """Return when every worker has its share of the partitions. Raises: StackFailed when that takes too long."""
+    """Wait until every worker has its share of the partitions. Raises: StackFailed when that takes too long."""
     deadline = time.monotonic() + READY_SECONDS_MAX
     for name, those in workers.items():
         stage, _ = STAGE_AND_TOPIC[name]

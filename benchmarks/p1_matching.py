@@ -1,4 +1,4 @@
-"""P1, P10: matching the rules of accounts on the mixed corpus, engines of ours and of others in turns."""
+"""P1, P10: matching account rules on the mixed corpus, with our engines and others in turns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from territory_runtime.gc_tuning import tune_gc
 
 SIZES = (1_000, 4_000, 10_000, 25_000, 100_000)
 INDEX_ALONE = (10_000,)
-"""Sizes that only the growth of the index is measured at."""
+"""Sizes at which only the growth of the index is measured."""
 INDEX, PLAIN, CLOSURES = "index", "plain", "closures"
 OWN = "benchmarks.entrants.own"
 CONTENDERS = (
@@ -65,15 +65,15 @@ class _Measured:
     p50_us: float
     p99_us: float | None
     records: int
-    """How many were matched on the clock."""
+    """Records matched on the clock."""
     checked: int
-    """How many answers were compared with the plain engine's."""
+    """Answers compared with the plain engine's."""
     rules: int
-    """How many it carries."""
+    """Rules it can represent."""
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure all engines at all sizes up to a number of territories, in so many turns each."""
+    """Measure all engines at all sizes up to a number of territories, in this many rounds each."""
     sizes = [size for size in SIZES if size <= territories] or [territories]
     fields: list[Fields] = []
     contest = _Contest(runs)
@@ -118,7 +118,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def accounts(model: Model, count: int, seed: int) -> Iterator[Fields]:
-    """Yield the typed values of so many new accounts, of the fields that rules compare."""
+    """Yield the typed values of this many new accounts, for the fields that rules compare."""
     types = model.field_types["account"]
     names = {name: types[name] for name in sorted(rule_book(model, "account").fields)}
     changes = record_changes(int(count / MIX["account"] * 1.3) + 100, seed)
@@ -128,7 +128,7 @@ def accounts(model: Model, count: int, seed: int) -> Iterator[Fields]:
 
 
 class _Contest:
-    """What was found so far."""
+    """Results so far."""
 
     def __init__(self, turns: int) -> None:
         self._turns = turns
@@ -142,7 +142,7 @@ class _Contest:
         self.compile_seconds: dict[str, float] = {}
 
     def compiled(self, size: int, seed: int) -> Model:
-        """Return the model of so many territories, and note how many seconds of the processor compiling it took."""
+        """Return the model of this many territories, and record the processor seconds of compiling it."""
         document = model_document(size, seed)
         gc.collect()
         thresholds = gc.get_threshold()
@@ -220,7 +220,7 @@ class _Contest:
         self._promise(size, speeds, entered[INDEX].built)
 
     def _promise(self, size: int, speeds: Sequence[dict[str, float]], index: Built) -> None:
-        """Note what was promised of one size, beside what was found."""
+        """Record the figures of one size beside their aims."""
         others = sorted({name for one in speeds for name in one} - {INDEX})
         if others:
             first = max(others, key=lambda name: median(one[name] for one in speeds))
@@ -261,7 +261,7 @@ class _Contest:
         ]
 
     def measure_growth(self) -> None:
-        """Measure the indexes of all sizes in turns, and note by what the cost of a record grows (P10)."""
+        """Measure the indexes of all sizes in turns, and record how the cost of a record grows (P10)."""
         turns = [
             {size: 1e6 / process.turn(TURN_SECONDS).records_per_second for size, process in self.indexes.items()}
             for _ in range(2 * self._turns)

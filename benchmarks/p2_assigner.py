@@ -1,6 +1,6 @@
 """P2: the assigner, Kafka to Kafka, both of its stages in one worker.
 
-Beside a worker that only passes messages on, and beside apps of other frameworks that do the same.
+Compared with a worker that only passes messages on, and with apps of other frameworks that do the same.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from territory_admin.records.wait import PIPELINE
 from territory_runtime.settings import Settings
 
 RATIO_MIN = {1_000: 0.15, 10_000: 0.25}
-"""By the number of territories up to which it is promised: fewer are no harder."""
+"""The aim by the number of territories up to which it applies."""
 PEERS_AT = 10_000
-"""The number of territories up to which the ratios to other frameworks are promised."""
+"""Number of territories up to which the ratios to other frameworks apply."""
 SAMPLED_RECORDS = 200
 SHOWN_FAULTS_MAX = 20
 STAGES = tuple(stage for stage in PIPELINE if stage.name.startswith("assigner-"))
@@ -42,13 +42,13 @@ STAGES = tuple(stage for stage in PIPELINE if stage.name.startswith("assigner-")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The corpus of a run: what is published, and the right answers to it."""
+    """The corpus of a run: its messages and the expected answers."""
 
     path: Path
     model: Path
-    """The document, in a file."""
+    """The model document, in a file."""
     records: int
-    """How many changes are published."""
+    """Number of changes published."""
     bytes_each: int
     document: dict[str, Any]
     answers: Answers
@@ -70,7 +70,7 @@ def make_load(folder: Path, records: int, territories: int, seed: int) -> Load:
 
 
 def corpus_of(load: Load) -> dict[str, object]:
-    """Return what a corpus is like, for the report."""
+    """Describe a corpus, for the report."""
     return {
         "records": load.records,
         "live_records": len(load.answers.records),
@@ -84,13 +84,13 @@ def corpus_of(load: Load) -> dict[str, object]:
 
 @dataclass(slots=True)
 class Beside:
-    """What was found of an app of another framework.
+    """Results of an app of another framework.
 
     Attributes:
-        load: A corpus of its own where the assigner's is too long for it.
+        load: A corpus of its own if the assigner's is too long for it.
         speeds: Records a second, the assigner's and its own, of each run.
         costs: Microseconds a record, likewise.
-        wrong: How many of its assignments were wrong or not there, of each run.
+        wrong: Number of its assignments that were wrong or missing, of each run.
     """
 
     peer: Peer
@@ -100,7 +100,7 @@ class Beside:
     wrong: list[int] = field(default_factory=list)
 
     def figures(self, territories: int) -> list[Figure]:
-        """Return its figures; the answers are checked by record, each of them."""
+        """Return its figures; each of its answers is checked."""
         name, wrong = self.peer.name, median(self.wrong)
         shown = f"of {len(self.load.answers.records)} wrong or missing in the {name}"
         promised = self.peer.ratio_min if territories <= PEERS_AT else None
@@ -112,7 +112,7 @@ class Beside:
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure some times, each on servers of its own, and check the answers every time."""
+    """Measure several times, each on servers of its own, and check the answers every time."""
     load = make_load(folder, records, territories, seed)
     faults: list[str] = []
     checked = 0
@@ -152,7 +152,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def _promised(speeds: Sequence[tuple[float, float]], territories: int) -> list[Figure]:
-    """Return what the assigner reaches, once for each promise that applies."""
+    """Return the assigner's figure, once for each aim that applies."""
     applying = {most: ratio for most, ratio in RATIO_MIN.items() if territories <= most}
     if not applying:
         return [figure("assigner, published meanwhile", "records/s", speeds)]
@@ -165,7 +165,7 @@ def _promised(speeds: Sequence[tuple[float, float]], territories: int) -> list[F
 
 
 def _peers(folder: Path, load: Load, seed: int) -> tuple[list[Beside], dict[str, str]]:
-    """Return the apps that can be measured here, with what they are measured by, and why others can't."""
+    """Return the apps that can be measured here, with their loads, and why others cannot."""
     besides: list[Beside] = []
     absent: dict[str, str] = {}
     for peer in PEERS:
@@ -196,7 +196,7 @@ def _measure_peer(stack: Stack, beside: Beside, speed: float, cost: float) -> No
 
 
 def pass_on(stack: Stack, load: Load, way: Way) -> Taken:
-    """Return what the baseline takes, after a first time that warms the broker up."""
+    """Measure the baseline, after a first run that warms the broker up."""
     worker = stack.start_module("benchmarks.passthrough")
     measure(stack, load.path, INPUT.name, [STAGE], workers=[worker], way="live")
     taken = measure(stack, load.path, INPUT.name, [STAGE], workers=[worker], way=way)
@@ -212,7 +212,7 @@ def _assign(stack: Stack, load: Load, way: Way) -> Taken:
 
 
 async def said_on(settings: Settings, topic: Topic) -> dict[str, bytes]:
-    """Return the last word of a topic by key, of what is not gone."""
+    """Return the last value of each key on a topic, without tombstones."""
     said: dict[str, bytes] = {}
 
     def take(message: ConsumerRecord) -> None:
@@ -227,7 +227,7 @@ async def said_on(settings: Settings, topic: Topic) -> dict[str, bytes]:
 
 
 async def wrong_answers(settings: Settings, topic: Topic, answers: Answers) -> int:
-    """Return for how many records the last word has another version or other territories, is missing or left over."""
+    """Count records whose last assignment has another version or other territories, is missing or left over."""
     said = await said_on(settings, topic)
     wrong = len(said.keys() ^ answers.records.keys())
     for key in said.keys() & answers.records.keys():

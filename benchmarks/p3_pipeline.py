@@ -1,4 +1,4 @@
-"""P3: the whole pipeline, from a record's change to Redis: who sees it, and what its deals add up to."""
+"""P3: the whole pipeline, from a record's change to Redis: access and sums."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from territory_admin.records.wait import PIPELINE
 RECORDS_A_SECOND_MIN = 3_000
 SERVICES = ("assigner", "access_indexer", "forecast_aggregator")
 STRANGERS_EACH = 20
-"""How many users are tried who must not see a record."""
+"""Users who must not see a record, checked for each record."""
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure some times, each on servers of its own, and check the answers every time."""
+    """Measure several times, each on servers of its own, and check the answers every time."""
     load = make_load(folder, records, territories, seed)
     model = compile_model(load.document, 1)
     faults: list[str] = []
@@ -80,7 +80,7 @@ def check(client: Any, model: Model, answers: Answers, seed: int) -> tuple[list[
 
 
 def check_access(client: Any, model: Model, answers: Answers, seed: int) -> tuple[list[str], dict[str, int]]:
-    """Return where some records wrongly stand, or who wrongly sees them or not; the answers may be of some records."""
+    """Return wrong assignments and wrong viewers of some records."""
     rng = random.Random(seed)
     access, users = Access(model), sorted(model.seers)
     faults: list[str] = []
@@ -104,7 +104,7 @@ def check_access(client: Any, model: Model, answers: Answers, seed: int) -> tupl
 
 
 def sums_of_root(model: Model, answers: Answers) -> dict[tuple[str, str], Decimal]:
-    """Return what all deals add up to, by period and category: each is in the root's sums exactly once."""
+    """Return the sums of all deals, by period and category: each deal is in the root's sums exactly once."""
     sums: dict[tuple[str, str], Decimal] = {}
     for key, record in answers.records.items():
         if record.object != "deal":

@@ -1,7 +1,7 @@
-"""P4: how long a change takes to be visible at a steady rate, and what readers wait meanwhile.
+"""P4: how long a change takes to reach Redis at a steady rate, and how long readers wait meanwhile.
 
-One worker of each service. Before they are started, the same messages go to a consumer that does
-nothing else, which says what the broker takes of that time.
+One worker of each service. Before they start, the same messages go to a consumer that does nothing else, which
+measures the broker's part.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ STEADY_RATE, LOAD_RATE = 1_000, 2_000
 P50_MS_MAX, P99_MS_MAX = 100, 500
 SAMPLES_A_SECOND = 50
 WARM_SECONDS = 5.0
-"""From the first change on, in which nothing is measured: connections are made, and Python grows its heap."""
+"""Seconds at the start that are not measured: connections are made, and Python grows its heap."""
 PLAIN_SECONDS = 20.0
-"""How long messages go to the consumer that does nothing else, at each rate."""
+"""Seconds of each rate for the consumer that does nothing else."""
 POLL_SECONDS = 0.01
 ASKED_MAX = 16
-"""Samples that are asked about at once, the oldest: else those who wait would keep a processor busy by that."""
+"""Samples that are asked about at once, oldest first: asking about all would keep a processor busy."""
 READERS, READER_PAUSE_SECONDS = 50, 0.1
 IDLE_SECONDS = 5.0
 """How long the readers are measured before changes come."""
@@ -56,7 +56,7 @@ QUIET_SECONDS_MAX = 300.0
 
 
 class Phase(NamedTuple):
-    """Changes of the corpus that are published at one rate, each second so many."""
+    """Changes of the corpus that are published at one rate."""
 
     name: str
     first: int
@@ -65,26 +65,26 @@ class Phase(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A change whose way is timed."""
+    """A change whose latency is measured."""
 
     place: int
-    """Among those of its phase, from 0."""
+    """Its position in its phase, from 0."""
     key: str
-    """Of its record, in Redis."""
+    """The version of its record that Redis must have."""
     version: int
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of a phase."""
+    """Result of a phase."""
 
     sent: list[Moment]
     seen: dict[int, float]
-    """When a sample was in Redis, in seconds since the epoch, by its place."""
+    """When each sample reached Redis, in seconds since the epoch, by position."""
 
     @property
     def seconds(self) -> float:
-        """From when the first was due to when the last was."""
+        """Seconds from when the first change was due to when the last one was."""
         return self.sent[-1].at - self.sent[0].at
 
     @property
@@ -95,7 +95,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run found."""
+    """Result of one run."""
 
     visible: dict[str, list[float]]
     """By phase, milliseconds from when a sample was due until it was in Redis."""
@@ -106,13 +106,13 @@ class Measured:
     readers: list[float]
     """Milliseconds for an answer while changes arrive."""
     readers_alone: list[float]
-    """And before."""
+    """The same before changes arrive."""
     faults: list[str]
     checked: dict[str, int]
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure some times, each on servers of its own, and check what is in Redis afterwards."""
+    """Measure several times, each on servers of its own, and check Redis afterwards."""
     load = make_load(folder, records, territories, seed)
     changes = list(record_changes(records, seed))
     found: list[Measured] = []
@@ -136,13 +136,13 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def phases_of(records: int) -> tuple[Phase, Phase]:
-    """Return the steady phase and the load: a third and the rest, so that both last equally long."""
+    """Return the steady phase and the fast one: a third of the changes and the rest, so that both last equally long."""
     steady = records // 3
     return Phase(STEADY, 0, steady, STEADY_RATE), Phase(LOAD, steady, records - steady, LOAD_RATE)
 
 
 def samples_of(changes: Sequence[Mapping[str, Any]], phase: Phase) -> list[Sample]:
-    """Return some changes of a phase, none of a record that is ever deleted: it could be gone unseen."""
+    """Return sample changes of a phase, none of a record that is ever deleted: it could disappear unseen."""
     gone = {_key(change) for change in changes if change["op"] == "delete"}
     chosen = range(int(WARM_SECONDS * phase.rate), phase.records, phase.rate // SAMPLES_A_SECOND)
     asked = ((place, changes[phase.first + place]) for place in chosen)
@@ -194,7 +194,7 @@ def _measure(stack: Stack, load: Load, changes: Sequence[Mapping[str, Any]], see
 
 
 def _consumed(stack: Stack, load: Load, phase: Phase) -> list[float]:
-    """Publish the beginning of a phase to a consumer that does nothing else; return the milliseconds that took."""
+    """Publish the beginning of a phase to a consumer that does nothing else; return its milliseconds."""
     came = stack.folder / f"came-{phase.name}"
     part = phase._replace(records=min(phase.records, int(PLAIN_SECONDS * phase.rate)))
     arrivals = stack.start_module("benchmarks.arrivals", PLAIN.name, str(came))
@@ -208,7 +208,7 @@ def _consumed(stack: Stack, load: Load, phase: Phase) -> list[float]:
 class _Sending(NamedTuple):
     pacer: Worker
     file: Path
-    """Has when each was due, in the end."""
+    """Create the file that has each change's due time in the end."""
 
 
 def _start_pacer(stack: Stack, load: Load, phase: Phase, topic: str) -> _Sending:
@@ -218,14 +218,14 @@ def _start_pacer(stack: Stack, load: Load, phase: Phase, topic: str) -> _Sending
 
 
 async def quiet(settings: Settings, seconds_max: float = QUIET_SECONDS_MAX) -> None:
-    """Return when all that was published has come through. Raises: StackFailed when it does not."""
+    """Wait until everything published has come through. Raises: StackFailed when it does not."""
     waited = await wait(settings, seconds_max, lambda *_: None)
     if not waited.done:
         raise StackFailed("\n".join(map(str, waited.behind)))
 
 
 def _start_readers(stack: Stack, load: Load, asked: Path, seed: int) -> Worker:
-    """Start readers who ask of any user and any record that there is at the end."""
+    """Start readers who ask about any user and any record that exists at the end."""
     rng = random.Random(seed)
     users, records = [user["id"] for user in load.document["users"]], sorted(load.answers.records)
     subjects = [(rng.choice(users), *parse_record_key(rng.choice(records))[1:]) for _ in range(SUBJECTS)]
@@ -242,14 +242,14 @@ def publish(
     samples: list[Sample],
     meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Published:
-    """Publish a phase and watch for its samples until all are in Redis, or it takes too long.
+    """Publish a phase and watch its samples until all are in Redis, or it takes too long.
 
     Args:
-        stack: Where the services run.
-        load: What the phase is a part of.
-        phase: What is published.
+        stack: The running servers and services.
+        load: The load that the phase belongs to.
+        phase: The changes that are published.
         samples: The changes that are timed.
-        meanwhile: What else is done, from when the publishing begins.
+        meanwhile: What else runs, from when the publishing begins.
     """
     sending = _start_pacer(stack, load, phase, RECORDS.name)
     sending.pacer.go()
@@ -267,9 +267,9 @@ def publish(
 
 
 async def _watch(settings: Settings, phase: Phase, samples: list[Sample]) -> dict[int, float]:
-    """Ask Redis, every few milliseconds, for those that were sent and not seen; return when each was seen.
+    """Ask Redis, every few milliseconds, for samples that were sent and not seen; return when each was seen.
 
-    The oldest are asked about, and when one of them was seen, others at once: what is late by that looks later.
+    The oldest are asked about first. When one of them is seen, others follow at once, or they would seem later.
     """
     seen: dict[int, float] = {}
     coming, sent = deque(samples), list[Sample]()
@@ -299,9 +299,9 @@ async def _watch(settings: Settings, phase: Phase, samples: list[Sample]) -> dic
 
 
 def ways_of(sent: Sequence[Moment], came: Sequence[Moment]) -> list[float]:
-    """Return how many milliseconds each message took, as they were sent; they came in the order of their partition.
+    """Return the milliseconds of each message, in the order of its partition.
 
-    Raises: StackFailed, when others came than were sent.
+    Raises: StackFailed when the messages that came are not those that were sent.
     """
     arrivals: dict[int, deque[float]] = defaultdict(deque)
     for moment in came:
@@ -312,7 +312,7 @@ def ways_of(sent: Sequence[Moment], came: Sequence[Moment]) -> list[float]:
 
 
 def table_of(busy: Mapping[str, float]) -> Table:
-    """Return how busy each process kept a processor, the busiest first."""
+    """Return how busy each process was, the busiest first."""
     shares = sorted(busy.items(), key=lambda one: -one[1])
     rows = tuple((name, f"{share:.2f}") for name, share in shares if share >= 0.005)
     return Table("processors", (f"process, at {STEADY_RATE:,} changes/s", "processor seconds a second"), rows)
@@ -332,5 +332,5 @@ def _figures(found: Sequence[Measured]) -> list[Figure]:
 
 
 def percentile(values: Sequence[float], share: int) -> float:
-    """Return what so many of a hundred values are below."""
+    """Return a percentile."""
     return quantiles(values, n=100, method="inclusive")[share - 1]

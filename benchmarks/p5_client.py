@@ -1,7 +1,7 @@
-"""P5: what apps ask, through the client, beside the bare command of redis-py.
+"""P5: what apps ask, through the client, beside the bare redis-py command.
 
-The bare command asks for the set alone; the client asks for the administrators as well, in the
-same round trip. Both take turns in small batches, since the machine's speed varies.
+The bare command asks for the set only; the client asks for the administrators as well, in the same round trip. Both
+take turns in small batches, because the machine's speed varies.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Call = Callable[[], Any]
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Ask about a user who sees so many records; territories and the broker play no part."""
+    """Ask about a user who sees this many records; territories and the broker play no part."""
     found = find_redis()
     if found.make is None:
         raise StackFailed(found.says)
@@ -41,7 +41,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
                 client.sadd(key, *ids[start : start + LISTED])
             client.sadd(admins_key(ORG), "root")
             access, page = Access(client, ORG), [*ids[: PAGE // 2], *(f"X-{number}" for number in range(PAGE // 2))]
-            asked: dict[str, tuple[int, Call, Call]] = {  # calls in a batch, which lasts milliseconds
+            asked: dict[str, tuple[int, Call, Call]] = {  # with the calls in a batch of some milliseconds
                 "can_see": (
                     25,
                     lambda: access.can_see(USER, "account", ids[1]),
@@ -82,7 +82,7 @@ def _scanned(client: redis.Redis, key: str) -> list[str]:
 
 
 def _in_turns(calls: int, ours: Call, bare: Call) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return microseconds a call, ours and the bare one's: by the clock, and of this process' processor time."""
+    """Return microseconds a call, the client's and the bare command's: wall clock and processor time."""
     clock, processor = [0, 0], [0, 0]
     for _ in range(BATCHES):
         for which, call in enumerate((ours, bare)):

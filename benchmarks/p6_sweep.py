@@ -1,4 +1,4 @@
-"""P6: a new rule over many records: the assigner's second stage sweeps its families, in slices, as the loop has it."""
+"""P6: a new rule over many records: the assigner's second stage sweeps its families in chunks, as the loop does."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from territory_runtime.settings import Settings
 RECORDS_A_SECOND_MIN = 60_000
 FIRST_EFFECTS_SECONDS_MAX = 1.0
 PLAIN_SHARE = 50
-"""Every so many-th family is swept with the plain engine as well: it takes too long for all of them."""
+"""Every n-th family is swept with the plain engine as well: it takes too long for all of them."""
 PLAIN_SLICES = 40
-"""In so many slices, each between some of ours, so that what else runs on the machine slows both."""
+"""The plain engine's chunks, spread between ours, so that other load slows both."""
 CHANGED_DEPTH = 2
 SHOWN_FAULTS_MAX = 20
 WARM = {"field": "rating", "eq": "Warm"}
 
 Said = dict[str, tuple[object, ...]]
-"""By key, where a record was last said to stand."""
+"""The last assignment of each record, by key."""
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Narrow one rule, sweep all records, and check where they stand; `runs` and `embedded` are of no use here."""
+    """Narrow one rule, sweep all records, and check their assignments; `runs` and `embedded` have no effect."""
     document = model_document(territories, seed)
     model = compile_model(document, 1)
     linkers, plain_linkers = PolicyCache(), PolicyCache("plain")
@@ -57,7 +57,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
     changed_id = _changed(model, said)
     narrowed = compile_model(_narrowed(document, changed_id), 2)
     for maker in (linkers, plain_linkers):
-        maker.of(narrowed)  # as a worker does, before the model comes into effect
+        maker.of(narrowed)  # a worker does this before the model takes effect
     found = _sweep(fold, plain, narrowed, said, plain_said)
     right = _swept(fresh, narrowed)
     faults = [
@@ -90,7 +90,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def corpus_records(count: int, seed: int) -> Iterator[Record]:
-    """Yield so many new records as the first stage forwards them."""
+    """Yield this many new records as the first stage forwards them."""
     for change in record_changes(count, seed, updates=0, deletes=0):
         org, kind, name = change["org_id"], change["object"], change["id"]
         account, contact = change.get("account_id"), change.get("contact_id")
@@ -104,19 +104,19 @@ def corpus_records(count: int, seed: int) -> Iterator[Record]:
 
 @dataclass(slots=True)
 class _Found:
-    """What a sweep took."""
+    """Cost of a sweep."""
 
     slices: list[float] = field(default_factory=list)
-    """Seconds of each slice."""
+    """Seconds of each chunk."""
     first_effects: float | None = None
-    """Seconds until the first assignment was said, that of making the linker not counted."""
+    """Seconds until the first assignment was emitted, without building the assignment policy."""
     said: int = 0
     cpu_seconds: float = 0.0
     plain_cpu_seconds: float = 0.0
 
 
 def _sweep(fold: AssignmentFold, plain: AssignmentFold, model: Model, said: Said, plain_said: Said) -> _Found:
-    """Sweep both under a model, the plain one's slices between ours."""
+    """Sweep both under a model, the plain engine's chunks between ours."""
     found = _Found()
     ours = fold.sweep(model, _slice_records())
     theirs = plain.sweep(model, max(1, len(plain) // PLAIN_SLICES))
@@ -145,7 +145,7 @@ def _sweep(fold: AssignmentFold, plain: AssignmentFold, model: Model, said: Said
 
 
 def _swept(fold: AssignmentFold, model: Model) -> Said:
-    """Sweep all and return where every record that was said something of stands."""
+    """Sweep everything and return the assignments that were emitted."""
     said: Said = {}
     for effects in fold.sweep(model, _slice_records()):
         _note(said, effects)
@@ -176,7 +176,7 @@ def _changed(model: Model, said: Said) -> str:
 
 
 def _narrowed(document: Mapping[str, Any], territory_id: str) -> dict[str, Any]:
-    """Return a model in which a territory's accounts must be warm, too."""
+    """Return a model in which a territory's accounts must meet one more condition."""
     narrowed: dict[str, Any] = copy.deepcopy(dict(document))
     rules = next(one for one in narrowed["territories"] if one["id"] == territory_id)["rules"]
     rules["account"] = {"all": [rules["account"], WARM]}

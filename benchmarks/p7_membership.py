@@ -1,6 +1,6 @@
 """P7: a user joins, then leaves, a territory of many records; and how long Redis answers nobody meanwhile.
 
-One access indexer. Beside it, SUNIONSTORE of the same set: one command, which Redis does as a whole.
+One access indexer. The baseline is SUNIONSTORE of the same set: one command, which blocks Redis until it is done.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ SECONDS_MAX = 5.0
 PAUSE_MS_MAX = 50.0
 SENT_AT_ONCE = 20_000
 IDLE_SECONDS = 3.0
-"""How long PING is asked while Redis does nothing: what the machine alone makes of it."""
+"""Seconds of PING while Redis is idle: the machine's own pauses."""
 POLL_SECONDS = 0.005
 CHANGED_SECONDS_MAX = 1_800.0
 SLOW_MICROSECONDS = 500
-"""Commands of Redis that take longer are noted by it."""
+"""Redis records commands that take longer (SLOWLOG)."""
 SLOW_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Something that was done."""
+    """A step of the run."""
 
     began: float
     """Seconds since the epoch."""
     ended: float
     command_ms: float
-    """The longest command that Redis noted meanwhile; 0: none was long."""
+    """The longest command that Redis recorded meanwhile; 0: none was long."""
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Return how long it took."""
         return self.ended - self.began
 
     def pause_ms(self, pings: Iterable[Asked]) -> float:
-        """Return for how long one answer to a PING was waited for meanwhile, at most, in milliseconds.
+        """Return the longest wait for a PING meanwhile, in milliseconds.
 
-        What is waited for at the end of one span may come within the next: each has its part.
+        A wait may cross the end of a step; each step has its part of it.
         """
         overlaps = (min(self.ended, one.at + one.took) - max(self.began, one.at) for one in pings)
         return 1_000 * max(0.0, max(overlaps, default=0.0))
@@ -69,14 +69,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run found: spans, and the longest answer to a PING within each, in milliseconds."""
+    """Result of one run: steps, and the longest wait for a PING in each, in milliseconds."""
 
     spans: dict[str, Span]
     pauses: dict[str, float]
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Measure some times, each on servers of its own; there is one territory, whatever is asked for."""
+    """Measure several times, each on servers of its own; there is always one territory."""
     found: list[Measured] = []
     faults: list[str] = []
     surroundings: dict[str, str] = {}
@@ -124,9 +124,9 @@ def model_document(*members: str) -> dict[str, Any]:
 
 
 def _measure(stack: Stack, records: int) -> tuple[Measured, list[str]]:
-    """Fill a territory, copy its set, have a user join and leave; return what is wrong, too."""
+    """Fill a territory, copy its set, let a user join and leave; return what is wrong, too."""
     stack.provision(model_document(MEMBER), ())
-    assigner = stack.start_service("assigner")  # it has nothing to decide, but grants wait for its word that it has
+    assigner = stack.start_service("assigner")  # grants wait for its committed sweep, though it has nothing to decide
     worker = stack.start_service("access_indexer")
     pings = stack.folder / "pings"
     with redis.Redis.from_url(stack.settings.redis_url.get_secret_value(), decode_responses=True) as client:
@@ -148,7 +148,7 @@ def _measure(stack: Stack, records: int) -> tuple[Measured, list[str]]:
 
 
 class Sets:
-    """The sets of the two users, what is done to them, and what is wrong with them afterwards."""
+    """The two users' sets, the steps, and what is wrong afterwards."""
 
     def __init__(self, settings: Settings, client: Any, records: int) -> None:
         """Take a client that decodes; by redis-py's types its answers could be awaitable."""
@@ -161,7 +161,7 @@ class Sets:
         client.config_set("slowlog-log-slower-than", SLOW_MICROSECONDS)
 
     def timed(self, act: Callable[[], None]) -> Span:
-        """Return how long something took, until it was in Redis."""
+        """Time a step until Redis has its result."""
         self._redis.slowlog_reset()
         began = time.time()
         act()
@@ -170,7 +170,7 @@ class Sets:
         return Span(began, ended, max((one["duration"] for one in noted), default=0) / 1_000)
 
     def fill(self) -> None:
-        """Put the records into the territory, by what the assigner would say of each."""
+        """Publish every record's assignment to the territory."""
         asyncio.run(_fill(self._settings, self._records))
         self._await(self._member, self._records)
 
@@ -180,19 +180,19 @@ class Sets:
         self._check("copied", {COPY: self._records})
 
     def join(self) -> None:
-        """Have the other user join."""
+        """Let the other user join."""
         self._apply(MEMBER, JOINER)
         self._await(self._joiner, self._records)
         self._check("joined", {self._joiner: self._records, self._member: self._records})
 
     def leave(self) -> None:
-        """Have them leave."""
+        """Let that user leave."""
         self._apply(MEMBER)
         self._await(self._joiner, 0)
         self._check("left", {self._joiner: 0, self._member: self._records})
 
     def check_records(self) -> None:
-        """See that the index has where the first and the last record stand."""
+        """Check that the index has the first and the last record."""
         stand = {number: record_hash_key(ORG, "account", _record_id(number)) for number in (0, self._records - 1)}
         self.faults += [f"{key} is not there" for key in stand.values() if self._redis.hget(key, "version") != "1"]
 
@@ -220,7 +220,7 @@ def _record_id(number: int) -> str:
 
 
 async def _fill(settings: Settings, records: int) -> None:
-    """Say of every record that it is in the territory, as the assigner would."""
+    """Publish for every record that it is in the territory, as the assigner would."""
     link = Link(territory_id=TERRITORY, causes=("manual",), why=("linked by hand",))
     async with started(clients.producer(settings)) as producer:
         sender = BatchProducer(producer, PARTITIONS)

@@ -1,7 +1,7 @@
-"""P8: bytes of Redis a membership, and bytes of a worker a record beyond the record's own.
+"""P8: bytes of Redis for a membership, and bytes of a worker for a record beyond the record's own.
 
-Sets are written by the access indexer's own store, folds are told what is on the topics, each
-worker's in a process of its own. The study of a layout that takes less is `compact_layout.py`.
+The access indexer's own writer writes the sets. Each worker's stages process JSON messages in a process of their
+own. `compact_layout.py` studies a layout that takes less.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from territory_admin.errors import StackFailed
 
 ORG, OBJECT, STAGE = "bench", "account", "access-indexer"
 PREFIX = "001"
-"""An id begins with what kind it is of, as Salesforce's do."""
+"""Prefix of an id, by kind, as Salesforce's ids have."""
 ID_CHARACTERS = 18
 ALPHABET = string.digits + string.ascii_letters
 OF_BYTES = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 MEMBERSHIPS_A_RECORD = 40
 SMALL, MIDDLE, DOUBLED = 1_000, 100_000, 2**17 + 1
-"""The last is where Redis has just made a table of twice as many places, and has the old one still: the worst size."""
+"""The last size is the worst: Redis has just allocated a table of twice as many places, and still has the old one."""
 WRITTEN_AT_ONCE = 20_000
 MEMBERSHIP_BYTES_MAX = 75
 RECORD_BYTES_MAX = 600
@@ -52,18 +52,18 @@ class Population(NamedTuple):
 
     @property
     def memberships(self) -> int:
-        """How many are in all of them."""
+        """Memberships in all of them."""
         return self.size * self.sets
 
 
 class Filled(NamedTuple):
-    """What sets of one size took."""
+    """Memory of the sets of one size."""
 
     population: Population
     grown: int
-    """Bytes by which `used_memory` grew."""
+    """Growth of `used_memory`, in bytes."""
     usage: int
-    """Bytes that MEMORY USAGE says of them all."""
+    """Sum of MEMORY USAGE, in bytes."""
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
@@ -103,7 +103,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 def populations(memberships: int) -> tuple[Population, ...]:
-    """Return sets of so many memberships in all: a tenth in small sets, four in middle ones, and one with the rest."""
+    """Return sets with this many memberships: a tenth in small sets, four in middle ones, and one with the rest."""
     some = (
         Population(SMALL, max(1, memberships // 10 // SMALL)),
         Population(MIDDLE, max(1, memberships * 4 // 10 // MIDDLE)),
@@ -114,7 +114,7 @@ def populations(memberships: int) -> tuple[Population, ...]:
 
 
 def random_ids(rng: random.Random, count: int) -> list[str]:
-    """Return ids of 18 characters, base 62 after what kind they are of; two alike are too unlikely to care."""
+    """Return random ids of 18 characters, base 62 after a prefix; collisions are too unlikely to matter."""
     length = ID_CHARACTERS - len(PREFIX)
     text = rng.randbytes(length * count).translate(OF_BYTES).decode()
     return [PREFIX + text[start : start + length] for start in range(0, len(text), length)]
@@ -124,7 +124,7 @@ def random_ids(rng: random.Random, count: int) -> list[str]:
 
 
 def _fill_all(client: Any, url: str, sizes: tuple[Population, ...], seed: int) -> tuple[list[Filled], list[str]]:
-    """Write sets of each size; return what they take, and which do not hold what they must."""
+    """Write sets of each size; return their memory, and those with wrong members."""
     rng, filled, faults = random.Random(seed), list[Filled](), list[str]()
     for population in sizes:
         users = [f"user-{population.size}-{number}" for number in range(population.sets)]
@@ -139,7 +139,7 @@ def _fill_all(client: Any, url: str, sizes: tuple[Population, ...], seed: int) -
 
 
 async def _fill(url: str, users: list[str], size: int, rng: random.Random) -> None:
-    """Write sets through the indexer's store; its connection is closed afterwards, and takes no memory then."""
+    """Write sets through the indexer's writer; close its connection, so that it takes no memory."""
     client = redis.asyncio.Redis.from_url(url, decode_responses=True)
     index, changes, waiting = RedisIndexWriter(client, STAGE, 0), list[IndexChange](), 0
     try:
@@ -177,7 +177,7 @@ def _redis_figures(filled: list[Filled]) -> list[Figure]:
 
 
 def _workers(folder: Path, records: int, territories: int, seed: int) -> tuple[int, dict[str, list[Grown]]]:
-    """Return how many bytes the records have, and what each worker's folds take."""
+    """Return how many bytes the records have, and what each worker's stages use."""
     document = model_document(territories, seed)
     model, models = folder / "model.json", {ORG: compile_model(document, 1)}
     model.write_bytes(msgspec.json.encode(document))
@@ -200,7 +200,7 @@ def _worker_figures(own: float, grown: dict[str, list[Grown]]) -> list[Figure]:
 
 
 def beyond(folds: list[Grown], own: float) -> float:
-    """Return how many bytes a worker's folds have a record beyond those that the record has as JSON."""
+    """Return a stage's bytes for a record beyond the record's JSON."""
     return sum(one.bytes / one.records for one in folds) - own
 
 

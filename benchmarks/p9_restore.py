@@ -1,4 +1,4 @@
-"""P9: a partition's memory is read back from its compacted topic, as after a restart or a rebalance."""
+"""P9: a partition is restored from its compacted topic, as after a restart or a rebalance."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NOTHING: frozenset[str] = frozenset()
 
 
 class Decoded(WithoutFanOut):
-    """A fold that remembers nothing: what is left is to fetch and to decode."""
+    """A stage that keeps nothing: what remains is fetching and decoding."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -55,22 +55,22 @@ class Decoded(WithoutFanOut):
         self._count += 1
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
-        """Remember nothing of it."""
+        """Keep nothing of it."""
 
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
-        """Do nothing: it is only restored."""
+        """Do nothing: this stage is only restored."""
 
     def flush(self, models: Models, effects: Effects) -> None:
-        """Do nothing: it is only restored."""
+        """Do nothing: this stage is only restored."""
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
-        """Have nothing to sweep."""
+        """Sweep nothing."""
         return iter(())
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A stage whose memory is read back: from which topic, and into what."""
+    """A stage that is restored: from which topic, and into what."""
 
     name: str
     topic: Topic
@@ -79,7 +79,7 @@ class Restored:
 
 
 def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bool, seed: int = 1) -> Report:
-    """Write the records of one partition, read them back into every stage's memory, and count them there."""
+    """Write the records of one partition, restore every stage from them, and count them there."""
     model = compile_model(model_document(territories, seed), 1)
     linkers = PolicyCache()
     linkers.prepare(model)
@@ -118,7 +118,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
 
 
 async def _write(settings: Settings, model: Model, linkers: PolicyCache, records: int, seed: int) -> int:
-    """Write every record, and where it stands, to the first partition; return how many deals are among them."""
+    """Write every record and its assignment to the first partition; return how many deals are among them."""
     fold, models, deals = AssignmentFold(linkers), {model.org_id: model}, 0
     async with started(clients.producer(settings)) as producer:
         sender, source = BatchProducer(producer, 1), corpus_records(records, seed)
@@ -139,7 +139,7 @@ async def _write(settings: Settings, model: Model, linkers: PolicyCache, records
 
 
 async def _read(settings: Settings, stage: Restored, fold: Fold, model: Model) -> tuple[float, int]:
-    """Return how many seconds it takes until a stage's memory is whole, and how many records are in it."""
+    """Return how many seconds the restore of a stage takes, and how many records it has."""
     gc.collect()
     tune_gc()  # as the services do
     began = time.perf_counter()

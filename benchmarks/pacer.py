@@ -1,7 +1,7 @@
-"""Publishes prepared messages at a steady rate, in a process of its own, when told to (SIGUSR1).
+"""Publishes prepared messages at a steady rate, in a process of its own, after SIGUSR1.
 
-Each message has its own time, whatever became of those before it. When all are acknowledged, the
-times at which they were due are in a file, as `Moment`s.
+Each message has its own due time, whatever happens to those before it. When all are acknowledged, the due times are
+in a file, as `Moment`s.
 
 python -m benchmarks.pacer FILE FIRST COUNT TOPIC RATE SENT READY
 """
@@ -23,16 +23,16 @@ from territory_admin.errors import StackFailed
 from territory_runtime.settings import Settings, read_settings
 
 TICK_SECONDS = 0.005
-"""As long as producers in Java linger since Kafka 4.0. It is part of the time that is measured."""
+"""Linger of Java producers since Kafka 4.0. It is part of the measured time."""
 LATE_SECONDS_MAX = 2.0
 
 
 class Moment(NamedTuple):
-    """When a message of a partition was due, or came; the next of that partition is the next of the file."""
+    """When a message of a partition was due, or arrived; a partition's messages are in their order."""
 
     partition: int
     at: float
-    """Seconds since the epoch: processes of one machine have one clock."""
+    """Seconds since the epoch; the processes of one machine share one clock."""
 
 
 def write_moments(path: Path, moments: Iterable[Moment]) -> None:
@@ -47,10 +47,10 @@ def read_moments(path: Path) -> list[Moment]:
 
 
 async def publish(settings: Settings, messages: list[Prepared], topic: str, rate: float, ready: Path) -> list[Moment]:
-    """Wait to be told, then publish everything at a rate a second; return when each was due.
+    """Wait for the signal, then publish everything at a rate a second; return when each was due.
 
-    What is due within `TICK_SECONDS` goes in one batch a partition at the end of them, as from a producer in Java
-    that lingers as long; the time counts from when a message was due.
+    Messages due within `TICK_SECONDS` go in one batch for each partition at the end of that time, as from a Java
+    producer that lingers as long. Time counts from when a message was due.
     """
     async with told_to(settings, topic, ready) as producer:
         began, began_at, due, acknowledged = time.monotonic(), time.time(), 0, []

@@ -1,7 +1,7 @@
 """The baseline: a worker that reads messages, decodes and encodes their JSON, and passes them on.
 
-What any worker on aiokafka has to do at the least, with the clients, the batches and the
-guarantees of ours (acknowledged by all replicas before the commit), and nothing else.
+This is the least that any worker on aiokafka does, with our clients, batch sizes and guarantees (acknowledged by all
+replicas before the commit).
 
 python -m benchmarks.passthrough READY
 """

@@ -1,13 +1,13 @@
-"""Apps of other frameworks that do what the assigner does: what all of them share, so that only the framework differs.
+"""What the apps of other frameworks share, so that only the framework differs from the assigner.
 
-They read and write messages with our codecs and match with our `Linker`, its index included. What
-they leave out is in favour of their speed, and costs them right answers, which are counted:
+They read and write messages with our codecs and match with our assignment policy, its index included. What they
+leave out favours their speed and costs them right answers, which are counted:
 
-- Who follows is not decided again when the account comes later, changes its links or is deleted (A8).
-- A change of the model is not followed; there is one, read at the start.
-- A deal goes by its account alone, not by its contact first (A6); without links by hand both come to the same.
-- Nothing is told to have left a family, so late words of an old family are not put right.
-- Links by hand and dead letters are left out; the corpus has none.
+- Followers are not decided again when the account arrives later, changes its links or is deleted (A8).
+- The model never changes; it is read at the start.
+- A deal follows its account only, not its contact first (A6); without manual links both give the same result.
+- A record that moves does not leave its old family, so late messages of that family are not corrected.
+- Manual links and dead letters are left out; the corpus has none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from territory.wire.topics import Topic
 from territory_admin.records.wait import StageGroup
 
 COMMIT_SECONDS = 0.5
-"""How often the apps commit: the clock stops at the last commit, which by default is up to 2.8 s or 5 s late."""
+"""Commit interval of the apps. The clock stops at the last commit, which by default is up to 2.8 s or 5 s late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Peer:
 
     Attributes:
         package: The import that it needs.
-        install: The command that brings it.
-        records_max: So many changes are enough to measure it by; more would take minutes.
-        ratio_min: How many times as fast the assigner is promised to be.
+        install: The command that installs it.
+        records_max: Enough changes to measure it with; more would take minutes.
+        ratio_min: The aim: how many times as fast the assigner is.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Peer:
 
     @property
     def is_installed(self) -> bool:
-        """Whether its package can be imported. Faust, once imported, is a module without a spec."""
+        """Return whether its package can be imported. Faust, once imported, is a module without a spec."""
         return self.package in sys.modules or importlib.util.find_spec(self.package) is not None
 
 
@@ -99,7 +99,7 @@ PEERS = (FAUST, QUIX)
 
 
 def read_linker(path: Path) -> AssignmentPolicy:
-    """Return the linker of a model document, with the engine that the assigner takes by default."""
+    """Return the assignment policy of a model document, with the assigner's default engine."""
     return AssignmentPolicy(compile_model(decode(path.read_bytes()), 1))
 
 
@@ -133,7 +133,7 @@ def account_key_of(record: Record) -> str | None:
 
 
 def decide(linker: AssignmentPolicy, record: Record, account: AssignmentDecision | None) -> AssignmentDecision:
-    """Return where a live record stands, given where its account stands."""
+    """Return the decision for a live record, given that of its account."""
     if record.object in ("account", "lead"):
         return linker.of_ruled(record)
     if record.object == "contact":
@@ -142,7 +142,7 @@ def decide(linker: AssignmentPolicy, record: Record, account: AssignmentDecision
 
 
 def said(linker: AssignmentPolicy, record: Record, standing: AssignmentDecision) -> bytes:
-    """Return the assignment of a live record, as the assigner says it."""
+    """Return the assignment of a live record, as the assigner publishes it."""
     facts = DealFacts.of(record.fields) if record.object == "deal" else None
     return encode(
         Assignment(

@@ -1,6 +1,6 @@
-"""Asks Redis PING after PING on one connection, until a signal ends it: what any app waits while it is busy.
+"""Sends PING after PING to Redis on one connection, until a signal ends it: what any app waits meanwhile.
 
-When it has ended, the answers that took longer than a millisecond are in a file, as `Asked`s.
+At the end the answers that took longer than a millisecond are in a file, as `Asked`s.
 
 python -m benchmarks.pinger FILE READY
 """
@@ -19,12 +19,12 @@ from benchmarks.readers import Asked, write_asked
 from territory_runtime.settings import Settings, read_settings
 
 PAUSE_SECONDS = 0.0005
-"""Between two of them, or the pinger would keep Redis busy by itself."""
+"""Seconds between two PINGs, so that the pinger does not keep Redis busy by itself."""
 SHORT_SECONDS = 0.001
 
 
 def ping(settings: Settings, ready: Path) -> list[Asked]:
-    """Return the longer answers."""
+    """Return the answers that took longer than a millisecond."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     found: list[Asked] = []

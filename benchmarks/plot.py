@@ -1,4 +1,4 @@
-"""Draws what grows with what, on two logarithmic axes, as an SVG file."""
+"""Draws a plot with two logarithmic axes, as an SVG file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Line(NamedTuple):
 
 
 def draw(path: Path, title: str, axes: tuple[str, str], lines: Sequence[Line]) -> None:
-    """Draw lines; where matplotlib is not installed, say so."""
+    """Draw lines; if matplotlib is not installed, say so and draw nothing."""
     if importlib.util.find_spec("matplotlib") is None:
         say(f"{path.name} is not drawn: matplotlib is not installed (make bench-match installs it)")
         return
     import matplotlib as mpl  # noqa: PLC0415 -- it is in the group `bench` only
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    mpl.rcParams["svg.hashsalt"] = path.name  # else every run has ids of its own
+    mpl.rcParams["svg.hashsalt"] = path.name  # the same ids in every run
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     plot = figure.add_subplot()
     for line in lines:

@@ -1,4 +1,4 @@
-"""How long each process of a benchmark has used a processor."""
+"""Reads how much processor time each process of a benchmark has used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROC = Path("/proc")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return how long a process has used a processor since it was started; 0 where the system does not say."""
+    """Return a process's processor seconds since its start; 0 where the system does not report it."""
     try:
         return _cpu_seconds(_stat(PROC / str(pid)))
     except OSError:
@@ -20,7 +20,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_processes() -> dict[str, float]:
-    """Return the processor seconds of this process and of those it started, by name; {} where no system says it.
+    """Return the processor seconds of this process and its children, by name; {} where no system reports it.
 
     Services and modules have the names of their modules.
     """
@@ -29,7 +29,7 @@ def busy_processes() -> dict[str, float]:
         try:
             fields = _stat(folder)
             command = (folder / "cmdline").read_text().split("\0")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended
             continue
         is_own = int(folder.name) == os.getpid()
         if is_own or int(fields[1]) == os.getpid():
@@ -38,7 +38,7 @@ def busy_processes() -> dict[str, float]:
 
 
 def _stat(folder: Path) -> list[str]:
-    """Return what the system says of a process behind its name. Raises: OSError."""
+    """Return the fields behind a process's name in /proc. Raises: OSError."""
     return (folder / "stat").read_text().rpartition(")")[2].split()
 
 

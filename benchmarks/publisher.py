@@ -1,4 +1,4 @@
-"""Publishes a file of prepared messages as fast as it can, in a process of its own, when told to (SIGUSR1).
+"""Publishes a file of prepared messages as fast as it can, in a process of its own, after SIGUSR1.
 
 python -m benchmarks.publisher FILE TOPIC READY
 """
@@ -26,7 +26,7 @@ Prepared = tuple[int, bytes, bytes]
 
 
 def prepare(path: Path, changes: Iterable[Mapping[str, Any]], partitions: int) -> int:
-    """Write changes to a file as messages in their order; return how many bytes an average message has."""
+    """Write changes to a file as messages in their order; return the average size of a message in bytes."""
     count = size = 0
     with path.open("wb") as file:
         for change in changes:
@@ -47,7 +47,7 @@ def read_prepared(path: Path) -> Iterator[Prepared]:
 
 @asynccontextmanager
 async def told_to(settings: Settings, topic: str, ready: Path) -> AsyncIterator[AIOKafkaProducer]:
-    """Give a producer that knows the topic, once this process was told to begin (SIGUSR1)."""
+    """Give a producer that knows the topic, once SIGUSR1 has arrived."""
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
     producer = clients.producer(settings)
@@ -62,7 +62,7 @@ async def told_to(settings: Settings, topic: str, ready: Path) -> AsyncIterator[
 
 
 async def publish(settings: Settings, path: Path, topic: str, ready: Path) -> None:
-    """Wait to be told, then publish everything and see that it is acknowledged."""
+    """Wait for the signal, then publish everything and wait for the acknowledgements."""
     messages = list(read_prepared(path))
     async with told_to(settings, topic, ready) as producer:
         batches: dict[int, Any] = {}

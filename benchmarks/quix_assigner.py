@@ -1,12 +1,12 @@
-"""The assigner as one would write it first with Quix Streams: two steps with state, grouped by family between them.
+"""The assigner as one would first write it with Quix Streams: two stateful steps, with a group_by between them.
 
-State can be asked for by the message's own key only, so the repartitioning by account can't be left
-out: the first step keeps whole records by record, the second the accounts' standings by family.
-State is in RocksDB, with changelog topics, as Quix Streams keeps it unless told otherwise, and is
-committed with the offsets. What it leaves out is in `benchmarks.peers`; in favour of its speed also:
+State can be read by the message's own key only, so the repartitioning by account cannot be left out: the first step
+keeps whole records by record, the second the accounts' decisions by family. State is in RocksDB with changelog
+topics, the default, and is committed with the offsets. `benchmarks.peers` lists what is left out; this app also has
+these advantages:
 
-- State and messages are bytes that our codecs wrote, and a record that is kept and passed on is encoded once.
-- A record that moves to another account is not taken out of its old family: that holds accounts only.
+- State and messages are bytes that our codecs wrote; a record that is kept and passed on is encoded once.
+- A record that moves to another account stays in its old family, which holds accounts only.
 
 python -m benchmarks.quix_assigner MODEL READY
 """
@@ -31,7 +31,7 @@ _read_standing = reader_of(AssignmentDecision)
 
 
 class Sent(NamedTuple):
-    """A message on its way: a family and a record, or a record's key and its assignment."""
+    """A message between the steps: a family and a record, or a record's key and its assignment."""
 
     key: str
     value: bytes | None
@@ -43,7 +43,7 @@ class _Value(Serializer):  # type: ignore[misc]  # its types are not asked for, 
 
 
 class _App(Application):  # type: ignore[misc]  # as above
-    """Makes a file when it has partitions."""
+    """Creates a file when it has partitions."""
 
     def __init__(self, ready: Path, **options: Any) -> None:
         super().__init__(**options)
@@ -66,7 +66,7 @@ def merge(raw: bytes, state: Any) -> Sent | None:
 
 
 def assign(linker: AssignmentPolicy, raw: bytes, state: Any) -> Sent:
-    """Decide one record of a family, by the standing of its account."""
+    """Decide one record of a family, from its account's decision."""
     record = read_record(raw)
     if record.deleted:
         if record.object == "account":
@@ -80,7 +80,7 @@ def assign(linker: AssignmentPolicy, raw: bytes, state: Any) -> Sent:
 
 
 def build(settings: Settings, linker: AssignmentPolicy, ready: Path) -> Application:
-    """Return the app; it makes the file when it is ready."""
+    """Return the app; it creates the file when it is ready."""
     app = _App(
         ready,
         broker_address=settings.kafka_bootstrap_servers,

@@ -1,6 +1,6 @@
-"""Readers who ask through the client whether users see records, each after a pause, until a signal ends it.
+"""Readers who ask through the client whether users see records, with pauses, until a signal ends it.
 
-When it has ended, when each was asked and how long it took is in a file.
+At the end a file has the time and duration of every question.
 
 python -m benchmarks.readers ORG QUESTIONS READERS PAUSE FILE READY
 """
@@ -23,14 +23,14 @@ from territory_runtime.settings import Settings, read_settings
 
 
 class Asked(NamedTuple):
-    """One question: when, in seconds since the epoch, and how many seconds it took."""
+    """One question: when, in seconds since the epoch, and how many seconds the answer took."""
 
     at: float
     took: float
 
 
 class Subject(NamedTuple):
-    """What is asked about: who, and which record."""
+    """A user and a record to ask about."""
 
     user_id: str
     object_type: str
@@ -38,19 +38,19 @@ class Subject(NamedTuple):
 
 
 def write_asked(path: Path, asked: Iterable[Asked]) -> None:
-    """Write what was asked to a file."""
+    """Write the questions to a file."""
     path.write_text("".join(f"{at!r}\t{took!r}\n" for at, took in asked))
 
 
 def read_asked(path: Path) -> list[Asked]:
-    """Return what was asked."""
+    """Return the questions of a file."""
     return [Asked(*map(float, line.split("\t"))) for line in path.read_text().splitlines()]
 
 
 async def ask(
     settings: Settings, org_id: str, subjects: list[Subject], *, readers: int, pause: float, ready: Path
 ) -> list[Asked]:
-    """Ask until a signal comes; every reader has a connection of their own."""
+    """Ask until a signal comes; every reader has its own connection."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     asked: list[Asked] = []
@@ -58,7 +58,7 @@ async def ask(
     async def read(number: int) -> None:
         rng = random.Random(number)
         while not stopping.is_set():
-            await asyncio.sleep(rng.expovariate(1 / pause))  # all at once they would wait for each other
+            await asyncio.sleep(rng.expovariate(1 / pause))  # spread out, so that readers do not wait for each other
             user_id, object_type, record_id = rng.choice(subjects)
             at, began = time.time(), time.perf_counter()
             await access.can_see(user_id, object_type, record_id)  # type: ignore[arg-type]  # it is one of them

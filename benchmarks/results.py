@@ -1,4 +1,4 @@
-"""What a benchmark found: figures beside their baselines, and where and how they were measured."""
+"""Results of a benchmark: figures beside their baselines, and where and how they were measured."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Figure:
     """One measured value, the median of some runs.
 
     Attributes:
-        ratio: Value through baseline, the median of the runs' own ratios.
-        promise: What is promised, in words; none: it is shown for orientation.
-        reached: Whether it is; none without a promise.
+        ratio: Value divided by baseline, the median of the runs' own ratios.
+        promise: The aim, in words; none: shown for orientation.
+        reached: Whether the aim is reached; none without an aim.
     """
 
     what: str
@@ -53,16 +53,16 @@ def figure(
     value_min: float | None = None,
     value_max: float | None = None,
 ) -> Figure:
-    """Return the median of some runs, each with its value and its baseline, against what is promised.
+    """Return the median of some runs, each with its value and its baseline, beside its aim.
 
     Args:
         what: What was measured.
         unit: Of value and baseline.
-        runs: Value and baseline of each run; a baseline that is None in one is so in all.
-        ratio_min: The least ratio that is promised.
-        ratio_max: The ratio that is promised to stay below.
-        value_min: The least value that is promised.
-        value_max: The value that is promised to stay below.
+        runs: Value and baseline of each run; a baseline that is None in one is None in all.
+        ratio_min: The least ratio aimed at.
+        ratio_max: The ratio to stay below.
+        value_min: The least value aimed at.
+        value_max: The value to stay below.
     """
     beside = [(one, other) for one, other in runs if other is not None]
     value = median(one for one, _ in runs)
@@ -82,7 +82,7 @@ def figure(
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """More than figures beside a baseline; its rows are in the columns' order."""
+    """A table of further results; its rows are in the columns' order."""
 
     name: str
     columns: tuple[str, ...]
@@ -91,12 +91,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one benchmark found.
+    """Results of one benchmark.
 
     Attributes:
-        parameters: What it was told, and what its corpus is like.
-        surroundings: The servers it ran on; what took no part, and why.
-        faults: Answers that were wrong, at most some of them; a figure of wrong answers is none.
+        parameters: Its options, and what its corpus is like.
+        surroundings: The servers it ran on; what was skipped, and why.
+        faults: Wrong answers, at most some of them.
     """
 
     name: str
@@ -106,12 +106,12 @@ class Report:
     figures: tuple[Figure, ...]
     faults: tuple[str, ...] = ()
     checked: dict[str, int] = field(default_factory=dict)
-    """How many answers were compared with the right ones, by kind."""
+    """Number of answers compared with the expected ones, by kind."""
     tables: tuple[Table, ...] = ()
 
 
 def write(report: Report, command: Sequence[str]) -> Path:
-    """Write a report to a file of its own, over that of the last time."""
+    """Write a report to its file, replacing the last one."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{report.name}.json"
     document = {
@@ -126,7 +126,7 @@ def write(report: Report, command: Sequence[str]) -> Path:
 
 
 def _rounded(value: Any) -> Any:
-    """Return a value with four digits of every number that is measured: the others are noise."""
+    """Round every measured number to four digits: the others are noise."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
@@ -135,7 +135,7 @@ def _rounded(value: Any) -> Any:
 
 
 def machine() -> dict[str, Any]:
-    """Return what it runs on, and how busy that is."""
+    """Describe the machine and its load."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -153,7 +153,7 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return what was measured and what it is made of."""
+    """Describe the measured commit and the versions of its libraries."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -167,7 +167,7 @@ COLUMNS = ("", "value", "baseline", "ratio", "promise", "reached")
 
 
 def table(reports: Sequence[Report]) -> str:
-    """Return the figures as lines of a table, each value beside its baseline; below it the reports' own tables."""
+    """Format the figures as a table, each value beside its baseline, and below it the reports' own tables."""
     figures = _lines(COLUMNS, [_row(report.name, one) for report in reports for one in report.figures])
     tables = [_lines(one.columns, one.rows) for report in reports for one in report.tables]
     return "\n\n".join([figures, *tables])
@@ -197,5 +197,5 @@ def _shown(number: float) -> str:
 
 
 def say(text: str) -> None:
-    """Say on stderr what is being done."""
+    """Print progress on stderr."""
     print(text, file=sys.stderr, flush=True)

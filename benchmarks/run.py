@@ -1,6 +1,6 @@
-"""Runs benchmarks, prints what they found beside their baselines, and writes it to benchmarks/results.
+"""Runs benchmarks, prints their results beside their baselines, and writes them to benchmarks/results.
 
-It exits 0 whether or not a promise is reached, and 1 when an answer was wrong.
+The exit code is 0 whether or not an aim is reached, and 1 when an answer was wrong.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.results import Report, say, table, write
 
 
 class Benchmark(NamedTuple):
-    """One of them, and what it takes unless told otherwise."""
+    """One benchmark and its default options."""
 
     run: Callable[..., Report]
     records: int
@@ -55,7 +55,7 @@ BENCHMARKS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmarks that are named, or all; return the exit code."""
+    """Run the named benchmarks, or all; return the exit code."""
     given = _read(arguments)
     reports: list[Report] = []
     for name in given.names or list(BENCHMARKS):

@@ -1,9 +1,9 @@
-"""What a deployment needs, worked out from what was measured: writes the tables of docs/scaling.md.
+"""Computes what a deployment needs from measured figures, and writes the tables of docs/scaling.md.
 
-The arithmetic is that of the page, a function a paragraph.
+The arithmetic is the page's, one function for each paragraph.
 
 python -m benchmarks.sizing            # prints the tables
-python -m benchmarks.sizing --write    # puts them into the page
+python -m benchmarks.sizing --write    # writes them into the page
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 GB = 10**9
 
 BUSY_SHARE = 0.5
-"""Of a worker's processor that live changes may take: the rest is for sweeps and for catching up."""
+"""Share of a worker's processor for live changes: the rest is for sweeps and for catching up."""
 FULL_SHARE = 0.75
-"""Of a worker's memory that records may take: the rest is for Python, models and the turn under way."""
+"""Share of a worker's memory for records: the rest is for Python, models and the current batch."""
 WORKER_BYTES = 4 * GB
 REDIS_SPARE = 1.3
-"""So much more than its data a Redis needs: fragments, buffers of clients and replicas, pages copied while it saves."""
+"""Redis needs this many times its data: fragmentation, client and replica buffers, pages copied during a save."""
 TERRITORIES_MEASURED = 1_000
-"""With so many the assigner was measured; its rules cost more where there are more."""
+"""Number of territories the assigner was measured with; more territories cost more in its rules."""
 RESTORE_SECONDS_MAX = 60.0
-"""How long reading one partition back may take."""
+"""Longest acceptable restore of one partition."""
 PARTITIONS_A_WORKER = 4
-"""Of the present number of workers, so that there can be four times as many without new topics."""
+"""Partitions for each of today's workers, so that there can be four times as many without new topics."""
 PARTITIONS_MIN = 8
 
 
 class Fact(NamedTuple):
-    """Something that was measured."""
+    """One measured figure."""
 
     what: str
     value: float
@@ -48,13 +48,13 @@ class Fact(NamedTuple):
     source: str
 
     def row(self) -> tuple[str, ...]:
-        """Return it for the table of what was measured."""
+        """Return its row of the table of measured figures."""
         return self.what, f"{_shown(self.value)} {self.unit}", self.source
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What everything is worked out from; each a fact of a benchmark."""
+    """The measured figures that everything is computed from."""
 
     pipeline_rate: Fact
     pipeline_us: Fact
@@ -73,22 +73,22 @@ class Measured:
     sweep_rate: Fact
 
     def facts(self) -> tuple[Fact, ...]:
-        """Return all, in the order of the page."""
+        """Return all figures, in the order of the page."""
         return tuple(getattr(self, name) for name in self.__slots__)
 
     @property
     def others_us(self) -> float:
-        """Microseconds of a processor that the access indexer and the forecast aggregator take together."""
+        """Microseconds of a processor that the access indexer and the forecast aggregator use together."""
         return self.pipeline_us.value - self.assigner_us.value
 
     @property
     def assigner_bytes(self) -> float:
-        """Of an assigner, for a record: it has each twice, once a stage."""
+        """Bytes of an assigner for a record: it holds each record twice, once in each stage."""
         return self.intake_bytes.value + self.assignment_bytes.value
 
 
 class Load(NamedTuple):
-    """What is asked of a deployment."""
+    """The load of a deployment."""
 
     records: int
     users: int
@@ -99,25 +99,25 @@ class Load(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What it takes; workers of an assigner, and of an access indexer."""
+    """What a deployment needs."""
 
     partitions: int
     assigners: int
     indexers: int
     worker_bytes: float
-    """Of the assigner that has the most to remember, Python and models not counted."""
+    """Memory for records of the fullest assigner, without Python and models."""
     redis_bytes: float
     restore_seconds: float
-    """Until an assigner that was started has all of its partitions."""
+    """Seconds until a started assigner has restored all of its partitions."""
     sweep_seconds: float
-    """Of processor time in each assigner, for a new rule that moves few records."""
+    """Processor seconds in each assigner, for a new rule that moves few records."""
 
 
 # --- arithmetic -------------------------------------------------------------------------------
 
 
 def need_of(load: Load, found: Measured) -> Need:
-    """Return what a load takes."""
+    """Return what a load needs."""
     assigners = workers_for(load, assigner_us(load, found), found.assigner_bytes)
     indexers = workers_for(load, found.others_us, found.indexing_bytes.value)
     partitions = partitions_for(load, max(assigners, indexers), found)
@@ -134,20 +134,20 @@ def need_of(load: Load, found: Measured) -> Need:
 
 
 def assigner_us(load: Load, found: Measured) -> float:
-    """Return how many microseconds of a processor a change takes in an assigner."""
+    """Return the microseconds of a processor that a change takes in an assigner."""
     more = found.more_rules_us.value if load.territories > TERRITORIES_MEASURED else 0.0
     return found.assigner_us.value + more
 
 
 def workers_for(load: Load, microseconds: float, record_bytes: float) -> int:
-    """Return how many workers of a service a load takes, by processor or by memory, whichever is more."""
+    """Return how many workers of a service a load needs, by processor or by memory, whichever is more."""
     by_processor = load.changes_a_second * microseconds / 1e6 / BUSY_SHARE
     by_memory = load.records * record_bytes / (WORKER_BYTES * FULL_SHARE)
     return max(1, ceil(by_processor), ceil(by_memory))
 
 
 def partitions_for(load: Load, workers: int, found: Measured) -> int:
-    """Return how many partitions there should be, a power of two: their number can't grow later."""
+    """Return the number of partitions, a power of two: it cannot grow later."""
     slowest = min(found.indexing_restore.value, found.summing_restore.value)
     by_restore = load.records / (slowest * RESTORE_SECONDS_MAX)
     least = max(PARTITIONS_MIN, PARTITIONS_A_WORKER * workers, by_restore)
@@ -155,7 +155,7 @@ def partitions_for(load: Load, workers: int, found: Measured) -> int:
 
 
 def redis_bytes(load: Load, found: Measured) -> float:
-    """Return how much memory Redis should have."""
+    """Return the memory that Redis should have."""
     each = load.memberships_a_record * found.membership_bytes.value + found.hash_bytes.value
     return load.records * each * REDIS_SPARE
 
@@ -168,16 +168,16 @@ HASH_BYTES = 215.0
 
 
 def read_measured(folder: Path = RESULTS) -> Measured:
-    """Return what the benchmarks' results say. Raises: KeyError naming the figure that is missing."""
+    """Read the benchmarks' results. Raises: KeyError naming the missing figure."""
     p1, p2, p3, p6, p9 = (_document(folder, name) for name in ("p1", "p2", "p3", "p6", "p9"))
     rules = _figure(p1, MORE_RULES)
     intake, assignment, indexing, membership = _bytes(folder)
     return Measured(
         pipeline_rate=_fact("one worker of each service, record to Redis", p3, "pipeline, record to Redis"),
-        pipeline_us=_fact("a change, all services together, of a processor", p3, "pipeline, processor time"),
-        assigner_us=_fact("a change, the assigner alone", p2, "assigner, processor time"),
+        pipeline_us=_fact("processor time of a change, all services", p3, "pipeline, processor time"),
+        assigner_us=_fact("processor time of a change, the assigner", p2, "assigner, processor time"),
         more_rules_us=Fact(
-            "25 000 territories instead of 1 000: more for its rules",
+            "additional for 25 000 territories instead of 1 000",
             rules["value"] - rules["baseline"],
             "µs a record",
             "P1",
@@ -188,16 +188,16 @@ def read_measured(folder: Path = RESULTS) -> Measured:
         indexing_bytes=indexing,
         membership_bytes=membership,
         hash_bytes=Fact("a record's hash in Redis", HASH_BYTES, "B", "by hand"),
-        intake_restore=_fact("read back, assigner's intake", p9, "restore, assigner-intake"),
-        assignment_restore=_fact("read back, assigner's families", p9, "restore, assigner-assignment"),
-        indexing_restore=_fact("read back, access indexer", p9, "restore, access-indexer"),
-        summing_restore=_fact("read back, forecast aggregator", p9, "restore, forecast-aggregator"),
-        sweep_rate=_fact("swept for a new rule that moves few, of a processor", p6, "sweep, processor time"),
+        intake_restore=_fact("restore, assigner's intake", p9, "restore, assigner-intake"),
+        assignment_restore=_fact("restore, assigner's families", p9, "restore, assigner-assignment"),
+        indexing_restore=_fact("restore, access indexer", p9, "restore, access-indexer"),
+        summing_restore=_fact("restore, forecast aggregator", p9, "restore, forecast-aggregator"),
+        sweep_rate=_fact("sweep for a new rule that moves few records, processor time", p6, "sweep, processor time"),
     )
 
 
 def _bytes(folder: Path) -> tuple[Fact, Fact, Fact, Fact]:
-    """Return what a record takes in each fold, and a membership in Redis."""
+    """Return the bytes of a record in each stage, and of a membership in Redis."""
     p8 = _document(folder, "p8")
     [table] = [one for one in p8["tables"] if one["name"] == "memory of workers"]
     fold, each = table["columns"].index("fold"), table["columns"].index("B a record")
@@ -250,7 +250,7 @@ def tables_of(found: Measured) -> dict[str, str]:
 
 
 def _one_worker(found: Measured) -> Iterator[tuple[str, str, str]]:
-    """Yield how far one worker goes, by each of its limits."""
+    """Yield the limits of one worker."""
     for name, cost in (("assigner", found.assigner_us.value), ("access indexer and aggregator", found.others_us)):
         rate = BUSY_SHARE * 1e6 / cost
         yield f"{name}, half busy", f"{BUSY_SHARE:g} × 1 000 000 µs ÷ {_shown(cost)} µs", f"{_about(rate)} changes/s"
@@ -260,12 +260,12 @@ def _one_worker(found: Measured) -> Iterator[tuple[str, str, str]]:
         yield f"{name} of {WORKER_BYTES // GB} GB", room, f"{_about(full / each)} records"
     records, speeds = full / found.assigner_bytes, (found.intake_restore.value, found.assignment_restore.value)
     read = " + ".join(f"{_about(records)} ÷ {_shown(speed)}/s" for speed in speeds)
-    yield "such an assigner, started", read, f"{_shown(sum(records / speed for speed in speeds))} s"
+    yield "restart of such an assigner", read, f"{_shown(sum(records / speed for speed in speeds))} s"
     swept = f"{_about(records)} ÷ {_shown(found.sweep_rate.value)}/s"
-    yield "such an assigner, swept, few moved", swept, f"{_shown(records / found.sweep_rate.value)} s"
+    yield "sweep of such an assigner, few moved", swept, f"{_shown(records / found.sweep_rate.value)} s"
     slowest = min(found.indexing_restore.value, found.summing_restore.value)
     room = f"{_shown(RESTORE_SECONDS_MAX)} s × {_shown(slowest)}/s"
-    yield "a partition, read back in a minute", room, f"{_about(slowest * RESTORE_SECONDS_MAX)} records"
+    yield "a partition that restores in a minute", room, f"{_about(slowest * RESTORE_SECONDS_MAX)} records"
 
 
 def _need_row(load: Load, need: Need) -> tuple[str, ...]:
@@ -287,12 +287,12 @@ def _shown(number: float) -> str:
 
 
 def _about(number: float) -> str:
-    """Return a number that was worked out, with three digits: the others would be pretended."""
+    """Format a computed number with three digits: more would feign precision."""
     return _shown(float(f"{number:.3g}"))
 
 
 def with_tables(page: str, tables: Mapping[str, str]) -> str:
-    """Return a page with its tables replaced. Raises: ValueError for a table that it has no place for."""
+    """Return a page with its tables replaced. Raises: ValueError for a table that has no place on it."""
     for name, table in tables.items():
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         page, count = place.subn(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", page)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What a benchmark runs on: a broker, a Redis and the services, each a process of its own, all ended at the end."""
+"""Runs the servers and services of a benchmark, each in a process of its own, and ends them all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PARTITIONS = 4
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 ANSWER_SECONDS = 2.0
-# A worker that is held while messages are published stays a member of its group all the time.
+# Long enough for a paused worker to stay a member of its group while messages are published.
 SESSION_SECONDS = 300.0
 EMBEDDED_FETCH_PAUSE_SECONDS = 0.02
 EMBEDDED = "noida-db (embedded)"
@@ -42,14 +42,14 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 class Worker:
-    """A process that a benchmark measures, or that works for it."""
+    """A process that a benchmark measures, or that helps it."""
 
     def __init__(self, process: ChildProcess) -> None:
         self._process = process
 
     @property
     def pid(self) -> int:
-        """The process id. Raises: StackFailed when it has ended."""
+        """Return the process id. Raises: StackFailed when it has ended."""
         pid = self._process.pid
         if pid is None:
             raise StackFailed(f"{self._process.name} has ended:\n{self._process.tail()}")
@@ -57,16 +57,16 @@ class Worker:
 
     @property
     def cpu_seconds(self) -> float:
-        """How long it has used a processor since it was started; 0 where the system does not say."""
+        """Return its processor seconds since its start; 0 where the system does not report it."""
         return cpu_seconds(self.pid)
 
     def stop(self) -> None:
-        """End it in order; what it used is free for the next."""
+        """End it in order and free its resources for the next."""
         self._process.stop(STOP_SECONDS_MAX)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep it from running while the block does."""
+        """Pause it (SIGSTOP) while the block runs."""
         pid = self.pid
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -75,11 +75,11 @@ class Worker:
             os.kill(pid, signal.SIGCONT)
 
     def go(self) -> None:
-        """Tell it that what it prepared for begins now."""
+        """Send the signal to start what it has prepared."""
         os.kill(self.pid, signal.SIGUSR1)
 
     def await_end(self, seconds_max: float) -> None:
-        """Return when it has ended by itself. Raises: StackFailed when it does not."""
+        """Wait until it has ended by itself. Raises: StackFailed when it does not."""
         deadline = time.monotonic() + seconds_max
         while self._process.running:
             if time.monotonic() > deadline:
@@ -88,14 +88,14 @@ class Worker:
 
 
 class ServiceWorker(Worker):
-    """A worker of a service, which tells of itself."""
+    """A worker of a service, with its metrics."""
 
     def __init__(self, process: ChildProcess, port: int) -> None:
         super().__init__(process)
         self._port = port
 
     def told(self, sample: str, **labels: str) -> float:
-        """Return the sum of a metric's samples with these labels, as its page has them now."""
+        """Return the sum of a metric's samples with these labels, read from its page."""
         connection = http.client.HTTPConnection(HOST, self._port, timeout=READY_SECONDS_MAX)
         try:
             connection.request("GET", "/metrics")
@@ -111,19 +111,19 @@ class ServiceWorker(Worker):
 
 
 class Stack:
-    """Servers that are running, and the means to run workers on them."""
+    """Running servers, and the means to run workers on them."""
 
     def __init__(self, settings: Settings, folder: Path, broker: str, redis: str, cleaning: ExitStack) -> None:
         self.settings = settings
         self.broker = broker
-        """Which broker it is."""
+        """Name and version of the broker."""
         self.redis = redis
-        """Which Redis it is."""
+        """Name and version of Redis."""
         self.folder = folder
         self._cleaning = cleaning
 
     def provision(self, model: Mapping[str, object], own: Sequence[Topic]) -> None:
-        """Create our topics and a benchmark's own, and make a model the active one."""
+        """Create our topics and a benchmark's own, and activate a model."""
         asyncio.run(provisioned_partitions(self.settings))
         self.create(own)
         asyncio.run(apply(self.settings, check_model(encode(model).decode())))
@@ -138,14 +138,14 @@ class Stack:
             admin.close()
 
     def start_service(self, module: str, number: int = 1) -> ServiceWorker:
-        """Start a worker of a service, one of several by their number; return when it is ready."""
+        """Start a worker of a service, by its number; return when it is ready."""
         [port] = free_ports(1)
         name = f"{module}-{number}"
         own = {f"{PREFIX}METRICS_PORT": str(port), f"{PREFIX}DATA_DIR": str(self.folder / name)}
         return ServiceWorker(self._start(name, (module,), partial(_is_ready, port), own), port)
 
     def start_module(self, module: str, *arguments: str) -> Worker:
-        """Start a module of ours; when it is ready it makes the file that is its last argument."""
+        """Start a module of ours; when it is ready it creates the file that is its last argument."""
         ready = self.folder / f"{module}.ready"
         ready.unlink(missing_ok=True)
         return Worker(self._start(module, (module, *arguments, str(ready)), ready.exists, {}))
@@ -162,10 +162,10 @@ class Stack:
 
 @contextmanager
 def running_stack(*, embedded: bool = False) -> Iterator[Stack]:
-    """Run a broker and a Redis while the block does: Apache Kafka and redis-server where they can be had.
+    """Run a broker and a Redis during the block: Apache Kafka and redis-server where available.
 
     Args:
-        embedded: Take the embedded broker, even where Apache Kafka can be had.
+        embedded: Use the embedded broker, even where Apache Kafka is available.
     """
     with ExitStack() as cleaning:
         folder = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="territory-bench-")))
@@ -201,7 +201,7 @@ def _without_path(says: str) -> str:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Return what a process of ours finds in its environment: nothing of ours but these settings."""
+    """Return the environment of a child process: of our settings only these."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {
         **others,

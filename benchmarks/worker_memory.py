@@ -1,7 +1,7 @@
-"""How many bytes the folds of a worker take in a process of their own, told what that worker is told.
+"""Measures the memory of a worker's stages in a fresh process that processes the worker's messages.
 
-What it reads is as it is on the topics, a JSON line a message: so what Python shares among records that were
-made together is not shared here. Growth is that of the process's resident set: that is what a machine has to have.
+The messages are JSON lines, as on the topics, so Python shares nothing between records that were made together.
+Growth is that of the process's resident set, which is what a machine must have.
 
 python -m benchmarks.worker_memory WORKER MODEL MESSAGES
 """
@@ -34,24 +34,24 @@ from territory_admin.errors import StackFailed
 from territory_runtime.gc_tuning import tune_gc
 
 WARM_RECORDS = 1_000
-"""So many go through folds that are thrown away: what is made only once is there before the first look."""
+"""Messages for stages that are thrown away, so that one-time allocations happen before the first look."""
 CHILD_SECONDS_MAX = 1_800.0
 
 CHANGES, RECORDS, ASSIGNMENTS = "changes.jsonl", "records.jsonl", "assignments.jsonl"
-"""What the CRM published, what the assigner's first stage forwards to its second, what that one says."""
+"""The CRM's messages, what the assigner's first stage forwards to its second, and the second's output."""
 
 
 class Grown(NamedTuple):
-    """What one fold took."""
+    """Memory of one stage."""
 
     fold: str
     records: int
-    """How many it remembers."""
+    """Number of records it holds."""
     bytes: int
 
 
 class Told(NamedTuple):
-    """A fold, and where its messages are."""
+    """A stage, and where its messages are."""
 
     name: str
     fold: Fold
@@ -60,7 +60,7 @@ class Told(NamedTuple):
     read: Callable[[bytes], Any]
 
     def tell(self, line: bytes, models: Models) -> Effects:
-        """Tell it a message, as the loop would; return what follows."""
+        """Process a message, as the loop would; return its effects."""
         event, effects = self.read(line), Effects()
         self.fold.apply(InputMessage(self.topic, event.key, event, {}, size=len(line)), models, effects)
         self.fold.flush(models, effects)
@@ -68,7 +68,7 @@ class Told(NamedTuple):
 
 
 def assigner_folds(linkers: PolicyCache) -> tuple[Told, ...]:
-    """Return the two stages of an assigner, which has a partition of each."""
+    """Return the two stages of an assigner that has one partition of each."""
     return (
         Told("intake", IntakeFold(0), topics.RECORDS.name, CHANGES, read_record_change),
         Told("assignment", AssignmentFold(linkers), topics.FAMILIES.name, RECORDS, read_record),
@@ -84,7 +84,7 @@ WORKERS = {"assigner": assigner_folds, "access-indexer": indexer_folds}
 
 
 def write_messages(folder: Path, changes: Iterable[Change], models: Models, linkers: PolicyCache) -> int:
-    """Write what is on the topics after some changes of new records; return how many bytes the changes have."""
+    """Write what the topics hold after some changes of new records; return the bytes of the changes."""
     intake, assignment = assigner_folds(linkers)
     written = 0
     with ExitStack() as files:
@@ -104,7 +104,7 @@ def write_messages(folder: Path, changes: Iterable[Change], models: Models, link
 
 
 def measure(worker: str, model: Path, messages: Path) -> list[Grown]:
-    """Return what each fold of a worker takes in a fresh process. Raises: StackFailed with what it said."""
+    """Measure each stage of a worker in a fresh process. Raises: StackFailed with its output."""
     command = (sys.executable, "-m", "benchmarks.worker_memory", worker, str(model), str(messages))
     ended = subprocess.run(command, capture_output=True, timeout=CHILD_SECONDS_MAX, check=False)
     if ended.returncode:

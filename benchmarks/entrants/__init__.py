@@ -1,1 +1,1 @@
-"""The matching engines that P1 lets run beside each other, ours and others'."""
+"""The matching engines that P1 compares, ours and others'."""

@@ -1,4 +1,4 @@
-"""What one would write first: every rule a closure, every territory asked for every record."""
+"""The first thing one would write: every rule a closure, all closures called for every record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Holds = Callable[[Fields], bool]
 
 
 class Closures:
-    """Calls the closures of all rules, then asks the tree."""
+    """Calls the closures of all rules, then evaluates the tree."""
 
     def __init__(self, book: RuleBook) -> None:
         self.carried = len(book.rules)
@@ -19,7 +19,7 @@ class Closures:
         self._book = book
 
     def prepared(self, fields: Fields) -> Fields:
-        """Return the fields: closures read them as they are."""
+        """Return the fields unchanged: closures read them as they are."""
         return fields
 
     def matching(self, fields: Fields) -> list[str]:

@@ -1,4 +1,4 @@
-"""durable_rules by way of our own engine: of the rules that it refuses the rest is carried."""
+"""durable_rules through our own engine, without the rules it cannot represent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from territory.errors import TerritoryError
 
 
 class DurableBook:
-    """The engine with the rules of a book that it carries; the others are left out, as if never written (A1)."""
+    """The engine with the rules of a book that it can represent; the others are left out, as if never written (A1)."""
 
     def __init__(self, book: RuleBook) -> None:
         self.book, matcher = _carried(book)
@@ -18,12 +18,12 @@ class DurableBook:
         self.matching = matcher.matching
 
     def prepared(self, fields: Fields) -> Fields:
-        """Return the fields: it reads them as they are."""
+        """Return the fields unchanged."""
         return fields
 
 
 def _carried(book: RuleBook) -> tuple[RuleBook, Matcher]:
-    """Return what is left when refused rules are left out, and its matcher."""
+    """Return the book without refused rules, and its matcher."""
     while True:
         try:
             return book, matcher_of("durable", book)
@@ -32,13 +32,13 @@ def _carried(book: RuleBook) -> tuple[RuleBook, Matcher]:
             if not named:
                 raise
             refused = {territory_id for territory_id, _ in named}
-            if len(refused) == len(book.rules):  # they are too many together
+            if len(refused) == len(book.rules):  # refused for their number, not one by one
                 refused = {rule.territory_id for rule in book.rules[len(book.rules) // 2 :]}
             book = without(book, refused)
 
 
 def without(book: RuleBook, left_out: set[str]) -> RuleBook:
-    """Return a book without some rules; those below them stand under the next rule above."""
+    """Return a book without some rules; their children move up to the next rule above."""
     rules: list[Rule] = []
     place_below: dict[int, int] = {NO_PARENT: NO_PARENT}
     for place, rule in enumerate(book.rules):

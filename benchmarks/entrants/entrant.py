@@ -1,4 +1,4 @@
-"""What every engine of the contest serves, and what all of those share that don't know the tree."""
+"""The interface of every engine in the contest, and what engines that do not know the tree share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Entrant(Protocol):
     """One engine, made from one rule book."""
 
     carried: int
-    """How many of the book's rules it carries: all, but for an engine that refuses some."""
+    """Number of the book's rules it can represent; all, except for an engine that refuses some."""
 
     def prepared(self, fields: Fields) -> Any:
-        """Return typed values in the form that the engine wants; not on the clock."""
+        """Convert typed values to the engine's own format; not on the clock."""
 
     def matching(self, prepared: Any) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
@@ -27,7 +27,7 @@ ORDER: Mapping[str, str] = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
 class Dialect(ABC):
-    """How an expression language says what a leaf asks of a value that is there."""
+    """How an expression language writes a leaf for a value that is present."""
 
     def test(self, leaf: Leaf) -> str:
         """Return the expression. Raises: ValueError for an operator that no corpus has."""
@@ -54,28 +54,28 @@ class Dialect(ABC):
         return ", ".join(self.literal(value) for value in sorted(values))
 
     def literal(self, value: Any) -> str:
-        """Return how a value is written: texts and truths as in JSON, the rest as the language has it."""
+        """Write a value: texts and booleans as in JSON, the rest in the language's own way."""
         return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else self.number_or_day(value)
 
     @abstractmethod
     def number_or_day(self, value: Any) -> str:
-        """Return how a number or a day is written."""
+        """Write a number or a day."""
 
     @abstractmethod
     def is_among(self, name: str, listed: str) -> str:
-        """Return that a field has one of some values."""
+        """Write that a field has one of some values."""
 
     @abstractmethod
     def starts_with(self, name: str, literal: str) -> str:
-        """Return that a field's text begins with another."""
+        """Write that a field's text begins with another."""
 
     @abstractmethod
     def contains(self, name: str, literal: str) -> str:
-        """Return that a field's text has another in it."""
+        """Write that a field's text contains another."""
 
 
 def written(criterion: Criterion, dialect: Dialect) -> str:
-    """Return a rule as an expression of `and`, `or`, `not` and `null`, as both languages have them (C1, C2)."""
+    """Return a rule as an expression of `and`, `or`, `not` and `null`, which both languages have (C1, C2)."""
     if isinstance(criterion, Leaf):
         text = f"({criterion.field} != null and {dialect.test(criterion)})"
         return f"(not {text})" if criterion.negated else text

@@ -1,4 +1,4 @@
-"""Our own engines, by the names that the setting has for them."""
+"""Our own engines, by their names in the setting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from territory.criteria import Fields
 
 
 class OwnEngine:
-    """An engine of the assigner, as it is."""
+    """An engine of the assigner, unchanged."""
 
     def __init__(self, engine: EngineName, book: RuleBook) -> None:
         self.carried = len(book.rules)
@@ -18,5 +18,5 @@ class OwnEngine:
         self.off_index = len(matcher.off_index) if isinstance(matcher, IndexedMatcher) else 0
 
     def prepared(self, fields: Fields) -> Fields:
-        """Return the fields: they are in our own form."""
+        """Return the fields unchanged: they are in our own form."""
         return fields

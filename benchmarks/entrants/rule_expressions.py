@@ -1,4 +1,4 @@
-"""rule-engine: every rule an expression that it has parsed and compiled, every territory asked for every record."""
+"""rule-engine: every rule a compiled expression, all expressions evaluated for every record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from territory.criteria import Fields
 
 
 class RuleExpressions:
-    """Asks all expressions, then the tree."""
+    """Evaluates all expressions, then the tree."""
 
     def __init__(self, book: RuleBook) -> None:
         self.carried = len(book.rules)
@@ -26,7 +26,7 @@ class RuleExpressions:
         self._book = book
 
     def prepared(self, fields: Fields) -> Fields:
-        """Return the fields: it reads them as they are."""
+        """Return the fields unchanged."""
         return fields
 
     def matching(self, fields: Fields) -> list[str]:
@@ -35,7 +35,7 @@ class RuleExpressions:
 
 
 class _RuleEngine(Dialect):
-    """Its expression language."""
+    """rule-engine's expression language."""
 
     def number_or_day(self, value: Any) -> str:
         return f'd"{value.isoformat()}"' if isinstance(value, date) else str(value)

@@ -1,7 +1,7 @@
-"""zen-engine's decision table: a row for each rule, a column for each field, all rows that match are collected.
+"""zen-engine's decision table: a row for each rule, a column for each field; all matching rows are collected.
 
-What one row asks of a field by equality, list or range is in the field's own column, where the
-engine has an index of its own; the rest of the rule is one expression in the last column.
+Equalities, lists and ranges are in the field's own column, for which the engine has an index. The rest of the rule
+is one expression in the last column.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ REST, PLACE = "rest", "place"
 
 
 class ZenTable:
-    """Evaluates one decision table, then asks the tree."""
+    """Evaluates one decision table, then the tree."""
 
     def __init__(self, book: RuleBook) -> None:
         self.carried = len(book.rules)
         self._book = book
         self._decision = zen.ZenEngine().create_decision(zen.ZenDecisionContent(json.dumps(_graph(book))))
-        self._decision.evaluate({})  # what it makes ready at the first call belongs to the building
+        self._decision.evaluate({})  # the first call compiles: that belongs to the build
 
     def prepared(self, fields: Fields) -> dict[str, Any]:
         """Return the values as JSON has them."""
@@ -45,7 +45,7 @@ def _plain(value: object) -> object:
 
 
 class _Zen(Dialect):
-    """Its expression language. Dates are compared as the numbers of their days."""
+    """zen-engine's expression language. Dates are compared as day numbers."""
 
     def number_or_day(self, value: Any) -> str:
         return str(_plain(value))
@@ -64,7 +64,7 @@ DIALECT = _Zen()
 
 
 def _cell(leaf: Leaf) -> str | None:
-    """Return a leaf as what a field's own column can hold; None where it can't."""
+    """Return a leaf in the form of a field's own column; None if it does not fit there."""
     match leaf.operator:
         case "eq":
             return DIALECT.literal(leaf.wanted)

@@ -1,7 +1,7 @@
-"""Writes the dashboards: `python -m deploy.grafana.write [FOLDER]`.
+"""Generates the Grafana dashboards: `python -m deploy.grafana.write [FOLDER]`.
 
-What each panel asks is here; dashboards/*.json is written from it and committed, and a test fails when
-the two differ. Expressions are recordings of deploy/prometheus where there is one.
+dashboards/*.json is committed, and a test fails when it differs from the output of this module.
+Queries use the recording rules of deploy/prometheus where there is one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ UNIT_OF_RATE = "cps"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture: what it shows and what it asks; `is_number` shows the last value alone."""
+    """One panel of a dashboard; `is_number` shows only the last value."""
 
     title: str
     unit: str
-    asks: Sequence[tuple[str, str]]
-    """Expressions, each with the legend of its lines."""
-    says: str = ""
+    queries: Sequence[tuple[str, str]]
+    """Expressions, each with the legend of its series."""
+    description: str = ""
     is_number: bool = False
 
 
@@ -39,7 +39,7 @@ class Board:
 
     name: str
     title: str
-    says: str
+    description: str
     panels: Sequence[Panel] = field(default_factory=tuple)
 
 
@@ -51,18 +51,18 @@ def _quantile(of: Quantile, metric: str, by: str, only: str = "") -> str:
 
 
 def _stage_panels(job: str) -> Iterator[Panel]:
-    """Yield what is looked at in every service: RED of its streams, USE of its workers."""
+    """Yield the panels every service has: rate, errors and duration of its streams, utilisation of its workers."""
     only = f'{{job="{job}"}}'
-    yield Panel("Messages taken", UNIT_OF_RATE, [(f"job_topic:territory_events_taken:rate5m{only}", "{{topic}}")])
-    yield Panel("Waiting messages", "short", [(f"job_topic:territory_lag_records:sum{only}", "{{topic}}")])
-    yield Panel("Oldest waiting message", "s", [(f"job_topic:territory_lag_seconds:max{only}", "{{topic}}")])
+    yield Panel("Messages processed", UNIT_OF_RATE, [(f"job_topic:territory_events_taken:rate5m{only}", "{{topic}}")])
+    yield Panel("Lag", "short", [(f"job_topic:territory_lag_records:sum{only}", "{{topic}}")])
+    yield Panel("Age of the oldest unread message", "s", [(f"job_topic:territory_lag_seconds:max{only}", "{{topic}}")])
     yield Panel(
-        "What the steps came to",
+        "Outcomes",
         UNIT_OF_RATE,
         [(f"sum by (stage, outcome) (rate(territory_outcomes_total{only}[5m]))", "{{stage}} {{outcome}}")],
     )
     yield Panel(
-        "A turn",
+        "Duration of a batch",
         "s",
         [
             (_quantile("0.5", "territory_turn_seconds", "stage", only), "{{stage}} half"),
@@ -70,37 +70,37 @@ def _stage_panels(job: str) -> Iterator[Panel]:
         ],
     )
     yield Panel(
-        "Messages in a turn",
+        "Messages in a batch",
         "short",
         [(_quantile("0.99", "territory_turn_records", "stage", only), "{{stage}} 99 %")],
     )
     yield Panel(
-        "How busy",
+        "Busy",
         "percentunit",
         [(f"job_instance_stage:territory_turn_seconds:busy_rate5m{only}", "{{instance}} {{stage}}")],
-        "The part of its time that a worker spends in turns of a stage. Near 100 %: add a worker.",
+        "The share of time a worker spends in batches of a stage. Near 100 %: add a worker.",
     )
     yield Panel(
-        "Sending, until all replicas have it",
+        "Sending, until all replicas have acknowledged",
         "s",
         [(_quantile("0.99", "territory_producer_seconds", "stage", only), "{{stage}} 99 %")],
     )
     yield Panel("Records in memory", "short", [(f"sum by (stage) (territory_records{only})", "{{stage}}")])
     yield Panel("Memory", "bytes", [(f"process_resident_memory_bytes{only}", "{{instance}}")])
     yield Panel(
-        "Reading a partition back",
+        "Restore of a partition",
         "s",
         [(_quantile("0.99", "territory_restore_seconds", "stage", only), "{{stage}} 99 %")],
     )
     yield Panel(
-        "Records to be swept", "short", [(f"job_stage:territory_sweep_remaining_records:sum{only}", "{{stage}}")]
+        "Records left to sweep", "short", [(f"job_stage:territory_sweep_remaining_records:sum{only}", "{{stage}}")]
     )
 
 
 def _redis_panel(job: str) -> Panel:
     only = f'{{job="{job}"}}'
     return Panel(
-        "A script of writes to Redis",
+        "A write script in Redis",
         "s",
         [(_quantile("0.99", "territory_redis_seconds", "stage", only), "{{stage}} 99 %")],
     )
@@ -109,7 +109,7 @@ def _redis_panel(job: str) -> Panel:
 OVERVIEW = Board(
     "overview",
     "Territory: overview",
-    "Is it healthy, how fresh, how much.",
+    "Health, freshness, throughput.",
     [
         Panel("Workers ready", "short", [("sum by (job) (territory_ready)", "{{job}}")], is_number=True),
         Panel(
@@ -120,7 +120,7 @@ OVERVIEW = Board(
             is_number=True,
         ),
         Panel(
-            "Waiting messages, all stages", "short", [("sum(job_topic:territory_lag_records:sum)", "")], is_number=True
+            "Lag, all stages", "short", [("sum(job_topic:territory_lag_records:sum)", "")], is_number=True
         ),
         Panel(
             "Refused, last hour",
@@ -146,23 +146,23 @@ OVERVIEW = Board(
                 ("job:territory_event_to_visible_seconds:p99_rate5m", "99 %"),
             ],
         ),
-        Panel("Messages taken", UNIT_OF_RATE, [("job_topic:territory_events_taken:rate5m", "{{job}} {{topic}}")]),
-        Panel("Oldest waiting message", "s", [("job_topic:territory_lag_seconds:max", "{{job}} {{topic}}")]),
+        Panel("Messages processed", UNIT_OF_RATE, [("job_topic:territory_events_taken:rate5m", "{{job}} {{topic}}")]),
+        Panel("Age of the oldest unread message", "s", [("job_topic:territory_lag_seconds:max", "{{job}} {{topic}}")]),
         Panel(
             "Time to drain",
             "s",
             [("job_topic:territory_lag_drain_seconds:estimate15m", "{{job}} {{topic}}")],
-            "How long until nothing waits, if it goes on as in the last quarter of an hour.",
+            "How long until the lag is gone, at the rate of the last quarter of an hour.",
         ),
-        Panel("How busy", "percentunit", [
+        Panel("Busy", "percentunit", [
             ("job_instance_stage:territory_turn_seconds:busy_rate5m", "{{instance}} {{stage}}"),
         ]),
-        Panel("Partitions at work", "short", [("job_stage:territory_partitions:sum", "{{stage}}")]),
+        Panel("Partitions processed", "short", [("job_stage:territory_partitions:sum", "{{stage}}")]),
         Panel("Partitions being restored", "short", [
             ("sum by (stage) (territory_restoring_partitions)", "{{stage}}"),
         ]),
-        Panel("Records to be swept", "short", [("job_stage:territory_sweep_remaining_records:sum", "{{stage}}")]),
-        Panel("Newest model by worker", "short", [
+        Panel("Records left to sweep", "short", [("job_stage:territory_sweep_remaining_records:sum", "{{stage}}")]),
+        Panel("Active model by worker", "short", [
             ("territory_model_revision", "{{instance}} revision"),
             ("territory_model_position", "{{instance}} position"),
         ]),
@@ -177,7 +177,7 @@ OVERVIEW = Board(
 ASSIGNER = Board(
     "assigner",
     "Territory: assigner",
-    "Records to territories.",
+    "Which territories each record belongs to.",
     [
         *_stage_panels("assigner"),
         Panel("Messages sent", UNIT_OF_RATE, [
@@ -201,7 +201,7 @@ ACCESS_INDEX = Board(
             ("job:territory_event_to_visible_slow:ratio_rate1h", "of an hour"),
             ("job:territory_event_to_visible_slow:ratio_rate1d", "of a day"),
         ]),
-        Panel("A revocation", "s", [("job:territory_revocation_seconds:p99_rate5m", "99 %")]),
+        Panel("Time to revoke", "s", [("job:territory_revocation_seconds:p99_rate5m", "99 %")]),
         Panel("Wrong entries found", "short", [
             ("sum by (kind) (increase(territory_index_drift_total[1h]))", "{{kind}}"),
         ]),
@@ -209,8 +209,8 @@ ACCESS_INDEX = Board(
         _redis_panel("access-indexer"),
         Panel("Redis' memory", "bytes", [
             ("redis_memory_used_bytes", "{{instance}} used"),
-            ("redis_memory_max_bytes", "{{instance}} may use"),
-        ], "0 is no limit."),
+            ("redis_memory_max_bytes", "{{instance}} maxmemory"),
+        ], "A maxmemory of 0 is no limit."),
         *_stage_panels("access-indexer"),
     ],
 )  # fmt: skip
@@ -231,12 +231,12 @@ FORECASTS = Board(
 DEAD_LETTERS = Board(
     "dead-letters",
     "Territory: dead letters",
-    "What was refused; `territory dead-letters list` names each.",
+    "Refused messages; `territory dead-letters list` names each.",
     [
         Panel("Refused, last hour", "short", [
             ('sum(increase(territory_events_total{outcome="refused"}[1h]))', ""),
         ], is_number=True),
-        Panel("Refused, of all that came", "percentunit", [
+        Panel("Refused, share of all messages", "percentunit", [
             (
                 'sum(rate(territory_events_total{outcome="refused"}[5m]))'
                 ' / sum(rate(territory_events_total{outcome="taken"}[5m]))', "",
@@ -248,9 +248,9 @@ DEAD_LETTERS = Board(
         Panel("By reason, since the workers started", "short", [
             ("sum by (topic, code) (territory_dead_letters_total)", "{{topic}} {{code}}"),
         ]),
-        Panel("Dropped as not newer", UNIT_OF_RATE, [
+        Panel("Dropped as stale", UNIT_OF_RATE, [
             ('sum by (stage) (rate(territory_outcomes_total{outcome="stale"}[5m]))', "{{stage}}"),
-        ], "No refusal: an upstream repeats itself, or does not raise `version`."),
+        ], "Not refused: an upstream repeats itself, or does not raise `version`."),
     ],
 )  # fmt: skip
 
@@ -260,19 +260,19 @@ BOARDS = (OVERVIEW, ASSIGNER, ACCESS_INDEX, FORECASTS, DEAD_LETTERS)
 def _built(panel: Panel) -> stat.Panel | timeseries.Panel:
     built: stat.Panel | timeseries.Panel
     built = stat.Panel().height(4).span(4) if panel.is_number else timeseries.Panel().height(8).span(8).min(0)
-    built = built.title(panel.title).description(panel.says).unit(panel.unit).datasource(SOURCE)
-    for number, (expression, legend) in enumerate(panel.asks):
-        asked = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number))
-        built = built.with_target(asked)
+    built = built.title(panel.title).description(panel.description).unit(panel.unit).datasource(SOURCE)
+    for number, (expression, legend) in enumerate(panel.queries):
+        query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number))
+        built = built.with_target(query)
     return built
 
 
-def written(board: Board) -> str:
-    """Return a dashboard as Grafana reads it."""
+def rendered(board: Board) -> str:
+    """Return a dashboard as JSON for Grafana."""
     built = (
         dashboard.Dashboard(board.title)
         .uid(f"territory-{board.name}")
-        .description(board.says)
+        .description(board.description)
         .tags(["territory"])
         .refresh("30s")
         .time("now-6h", "now")
@@ -285,10 +285,10 @@ def written(board: Board) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write every dashboard into a folder."""
+    """Write every dashboard into a folder, one JSON file each."""
     folder.mkdir(parents=True, exist_ok=True)
     for board in BOARDS:
-        (folder / f"{board.name}.json").write_text(written(board))
+        (folder / f"{board.name}.json").write_text(rendered(board))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies Apache Kafka's jars into a cache, by Maven. Does nothing when they are there.
+# Copies Apache Kafka's jars into a cache with Maven. Does nothing if they are there.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,13 +15,13 @@ for program in java mvn; do
     if ! command -v "$program" >/dev/null; then
         echo "$program is missing: install Java 17 or later and Maven 3.6 or later" \
             "(Debian: apt install openjdk-17-jre-headless maven; macOS: brew install openjdk maven)." \
-            "Or start a Docker engine: the tests take Kafka from a container then." >&2
+            "Or start a Docker engine: the tests then run Kafka in a container." >&2
         exit 1
     fi
 done
 
-# Fetched beside the target and moved at the end, the broker's own jar last: an interrupted download leaves
-# nothing that looks whole.
+# Downloads go beside the target and are moved at the end, the broker's own jar last, so that an interrupted
+# download never looks complete.
 mkdir -p "$jars"
 partial=$(mktemp -d "${jars%/}.partial.XXXXXX")
 trap 'rm -rf "$partial"' EXIT

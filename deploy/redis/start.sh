@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fills in the file of users with hashes of the passwords in the environment, and starts Redis with it.
+# Fills the users file with hashes of the passwords in the environment, and starts Redis with it.
 set -euo pipefail
 
 users=${USERS_FILE:-/etc/redis/users.acl}
@@ -14,5 +14,5 @@ sed -e "s/@OPERATOR_SHA256@/$(hash "${OPERATOR_PASSWORD:?}")/" \
     -e "s/@EXPORTER_SHA256@/$(hash "${EXPORTER_PASSWORD:?}")/" "$users" >"$filled"
 unset OPERATOR_PASSWORD WRITER_PASSWORD READER_PASSWORD EXPORTER_PASSWORD
 
-# What it holds can be built anew from the log; a copy on the disk saves doing so after a restart.
+# The index can be rebuilt from the log; a copy on disk avoids that after a restart.
 exec redis-server --aclfile "$filled" --save "300 1" --maxmemory-policy noeviction "$@"

@@ -1,1 +1,1 @@
-"""Chaos: two workers of every service on real servers that fail, and an end state that must be the oracle's."""
+"""Chaos: two workers of every service on real servers that fail; the end state must equal the oracle's."""

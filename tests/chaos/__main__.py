@@ -1,10 +1,10 @@
-"""Runs seeds of chaos one after another, says what came of each, and writes a summary.
+"""Runs seeds of chaos one after another, prints the result of each, and writes a summary.
 
     python -m tests.chaos --seed 7 --seconds 90
     python -m tests.chaos --seeds 20 --seconds 90 --summary chaos.json
-    python -m tests.chaos --without restore --seeds 5      # expects to be found out; exit 0 when it is
+    python -m tests.chaos --without restore --seeds 5      # expects a difference; exit 0 when there is one
 
-The exit code is 0 when all ends as the oracle says, 1 when not, 2 when a server is missing.
+The exit code is 0 when every end state equals the oracle's, 1 when not, 2 when a server is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two workers of every service, and who starts those again that end by themselves, as an orchestrator would."""
+"""Two workers of every service; one that ends by itself is started again, as an orchestrator would."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.support.house import SERVICES, House
 WORKERS = (1, 2)
 LOOK_SECONDS = 0.5
 BACKOFF_SECONDS = 3.0
-"""Before a worker that ended by itself is started again: what it needs may be away for a while."""
+"""Pause before a worker that ended by itself is started again: Kafka or Redis may be down for a while."""
 READY_SECONDS = 240.0
-"""Of a busy machine, all at once; seconds when it is idle."""
+"""On a busy machine, all at once; seconds when it is idle."""
 TAIL_LINES = 30
 
 
@@ -34,7 +34,7 @@ EVERYONE = tuple(Worker(service, number) for service in SERVICES for number in W
 
 
 class Ended(NamedTuple):
-    """A worker that ended unasked."""
+    """A worker that ended by itself."""
 
     worker: Worker
     at: float
@@ -47,17 +47,17 @@ class Ended(NamedTuple):
 
 
 class Crew:
-    """All workers of a house. A fault holds those that it is about, so that nobody else does something to them."""
+    """All workers of a run. A fault reserves the workers it acts on, so that no other fault acts on them meanwhile."""
 
     def __init__(self, house: House) -> None:
-        """Start all and wait until they are ready; keep them running until the crew is closed. Raises: StackFailed."""
+        """Start all workers, wait until they are ready, and keep them running until closed. Raises: StackFailed."""
         self._house = house
         self._locks = {worker: threading.Lock() for worker in EVERYONE}
         self._off = threading.Event()
         self._watch = threading.Thread(target=self._watching, name="watch")
         self._starts_at: dict[Worker, float] = {}
         self.ended: list[Ended] = []
-        """Those that ended unasked; also because what they need at the start was away."""
+        """Workers that ended by themselves, including those that could not start during an outage."""
         for worker in EVERYONE:
             house.launch(*worker)
         self._watch.start()
@@ -67,20 +67,20 @@ class Crew:
             raise StackFailed("\n".join(late))
 
     def close(self) -> None:
-        """Start none any more."""
+        """Start no more workers."""
         self._off.set()
         self._watch.join()
 
     @contextmanager
     def held(self, *workers: Worker) -> Iterator[None]:
-        """Have some workers for oneself."""
+        """Reserve some workers."""
         with ExitStack() as stack:
             for worker in sorted(workers):
                 stack.enter_context(self._locks[worker])
             yield
 
     def not_ready(self) -> list[str]:
-        """Return the workers that are not ready within a time that is long enough, with why."""
+        """Return the workers that are not ready in time, with the reasons."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             pages = {worker: self._house.page(worker.service, "ready", worker.number) for worker in EVERYONE}

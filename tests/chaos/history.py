@@ -1,6 +1,6 @@
-"""Random organisations, and what their CRMs and administrators say: records, links, models, and things nobody can read.
+"""Generates random organisations and their CRMs' and administrators' messages: records, links, models, bad messages.
 
-Ids are few, so that records meet, move and come back often. The same seed says the same.
+Ids are few, so that records meet, move and return often. The same seed gives the same history.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from territory.wire.keys import record_key
 
 ORGS = ("north", "south")
-"""Two tenants: nothing may cross from one to the other, and a fault hits both."""
+"""Two tenants: nothing may cross between them, and a fault hits both."""
 ACCOUNTS = 150
 OTHERS = 500
 USERS = 6
@@ -28,31 +28,31 @@ LATE_SHARE, DUPLICATE_SHARE, COPY_SHARE, POISON_SHARE = 0.03, 0.03, 0.02, 0.01
 LATE_MESSAGES_MAX = 1_000
 COPIED_MESSAGES_MAX = 3_000
 DAYS = 40
-"""Accounts began within so many days before the day that the history begins on."""
+"""Accounts are founded at most this many days before the history begins."""
 
 Change = dict[str, Any]
 Document = dict[str, Any]
 
 
-class Said(NamedTuple):
+class HistoryMessage(NamedTuple):
     """A message for crm.records.v1."""
 
     key: str
     value: bytes | None
     is_change: bool
-    """Whether it can be read, and is keyed as it should be; else it must end in the dead letters."""
+    """Whether it is readable and correctly keyed; otherwise it must end in the dead letters."""
 
 
-def messages(seed: int, today: date) -> Iterator[Said]:
-    """Yield messages for ever: changes in and out of order, once or more often, and a few that can't be read."""
+def messages(seed: int, today: date) -> Iterator[HistoryMessage]:
+    """Yield messages for ever: changes in and out of order, once or more often, and a few that are unreadable."""
     dice = random.Random(f"history {seed}")  # noqa: S311
     changes = _changes(dice, today)
-    late: list[tuple[int, int, Said]] = []
-    before: deque[Said] = deque(maxlen=COPIED_MESSAGES_MAX)
+    late: list[tuple[int, int, HistoryMessage]] = []
+    before: deque[HistoryMessage] = deque(maxlen=COPIED_MESSAGES_MAX)
     for number in count():
         while late and late[0][0] <= number:
             yield heapq.heappop(late)[2]
-        said = _said(next(changes))
+        said = _message(next(changes))
         luck = dice.random()
         if luck < LATE_SHARE:
             heapq.heappush(late, (number + dice.randrange(1, LATE_MESSAGES_MAX), number, said))
@@ -67,28 +67,28 @@ def messages(seed: int, today: date) -> Iterator[Said]:
             yield _poison(said, dice)
 
 
-def _said(change: Change) -> Said:
+def _message(change: Change) -> HistoryMessage:
     key = record_key(change["org_id"], change["object"], change["id"])
-    return Said(key, json.dumps(change).encode(), is_change=True)
+    return HistoryMessage(key, json.dumps(change).encode(), is_change=True)
 
 
-def _poison(said: Said, dice: random.Random) -> Said:
-    """Return a message that must be refused, beside a record that goes on."""
-    assert said.value is not None
-    change = json.loads(said.value)
+def _poison(message: HistoryMessage, dice: random.Random) -> HistoryMessage:
+    """Return a message that must be refused, beside a record that continues."""
+    assert message.value is not None
+    change = json.loads(message.value)
     bad: tuple[tuple[str, bytes | None], ...] = (
-        (said.key, b"\xff\xfe not json"),
-        (said.key, said.value[: len(said.value) // 2]),
-        (said.key, b""),
-        (said.key, None),
-        (said.key, json.dumps(change | {"op": "explode"}).encode()),
-        (said.key, json.dumps(change | {"version": -1}).encode()),
-        (said.key, json.dumps({**change, "id": ""}).encode()),
-        (f"{said.key}-not", said.value),
-        ("nonsense", said.value),
+        (message.key, b"\xff\xfe not json"),
+        (message.key, message.value[: len(message.value) // 2]),
+        (message.key, b""),
+        (message.key, None),
+        (message.key, json.dumps(change | {"op": "explode"}).encode()),
+        (message.key, json.dumps(change | {"version": -1}).encode()),
+        (message.key, json.dumps({**change, "id": ""}).encode()),
+        (f"{message.key}-not", message.value),
+        ("nonsense", message.value),
     )
     key, value = dice.choice(bad)
-    return Said(key, value, is_change=False)
+    return HistoryMessage(key, value, is_change=False)
 
 
 # --- records ----------------------------------------------------------------------------------
@@ -128,12 +128,12 @@ def _changes(dice: random.Random, today: date) -> Iterator[Change]:
 
 
 def _some(most: int, dice: random.Random) -> int:
-    """Return a number of a record: a tenth of them is meant half of the time."""
+    """Return a record id; a tenth of the ids is used half of the time."""
     return dice.randrange(most // 10 if dice.random() < 0.5 else most)
 
 
 def _part_of(content: Change, dice: random.Random) -> Change:
-    """Return what a patch says: some of it, a moved account among them more often than not."""
+    """Return the content of a patch, which moves the record to another account more often than not."""
     fields = {name: value for name, value in content["fields"].items() if dice.random() < 0.5}
     said = {name: value for name, value in content.items() if name != "fields" and dice.random() < 0.5}
     return said | {"fields": fields}

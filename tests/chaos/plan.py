@@ -1,4 +1,4 @@
-"""What goes wrong in a run, and when: drawn from a seed before the run begins."""
+"""Draws from a seed, before a run begins, which faults happen and when."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ LASTS_SECONDS: Mapping[Kind, tuple[float, float]] = {
     "clock": (0, 0),
 }
 LONG_SEEDS = 5
-"""In one seed of so many the broker is away for longer than the session, each time."""
+"""In one of this many seeds every broker outage is longer than the session."""
 LONG_SECONDS = 9.0
 
 GAP_SECONDS = (1.0, 5.0)
-"""Between the beginnings of two faults: they overlap."""
+"""Seconds between the starts of two faults: they overlap."""
 OUTAGES: frozenset[Kind] = frozenset({"broker_stop", "broker_kill"})
 LOSSES: frozenset[Kind] = frozenset({"redis_emptied", "redis_lost"})
-"""After these Redis has nothing of what it had."""
+"""After these faults Redis has lost its data."""
 
 CLOCK_DAYS = (-2, -1, 1, 1, 2, 15)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong."""
+    """One planned fault."""
 
     at: float
     """In seconds from the beginning."""
@@ -69,7 +69,7 @@ class Fault:
     service: str
     worker: int
     days: int
-    """By how much a clock is off from then on, of the worker or, with worker 0, of both."""
+    """Days by which a clock is off from then on, of the worker or, with worker 0, of both."""
 
     def __str__(self) -> str:
         of = {"clock": f" worker {self.worker or 'both'}: {self.days} days"}.get(self.kind, "")
@@ -81,7 +81,7 @@ class Fault:
 
 
 def plan(seed: int, seconds: float, kinds: Collection[Kind] = KINDS) -> tuple[Fault, ...]:
-    """Return the faults of a run that lasts so many seconds, in order of their beginning."""
+    """Return the faults of a run of this many seconds, in order of their start."""
     dice = random.Random(f"plan {seed}")  # noqa: S311
     deck: list[Kind] = []
     faults: list[Fault] = []

@@ -1,4 +1,4 @@
-"""One run: a house of two workers each, a history, a plan of faults, and the judgement of what is left in the end."""
+"""One run: two workers of each service, a history, a plan of faults, and the verdict on the end state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.chaos.crew import Crew, Ended
 from tests.chaos.faults import Clocks, Done, Faults
 from tests.chaos.history import messages, models
 from tests.chaos.plan import LOSSES, Kind, plan
-from tests.chaos.sayers import Administrators, Crms
+from tests.chaos.publishers import Administrators, Crms
 from tests.chaos.verdict import day_has_come, final_day, judge
 from tests.support.house import House
 from tests.support.servers import Found, ServerT, find_kafka_of_jars, find_redis_that_keeps
@@ -33,12 +33,12 @@ QUIET_SECONDS = 180.0
 
 
 class ServersMissing(Exception):
-    """Raised when a server is not to be had here; says which, and how it could be."""
+    """Raised when a server is not available; says which, and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run."""
+    """Result of a run."""
 
     seed: int
     seconds: float
@@ -46,9 +46,9 @@ class Outcome:
     models: int
     faults: list[Done]
     ended: list[Ended]
-    """Workers that ended by themselves. No failure, as long as what they did is right once they are back."""
+    """Workers that ended by themselves. That is no failure if the end state is right."""
     quiet_seconds: float
-    """From the last word that was said, and the last fault made good, until all had come through."""
+    """Seconds from the last message and the last fault's end until everything had come through."""
     failures: list[str]
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ def run(
     without: str | None = None,
     per_second: int = EVENTS_PER_SECOND,
 ) -> Outcome:
-    """Run one seed for so many seconds, in a folder of its own, and judge it. Raises: ServersMissing."""
+    """Run one seed for this many seconds, in a folder of its own, and judge it. Raises: ServersMissing."""
     with ExitStack() as stack:
         broker = _started(stack, find_kafka_of_jars(), folder / "kafka")
         store = _started(stack, find_redis_that_keeps(), folder / "redis")
@@ -84,15 +84,15 @@ def run(
         faults = Faults(house, crew, broker=broker, store=store, clocks=clocks, began=began)
         until = began + seconds
         with ThreadPoolExecutor(2) as threads:
-            sayers = [threads.submit(crms.publish, until), threads.submit(administrators.apply, until)]
+            publishing = [threads.submit(crms.publish, until), threads.submit(administrators.apply, until)]
             faults.come_to_pass(plan(seed, seconds, kinds))
-        for sayer in sayers:
-            sayer.result()
+        for one in publishing:
+            one.result()
 
         whole = time.monotonic()
         if LOSSES & faults.counted.keys():
             administrators.touch()
-        failures = [*faults.broken, *_unquiet(house, crew, faults.days)]
+        failures = [*faults.broken, *_unfinished(house, crew, faults.days)]
         quiet_seconds = round(time.monotonic() - whole, 1)
         failures += judge(house, administrators.applied, faults.days, began_at)
         ended = [Ended(worker, round(at - began, 1), said) for worker, at, said in crew.ended]
@@ -116,7 +116,7 @@ def _command(clocks: Clocks, without: str | None) -> Callable[[str, int], Sequen
     return command
 
 
-def _unquiet(house: House, crew: Crew, days: int) -> list[str]:
+def _unfinished(house: House, crew: Crew, days: int) -> list[str]:
     """Wait until everything has come through; return what has not."""
     lines = crew.not_ready()
     lines += asyncio.run(day_has_come(house, days))

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 SEED = 5
 SECONDS = 21
 TIMEOUT_SECONDS = 600.0
-"""Of a busy machine; a third of it when idle is plenty."""
+"""On a busy machine; a third of it is plenty when idle."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,7 +26,7 @@ def _servers() -> None:
 
 
 def chaos(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run chaos in a process of its own: its threads and clients are no concern of this one's."""
+    """Run chaos in a process of its own, so that its threads and clients do not touch this one."""
     return subprocess.run(
         (sys.executable, "-m", "tests.chaos", "--folder", str(folder), *arguments),
         cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
@@ -34,6 +34,6 @@ def chaos(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_faults_end_in_the_right_answer(tmp_path: Path) -> None:
-    """Workers, broker and Redis fail while records flow: in the end every key is as the log implies (A9)."""
+    """Workers, broker and Redis fail while records flow: in the end every key equals what the log implies (A9)."""
     done = chaos(tmp_path, "--seed", str(SEED), "--seconds", str(SECONDS))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,6 @@
-"""Whether the end state is the one that the log implies, and if not, what is known of the first thing that differs.
+"""Compares the end state with what the log implies, and collects what is known about the first difference.
 
-What came in is read from crm.records.v1 itself: a publisher that lost an answer can't know what the broker has.
+The input is read from crm.records.v1 itself: a publisher that lost an answer cannot know what the broker has.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, pa
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.dead_letters import PREFIX
 from territory_runtime.loop.commit_metadata import CommitMetadata
-from tests.chaos.sayers import IS_CHANGE, Applied
+from tests.chaos.publishers import IS_CHANGE, Applied
 from tests.support.house import FOLLOWED, Difference, House, differences
 from tests.support.oracle import Expected, Record, expected, key_of, record_after
 
@@ -47,7 +47,7 @@ Offset = tuple[int, int]
 
 @dataclass
 class Log:
-    """What came in: the changes by partition in their order, what must be refused, and what was."""
+    """The input: changes by partition in their order, what must be refused, and what was."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     to_refuse: dict[Offset, str] = field(default_factory=dict)
@@ -55,12 +55,12 @@ class Log:
 
 
 def final_day(days: int) -> date:
-    """Return the day that it is for clocks that are off by some days."""
+    """Return today's date for clocks that are off by some days."""
     return (datetime.now(UTC) + timedelta(days=days)).date()
 
 
 async def day_has_come(house: House, days: int) -> list[str]:
-    """Wait until all partitions have been swept for the day that it is; return those that have not, in the end."""
+    """Wait until all partitions are swept for the clocks' day; return those that are not in the end."""
     places = partitions_of(FAMILIES, house.settings.kafka_partitions)
     deadline = time.monotonic() + DAY_SECONDS_MAX
     async with started(clients.group_admin(house.settings)) as admin:
@@ -85,7 +85,7 @@ def _day_of(note: CommitMetadata) -> date | None:
 
 
 async def read_log(house: House) -> Log:
-    """Return what came in, and what was refused of it."""
+    """Return the input, and what was refused of it."""
     log = Log()
     known: dict[str, Record] = {}
 
@@ -111,7 +111,7 @@ async def read_log(house: House) -> Log:
 
 
 def _is_refused(known: dict[str, Record], change: Mapping[str, Any]) -> bool:
-    """Whether a change is for a record that is not there, and no late copy; the record is taken on."""
+    """Return whether a change must be refused: no such record, and no late copy; remember the record otherwise."""
     key = key_of(change["org_id"], change["object"], change["id"])
     before = known.get(key, Record(change["org_id"], change["object"], change["id"]))
     known[key] = record_after(before, change)
@@ -121,10 +121,10 @@ def _is_refused(known: dict[str, Record], change: Mapping[str, Any]) -> bool:
 
 
 def judge(house: House, models: Mapping[str, Applied], days: int, began: float) -> list[str]:
-    """Return what is not as it must be; of the first thing that differs, all that the topics say of it.
+    """Return all differences; for the first one, everything the topics hold about it.
 
     Args:
-        house: Quiet by now.
+        house: The running system, idle by now.
         models: The last model of each organisation.
         days: By how much all clocks are off.
         began: The beginning of the run, in Unix time.
@@ -175,7 +175,7 @@ def _of_revisions(house: House, models: Mapping[str, Applied]) -> list[str]:
 
 
 async def _explanation(house: House, org: str, difference: Difference, wanted: Expected, began: float) -> list[str]:
-    """Return what the oracle and the topics say of the first thing that differs, oldest first."""
+    """Return what the oracle and the topics hold about the first difference, oldest first."""
     if difference.where.startswith("attainments"):
         territory, period, user = difference.key
         key = attainment_key(org, territory, period, user)
@@ -191,7 +191,7 @@ async def _explanation(house: House, org: str, difference: Difference, wanted: E
 
 
 def _record_of(org: str, difference: Difference) -> str:
-    """Return the key of a record that a difference is about."""
+    """Return the key of the record that a difference is about."""
     if difference.where.removeprefix(FOLLOWED) in ("visible", "editable"):
         _, kind = difference.key
         return record_key(org, kind, min((difference.found or set()) ^ (difference.wanted or set())))

@@ -1,4 +1,4 @@
-"""Every value that a label may have, and what docs/metrics.md says."""
+"""Every allowed label value, and the content of docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ LABELS: Mapping[str, frozenset[str]] = {
         ]
     ),
 }
-"""All that there is: who needs another value adds it here and to the page, so that it is bounded by decision."""
+"""All allowed values: a new one is added here and to the page, so that the number of series stays bounded."""
 
 
 def values_of(label: str, metric: str) -> frozenset[str] | None:
-    """Return the values that a label may have; None: it may not be a label at all."""
+    """Return the allowed values of a label; None if it may not be a label at all."""
     of = metric.removeprefix("territory_").removesuffix("_total")
     return LABELS.get(f"{label} of {of}", LABELS.get(label))
 
@@ -88,7 +88,7 @@ def rows() -> Iterator[Row]:
 
 
 def documented_labels() -> dict[str, frozenset[str]]:
-    """Return the values that the page's last table names."""
+    """Return the label values in the page's last table."""
     text = PAGE.read_text().split("## Labels")[1].split("## ")[0]
     said = {}
     for label, of, values in re.findall(r"^\| `(\w+)`( of \w+)? \| (.+) \|$", text, re.MULTILINE):

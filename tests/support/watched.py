@@ -1,4 +1,4 @@
-"""What deploy/prometheus and deploy/grafana ask Prometheus, expression by expression."""
+"""The expressions of deploy/prometheus and deploy/grafana, one by one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
 RUNBOOK = ROOT / "docs" / "runbook.md"
 
 BUILT_IN = frozenset({"up"})
-"""What Prometheus itself says."""
+"""Metrics of Prometheus itself."""
 
 
 class Asked(NamedTuple):
-    """One expression and where it stands."""
+    """One expression and its place."""
 
     where: str
     expression: str
@@ -74,6 +74,6 @@ def names_in(expression: str) -> set[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as code hosts make them."""
+    """Return the anchors of a page's headings, as code hosts generate them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

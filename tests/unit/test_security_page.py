@@ -1,4 +1,4 @@
-"""The page of security names what there is."""
+"""The page of security names existing code, tests and files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BOUNDS = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE[PAGE.index
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound[0])
 def test_every_bound_is_there_and_tried(bound: tuple[str, str, str, str]) -> None:
-    """Where it is said to be there is something of that name, and so is the file that tries it."""
+    """Each bound on the page equals the constant it names, and its test file exists."""
     _, most, where, tests = bound
     names = re.findall(r"`(\w+)\.(\w+)`", where)
     assert names
@@ -49,12 +49,12 @@ def test_every_bound_is_there_and_tried(bound: tuple[str, str, str, str]) -> Non
 
 
 def test_there_are_bounds() -> None:
-    """The table is found."""
+    """The table of bounds is found."""
     assert len(BOUNDS) > 12
 
 
 def test_files_that_it_names_are_there() -> None:
-    """Every path of ours, and every link."""
+    """Every path and every link on the page exists."""
     for path in re.findall(r"`((?:tests|deploy)/[\w/.-]+\.(?:py|sh|yaml))`", PAGE):
         assert (ROOT / path).exists(), path
     for link in re.findall(r"\]\((\.\./[^)#]+)\)", PAGE):

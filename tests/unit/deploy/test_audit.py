@@ -1,4 +1,4 @@
-"""The audit of the locked libraries: what is known is told, what can't be asked is no failure."""
+"""The audit of the locked libraries: known vulnerabilities fail it, unreachable services do not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from deploy.audit import Findings, exported, findings_of, told
+from deploy.audit import Findings, export_lock, findings_of, summary_of
 
 from tests.support.watched import ROOT
 
@@ -28,45 +28,45 @@ def report(*libraries: dict[str, Any]) -> str:
 
 
 def test_a_known_vulnerability_fails() -> None:
-    """It is told with where it is mended, and the audit fails."""
+    """The audit fails, and names the versions that fix it."""
     findings = findings_of(report(FINE, VULNERABLE, UNKNOWN))
     assert findings is not None
-    assert (findings.asked, len(findings.unknown)) == (2, 1)
-    lines, code = told(findings)
+    assert (findings.checked, len(findings.unknown)) == (2, 1)
+    lines, code = summary_of(findings)
     assert code == 1
     assert lines[0] == "known vulnerabilities: 2 in 2 libraries that were looked up"
-    assert "  aiohttp 3.0.0: PYSEC-1, mended in 3.0.1, 3.1.0" in lines
-    assert "  aiohttp 3.0.0: PYSEC-2, mended in no version" in lines
+    assert "  aiohttp 3.0.0: PYSEC-1, fixed in 3.0.1, 3.1.0" in lines
+    assert "  aiohttp 3.0.0: PYSEC-2, fixed in no version" in lines
 
 
-def test_what_the_service_does_not_know_is_told() -> None:
-    """It is no failure, and not passed over in silence either."""
-    lines, code = told(findings_of(report(FINE, UNKNOWN)))
+def test_unknown_libraries_are_listed_and_do_not_fail() -> None:
+    """A library that PyPI does not know is listed, and the audit does not fail."""
+    lines, code = summary_of(findings_of(report(FINE, UNKNOWN)))
     assert code == 0
     assert lines[1:] == [
-        "not looked up, since the service does not know them: 1",
-        "  for instance noida-db: Dependency not found on PyPI",
+        "not looked up, because PyPI does not know them: 1",
+        "  for example noida-db: Dependency not found on PyPI",
     ]
 
 
-@pytest.mark.parametrize("said", ["", "Traceback (most recent call last):", "{}", "[]"])
-def test_without_a_network_it_says_so(said: str) -> None:
-    """No report is no failure: the rest goes on."""
-    assert findings_of(said) is None
-    lines, code = told(None)
+@pytest.mark.parametrize("output", ["", "Traceback (most recent call last):", "{}", "[]"])
+def test_without_a_network_it_says_so(output: str) -> None:
+    """Output that is no report does not fail the audit; a line says that nothing was looked up."""
+    assert findings_of(output) is None
+    lines, code = summary_of(None)
     assert code == 0
-    assert "can't be reached" in lines[0]
+    assert "cannot be reached" in lines[0]
 
 
-def test_nothing_known_is_fine() -> None:
-    """All looked up and nothing found."""
-    assert told(findings_of(report(FINE))) == (["known vulnerabilities: 0 in 1 libraries that were looked up"], 0)
-    assert told(Findings(1, (), ()))[1] == 0
+def test_no_known_vulnerability_passes() -> None:
+    """All libraries were looked up and none has a known vulnerability."""
+    assert summary_of(findings_of(report(FINE))) == (["known vulnerabilities: 0 in 1 libraries that were looked up"], 0)
+    assert summary_of(Findings(1, (), ()))[1] == 0
 
 
-def test_the_bill_of_materials_has_what_the_lock_has() -> None:
-    """Every library that the product needs, by the version and hashes of uv.lock; made without a network."""
-    bill = json.loads(exported("--format", "cyclonedx1.5", "--offline"))
+def test_the_bill_of_materials_equals_the_lock() -> None:
+    """It lists every library the product needs, with the version and hashes of uv.lock, without a network."""
+    bill = json.loads(export_lock("--format", "cyclonedx1.5", "--offline"))
     assert bill["bomFormat"] == "CycloneDX"
     listed = {(one["name"], one["version"]): one for one in bill["components"]}
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def test_the_bill_of_materials_has_what_the_lock_has() -> None:
 
 
 def test_the_lock_has_a_hash_for_every_file() -> None:
-    """What is installed is what was locked: each file by its hash."""
+    """uv.lock has a SHA-256 of every file, so only locked files are installed."""
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     files = [
         file

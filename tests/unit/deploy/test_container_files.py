@@ -1,4 +1,4 @@
-"""What runs the services in containers names settings, commands and folders as they are."""
+"""Container files and the chart name settings, commands and folders that exist."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GRACE_SECONDS = 60
-"""As tests/e2e/test_stops.py has it."""
+"""The same bound as in tests/e2e/test_stops.py."""
 SERVICES = {"assigner", "access-indexer", "forecast-aggregator"}
 
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    """Give deploy/compose.yaml, its anchors resolved."""
+    """Give deploy/compose.yaml with its anchors resolved."""
     loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     return loaded
 
 
 def test_dockerfile_is_what_the_linter_wants() -> None:
-    """Hadolint finds nothing in it."""
+    """Hadolint finds nothing in the Dockerfile."""
     done = subprocess.run(
         (Path(sys.executable).parent / "hadolint", DEPLOY / "Dockerfile"), capture_output=True, text=True, check=False
     )
@@ -39,7 +39,7 @@ def test_dockerfile_is_what_the_linter_wants() -> None:
 
 
 def test_compose_file_has_the_form_of_one() -> None:
-    """It follows the schema of the Compose specification."""
+    """compose.yaml follows the schema of the Compose specification."""
     done = subprocess.run(
         (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"),
         capture_output=True,
@@ -50,7 +50,7 @@ def test_compose_file_has_the_form_of_one() -> None:
 
 
 def test_image_gets_every_folder_that_is_installed() -> None:
-    """What is copied holds every package, and nothing that is ignored is copied."""
+    """The image copies every package that is installed, and nothing that is ignored."""
     written = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", written, re.MULTILINE) for word in line.split()}
     packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -60,13 +60,13 @@ def test_image_gets_every_folder_that_is_installed() -> None:
 
 
 def test_image_runs_as_nobody_in_particular() -> None:
-    """The last user that it names is a number, and not root's: Kubernetes asks for that (runAsNonRoot)."""
+    """The last user of the Dockerfile is a number other than root's, as Kubernetes needs for runAsNonRoot."""
     user = re.findall(r"^USER (\d+):(\d+)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)[-1]
     assert all(int(number) >= 10_000 for number in user)
 
 
 def test_services_of_compose_are_commands_of_the_image(compose: dict[str, Any]) -> None:
-    """Each runs by the name that it is installed under; none may write but in memory."""
+    """Each service runs its installed command, and none may write outside memory."""
     ours = {name: service for name, service in compose["services"].items() if service.get("image") == "territory"}
     assert set(ours) == SERVICES | {"territory"}
     for name, service in ours.items():
@@ -78,7 +78,7 @@ def test_services_of_compose_are_commands_of_the_image(compose: dict[str, Any]) 
 
 
 def test_settings_of_compose_are_known(compose: dict[str, Any]) -> None:
-    """An unknown TERRITORY_ name would end a service's start."""
+    """compose.yaml sets only known settings: an unknown TERRITORY_ name would end a service's start."""
     named = {
         name
         for service in compose["services"].values()
@@ -90,7 +90,7 @@ def test_settings_of_compose_are_known(compose: dict[str, Any]) -> None:
 
 
 def test_files_that_compose_mounts_are_there(compose: dict[str, Any]) -> None:
-    """A mount of nothing becomes an empty folder, which tells nobody."""
+    """Every mounted file exists: Docker would silently mount an empty folder instead."""
     mounted = [
         volume.split(":")[0] for service in compose["services"].values() for volume in service.get("volumes", ())
     ]
@@ -99,7 +99,7 @@ def test_files_that_compose_mounts_are_there(compose: dict[str, Any]) -> None:
 
 
 def test_passwords_of_compose_are_asked_for(compose: dict[str, Any]) -> None:
-    """None has a value in the file, and every one is in the example of what to fill in."""
+    """compose.yaml holds no password, and the example file lists every one that is asked for."""
     text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
     asked = set(re.findall(r"\$\{(\w+):\?", text))
     assert set(re.findall(r"\$\{(\w+)", text)) == asked
@@ -108,7 +108,7 @@ def test_passwords_of_compose_are_asked_for(compose: dict[str, Any]) -> None:
 
 
 def test_prometheus_of_compose_asks_every_service(compose: dict[str, Any]) -> None:
-    """Its targets are the services by their names there, each under the job that rules and dashboards go by."""
+    """Prometheus scrapes every service by its name, under the job that rules and dashboards rely on."""
     listed = yaml.safe_load((DEPLOY / "prometheus" / "targets-of-compose.yml").read_text(encoding="utf-8"))
     targets = {one["labels"]["job"]: one["targets"] for one in listed}
     local = yaml.safe_load((DEPLOY / "prometheus" / "targets" / "territory.yml").read_text(encoding="utf-8"))
@@ -118,7 +118,7 @@ def test_prometheus_of_compose_asks_every_service(compose: dict[str, Any]) -> No
 
 
 def test_files_of_prometheus_and_grafana_are_where_they_look_for_them(compose: dict[str, Any]) -> None:
-    """Compose mounts them where their own configuration, which is mounted as it is, names them."""
+    """Compose mounts rules, targets and dashboards where Prometheus' and Grafana's own configuration looks for them."""
     mounted = {
         inside: DEPLOY / outside
         for name in ("prometheus", "grafana")
@@ -138,7 +138,7 @@ def test_files_of_prometheus_and_grafana_are_where_they_look_for_them(compose: d
 
 
 def test_images_have_versions(compose: dict[str, Any]) -> None:
-    """No image but our own, which is built here, is whatever is newest; Grafana is of the dashboards' version."""
+    """Every third-party image has a version, and Grafana's is the one that the dashboards are made for."""
     foreign = {name: service["image"] for name, service in compose["services"].items() if "build" not in service}
     assert foreign
     for image in foreign.values():
@@ -148,14 +148,14 @@ def test_images_have_versions(compose: dict[str, Any]) -> None:
 
 
 def test_nothing_listens_but_on_this_machine(compose: dict[str, Any]) -> None:
-    """Ports are published to the machine itself alone: there is no TLS in this file."""
+    """Ports are published on the machine itself only, because there is no TLS."""
     ports = [port for service in compose["services"].values() for port in service.get("ports", ())]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_services_get_the_time_that_a_stop_takes(compose: dict[str, Any]) -> None:
-    """Compose and the chart give as long as a worker may take at most, stage after stage."""
+    """Compose and the chart allow a worker the longest time a stop may take, stage after stage."""
     values = yaml.safe_load((DEPLOY / "helm" / "territory" / "values.yaml").read_text(encoding="utf-8"))
     given = {f"{values['terminationGracePeriodSeconds']}s"}
     given |= {compose["services"][name]["stop_grace_period"] for name in SERVICES}

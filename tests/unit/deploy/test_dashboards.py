@@ -1,4 +1,4 @@
-"""The dashboards that are committed."""
+"""The committed dashboards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.watched import ROOT, names_in, of_dashboards, recordings
 
 
 def test_the_json_is_what_the_code_writes(tmp_path: Path) -> None:
-    """Stale: run `python -m deploy.grafana.write`."""
+    """The committed JSON is the generator's output; if not, run `python -m deploy.grafana.write`."""
     write(tmp_path)
     fresh = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert {path.name: path.read_text() for path in FOLDER.iterdir()} == fresh
@@ -21,7 +21,7 @@ def test_the_json_is_what_the_code_writes(tmp_path: Path) -> None:
 
 
 def test_panels_ask_for_what_there_is() -> None:
-    """Every metric is on the page of metrics, a recording, or the Redis exporter's."""
+    """Every metric that a panel reads is on the page of metrics, a recording rule, or redis_exporter's."""
     there = {row.name for row in rows()} | {rule["record"] for rule in recordings()}
     there |= {f"{row.name}{end}" for row in rows() if row.kind == "histogram" for end in ("_bucket", "_count", "_sum")}
     there |= {"redis_memory_used_bytes", "redis_memory_max_bytes"}
@@ -33,13 +33,13 @@ def test_panels_ask_for_what_there_is() -> None:
 
 
 def test_no_two_panels_of_a_board_are_called_the_same() -> None:
-    """A title says which of them is meant."""
+    """Panel titles are unique within a dashboard."""
     for board in BOARDS:
         assert set(Counter(panel.title for panel in board.panels).values()) == {1}, board.name
 
 
 def test_provisioning_is_yaml_that_names_them() -> None:
-    """Grafana reads one provider of dashboards and one source, whose address is not ours to know."""
+    """Grafana reads one dashboard provider and one data source, whose address comes from the environment."""
     folder = ROOT / "deploy" / "grafana" / "provisioning"
     provider = yaml.safe_load((folder / "dashboards" / "territory.yml").read_text())["providers"][0]
     assert provider["type"] == "file"

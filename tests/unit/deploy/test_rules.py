@@ -1,4 +1,4 @@
-"""What holds of the rules as texts; promtool and Prometheus itself try them elsewhere."""
+"""Form of the rules and alerts; promtool and Prometheus itself evaluate them in other tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tried() -> list[dict[str, Any]]:
 
 
 def test_every_alert_is_tried_both_ways() -> None:
-    """Each has a promtool test in which it fires and one in which it is silent."""
+    """Each alert has a promtool test in which it fires and one in which it is silent."""
     fires = {one["alertname"] for one in tried() if one.get("exp_alerts")}
     is_silent = {one["alertname"] for one in tried() if not one.get("exp_alerts")}
     names = {rule["alert"] for rule in alerts()}
@@ -35,7 +35,7 @@ def test_every_alert_is_tried_both_ways() -> None:
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 def test_every_alert_says_what_to_do(rule: dict[str, Any]) -> None:
-    """It has a severity, a line for people, and a link to a chapter of the runbook that is there."""
+    """Each alert has a severity, a summary, and a link to an existing chapter of the runbook."""
     assert rule["labels"]["severity"] in {"page", "ticket"}
     assert rule["annotations"]["summary"]
     page, anchor = rule["annotations"]["runbook_url"].split("#")
@@ -45,7 +45,7 @@ def test_every_alert_says_what_to_do(rule: dict[str, Any]) -> None:
 
 
 def test_the_runbook_has_a_whole_chapter_for_every_alert() -> None:
-    """What it means, how to look, what to do; and none for an alert that is not there."""
+    """Each alert has a chapter with Means, Look and Do, and each chapter an alert."""
     chapters = dict(re.findall(r"^### (Territory\w+)\n(.*?)(?=^#|\Z)", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL))
     assert chapters.keys() == {rule["alert"] for rule in alerts()}
     for name, text in chapters.items():
@@ -54,7 +54,7 @@ def test_the_runbook_has_a_whole_chapter_for_every_alert() -> None:
 
 
 def test_recordings_are_named_by_level_metric_and_operations() -> None:
-    """level:metric:operations, the level being the labels that are left."""
+    """Recordings are named level:metric:operations; the level is the labels that remain."""
     for rule in recordings():
         level, metric, operations = rule["record"].split(":")
         assert OPERATIONS.fullmatch(operations), rule["record"]
@@ -65,13 +65,13 @@ def test_recordings_are_named_by_level_metric_and_operations() -> None:
 
 
 def test_no_name_is_given_twice() -> None:
-    """Two rules of one name would be one series, or one chapter."""
+    """Rule names are unique: two rules with one name would be one series, or one chapter."""
     names = Counter(rule.get("alert", rule.get("record")) for rule in rules())
     assert set(names.values()) == {1}
 
 
 def test_rules_read_what_there_is() -> None:
-    """Every metric that a rule reads is on the page of metrics, or a recording, or the Redis exporter's."""
+    """Every metric that a rule reads is on the page of metrics, a recording rule, or redis_exporter's."""
     there = {row.name for row in rows()} | {rule["record"] for rule in recordings()} | {"up"}
     there |= {f"{row.name}{end}" for row in rows() if row.kind == "histogram" for end in ("_bucket", "_count", "_sum")}
     there |= {"redis_memory_used_bytes", "redis_memory_max_bytes"}
@@ -82,7 +82,7 @@ def test_rules_read_what_there_is() -> None:
 
 
 def test_buckets_that_rules_read_are_there() -> None:
-    """A bound that no histogram has would make a rule that never fires."""
+    """Rules use only bucket bounds that the histograms have: with another bound a rule would never fire."""
     from territory_runtime.metrics import EVENT_TO_VISIBLE, REVOCATION  # noqa: PLC0415 -- by name, below
 
     of = {"territory_event_to_visible_seconds": EVENT_TO_VISIBLE, "territory_revocation_seconds": REVOCATION}
@@ -95,7 +95,7 @@ def test_buckets_that_rules_read_are_there() -> None:
 
 
 def test_links_of_the_pages_have_chapters() -> None:
-    """The page of metrics links to the runbook's chapters."""
+    """Links from the page of metrics lead to existing chapters of the runbook."""
     links = re.findall(r"runbook\.md#(\w+)", (ROOT / "docs" / "metrics.md").read_text())
     assert links
     assert set(links) <= anchors(RUNBOOK)

@@ -21,7 +21,7 @@ from territory_admin.models.activation import check_model
 from tests.chaos.crew import WORKERS, Worker
 from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GuardUnknown, take_away
-from tests.chaos.history import ORGS, Said, messages, models
+from tests.chaos.history import ORGS, HistoryMessage, messages, models
 from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, OUTAGES, WEIGHTS, Fault, plan
 from tests.chaos.run import SESSION_SECONDS
 from tests.chaos.verdict import _is_refused
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 SEEDS = range(4)
 
 
-def can_be_read(said: Said) -> bool:
+def can_be_read(said: HistoryMessage) -> bool:
     """Whether the product takes a message for a change of the record that it is keyed by."""
     try:
         return said.value is not None and read_record_change(said.value).key == said.key

@@ -1,4 +1,4 @@
-"""Those who speak to the house during a run: the CRMs, without a pause, and the administrators, now and then."""
+"""The publishers of a run: the CRMs without a pause, the administrators now and then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from territory.wire.topics import RECORDS
 from territory_admin.errors import CommandFailed
 from territory_admin.log.topic_reader import started
 from territory_runtime.kafka import clients
-from tests.chaos.history import ORGS, Said
+from tests.chaos.history import ORGS, HistoryMessage
 from tests.support.house import House
 
 AGAIN_SECONDS = 0.3
@@ -25,25 +25,25 @@ CHUNK_SECONDS = 0.1
 SEND_SECONDS_MAX = 10.0
 MODEL_SECONDS = (3.0, 9.0)
 IS_CHANGE, IS_POISON = ("chaos", b"change"), ("chaos", b"poison")
-"""Headers that say what a message is meant to be, for the judgement: services do not look at them."""
+"""Headers that tell the verdict what a message is meant to be; the services ignore them."""
 
 
 class Crms:
-    """Publish a history at a rate; what the broker does not acknowledge is published again, so it may come twice."""
+    """Publishes a history at a rate; repeats what the broker does not acknowledge, so messages may come twice."""
 
-    def __init__(self, house: House, history: Iterator[Said], per_second: int) -> None:
+    def __init__(self, house: House, history: Iterator[HistoryMessage], per_second: int) -> None:
         self._house = house
         self._history = history
         self._chunk = max(1, int(per_second * CHUNK_SECONDS))
         self.events = 0
-        """How many are acknowledged."""
+        """Number of acknowledged messages."""
 
     def publish(self, until: float) -> None:
-        """Publish what is due until a time (monotonic); what the broker holds up is made up for afterwards."""
+        """Publish what is due until a time (monotonic); catch up after the broker delayed it."""
         asyncio.run(self._publish(time.monotonic(), until))
 
     async def _publish(self, began: float, until: float) -> None:
-        chunk: list[Said] = []
+        chunk: list[HistoryMessage] = []
         sent, chunks = 0, int((until - began) / CHUNK_SECONDS)
         while sent < chunks:
             try:
@@ -59,7 +59,7 @@ class Crms:
             except (KafkaError, OSError, TimeoutError):
                 await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _send(self, producer: Any, chunk: list[Said]) -> None:
+    async def _send(self, producer: Any, chunk: list[HistoryMessage]) -> None:
         acknowledged = [
             await producer.send(
                 RECORDS.name, said.value, key=said.key.encode(), headers=[IS_CHANGE if said.is_change else IS_POISON],
@@ -73,14 +73,14 @@ class Crms:
 
 
 class Applied(NamedTuple):
-    """A model that was applied, and the revision that it has."""
+    """A model that was applied, with its revision."""
 
     model: dict[str, Any]
     revision: int
 
 
 class Administrators:
-    """Apply one model after another; one that does not get through is applied again, until it does."""
+    """Applies one model after another; a model that fails to get through is applied again."""
 
     def __init__(self, house: House, models: Iterator[dict[str, Any]], seed: int) -> None:
         self._house = house
@@ -95,9 +95,9 @@ class Administrators:
         self._apply(next(self._models))
 
     def touch(self) -> None:
-        """Change a model so that nothing follows from it, but every partition of every stage has to say that it did it.
+        """Change a model so that nothing follows from it, but every stage and partition has to commit and write.
 
-        Who finds out at that moment that Redis has lost something has it written again before that.
+        A worker that then finds that Redis has lost data has it written again first.
         """
         last = self.applied[ORGS[0]].model
         self._apply({**last, "roles": [*last["roles"], {"id": "of-nobody"}]})
@@ -114,7 +114,7 @@ class Administrators:
                 return
 
     def apply(self, until: float) -> None:
-        """Apply models until a time (monotonic) is past; one for each organisation at least."""
+        """Apply models until a time (monotonic) is past; at least one for each organisation."""
         while len(self.applied) < len(ORGS) or time.monotonic() < until:
             self.apply_one()
             time.sleep(min(self._dice.uniform(*MODEL_SECONDS), max(0.0, until - time.monotonic())))
