@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from territory.criteria.values import number_of
+from territory.criteria.values import FieldType, number_of, read_fields
 from territory.errors import BadMessage
 from territory.wire.codec import FLOAT_DIGITS_MAX, MESSAGE_LEVELS_MAX, decode, encode, plain, reader_of
 from territory.wire.events import Event
@@ -36,7 +36,7 @@ number_texts = st.builds(
     st.sampled_from(["", "-"]),
     digits,
     st.just("") | digits.map(".{}".format),
-    st.just("") | st.integers(-40, 40).map("e{}".format) | st.integers(0, 9).map("E+{}".format),
+    st.just("") | st.integers(-400, 400).map("e{}".format) | st.integers(0, 400).map("E+{:04}".format),
 )
 
 
@@ -50,19 +50,55 @@ number_texts = st.builds(
 @example("0.30000000000000004")
 @example("1e22")
 @example("100000000000000000000000000000000000000000.1")
+@example("9.007199254740993e15")
+@example("9007199254740993e0")
+@example("8.314193104736842")
+@example("81543084352189.32")
+@example("1e-400")
+@example("-1E-0400")
+@example("5e-324")
+@example("1.23456e-320")
+@example("1e400")
+@example("-9.99E+400")
+@example("0e-400")
 def test_numbers_are_exact(text: str) -> None:
     """A JSON number is read as a number of exactly that value, or kept as its text (F10)."""
     value = decode(f'{{"a": {text}}}'.encode())["a"]
     assert decode(text.encode()) == value
+    assert decode(encode(value)) == value
     assert decode(f"[ {text},1]".encode())[0] == value
     exact = Decimal(text)
     if isinstance(value, str):
         assert value == text
-        assert len(text) > FLOAT_DIGITS_MAX
+        assert len(text) > FLOAT_DIGITS_MAX or abs(exact.adjusted()) > 99
     else:
-        assert Decimal(repr(value)) == exact or abs(exact) >= 10**30 or 0 < abs(exact) < Decimal("1e-12")
+        assert Decimal(repr(value)) == exact
     found = number_of(value)
     assert found is None or Decimal(found) == exact
+
+
+UNREADABLE = ["1e-400", "-1e-400", "1E-0400", "1.23456e-320", "1e400", "-1e+400", "1E0400", "9" * 400, "9" * 400 + ".5"]
+
+
+@pytest.mark.parametrize("number", UNREADABLE)
+@pytest.mark.parametrize("before", ['"id": "1e-400"', '"id": "550e8400-e29b-41de-1234"', '"id": [-5, 1e-400]'])
+def test_a_number_beyond_a_double_costs_one_field(number: str, before: str) -> None:
+    """A number that a double can't hold is one field of the wrong type; the rest of the message is read (C6)."""
+    document = decode(f'{{{before}, "a": {number}, "b": [{number}, 0.5], "c": "x"}}'.encode())
+    assert (document["a"], document["b"], document["c"]) == (number, [number, 0.5], "x")
+    assert document["id"] == json.loads(f"{{{before}}}", parse_float=str)["id"]
+    types: dict[str, FieldType] = {"a": "number", "c": "text"}
+    assert read_fields(types, document) == ({"c": "x"}, 1)
+
+
+@pytest.mark.parametrize("fault", [b"\xed\xa0\x80", b"\\ud800", b"\x01", b"\xff"])
+@pytest.mark.parametrize("number", [b"1e400", b"1e-400", b"9" * 400])
+def test_a_number_beyond_a_double_excuses_no_other_fault(number: bytes, fault: bytes) -> None:
+    """Texts that are no UTF-8 or no JSON are refused beside such a number as they are without it."""
+    assert decode(b'{"a": ' + number + b', "b": "x"}') == {"a": number.decode(), "b": "x"}
+    for raw in (b'{"a": ' + number + b', "b": "' + fault + b'"}', b'\xef\xbb\xbf{"a": ' + number + b"}"):
+        assert code_of(raw) == "not_json"
+    assert code_of(b'{"a": ' + number + b"x}") == "not_json"
 
 
 @given(json_values.filter(lambda value: value is not None))
