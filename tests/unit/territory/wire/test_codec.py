@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from territory.criteria.values import FieldType, number_of, read_fields
 from territory.errors import BadMessage
-from territory.wire.codec import FLOAT_DIGITS_MAX, MESSAGE_LEVELS_MAX, decode, encode, plain, reader_of
+from territory.wire.codec import (
+    FLOAT_DIGITS_MAX,
+    MESSAGE_LEVELS_MAX,
+    WRITABLE_INTEGERS,
+    decode,
+    encode,
+    plain,
+    reader_of,
+)
 from territory.wire.events import Event
 from tests.unit.territory.examples import json_values, long_decimals
 
@@ -73,6 +81,7 @@ def test_numbers_are_exact(text: str) -> None:
         assert len(text) > FLOAT_DIGITS_MAX or abs(exact.adjusted()) > 99
     else:
         assert Decimal(repr(value)) == exact
+        assert isinstance(value, float) or value in WRITABLE_INTEGERS
     found = number_of(value)
     assert found is None or Decimal(found) == exact
 
