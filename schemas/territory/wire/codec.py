@@ -66,7 +66,7 @@ def _read_long_integers(raw: bytes) -> Any:
 
 
 def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return the JSON value of a text; numbers that would lose digits stay text. Raises: ValueError, RecursionError."""
+    """Parse JSON; a number that a double or 64 bits can't hold stays text. Raises: ValueError, RecursionError."""
     return json.loads(
         raw, parse_float=_exact_float, parse_int=_exact_int, parse_constant=_refuse, object_pairs_hook=pairs_hook
     )
@@ -78,7 +78,7 @@ def _exact_float(text: str) -> float | str:
         return number
     try:
         return number if Decimal(repr(number)) == Decimal(text) else text
-    except InvalidOperation:  # an exponent of more digits than a decimal can hold
+    except InvalidOperation:  # the exponent is beyond the limits of Decimal
         return text
 
 
@@ -98,7 +98,7 @@ def _refuse(constant: str) -> Any:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    containers = (dict, list)  # `dict | list` is made anew each time, and takes three times as long to ask
+    containers = (dict, list)  # a tuple: `dict | list` builds a union each time and takes three times as long
     layer = [value] if isinstance(value, containers) else []
     for _ in range(levels):
         if not layer:
@@ -109,17 +109,17 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def encode(event: object) -> bytes:
-    """Return the JSON bytes of an event or a plain value; decimals become a text of exactly their value.
+    """Encode an event or a JSON value; decimals become text of exactly their value.
 
-    Raises: TypeError, ValueError or RecursionError for what has no JSON.
+    Raises: TypeError, ValueError or RecursionError for values that JSON can't express.
     """
     return _write(event)
 
 
 def plain(value: object, values_max: int) -> Any:
-    """Return a YAML value as JSON values: dates and integers of more than 64 bits become their text.
+    """Convert a YAML value to JSON values: dates, and integers of more than 64 bits, become text.
 
-    Raises: TypeError, also for more values than allowed: aliases of aliases multiply.
+    Raises: TypeError for other types, and for more than `values_max` values: aliases of aliases multiply.
     """
     left = values_max
 
@@ -132,7 +132,7 @@ def plain(value: object, values_max: int) -> Any:
             return {_plain_key(key): copied(inner) for key, inner in item.items()}
         if isinstance(item, list):
             return [copied(inner) for inner in item]
-        if isinstance(item, date):  # a datetime is a date, too
+        if isinstance(item, date):  # covers datetime
             return item.isoformat()
         if isinstance(item, int) and item not in WRITABLE_INTEGERS:
             return str(item)
@@ -151,12 +151,10 @@ def _plain_key(key: object) -> str:
 
 @cache
 def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
-    """Return the function that reads one kind of event of our own from bytes.
+    """Return the decoder of one kind of our own events.
 
-    Numbers that a float can't hold are texts in it since they were read from outside.
-
-    It raises BadMessage (not_json, wrong_type). How large our own events are is the topic's
-    matter: a record of 900 000 bytes has its links and its envelope around it.
+    It raises BadMessage (not_json, wrong_type). It has no limit on size: a record of 900 000 bytes
+    grows by its links and its envelope, and the topic's limit allows for that.
     """
     read_fast: Callable[[bytes], _Event] = msgspec.json.Decoder(kind).decode
 
@@ -172,14 +170,14 @@ def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
 
 
 def _shortened(reason: str) -> str:
-    """Return a reason that quotes a long value without the middle of it; the path stands at its end."""
+    """Cut the middle of a long reason; the path of the fault is at its end."""
     return (
         reason if len(reason) <= REASON_CHARACTERS_MAX else f"{reason[: REASON_CHARACTERS_MAX - 100]}…{reason[-100:]}"
     )
 
 
 def reason_of(invalid: ValidationError) -> str:
-    """Return what was found and expected, for at most three faults."""
+    """Format the first three faults: what was found, what was expected."""
     errors = invalid.errors(include_url=False)
     shown = "; ".join(
         f"{'.'.join(map(str, error['loc'])) or 'message'}: found {str(error['input'])[:60]!r}, {error['msg']}"

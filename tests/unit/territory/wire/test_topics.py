@@ -38,5 +38,5 @@ def test_policies() -> None:
 def test_every_topic_says_what_it_is() -> None:
     """The table says of each topic what is on it, its key, who writes and who reads it."""
     for topic in TOPICS:
-        assert topic.says.endswith(".")
+        assert topic.description.endswith(".")
         assert all((topic.key, topic.written_by, topic.read_by))
