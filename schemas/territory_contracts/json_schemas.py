@@ -107,7 +107,7 @@ def _criteria_schema() -> Schema:
         "additionalProperties": False,
         "properties": {
             "field": {"type": "string", "description": "A field that is declared under `fields`."},
-            **{word: operands[operator.shape] for word, operator in OPERATORS.items()},
+            **{name: operands[operator.shape] for name, operator in OPERATORS.items()},
         },
     }
     return {
@@ -141,9 +141,9 @@ def _region_schema() -> Schema:
                 "type": "object",
                 "required": ["type", "coordinates"],
                 "additionalProperties": False,
-                "properties": {"type": {"const": word}, "coordinates": coordinates},
+                "properties": {"type": {"const": kind}, "coordinates": coordinates},
             }
-            for word, coordinates in (("Polygon", polygon), ("MultiPolygon", several(polygon)))
+            for kind, coordinates in (("Polygon", polygon), ("MultiPolygon", several(polygon)))
         ],
     }
 

@@ -78,10 +78,10 @@ def _sharing_faults(document: Document) -> Iterable[Fault]:
                 "territory, territory_and_below",
             )
         for kind, value in named.items():
-            word = kind.split("_", 1)[0]
-            known = known_ids[{"user": "users", "role": "roles", "territory": "territories"}[word]]
+            noun = kind.split("_", 1)[0]
+            known = known_ids[{"user": "users", "role": "roles", "territory": "territories"}[noun]]
             if value not in known:
-                yield _missing(f"sharing[{rule.id}].to.{kind}", word, value, known)
+                yield _missing(f"sharing[{rule.id}].to.{kind}", noun, value, known)
     for twice in _repeated(rule.id for rule in document.sharing):
         yield Fault(f"sharing[{twice}]", "the id is used twice; ids are unique")
 

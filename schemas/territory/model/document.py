@@ -233,8 +233,8 @@ def _typed(raw: Mapping[str, Any], name: str, kind: type[_Container], faults: li
     if isinstance(found, kind):
         return found
     if found is not None:
-        word = "list" if kind is list else "mapping"
-        faults.append(Fault(name, f"found {type(found).__name__}, expected a {word}"))
+        expected = "list" if kind is list else "mapping"
+        faults.append(Fault(name, f"found {type(found).__name__}, expected a {expected}"))
     return kind()
 
 

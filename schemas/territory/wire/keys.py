@@ -102,10 +102,10 @@ def editable_key(org_id: str, user_id: str, object_type: str) -> str:
 
 def parse_set_key(key: str) -> tuple[str, str, str, str]:
     """Return `visible` or `editable`, organisation, user and object. Raises: ValueError for any other key."""
-    word, rest = key.split(":{", 1)
+    access, rest = key.split(":{", 1)
     tag, object_type = rest.rsplit("}:", 1)
     org_id, user_id = tag.split(":", 1)
-    return word, org_id, user_id, object_type
+    return access, org_id, user_id, object_type
 
 
 def admins_key(org_id: str) -> str:

@@ -11,12 +11,12 @@ from geographiclib.geodesic import Geodesic
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from territory.criteria.places import KM_MAX, Circle, Place, Region
+from territory.criteria.places import KM_MAX, Circle, LatLon, Region
 
 WELLINGTON, SALAMANCA = ("-41.32", "174.81"), ("40.96", "-5.50")
 
 
-def place(lat: object, lon: object) -> Place:
+def place(lat: object, lon: object) -> LatLon:
     """Return a place from degrees."""
     return Decimal(str(lat)), Decimal(str(lon))
 
@@ -26,12 +26,12 @@ def circle(lat: object, lon: object, km: object) -> Circle:
     return Circle(*place(lat, lon), Decimal(str(km)))
 
 
-def ring(*corners: tuple[object, object]) -> list[Place]:
+def ring(*corners: tuple[object, object]) -> list[LatLon]:
     """Return a closed ring from corners as (lat, lon)."""
     return [place(*corner) for corner in (*corners, corners[0])]
 
 
-def box(south: object, west: object, north: object, east: object) -> list[Place]:
+def box(south: object, west: object, north: object, east: object) -> list[LatLon]:
     """Return a ring along parallels and meridians."""
     return ring((south, west), (south, east), (north, east), (north, west))
 
