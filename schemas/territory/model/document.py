@@ -35,10 +35,12 @@ from territory.model.pieces import (
     User,
     is_org_id,
 )
-from territory.model.text import parse_text
+from territory.model.text import ALIASED_VALUES_MAX, DOCUMENT_CHARACTERS_MAX, parse_text
 from territory.wire.codec import JSON, MESSAGE_LEVELS_MAX, WRITABLE_INTEGERS, encode
 
 __all__ = [
+    "ALIASED_VALUES_MAX",
+    "DOCUMENT_CHARACTERS_MAX",
     "FIELDS_DECLARED_MAX",
     "FIELD_NAME_CHARACTERS_MAX",
     "LIST_SECTIONS",
