@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from territory.errors import BadMessage
 from territory.model.document import OBJECTS
+from territory.money import amount_of
 from territory.wire import events
 from territory.wire.codec import MESSAGE_BYTES_MAX, decode, encode, reader_of
 from territory.wire.events import (
@@ -119,6 +120,16 @@ def test_reasons() -> None:
         with_changes(version=0, op="x" * 10_000, object="y", id=[], owner_id=5, fields=[])
     assert "and 3 more" in str(refused.value)
     assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("number", ["1e400", "1e-400", "9" * 400])
+def test_a_number_beyond_a_double_does_not_refuse_the_change(number: str) -> None:
+    """A change with such a number in a field is read with all of its other fields; as a version it is refused (C6)."""
+    raw = changed(fields={"amount": "NUMBER", "stage": "Won"})
+    change = read_record_change(raw.replace(b'"NUMBER"', number.encode()))
+    assert (change.version, change.fields) == (CHANGE["version"], {"amount": number, "stage": "Won"})
+    assert amount_of(change.fields["amount"]) is None
+    assert read_or_code(raw.replace(b'"version": 17', b'"version": ' + number.encode())) == "bad_version"
 
 
 @pytest.mark.parametrize("version", [1, VERSION_MAX, 1_510_000_000_000_000_000])
