@@ -162,7 +162,7 @@ def _day_of(value: Any, setting: Setting) -> date:
 def _relative_holds(operator: str, day: date, operand: Any, setting: Setting) -> bool:
     """Return whether an operator with a relative date holds for a day."""
     if setting.today is None:
-        raise ValueError(f"{operator} depends on the day; the oracle must be told one")
+        raise ValueError(f"{operator} depends on the day; add `today` to the model")
     days_ago = (setting.today - day).days
     match operator:
         case "within_last_days":

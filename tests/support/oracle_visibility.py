@@ -99,7 +99,7 @@ def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
 def _paths_rolled_up(user: str, holding: str, model: Model) -> set[Path]:
     """Return the paths that roll up to a user from members with roles below, if the setting is on (V4).
 
-    A deactivated member sees nothing (V7), so there is nothing of his to see.
+    A deactivated member sees nothing (V7), so nothing rolls up from one.
     """
     if not (model.get("settings") or {}).get("territory_access_rolls_up_roles", False):
         return set()
