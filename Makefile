@@ -74,8 +74,8 @@ format: setup ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: schemas
-schemas: setup ## Write schemas/json anew: JSON Schema per event, AsyncAPI document
-	$(BIN)/python -m territory.wire.describe schemas/json
+schemas: setup ## Regenerate schemas/json: JSON Schema per event, AsyncAPI document
+	$(BIN)/python -m territory_contracts schemas/json
 
 .PHONY: kafka
 kafka: ## Fetch Apache Kafka's jars into a cache, with Maven

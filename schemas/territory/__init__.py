@@ -1,1 +1,1 @@
-"""The language that all services share: pure, no I/O, no clock."""
+"""The language that all services share: events, models and rules. Pure: no I/O and no clock."""

@@ -1,4 +1,4 @@
-"""Every error of the shared language, with a sentence saying when it is raised."""
+"""Errors of the shared language."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 
 class TerritoryError(Exception):
-    """The root of our own errors."""
+    """Base class of all errors of this project."""
 
 
 class BadMessage(TerritoryError):
-    """Raised when the bytes of a message are not what its topic's contract says.
+    """Raised when a message breaks the contract of its topic; it becomes a dead letter.
 
-    `code` is one of a few words that operators count by (contracts: dead letters).
+    `code` is one of a fixed set of words; metrics and dead letters are grouped by it.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -22,16 +22,16 @@ class BadMessage(TerritoryError):
 
 
 class AmountOutOfRange(TerritoryError):
-    """Raised when an exact sum would need more digits than are kept; never rounds instead."""
+    """Raised when an exact result needs more digits than we keep. We refuse rather than round."""
 
 
 class DayNotSet(TerritoryError):
-    """Raised when rules that depend on the day are asked without one: a bug of whoever asks (C7)."""
+    """Raised when a rule with relative dates is evaluated before a day was set: a bug in the caller (C7)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing that is wrong with a model: where, and what was found against what was expected."""
+    """One thing wrong with a model: its path, what was found and what was expected."""
 
     path: str
     message: str
@@ -41,7 +41,7 @@ class Fault:
 
 
 class ModelRefused(TerritoryError):
-    """Raised when a model has faults; it is accepted whole or refused whole."""
+    """Raised for a model with faults. A model is accepted whole or refused whole."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))

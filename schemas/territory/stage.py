@@ -1,8 +1,9 @@
-"""What a stage is: a pure class that is told what happened and answers with effects, as data.
+"""The interface between a stage and the loop that runs it: input messages in, effects out, both as data.
 
-`bytes -> decode -> event -> step -> (after, effects) -> send, await -> Redis -> commit`:
-the loop does everything but the step, so the same fold runs under Kafka, in a test with
-lists, and in a replay.
+A stage is one step of a service: it consumes some topics and keeps a state per partition. Its
+`Fold` holds that state and decides; it does no I/O. The loop around it decodes messages, calls
+the fold, publishes the effects and commits offsets. So the same fold runs under Kafka, in tests
+with lists, and in a replay.
 """
 
 from __future__ import annotations
@@ -16,32 +17,31 @@ from typing import Any, Literal, NamedTuple, Protocol
 from territory.model.compiled import Model
 
 Models = Mapping[str, Model]
-"""The active model of each organisation."""
+"""The active model of each organisation, by its id."""
 
 
 class InputMessage(NamedTuple):
-    """One decoded message of one of the stage's topics; no event means a tombstone."""
+    """One decoded message from a topic of the stage. `event` is None for a tombstone."""
 
     topic: str
     key: str
     event: Any
     headers: Mapping[str, str]
     timestamp_ms: int = 0
-    """When the broker, or the sender, says that it was sent."""
+    """The timestamp of the Kafka record."""
     size: int = 0
-    """Bytes of its value; 0: not known."""
+    """Bytes of the value; 0: not known."""
     offset: int = -1
-    """Its place in its partition of the topic; -1: not known."""
+    """Offset in its partition; -1: not known."""
 
 
 class Message(NamedTuple):
-    """One message to send.
+    """One message to publish.
 
     Attributes:
-        value: The event; None is a tombstone.
-        route: A text that decides the partition, or the partition itself.
-        is_part: Whether it is one of several that say something of their key together: then a
-            later one does not replace it.
+        value: The event; None for a tombstone.
+        route: A routing key whose hash selects the partition, or the number of the partition.
+        is_part: True if messages with the same key add up. A later one then doesn't replace it.
     """
 
     topic: str
@@ -54,23 +54,27 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What a step wants done: messages sent and acknowledged, then the fold's own state and whatever
-    else must not be heard before them; at the same time the changes of its store, in their order. Only
-    when all is done are offsets committed.
+    """The output of one or more steps of a fold. Offsets are committed after all of it is done.
 
-    `refused` holds messages that the fold can't take, with code and reason: dead letters.
+    The loop publishes `messages` and waits for their acknowledgement, then publishes `state`.
+    Meanwhile it writes `changes` to the sink.
     """
 
     messages: list[Message] = field(default_factory=list)
+    """Output for other stages and for the outside."""
     state: list[Message] = field(default_factory=list)
+    """The fold's changelog, and messages that must not become visible before `messages`."""
     changes: list[Any] = field(default_factory=list)
+    """Writes for the stage's sink, in order."""
     refused: list[tuple[InputMessage, str, str]] = field(default_factory=list)
+    """Messages for the dead letters, each with a code and a reason."""
     outcomes: Counter[str] = field(default_factory=Counter)
+    """Counts of messages by outcome, for the metrics."""
     swept: int = 0
-    """How many records a slice of a sweep brought under its model, or found to stay as they are."""
+    """Records that a sweep chunk brought under its model, including those that did not change."""
     cost: float = 0.0
-    """What a slice of a sweep takes, others who follow included, in records of which a whole slice has `limit`. Slices
-    of less are taken together, and those of nothing for as long as a turn may sweep."""
+    """Estimated work of a sweep chunk in records, downstream work included; a full chunk costs `limit`.
+    The loop combines cheaper chunks in one batch."""
 
     def __len__(self) -> int:
         """How many messages and changes of the sink there are."""
@@ -86,7 +90,7 @@ class Effects:
         self.refused.clear()
 
     def add(self, other: Effects) -> None:
-        """Append another step's effects."""
+        """Append the effects of a later step."""
         self.messages += other.messages
         self.state += other.state
         self.changes += other.changes
@@ -96,77 +100,78 @@ class Effects:
 
 
 class Wait(Enum):
-    """What a sweep waits for, instead of a slice."""
+    """Yielded by a sweep in place of a chunk: the condition for asking it for the next one."""
 
     AWAIT_UPSTREAM = 1
-    """Until the stage that it follows has swept for the same models, and all that it said is known here."""
+    """Wait until the upstream stage has finished its sweep under the same models, and this partition has
+    consumed everything that it published in that sweep."""
 
 
 AWAIT_UPSTREAM: Literal[Wait.AWAIT_UPSTREAM] = Wait.AWAIT_UPSTREAM
 
 SweepChunk = Effects | Wait
-"""What a sweep yields."""
+"""One step of a sweep: the effects of some records, or a condition to wait for."""
 
 
 class Fold(Protocol):
-    """The memory and the decisions of one stage for one partition."""
+    """The state and the decisions of a stage for one partition."""
 
     def restore(self, message: InputMessage) -> None:
-        """Take one message of the stage's own state into memory; no effects."""
+        """Load one message of the stage's changelog; no effects."""
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
-        """Hear that the memory is whole again.
+        """Finish restoring, after the last `restore`.
 
         Args:
             models: The active models.
-            unknown: Organisations whose effects so far were not all made under the active
-                model; everything of theirs has to be said again by a sweep.
+            unknown: Organisations to resynchronise: what was published for them before is not known,
+                so a sweep will publish everything of theirs again.
         """
 
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
-        """Take one message and add what follows from it to the effects."""
+        """Process one message; add its output to the effects."""
 
     @property
     def unfinished_from(self) -> int | None:
-        """The offset of the oldest message whose consequences are not all emitted yet; None: there is none.
+        """The offset of the oldest message whose output is incomplete; None if all output is complete.
 
-        The loop commits no offset beyond it, so a successor applies that message again.
+        The loop commits no offset beyond it, so that the next owner applies that message again.
         """
 
     def proceed(self, models: Models, effects: Effects, limit: int) -> None:
-        """Go on with consequences that `apply` has put off, for about `limit` records."""
+        """Continue output that `apply` has postponed, for about `limit` records."""
 
     def flush(self, models: Models, effects: Effects) -> None:
-        """Add what was put off to the end of a turn, so that it is said once a turn."""
+        """Add the output that the fold collects during a batch, at the end of the batch."""
 
     def sweep(self, model: Model, limit: int) -> Iterator[SweepChunk]:
-        """Bring everything of one organisation under a new model, at most `limit` records a slice.
+        """Redecide everything of one organisation under a new model, in chunks of at most `limit` records.
 
-        Steps may be applied between two slices. After it has yielded a `Wait`, the next slice is
-        asked for once that has come true.
+        Messages may be applied between two chunks. After a `Wait`, the loop asks for the next chunk
+        only once the condition holds.
         """
 
     def __len__(self) -> int:
-        """How many records are in memory."""
+        """Number of records in the state."""
 
 
 class WithoutFanOut:
-    """Base of folds whose `apply` leaves nothing to do: a message changes a bounded number of records."""
+    """Base class of folds where a message affects few records, so that `apply` postpones nothing."""
 
     @property
     def unfinished_from(self) -> int | None:
-        """Nothing is put off."""
+        """Always None: all output is complete."""
         return None
 
     def proceed(self, models: Models, effects: Effects, limit: int) -> None:
-        """Nothing is put off."""
+        """Do nothing: no output is postponed."""
 
 
 def collapse(messages: Iterable[Message]) -> list[Message]:
-    """Return the last message of every topic, key and route, in the order of the last ones; and all that are parts."""
+    """Drop every message that a later one with the same topic, key and route replaces; keep all parts."""
     last: dict[tuple[str, str, str | int] | int, Message] = {}
     for number, message in enumerate(messages):
-        place = number if message.is_part else (message.topic, message.key, message.route)
-        last.pop(place, None)
-        last[place] = message
+        slot = number if message.is_part else (message.topic, message.key, message.route)
+        last.pop(slot, None)
+        last[slot] = message
     return list(last.values())

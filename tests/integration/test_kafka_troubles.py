@@ -111,7 +111,7 @@ class Worker:
         self.heard: list[int] = []
         self.news = asyncio.Event()
         self.health = ReportedHealth()
-        topic = Topic(self.name, "delete", None, None, public=False, says="For a test.")
+        topic = Topic(self.name, "delete", None, None, public=False, description="For a test.")
         stage = Stage(
             name=self.name,
             inputs={topic: decode},

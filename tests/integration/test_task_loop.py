@@ -119,7 +119,7 @@ class Place:
         self.name = name
         self._news = asyncio.Event()
         self.heard: dict[int, list[int]] = {number: [] for number in range(PARTITIONS)}
-        topic = Topic(name, "delete", None, None, public=False, says="For a test.")
+        topic = Topic(name, "delete", None, None, public=False, description="For a test.")
         stage = Stage(
             name=name,
             inputs={topic: decode},

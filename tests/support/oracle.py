@@ -1,4 +1,4 @@
-"""The oracle: the end state that a history and a model imply, recomputed from nothing.
+"""The oracle: the end state that a history and a model imply, computed from scratch.
 
 It is slow and obvious on purpose, follows the numbered rules one by one, uses the standard library and
 for the shape of the Earth geographiclib, and shares no code with the product. Tests compare the product
@@ -77,7 +77,7 @@ class Expected:
     """By (org, territory, period, user or None)."""
 
     left_out: dict[tuple[str, str], str]
-    """By (org, deal id) why a deal is in no sum."""
+    """By (org, deal id) the reason why a deal is in no sum."""
 
 
 def expected(models: Mapping[str, Mapping[str, Any]], history: Iterable[Mapping[str, Any]]) -> Expected:
@@ -109,7 +109,7 @@ def _assignment(record: Record, links: Links) -> dict[str, Any]:
 
 
 def _let_in(state: Expected, record: Record, links: Links, model: Model) -> None:
-    """Put one record into the sets of all who see it; administrators have none (V1)."""
+    """Add one record to the sets of every user who sees it; administrators have no sets (V1)."""
     for user, level in viewers_of(record, links.territories, model).items():
         if is_admin(user, model):
             continue

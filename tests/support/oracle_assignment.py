@@ -38,7 +38,7 @@ def links_of(record: Record, records: Records, model: Model) -> Links:
 
 
 def qualifies(territory: str, record: Record, model: Model) -> bool:
-    """Return whether a territory's own rule, if any, and its parent say yes (A1)."""
+    """Return whether a territory qualifies: its own rule, if any, holds and its parent qualifies (A1)."""
     parent = entries(model, "territories")[territory].get("parent")
     parent_says_yes = parent is None or qualifies(parent, record, model)
     return parent_says_yes and _own_rule_holds(territory, record, model)
@@ -74,13 +74,13 @@ def _own_rule_holds(territory: str, record: Record, model: Model) -> bool:
 
 
 def _rule_causes(record: Record, model: Model) -> Causes:
-    """Return the rule links of an account or a lead that no exclusion forbids (A2, A4, A7)."""
+    """Return the rule links of an account or a lead, without excluded ones (A2, A4, A7)."""
     allowed = territories_by_rule(record, model) - _excluded(record)
     return {territory: {"rule"} for territory in allowed}
 
 
 def _inherited_causes(contact: Record, records: Records, model: Model) -> Causes:
-    """Return the links that a contact has by its account, those that no exclusion forbids (A5)."""
+    """Return the links that a contact inherits from its account, without excluded ones (A5)."""
     account = _account_of(contact, records)
     if account is None:
         return {}
@@ -89,7 +89,7 @@ def _inherited_causes(contact: Record, records: Records, model: Model) -> Causes
 
 
 def _limited(record: Record, causes: Causes, model: Model) -> Links:
-    """Add the manual links, which no rule can take away (A4), then cut to the limit (A3)."""
+    """Add the manual links, which no rule can remove (A4), then cut to the limit (A3)."""
     for territory in _assigned(record, model):
         causes.setdefault(territory, set()).add("manual")
     ordered = sorted(causes, key=lambda each: rank(each, "manual" in causes[each], model))

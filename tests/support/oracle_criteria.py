@@ -1,4 +1,4 @@
-"""The oracle's meaning of a criteria tree, leaf by leaf (C1, C2, C4, C7)."""
+"""The oracle's evaluation of a criteria tree, leaf by leaf (C1, C2, C4, C7)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ POSITIVE_OF = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What leaves mean something by, beside the record: the day, the calendar and the tables."""
+    """What leaves depend on besides the record: the day, the calendar and the tables."""
 
     today: date | None = None
     fiscal_year_start: int = 1
@@ -77,7 +77,7 @@ def _leaf_holds(
 
 
 def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, setting: Setting) -> bool:
-    """Return whether a positive operator holds; for a missing field none does (C2, C4)."""
+    """Return whether a positive operator holds; none holds for a missing field (C2, C4)."""
     if value is None:
         return False
     if operator in RELATIVE:
@@ -109,7 +109,7 @@ def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, se
 
 
 def _compares(operator: str, value: Any, operand: Any) -> bool:
-    """Return whether a value that is there compares so with an operand (C4)."""
+    """Return whether an operator holds for a present value and an operand (C4)."""
     match operator:
         case "eq":
             holds = value == operand
@@ -152,7 +152,7 @@ RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_perio
 
 
 def _day_of(value: Any, setting: Setting) -> date:
-    """Return the day of a date, or of an instant on the organisation's clocks."""
+    """Return the day of a date, or of an instant in the organisation's time zone."""
     if isinstance(value, datetime):
         return value.astimezone(ZoneInfo(setting.time_zone)).date()
     day: date = value
@@ -160,9 +160,9 @@ def _day_of(value: Any, setting: Setting) -> date:
 
 
 def _relative_holds(operator: str, day: date, operand: Any, setting: Setting) -> bool:
-    """Return whether a day stands so to today."""
+    """Return whether an operator with a relative date holds for a day."""
     if setting.today is None:
-        raise ValueError(f"{operator} depends on the day; the oracle must be told one")
+        raise ValueError(f"{operator} depends on the day; add `today` to the model")
     days_ago = (setting.today - day).days
     match operator:
         case "within_last_days":
@@ -176,7 +176,7 @@ def _relative_holds(operator: str, day: date, operand: Any, setting: Setting) ->
 
 
 def _span(day: date, unit: str, setting: Setting) -> tuple[int, ...]:
-    """Return what tells a day's month, fiscal quarter or fiscal year from all others."""
+    """Return an identifier of a day's month, fiscal quarter or fiscal year."""
     if unit == "month":
         return (day.year, day.month)
     year = day.year if day.month >= setting.fiscal_year_start else day.year - 1  # in which the fiscal year began
@@ -198,7 +198,7 @@ def _named_span(which: str, unit: str, today: date, setting: Setting) -> tuple[i
 
 
 def _kilometres(place: Any, other: Any) -> float:
-    """Return the length of the shortest way between two places on the WGS 84 ellipsoid."""
+    """Return the geodesic distance of two positions on the WGS 84 ellipsoid."""
     (lat, lon), (other_lat, other_lon) = place, other
     way = Geodesic.WGS84.Inverse(float(lat), float(lon), float(other_lat), float(other_lon))
     return float(way["s12"]) / 1000
@@ -209,7 +209,7 @@ Point = tuple[Fraction, Fraction]
 
 
 def _in_polygon(place: Any, rings: Sequence[Sequence[Sequence[Any]]]) -> bool:
-    """Return whether a place is in a GeoJSON polygon; its edges belong to it, those of its holes, too."""
+    """Return whether a position is in a GeoJSON polygon, including all edges, those of holes as well."""
     outer, *holes = [[_point(lat, lon) for lon, lat, *_ in ring] for ring in rings]
     lon, lat = _point(*place)
     if abs(lat) == 90:  # a pole is at every longitude
@@ -242,7 +242,7 @@ def _on_line(point: Point, ring: Sequence[Point]) -> bool:
 
 
 def _inside(point: Point, ring: Sequence[Point]) -> bool:
-    """Return whether the way due north from a point crosses an odd number of edges."""
+    """Return whether a ray to the north from a point crosses an odd number of edges."""
     x, y = point
     crossings = 0
     for (x1, y1), (x2, y2) in pairwise(ring):

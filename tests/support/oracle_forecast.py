@@ -49,7 +49,7 @@ def period_of(day: date, period_kind: str, fiscal_year_start: int) -> str:
 
 
 def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | None:
-    """Return the deal as it counts, else why it is left out, else None for an omitted one.
+    """Return the deal's contribution, or the reason why it is left out, or None if it is omitted.
 
     Reasons in their order: `unassigned` (F2), `unknown_stage` (F1), `no_amount`, `no_close_date`,
     `missing_rate` (F10).
@@ -82,7 +82,7 @@ def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | 
 
 
 def category_of(deal: Record, model: Model) -> str | None:
-    """Return the deal's own category if that is one, else its stage's, else None (F1)."""
+    """Return the deal's own category if it is valid, else its stage's, else None (F1)."""
     own = read_name(deal.fields.get("forecast_category"))
     if own in CATEGORIES:
         return own
@@ -116,7 +116,7 @@ def _rate_of(deal: Record, period: str, model: Model) -> Decimal | None:
 
 
 def left_out(deals: Iterable[PlacedDeal], model: Model) -> dict[str, str]:
-    """Return why each deal is in no sum that should be in one, by deal id (F2, F10)."""
+    """Return, by deal id, the reason why a deal is left out of all sums (F2, F10)."""
     verdicts = {deal.id: judge(deal, territory, model) for deal, territory in deals}
     return {deal_id: verdict for deal_id, verdict in verdicts.items() if isinstance(verdict, str)}
 
@@ -129,7 +129,7 @@ def attainments(deals: Iterable[PlacedDeal], model: Model) -> dict[RowKey, dict[
 
 
 def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[str, Any]]:
-    """Give a row where a territory has a deal in it or below, or has a target (F1)."""
+    """Return rows of territories with a deal, there or below, or with a target (F1)."""
     in_or_below: dict[RowKey, list[Counted]] = {}
     for deal in counted:
         for territory in path_of(model, deal.territory):
@@ -145,7 +145,7 @@ def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, di
 
 
 def _territory_row(deals: Sequence[Counted], target: Decimal | None, model: Model) -> dict[str, Any]:
-    """Return one row from the deals of a territory and of all below it (F1, F3, F6, F7)."""
+    """Return one row from the deals of a territory and of its descendants (F1, F3, F6, F7)."""
     won = [deal for deal in deals if deal.category == "won"]
     by_others = [deal for deal in won if deal.owner_id not in members_of(model, deal.territory)]
     expected_parts = [product(deal.amount, deal.probability) for deal in deals if deal.category in OPEN_CATEGORIES]
@@ -168,7 +168,7 @@ def _territory_row(deals: Sequence[Counted], target: Decimal | None, model: Mode
 
 
 def _user_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[str, Any]]:
-    """Give a row where a user won a deal of the territory itself, or has a target (F4)."""
+    """Return rows of users who won a deal of the territory itself, or have a target (F4)."""
     own: dict[RowKey, list[Counted]] = {}
     for deal in counted:
         if deal.category == "won" and deal.owner_id is not None:
@@ -191,7 +191,7 @@ def _user_row(won: Sequence[Counted], target: Decimal | None) -> dict[str, Any]:
 def after_closing(
     live: Mapping[RowKey, dict[str, Any]], closed: Mapping[str, Mapping[RowKey, dict[str, Any]]]
 ) -> dict[RowKey, dict[str, Any]]:
-    """Return the rows as they stand, those of closed periods with their adjustments (F12).
+    """Return the rows, with frozen figures and adjustments for closed periods (F12).
 
     Args:
         live: All rows as though nothing was closed.
@@ -202,7 +202,7 @@ def after_closing(
     for period, then in closed.items():
         keys = then.keys() | {key for key in live if key[1] == period}
         for key in keys:
-            # A row that was not there had nothing in it: the other's figures, each as of nothing.
+            # A missing row counts as a row of zeros.
             frozen, now = then.get(key) or empty_row(key), live.get(key) or empty_row(key)
             rows[key] = frozen | {"frozen": True}
             for name in ADJUSTED if key[2] is None else ADJUSTED_OF_USER:
@@ -211,7 +211,7 @@ def after_closing(
 
 
 def empty_row(key: RowKey) -> dict[str, Any]:
-    """Return the row of a place without deals and without a target."""
+    """Return the row of a territory or user without deals and without a target."""
     if key[2] is not None:
         return _user_row([], None)
     return {**_territory_row([], None, {}), "target_mismatch": None}
@@ -220,7 +220,7 @@ def empty_row(key: RowKey) -> dict[str, Any]:
 def adjustments(
     then: Mapping[str, Counted | str | None], now: Mapping[str, Counted | str | None], period: str, model: Model
 ) -> set[str]:
-    """Return the deals that do not count in a closed period for what they did when it was closed (F12).
+    """Return the deals whose contribution to a closed period has changed since it was closed (F12).
 
     Both are what `judge` says, by deal id. The trees are those of one model.
     """
@@ -237,7 +237,7 @@ def adjustments(
 
 
 def is_star_performer(won: Decimal, target: Decimal | None) -> bool:
-    """Whether there is a target, which 0 is not (F6), and as much was won (F8)."""
+    """Whether there is a target above 0 (F6) and at least as much was won (F8)."""
     return target is not None and target != 0 and won >= target
 
 
@@ -254,7 +254,7 @@ def target_mismatch(territory: str, period: str, model: Model) -> Decimal | None
 
 
 def coverage(pipeline: Decimal, gap: Decimal | None) -> str | None:
-    """Return pipeline / gap, half-even to 2 decimals; None where there is no gap (F7)."""
+    """Return pipeline / gap, half-even to 2 decimals; None if there is no gap (F7)."""
     if not gap:
         return None
     hundredths = round(Fraction(pipeline) * 100 / Fraction(gap))
@@ -270,7 +270,7 @@ def attainment_pct(won: Decimal, target: Decimal | None) -> str | None:
 
 
 def _still_missing(target: Decimal | None, *reached: Decimal) -> Decimal | None:
-    """Return max(0, target - what is reached), the gap or the shortage (F7)."""
+    """Return max(0, target - reached): the gap or the shortage (F7)."""
     if target is None:
         return None
     return max(Decimal(0), EXACT.subtract(target, total(reached)))

@@ -1,4 +1,4 @@
-"""The oracle's reading of a history: which records there are, and what people decided for them."""
+"""The oracle's records: replays a history of changes into records and manual links."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Record:
-    """A record as its history left it.
+    """A record after its history.
 
     `version` 0: never seen. A version, but not alive: deleted. `by_hand` maps territories to
     `assign` or `exclude`.
@@ -47,7 +47,7 @@ def records_after(history: Iterable[Mapping[str, Any]]) -> dict[str, Record]:
 
 
 def record_after(record: Record, change: Mapping[str, Any]) -> Record:
-    """Return a record after one change; unchanged where that is stale or refused (A4, A9)."""
+    """Return a record after one change; unchanged if the change is stale or refused (A4, A9)."""
     if change["op"] == "link":
         return _after_link(record, change)
     if change["version"] <= record.version:
@@ -63,7 +63,7 @@ def record_after(record: Record, change: Mapping[str, Any]) -> Record:
 
 
 def _after_upsert(record: Record, change: Mapping[str, Any]) -> Record:
-    """Replace the whole record; what people decided stays with it (A4)."""
+    """Replace the whole record but keep its manual links (A4)."""
     return replace(
         record,
         version=change["version"],
@@ -76,7 +76,7 @@ def _after_upsert(record: Record, change: Mapping[str, Any]) -> Record:
 
 
 def _after_patch(record: Record, change: Mapping[str, Any]) -> Record:
-    """Change what the patch names: absent is unchanged, null is cleared."""
+    """Change the attributes in the patch: absent ones stay, null clears."""
     return replace(
         record,
         version=change["version"],
@@ -88,7 +88,7 @@ def _after_patch(record: Record, change: Mapping[str, Any]) -> Record:
 
 
 def _after_delete(record: Record, change: Mapping[str, Any]) -> Record:
-    """Forget all but the two counts, so that a late copy brings nothing back (A4)."""
+    """Drop all but the two versions, so that a late copy restores nothing (A4)."""
     return Record(
         record.org,
         record.object,
@@ -99,7 +99,7 @@ def _after_delete(record: Record, change: Mapping[str, Any]) -> Record:
 
 
 def _after_link(record: Record, change: Mapping[str, Any]) -> Record:
-    """Note a person's decision; links have a count of their own, one per record (A4).
+    """Store a manual link or exclusion; links have a version sequence of their own (A4).
 
     A link for a deleted record is refused, one for a record not seen yet is kept for it.
     """

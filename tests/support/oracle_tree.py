@@ -1,4 +1,4 @@
-"""The oracle's walk through a model: its lists by id, and its two trees upwards."""
+"""The oracle's access to a model document: entries by id, ancestors, members."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ def entries(model: Model, kind: str) -> dict[str, Mapping[str, Any]]:
 
 
 def ancestors_of(model: Model, kind: str, entry_id: str) -> list[str]:
-    """Return the ids above one entry of a tree, the parent first and the root last."""
+    """Return the ancestors of an entry, the parent first and the root last."""
     tree = entries(model, kind)
     above = []
     parent = tree[entry_id].get("parent")
@@ -24,7 +24,7 @@ def ancestors_of(model: Model, kind: str, entry_id: str) -> list[str]:
 
 
 def path_of(model: Model, territory: str) -> list[str]:
-    """Return a territory and all that are above it, itself first and the root last."""
+    """Return a territory and its ancestors, the root last."""
     return [territory, *ancestors_of(model, "territories", territory)]
 
 
@@ -36,7 +36,7 @@ def members_of(model: Model, territory: str) -> set[str]:
 
 
 def effective_manager_of(model: Model, territory: str) -> str | None:
-    """Return the territory's manager, else the nearest ancestor's that has one (glossary)."""
+    """Return the territory's manager, else that of the nearest ancestor with one (glossary)."""
     territories = entries(model, "territories")
     for step in path_of(model, territory):
         manager: str | None = territories[step].get("manager")

@@ -1,4 +1,4 @@
-"""The oracle's reading of values: what one is in a field of a declared type (C3, C5, C6)."""
+"""The oracle's typed values: reads JSON values in fields of declared types (C3, C5, C6)."""
 
 import re
 import unicodedata
@@ -25,12 +25,12 @@ _INSTANT = re.compile(
 
 
 def read(field_type: str, raw: Any) -> Any:
-    """Return what a value is in a field of this type, or None where it counts as missing (C6)."""
+    """Return the typed value of a field, or None if it counts as missing (C6)."""
     return _READERS[field_type](raw)
 
 
 def read_text(raw: Any) -> str | None:
-    """Return a text in the form in which texts compare; a blank one is missing (C3).
+    """Return a text folded for comparison; a blank one is missing (C3).
 
     Only texts count: a number in a text field is of the wrong type.
     """
@@ -40,7 +40,7 @@ def read_text(raw: Any) -> str | None:
 
 
 def read_name(raw: Any) -> str | None:
-    """Return a stage's, category's or currency's name as it stands; a blank one is missing (C3).
+    """Return the unchanged name of a stage, category or currency; a blank one is missing (C3).
 
     Names are keys of the model, so they are compared letter by letter.
     """
@@ -120,12 +120,12 @@ def _instant(text: str) -> datetime | None:
 
 
 def read_boolean(raw: Any) -> bool | None:
-    """Return true or false; no other value stands for one of them."""
+    """Return true or false; any other value is of the wrong type."""
     return raw if isinstance(raw, bool) else None
 
 
 def read_set(raw: Any) -> frozenset[str] | None:
-    """Return the texts of a list of texts; a list without a text that is not blank is missing."""
+    """Return the folded texts of a list of texts; a list with only blank texts is missing."""
     if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
         return None
     texts = (read_text(item) for item in raw)
@@ -133,7 +133,7 @@ def read_set(raw: Any) -> frozenset[str] | None:
 
 
 def read_geo(raw: Any) -> tuple[Decimal, Decimal] | None:
-    """Return (latitude, longitude) in degrees, rounded to 12 decimals: they are measured (C6)."""
+    """Return (latitude, longitude) in degrees, rounded to 12 decimals (C6)."""
     if not isinstance(raw, Mapping):
         return None
     latitude, longitude = _decimal(raw.get("lat")), _decimal(raw.get("lon"))

@@ -1,4 +1,4 @@
-"""The oracle's visibility: who sees a record, by which paths, at which level (V1 to V4, V6, V7)."""
+"""The oracle's visibility: the users who see a record, by which paths, at which level (V1 to V4, V6, V7)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -42,7 +42,7 @@ def is_admin(user: str, model: Model) -> bool:
 
 
 def is_active(user: str, model: Model) -> bool:
-    """Return whether the model has the user and has not deactivated him (V7)."""
+    """Return whether the user is in the model and active (V7)."""
     entry = entries(model, "users").get(user)
     return entry is not None and bool(entry.get("active", True))
 
@@ -80,7 +80,7 @@ def _is_role_superior(user: str, owner: str | None, model: Model) -> bool:
 
 
 def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
-    """Return a user's paths by one territory that holds the record, and by those above it (V1).
+    """Return a user's paths through a territory that holds the record, and through its ancestors (V1).
 
     Effective managers edit. A member has the level that the holding territory gives, also a member
     of a territory above it (V3).
@@ -97,9 +97,9 @@ def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
 
 
 def _paths_rolled_up(user: str, holding: str, model: Model) -> set[Path]:
-    """Return what a user sees because members below his role see it by a territory, where that is set (V4).
+    """Return the paths that roll up to a user from members with roles below, if the setting is on (V4).
 
-    A deactivated member sees nothing (V7), so there is nothing of his to see.
+    A deactivated member sees nothing (V7), so nothing rolls up from one.
     """
     if not (model.get("settings") or {}).get("territory_access_rolls_up_roles", False):
         return set()
@@ -120,7 +120,7 @@ def _is_shared(record: Record, rule: Mapping[str, Any], model: Model) -> bool:
 
 
 def _audience_of(to: Mapping[str, str], model: Model) -> set[str]:
-    """Return whom a sharing rule is for (V6)."""
+    """Return the users in a sharing rule's audience (V6)."""
     ((kind, target),) = to.items()
     match kind:
         case "user":

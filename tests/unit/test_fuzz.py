@@ -1,4 +1,4 @@
-"""What comes from outside can be anything: it is read or refused, and nothing else ever happens.
+"""Fuzzing of everything that comes from outside: input is read or refused, and no other error escapes.
 
 HYPOTHESIS_PROFILE=thorough tries ten times as much; the figures of a long run are in docs/security.md.
 """
@@ -6,12 +6,13 @@ HYPOTHESIS_PROFILE=thorough tries ten times as much; the figures of a long run a
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -24,11 +25,12 @@ from territory.wire.events import Event, ModelActivated, ModelPiece
 from territory.wire.keys import model_key
 from territory_runtime.loop.model_pieces import Pieces, activated_model
 from tests.support.memory import MemoryHouse, dice
-from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, json_values
+from tests.support.strategies import models
+from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, dumps, json_values
 
 CODES = {"not_json", "too_large", "wrong_type", "unknown_object", "unknown_op", "missing_id", "bad_version"}
 PARTS = {"Link", "DealFacts", "Counted", "FrozenTarget", "FrozenPart"}
-"""Events that are parts of others, and no message."""
+"""Events that are parts of others and never messages by themselves."""
 
 READERS: dict[str, Callable[[bytes], Any]] = {
     name: read for name, read in vars(events).items() if name.startswith("read_") and callable(read)
@@ -43,7 +45,7 @@ TOKENS = (
     b"true", b"-", b"1e999", b"-0", b"NaN", b"Infinity", b"9" * 400, b"0." + b"1" * 400, b"1e" + b"9" * 30,
     b"[" * 2_000, b'{"a":' * 2_000, b"[" * 127 + b"]" * 127, b"\xef\xbb\xbf", b'"id":7,', b'"sums":', b'"user_id":',
 )  # fmt: skip
-"""What parsers stumble over."""
+"""Byte sequences that parsers often handle wrongly."""
 
 ODD_NUMBERS = (
     2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**29, 10**30, 10**400, 0, -1, 1e308, 5e-324, -0.0, float("inf"), 0.1
@@ -55,7 +57,7 @@ ODD_TEXTS = (
 
 
 def nested(levels: int) -> Any:
-    """Return lists and mappings in one another."""
+    """Return nested lists and mappings."""
     value: Any = "x"
     for level in range(levels):
         value = [value] if level % 2 else {"all": value}
@@ -69,12 +71,18 @@ odd = (
     | st.integers(0, 3_000).map(lambda count: ["x"] * count)
     | st.integers(0, 3_000).map(lambda count: {f"f{number}": number for number in range(count)})
 )
-"""Values that nobody expects: of the wrong type, huge, deep, many."""
+"""Unexpected values: of the wrong type, huge, deep or many."""
+
+harmless = json_values.map(dumps).map(json.loads)
+"""JSON values that any reader can skip."""
+
+changes = st.dictionaries(st.text(max_size=8), harmless, max_size=3).map(lambda fields: {**CHANGE, "fields": fields})
+"""Valid changes, with fields of any kind."""
 
 
 def damaged(whole: bytes, data: st.DataObject) -> bytes:
-    """Return bytes with up to four places cut out, doubled, or replaced by something odd."""
-    for _ in range(data.draw(st.integers(1, 4))):
+    """Return bytes with up to four spans removed, doubled or replaced by odd bytes."""
+    for _ in range(data.draw(st.integers(0, 4))):
         start = data.draw(st.integers(0, len(whole)))
         end = min(len(whole), start + data.draw(st.integers(0, 40)))
         put = data.draw(st.sampled_from(TOKENS) | st.binary(max_size=4) | st.just(whole[start:end] * 2))
@@ -82,12 +90,12 @@ def damaged(whole: bytes, data: st.DataObject) -> bytes:
     return whole
 
 
-def places_in(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of every value within a document."""
+def paths_in(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value in a document."""
     inner = (
         document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
     )
-    return [path, *(place for key, value in inner for place in places_in(value, (*path, key)))]
+    return [path, *(inner_path for key, value in inner for inner_path in paths_in(value, (*path, key)))]
 
 
 def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
@@ -100,20 +108,20 @@ def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def with_odd_values(document: Any, data: st.DataObject) -> Any:
-    """Return a document with one to three values in any place replaced by odd ones, and keys added."""
-    for _ in range(data.draw(st.integers(1, 3))):
-        path = data.draw(st.sampled_from(places_in(document)))
+    """Return a document with up to three values anywhere replaced by odd ones."""
+    for _ in range(data.draw(st.integers(0, 3))):
+        path = data.draw(st.sampled_from(paths_in(document)))
         document = replaced(document, path, data.draw(odd))
     return document
 
 
 def written(value: Any) -> bytes:
-    """Return JSON as anyone might send it: huge numbers and what is not finite included."""
+    """Return JSON as anyone might send it, with huge and infinite numbers."""
     return json.dumps(value).encode()
 
 
 def is_read_or_refused(read: Callable[[bytes], Any], raw: bytes) -> bool:
-    """Whether some bytes were read; False: they were refused. Any other error is an error."""
+    """Whether the bytes were read; False if they were refused. Any other error propagates."""
     event, refused = None, None
     try:
         event = read(raw)
@@ -127,11 +135,28 @@ def is_read_or_refused(read: Callable[[bytes], Any], raw: bytes) -> bool:
     return refused is None
 
 
+ACCEPTED_SHARE_MIN = 0.05
+"""The least share of fuzzed inputs that a reader must accept: one that refuses everything proves nothing."""
+
+
+def fuzz(attempt: Callable[[st.DataObject], bool], profile: settings | None = None) -> None:
+    """Try many inputs; `attempt` returns whether its input was accepted. Require a fair share of them."""
+    outcomes: Counter[bool] = Counter()
+
+    @given(data=st.data())
+    def run(data: st.DataObject) -> None:
+        outcomes[attempt(data)] += 1
+
+    (profile(run) if profile else run)()
+    assert outcomes[True] >= ACCEPTED_SHARE_MIN * outcomes.total()
+
+
 each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+each_event = pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 
 
 def test_every_event_has_a_reader_here() -> None:
-    """No kind of message is left out, and none that upstreams send."""
+    """The readers above cover every class of event."""
     named = {name for name in READERS if name.startswith("read_")}
     assert READERS.keys() - named == {kind.__name__ for kind in EVENTS}
     assert named >= {"read_record_change", "read_record", "read_assignment", "read_partial", "read_access_change"}
@@ -143,85 +168,118 @@ def test_every_event_has_a_reader_here() -> None:
 @example(b'{"a":' * 100_000)
 @example(b"9" * 100_000)
 @example(b'{"sums":' + b"[" * 5_000)
-def test_any_bytes(read: Callable[[bytes], Any], raw: bytes) -> None:
-    """Whatever the bytes, every reader refuses them as a bad message; none of them is an event."""
-    is_read_or_refused(read, raw)
+def test_random_bytes_are_refused(read: Callable[[bytes], Any], raw: bytes) -> None:
+    """Every reader refuses random bytes as a bad message; none of them is an event."""
+    assert not is_read_or_refused(read, raw)
 
 
-@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+@each_event
 @given(data=st.data())
-def test_damaged_events(kind: Any, data: st.DataObject) -> None:
-    """An event that was damaged on its way is read as something else, or refused, by every reader."""
-    raw = damaged(encode(data.draw(EVENTS[kind])), data)
-    for read in READERS.values():
-        is_read_or_refused(read, raw)
+def test_unknown_attributes_are_ignored(kind: Any, data: st.DataObject) -> None:
+    """An event is read as before if an attribute that the reader does not know is added, whatever its value."""
+    event = data.draw(EVENTS[kind])
+    read = reader_of(kind)
+    document = json.loads(encode(event))
+    assert read(written({"unknown": data.draw(harmless), **document})) == event
 
 
-@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
-@given(data=st.data())
-def test_events_with_odd_values(kind: Any, data: st.DataObject) -> None:
-    """An event with values of other types, huge numbers, deep or long values in any place is read or refused."""
-    document = json.loads(encode(data.draw(EVENTS[kind])))
-    is_read_or_refused(reader_of(kind), written(with_odd_values(document, data)))
-
-
-@given(data=st.data())
-def test_damaged_and_odd_changes(data: st.DataObject) -> None:
-    """The same of what upstreams send."""
+@given(unknown=harmless, order=st.permutations(list(CHANGE)))
+def test_unknown_attributes_of_changes_are_ignored(unknown: Any, order: list[str]) -> None:
+    """A change from upstream is read in any order of attributes, with unknown ones among them."""
     read = READERS["read_record_change"]
-    is_read_or_refused(read, damaged(written(CHANGE), data))
-    is_read_or_refused(read, written(with_odd_values(CHANGE, data)))
+    whole = {name: CHANGE[name] for name in order}
+    assert read(written({"unknown": unknown, **whole})) == read(written(CHANGE))
 
 
-def is_accepted_or_refused(text: str) -> bool:
-    """Whether a text is a model without faults, or is refused with some. Any other error is an error."""
+@each_event
+def test_damaged_events(kind: Any) -> None:
+    """An event damaged in transit is read as something else or refused, by every reader."""
+
+    def attempt(data: st.DataObject) -> bool:
+        raw = damaged(encode(data.draw(EVENTS[kind])), data)
+        for read in READERS.values():
+            is_read_or_refused(read, raw)
+        return is_read_or_refused(reader_of(kind), raw)
+
+    fuzz(attempt)
+
+
+@each_event
+def test_events_with_odd_values(kind: Any) -> None:
+    """An event with values of other types, huge numbers, deep or long values anywhere is read or refused."""
+    fuzz(
+        lambda data: is_read_or_refused(
+            reader_of(kind), written(with_odd_values(json.loads(encode(data.draw(EVENTS[kind]))), data))
+        )
+    )
+
+
+def test_damaged_changes() -> None:
+    """A change damaged in transit is read or refused."""
+    fuzz(lambda data: is_read_or_refused(READERS["read_record_change"], damaged(written(data.draw(changes)), data)))
+
+
+def test_changes_with_odd_values() -> None:
+    """A change from upstream with odd values anywhere is read or refused."""
+    read = READERS["read_record_change"]
+    fuzz(lambda data: is_read_or_refused(read, written(with_odd_values(data.draw(changes), data))))
+
+
+def is_accepted(text: str) -> bool:
+    """Whether a text is a model without faults; False if it is refused with some. Any other error propagates."""
     model, faults = attempted(lambda: compile_model(parse_text(text), 1))
+    assert bool(faults) is (model is None)
     if model is not None:
         assert pieces_of_model(parse_text(text))
-    return bool(faults) is (model is None)
+    return model is not None
 
 
-@given(data=st.data())
-@FEW
-def test_models_with_odd_values(data: st.DataObject) -> None:
-    """A model with odd values in any place is accepted, or refused with its faults."""
-    assert is_accepted_or_refused(written(with_odd_values(MODEL, data)).decode())
+def test_models_with_odd_values() -> None:
+    """A model with odd values anywhere is accepted, or refused with its faults."""
+    fuzz(lambda data: is_accepted(written(with_odd_values(data.draw(models()), data)).decode()), FEW)
 
 
-@given(data=st.data())
-@FEW
-def test_damaged_models(data: st.DataObject) -> None:
-    """A model's text, in YAML or JSON, that was damaged is accepted, or refused with its faults."""
-    text = data.draw(st.sampled_from([yaml.safe_dump(MODEL), json.dumps(MODEL)]))
-    assert is_accepted_or_refused(damaged(text.encode(), data).decode(errors="replace"))
+def test_damaged_models() -> None:
+    """A damaged YAML or JSON text of a model is accepted, or refused with its faults."""
+
+    def attempt(data: st.DataObject) -> bool:
+        document = data.draw(models())
+        text = yaml.safe_dump(document) if data.draw(st.booleans()) else json.dumps(document)
+        return is_accepted(damaged(text.encode(), data).decode(errors="replace"))
+
+    fuzz(attempt, FEW)
 
 
-@given(data=st.data())
-@FEW
-def test_odd_pieces_of_models(data: st.DataObject) -> None:
-    """What another writer puts on the model topic makes a model, or is refused; it ends nobody who reads it."""
-    pieces, values = Pieces(), pieces_of(MODEL)
-    for (kind, name), value in values.items():
-        pieces.take(model_key("acme", kind, name), encode(ModelPiece("acme", kind, name, 1, value)))
-    kind, name = data.draw(st.sampled_from(sorted(values)))
-    document = {"org_id": "acme", "kind": kind, "id": name, "revision": 2, "value": values[kind, name]}
-    raw = damaged(written(document), data) if data.draw(st.booleans()) else written(with_odd_values(document, data))
-    refused = None
-    try:
-        pieces.take(model_key("acme", kind, name), raw)
-    except BadMessage as bad:
-        refused = bad
-    assert refused is None or refused.code in CODES
-    found = pieces.of("acme")
-    activation = ModelActivated("acme", 2, len(found), digest_of(found), "2026-11-22T10:00:00Z")
-    model, faults = attempted(lambda: activated_model(activation, found, {}))
-    assert bool(faults) is (model is None)
+def test_odd_pieces_of_models() -> None:
+    """A piece from another writer makes a model or is refused; it stops no reader of the model topic."""
+    values = pieces_of(MODEL)
+
+    def attempt(data: st.DataObject) -> bool:
+        pieces = Pieces()
+        for (kind, name), value in values.items():
+            pieces.take(model_key("acme", kind, name), encode(ModelPiece("acme", kind, name, 1, value)))
+        kind, name = data.draw(st.sampled_from(sorted(values)))
+        document = {"org_id": "acme", "kind": kind, "id": name, "revision": 2, "value": values[kind, name]}
+        raw = damaged(written(document), data) if data.draw(st.booleans()) else written(with_odd_values(document, data))
+        refused = None
+        try:
+            pieces.take(model_key("acme", kind, name), raw)
+        except BadMessage as bad:
+            refused = bad
+        assert refused is None or refused.code in CODES
+        found = pieces.of("acme")
+        activation = ModelActivated("acme", 2, len(found), digest_of(found), "2026-11-22T10:00:00Z")
+        model, faults = attempted(lambda: activated_model(activation, found, {}))
+        assert bool(faults) is (model is None)
+        return refused is None and model is not None
+
+    fuzz(attempt, FEW)
 
 
 @given(data=st.data())
 @FEW
 def test_odd_changes_stop_no_service(data: st.DataObject) -> None:
-    """What the reader takes, every stage can work with: no value in a record ends a worker, or is lost on the way."""
+    """Every stage can process whatever the reader accepts: no value in a record stops a worker or gets lost."""
     house = MemoryHouse(partitions=2)
     house.apply_model(MODEL)
     account = {**CHANGE, "object": "account", "id": "A-1", "account_id": None, "fields": {"country": "US"}}

@@ -1,4 +1,4 @@
-"""Nothing that is read can run code: no pickle and its like, and YAML by a safe loader alone."""
+"""No input can run code: no pickle or similar format, and only safe YAML loaders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from territory.model import document as documents
+from territory.model import text
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "services", "examples", "deploy", "benchmarks", "tests")
@@ -21,12 +21,12 @@ UNSAFE_OF_YAML = {
     "unsafe_load", "unsafe_load_all", "full_load", "full_load_all", "UnsafeLoader", "FullLoader", "Loader", "CLoader",
     "CFullLoader", "CUnsafeLoader",
 }  # fmt: skip
-OWN_LOADERS = {documents._Loader.__name__: documents._Loader}
-"""Loaders of our own, by the names that `yaml.load` is given."""
+OWN_LOADERS = {text._Loader.__name__: text._Loader}
+"""Our own loaders, by their names in calls of `yaml.load`."""
 
 
 def faults_in(tree: ast.AST) -> Iterator[str]:
-    """Yield what in a module could run what it reads."""
+    """Yield every construct of a module that could execute its input."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
@@ -35,7 +35,7 @@ def faults_in(tree: ast.AST) -> Iterator[str]:
                 if name.split(".")[0] in RUNS_CODE:
                     yield f"line {node.lineno} imports {name}"
             if module == "yaml" and names - {"YAMLError", "safe_load", "safe_dump"}:
-                yield f"line {node.lineno} imports from yaml: write yaml.NAME, which is looked for"
+                yield f"line {node.lineno} imports from yaml; write yaml.NAME, which this test checks"
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "yaml" and node.attr in UNSAFE_OF_YAML:
             yield f"line {node.lineno} uses yaml.{node.attr}"
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("yaml.load", "yaml.load_all"):
@@ -44,8 +44,8 @@ def faults_in(tree: ast.AST) -> Iterator[str]:
                 yield f"line {node.lineno} loads YAML with the loader {loader}"
 
 
-def test_no_module_can_run_what_it_reads() -> None:
-    """No module of the product, its tests, examples, benchmarks or tools."""
+def test_no_module_can_execute_its_input() -> None:
+    """No module of the product, its tests, examples, benchmarks or tools can execute what it reads."""
     found = {
         str(path.relative_to(ROOT)): faults
         for path in SOURCES
@@ -57,7 +57,7 @@ def test_no_module_can_run_what_it_reads() -> None:
 
 @pytest.mark.parametrize("loader", OWN_LOADERS.values(), ids=OWN_LOADERS)
 def test_own_loaders_are_safe(loader: Any) -> None:
-    """Ours makes what PyYAML's safe loader makes, and knows no tag of Python's."""
+    """Our loader derives from PyYAML's safe loader, and constructs no Python objects."""
     safe = yaml.constructor.SafeConstructor
     assert issubclass(loader, safe)
     assert not issubclass(loader, yaml.constructor.FullConstructor | yaml.constructor.UnsafeConstructor)
@@ -80,7 +80,7 @@ def test_own_loaders_are_safe(loader: Any) -> None:
         "import yaml\nyaml.unsafe_load(x)",
     ],
 )
-def test_what_is_found(text: str) -> None:
-    """Each way to run what is read is found; the safe ones are let be."""
+def test_every_unsafe_construct_is_found(text: str) -> None:
+    """Each unsafe construct is reported; safe ones are not."""
     assert list(faults_in(ast.parse(text)))
     assert not list(faults_in(ast.parse("import yaml, json\nyaml.safe_load(x)\nyaml.load(x, Loader=yaml.SafeLoader)")))

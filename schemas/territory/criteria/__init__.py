@@ -1,7 +1,7 @@
-"""The rule language: parsed, type-checked against the declared fields, and evaluated plainly (C1 to C7).
+"""The rule language: parsing, type checking against declared fields, and evaluation (C1 to C7).
 
 A criteria tree is `all`, `any`, `not` over leaves `{field: NAME, OPERATOR: OPERAND}`. The logic
-is two-valued: a negative operator is the negation of its positive one, so it holds for a
+has two values: a negative operator is the negation of its positive one, so it holds for a
 missing field (C2).
 """
 

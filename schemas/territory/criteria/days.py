@@ -1,6 +1,6 @@
-"""Days and periods as they are seen from today: what relative operators want (C4, C7).
+"""Windows of days relative to today, for the operators with relative dates (C4, C7).
 
-A day is one of the organisation's time zone. An instant belongs to the day that it is in there.
+Days are those of the organisation's time zone.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from territory.criteria.values import FieldType
 from territory.model.periods import FiscalCalendar, RelativePeriod
 
 DAYS_MAX = 36_525
-"""The most days that a rule may look back or ahead: a hundred years."""
+"""The most days that a rule may look back or ahead: one hundred years."""
 
 Days = tuple[date | None, date | None]
-"""The first and the last day of a window, None where it has no end."""
+"""The first and the last day of a window; None for an open end."""
 
 Window = Callable[[date, FiscalCalendar], Days]
 
 
 def last_days(count: int) -> Window:
-    """Return the window of today and as many days before it."""
+    """Return the window of today and `count` days before it."""
     return lambda today, _: (_moved(today, -count), today)
 
 
 def next_days(count: int) -> Window:
-    """Return the window of today and as many days after it."""
+    """Return the window of today and `count` days after it."""
     return lambda today, _: (today, _moved(today, count))
 
 
 def before_last_days(count: int) -> Window:
-    """Return the window of all days before those of `last_days`."""
+    """Return the window of all days before the window of `last_days`."""
     return lambda today, _: (None, _moved(today, -count - 1))
 
 
@@ -42,7 +42,7 @@ def period(name: RelativePeriod) -> Window:
 
 
 def bounds_of(kind: FieldType, days: Days, calendar: FiscalCalendar) -> Bounds:
-    """Return a window as values of a date or datetime field, both bounds included."""
+    """Convert a window to inclusive bounds of a date or datetime field."""
     first, last = days
     if kind == "date":
         return first, last
@@ -50,5 +50,5 @@ def bounds_of(kind: FieldType, days: Days, calendar: FiscalCalendar) -> Bounds:
 
 
 def _moved(day: date, days: int) -> date:
-    """Return a day so many days later; the calendar's first or last where there is none."""
+    """Add days to a day; clamp to the calendar's first and last day."""
     return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))

@@ -1,4 +1,4 @@
-"""How a fault of criteria is told: what was found, against what was expected (C5)."""
+"""Faults of operands, and the wording of what was found (C5)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FOUND_CHARACTERS_MAX = 60
 
 
 class WrongOperand(TerritoryError):
-    """Raised when an operand is not what its operator wants; it becomes a fault of the model.
+    """Raised when an operand does not fit its operator; it becomes a fault of the model.
 
     `where` is the path of the fault within the operand.
     """
@@ -20,5 +20,5 @@ class WrongOperand(TerritoryError):
 
 
 def found(document: object) -> str:
-    """Return what stands in a document, its kind and its beginning."""
+    """Describe a value for a message: its type and the beginning of its text."""
     return "nothing" if document is None else f"{type(document).__name__} {str(document)[:FOUND_CHARACTERS_MAX]!r}"

@@ -1,4 +1,4 @@
-"""The lists and tables that the rules of one model name, each kept once (C4)."""
+"""Lists and tables of values, stored once for all rules of a model (C4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NONE: Mapping[str, Iterable[str]] = {}
 
 
 class Lists:
-    """The lists of one model: rules that name the same values, or the same table, share one set."""
+    """Interns the value sets of one model: rules with equal lists, or with one table, share a set."""
 
     def __init__(self, tables: Mapping[str, Iterable[str]] = _NONE) -> None:
         self._written = tables
@@ -19,16 +19,16 @@ class Lists:
 
     @property
     def tables(self) -> Iterable[str]:
-        """The names of the tables that are there."""
+        """The names of the model's tables."""
         return self._written
 
     def shared(self, kind: FieldType, values: Iterable[Value]) -> frozenset[Value]:
-        """Return the set of these values that is kept already, or keep it."""
+        """Return the interned set equal to these values."""
         found = frozenset(values)
         return self._kept.setdefault((kind, found), found)
 
     def table(self, name: str) -> frozenset[Value]:
-        """Return the values of a table, as texts compare (C3); read when it is first asked for."""
+        """Return the values of a table, folded for comparison (C3); computed at the first use."""
         found = self._tables.get(name)
         if found is None:
             found = self._tables[name] = self.shared("text", map(folded, self._written[name]))

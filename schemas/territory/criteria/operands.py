@@ -1,4 +1,4 @@
-"""What stands behind an operator: read as typed values, or refused with what was expected (C5)."""
+"""Reads the operand of an operator into typed values, or refuses it (C5)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from territory.model.periods import RelativePeriod
 
 
 def read_operand(shape: str, operand: object, kind: FieldType, lists: Lists) -> Any:
-    """Return what an operator of a shape wants of a field of a type. Raises: WrongOperand."""
+    """Read an operand of a given shape for a field type. Raises: WrongOperand."""
     match shape:
         case "one":
             return _one(operand, kind)

@@ -1,4 +1,4 @@
-"""The operators: what fields they fit, what they want, and how they test (C2, C4, C5)."""
+"""The table of operators: the field types they fit, their operands and their tests (C2, C4, C5)."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ _EVERY: tuple[FieldType, ...] = ("text", "number", "money", "date", "datetime", 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """What an operator accepts and how it tests; `shape` names the form of its operand (`operands.py`)."""
+    """An operator on absolute values. `shape` names the form of its operand (see `operands.py`)."""
 
     types: tuple[FieldType, ...]
     shape: str
     build: Callable[[Any], Test]
     negated: bool = False
 
-    def leaf(self, field: str, kind: FieldType, *, word: str, operand: object, wanted: Any, text: str) -> Leaf:
-        """Return the comparison of a field with an operand that was read."""
-        return Leaf(field, word, operand, wanted, self.build(wanted), self.negated, text)
+    def leaf(self, field: str, kind: FieldType, *, name: str, operand: object, wanted: Any, text: str) -> Leaf:
+        """Build the leaf for a field and an operand that was read."""
+        return Leaf(field, name, operand, wanted, self.build(wanted), self.negated, text)
 
 
 @dataclass(frozen=True, slots=True)
 class RelativeOperator:
-    """An operator that looks from today; it wants a window of days (C7)."""
+    """An operator with a relative date; its operand describes a window of days (C7)."""
 
     shape: str
     window: Callable[[Any], days.Window]
     types: tuple[FieldType, ...] = _DAYS
     negated: bool = False
 
-    def leaf(self, field: str, kind: FieldType, *, word: str, operand: object, wanted: Any, text: str) -> Leaf:
-        """Return the comparison of a field with an operand that was read; it waits for its day."""
+    def leaf(self, field: str, kind: FieldType, *, name: str, operand: object, wanted: Any, text: str) -> Leaf:
+        """Build the leaf for a field and an operand that was read; it has to be made absolute with `on`."""
         window = self.window(wanted)
 
         def bounds(today: date, calendar: FiscalCalendar) -> Bounds:
             return days.bounds_of(kind, window(today, calendar), calendar)
 
-        return RelativeLeaf(field, word, operand, wanted, unanswerable, self.negated, text, bounds)
+        return RelativeLeaf(field, name, operand, wanted, unanswerable, self.negated, text, bounds)
 
 
 def _equal(wanted: Value) -> Test:

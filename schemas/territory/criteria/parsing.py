@@ -1,4 +1,4 @@
-"""A document becomes a criteria tree, or faults by their paths (C1, C5)."""
+"""Parses a criteria document into a tree, or reports every fault by its path (C1, C5)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NESTING_MAX = 32
 def parse(
     document: object, types: Mapping[str, FieldType], path: str, lists: Lists | None = None
 ) -> tuple[Criterion | None, list[Fault]]:
-    """Return the criteria of a document, or every fault in it by path (C1, C5).
+    """Return the criteria of a document, or None and every fault in it (C1, C5).
 
     Args:
-        document: What YAML or JSON gave.
-        types: The declared fields of the object type.
-        path: Where the document stands in the model, for the faults.
-        lists: The tables of the model, and the lists of its other rules; none without it.
+        document: The criteria as JSON values.
+        types: The declared fields of the object.
+        path: The path of the document in the model, for the faults.
+        lists: The model's tables and interned lists; without it there are no tables.
     """
     faults: list[Fault] = []
     criterion = _Parser(types, lists or Lists(), faults).parsed(document, path, depth=1)
@@ -34,7 +34,7 @@ def parse(
 
 
 class _Parser:
-    """Reads the criteria of one rule, noting the faults."""
+    """Parses the criteria of one rule and collects the faults."""
 
     def __init__(self, types: Mapping[str, FieldType], lists: Lists, faults: list[Fault]) -> None:
         self._types = types
@@ -45,7 +45,7 @@ class _Parser:
         self._faults.append(Fault(path, problem))
 
     def parsed(self, document: object, path: str, *, depth: int) -> Criterion | None:
-        """Return the criteria of a part of the document, None where it has faults."""
+        """Return the criteria of a part of the document; None if it has faults."""
         if depth > NESTING_MAX:
             self._refuse(path, f"criteria are nested deeper than {NESTING_MAX}; flatten them")
         elif not isinstance(document, dict):
@@ -56,12 +56,12 @@ class _Parser:
             keys = ", ".join(sorted(map(str, document))) or "nothing"
             self._refuse(path, f"found {keys}, expected exactly one of all, any, not, or a field with an operator")
         else:
-            ((word, body),) = document.items()
-            return self._branch(word, body, f"{path}.{word}", depth)
+            ((connective, body),) = document.items()
+            return self._branch(connective, body, f"{path}.{connective}", depth)
         return None
 
-    def _branch(self, word: str, body: object, path: str, depth: int) -> Criterion | None:
-        if word == "not":
+    def _branch(self, connective: str, body: object, path: str, depth: int) -> Criterion | None:
+        if connective == "not":
             part = self.parsed(body, path, depth=depth + 1)
             return None if part is None else Not(part)
         if not isinstance(body, list) or not body:
@@ -69,32 +69,32 @@ class _Parser:
             return None
         parts = [self.parsed(item, f"{path}[{index}]", depth=depth + 1) for index, item in enumerate(body)]
         kept = tuple(part for part in parts if part is not None)
-        return All(kept) if word == "all" else AnyOf(kept)
+        return All(kept) if connective == "all" else AnyOf(kept)
 
     def _leaf(self, document: dict[Any, Any], path: str) -> Leaf | None:
-        name = document["field"]
-        words = [word for word in document if word != "field"]
-        known = isinstance(name, str) and name in self._types
+        field = document["field"]
+        names = [key for key in document if key != "field"]
+        known = isinstance(field, str) and field in self._types
         if not known:
             declared = ", ".join(sorted(self._types)) or "none"
-            self._refuse(f"{path}.field", f"unknown field {name!r}; declared are {declared}; declare it under fields")
-        if len(words) != 1 or words[0] not in OPERATORS:
-            others = ", ".join(map(str, words)) or "none"
+            self._refuse(f"{path}.field", f"unknown field {field!r}; declared are {declared}; declare it under fields")
+        if len(names) != 1 or names[0] not in OPERATORS:
+            others = ", ".join(map(str, names)) or "none"
             self._refuse(path, f"found operator {others}, expected exactly one of {', '.join(OPERATORS)}")
             return None
-        return self._comparison(name, words[0], document[words[0]], path) if known else None
+        return self._comparison(field, names[0], document[names[0]], path) if known else None
 
-    def _comparison(self, name: str, word: str, operand: object, path: str) -> Leaf | None:
-        operator, kind = OPERATORS[word], self._types[name]
-        path = f"{path}.{word}"
+    def _comparison(self, field: str, name: str, operand: object, path: str) -> Leaf | None:
+        operator, kind = OPERATORS[name], self._types[field]
+        path = f"{path}.{name}"
         if kind not in operator.types:
             fitting = ", ".join(other for other, spec in OPERATORS.items() if kind in spec.types)
-            self._refuse(path, f"operator {word} does not fit field {name!r} of type {kind}; use {fitting}")
+            self._refuse(path, f"operator {name} does not fit field {field!r} of type {kind}; use {fitting}")
             return None
         try:
             wanted = read_operand(operator.shape, operand, kind, self._lists)
         except WrongOperand as wrong:
             self._refuse(path + wrong.where, wrong.problem)
             return None
-        told = str(wanted) if isinstance(wanted, Circle | Region) else shown(operand)
-        return operator.leaf(name, kind, word=word, operand=operand, wanted=wanted, text=f"{name} {word} {told}")
+        text = str(wanted) if isinstance(wanted, Circle | Region) else shown(operand)
+        return operator.leaf(field, kind, name=name, operand=operand, wanted=wanted, text=f"{field} {name} {text}")

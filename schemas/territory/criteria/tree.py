@@ -1,4 +1,4 @@
-"""A criteria tree, evaluated plainly, and why it holds or fails (C1, C2, A10)."""
+"""The criteria tree: evaluation, and the reasons why it holds or fails (C1, C2, A10)."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ Fields = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One comparison of one field; `test` sees only values that are there (C2)."""
+    """A comparison of one field with an operand. `test` never gets a missing value (C2)."""
 
     field: str
     operator: str
     operand: object
-    """As it is written in the model."""
+    """The operand as written in the model."""
     wanted: Any
-    """The operand as a typed, folded value: one value, a frozenset for a list or a table, a (low, high)
-    tuple for bounds, None for an open end, a Circle or Region for places. Before a relative leaf is told the
-    day: its number of days, or its period."""
+    """The operand as typed, folded values: one value, a frozenset for a list or a table, a (low, high)
+    tuple for bounds with None for an open end, a Circle or a Region. A relative leaf has its number of
+    days or its period until `on` makes it absolute."""
     test: Test
     negated: bool
     text: str
-    """How it is shown; made once, since every assignment says why (A10)."""
+    """The leaf as people read it. It is built once, because every assignment quotes it (A10)."""
 
     def holds(self, fields: Fields) -> bool:
-        """Whether it holds for a record's typed values (C1, C2)."""
+        """Whether the record matches (C1, C2)."""
         value = fields.get(self.field)
         return (value is not None and self.test(value)) is not self.negated
 
     def held(self, fields: Fields) -> list[str]:
-        """Return the leaves that made it hold; ask only where it does (A10)."""
+        """Return the leaves that made it hold; call only if it holds (A10)."""
         return [self.text]
 
     def failure(self, fields: Fields) -> Failure:
-        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        """Return the first leaf that made it fail; call only if it fails (A10)."""
         return Failure(self.text, fields.get(self.field))
 
     @property
     def is_relative(self) -> bool:
-        """Whether it depends on the day, which it has not been told yet (C7)."""
+        """Whether it has a relative date that is not absolute yet (C7)."""
         return False
 
     def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
-        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        """Make relative dates absolute for a day; return the same object if there are none (C7)."""
         return self
 
     def __str__(self) -> str:
@@ -61,36 +61,36 @@ class Leaf:
 
 
 Bounds = tuple[Value | None, Value | None]
-"""The lowest and the highest value that is wanted, None where there is no such bound."""
+"""The lowest and the highest matching value; None for an open end."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelativeLeaf(Leaf):
-    """A leaf that depends on the day; it can be asked only as it is `on` one (C7)."""
+    """A leaf with a relative date. It can't be evaluated until `on` makes it absolute (C7)."""
 
     bounds: Callable[[date, FiscalCalendar], Bounds]
 
     def holds(self, fields: Fields) -> bool:
-        """Raise DayNotSet: an answer would be one of no day."""
-        raise DayNotSet(f"{self.text} depends on the day, which was not set; ask the model as it is `on` a day")
+        """Raise DayNotSet: without a day there is no answer."""
+        raise DayNotSet(f"{self.text} depends on the day, and no day was set; call `Model.on` first")
 
     def failure(self, fields: Fields) -> Failure:
-        """Raise DayNotSet: an answer would be one of no day."""
-        raise DayNotSet(f"{self.text} depends on the day, which was not set; ask the model as it is `on` a day")
+        """Raise DayNotSet: without a day there is no answer."""
+        raise DayNotSet(f"{self.text} depends on the day, and no day was set; call `Model.on` first")
 
     @property
     def is_relative(self) -> bool:
-        """Whether it depends on the day (C7): it does."""
+        """Always True (C7)."""
         return True
 
     def on(self, today: date, calendar: FiscalCalendar) -> Leaf:
-        """Return it as it is meant on a day of the organisation: as bounds, both included (C7)."""
+        """Return the leaf with absolute, inclusive bounds for a day of the organisation (C7)."""
         bounds = self.bounds(today, calendar)
         return Leaf(self.field, self.operator, self.operand, bounds, within(*bounds), self.negated, self.text)
 
 
 def within(low: Any, high: Any) -> Test:
-    """Return a test for values between two bounds, both included; None is no bound."""
+    """Return a test for values between two inclusive bounds; None for an open end."""
     if low is None:
         return lambda value: value <= high
     if high is None:
@@ -99,8 +99,8 @@ def within(low: Any, high: Any) -> Test:
 
 
 def unanswerable(value: Value) -> bool:
-    """Raise DayNotSet: the test of a leaf that depends on the day, before it was told one."""
-    raise DayNotSet(f"found {value}, and no day to compare it with; ask the model as it is `on` a day")
+    """Raise DayNotSet: the placeholder test of a relative leaf."""
+    raise DayNotSet(f"found {value}, but no day was set to compare it with; call `Model.on` first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +110,27 @@ class All:
     parts: tuple[Criterion, ...]
 
     def holds(self, fields: Fields) -> bool:
-        """Whether it holds for a record's typed values (C1, C2)."""
-        for part in self.parts:  # a plain loop: `all()` over a generator costs twice as much
+        """Whether the record matches (C1, C2)."""
+        for part in self.parts:  # a loop, because `all()` over a generator takes twice as long
             if not part.holds(fields):
                 return False
         return True
 
     def held(self, fields: Fields) -> list[str]:
-        """Return the leaves that made it hold; ask only where it does (A10)."""
+        """Return the leaves that made it hold; call only if it holds (A10)."""
         return [leaf for part in self.parts for leaf in part.held(fields)]
 
     def failure(self, fields: Fields) -> Failure:
-        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        """Return the first leaf that made it fail; call only if it fails (A10)."""
         return next(part for part in self.parts if not part.holds(fields)).failure(fields)
 
     @property
     def is_relative(self) -> bool:
-        """Whether a part of it depends on the day (C7)."""
+        """Whether a part has a relative date that is not absolute yet (C7)."""
         return any(part.is_relative for part in self.parts)
 
     def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
-        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        """Make relative dates absolute for a day; return the same object if there are none (C7)."""
         return All(tuple(part.on(today, calendar) for part in self.parts)) if self.is_relative else self
 
     def __str__(self) -> str:
@@ -144,27 +144,27 @@ class AnyOf:
     parts: tuple[Criterion, ...]
 
     def holds(self, fields: Fields) -> bool:
-        """Whether it holds for a record's typed values (C1, C2)."""
+        """Whether the record matches (C1, C2)."""
         for part in self.parts:
             if part.holds(fields):
                 return True
         return False
 
     def held(self, fields: Fields) -> list[str]:
-        """Return the leaves that made it hold; ask only where it does (A10)."""
+        """Return the leaves that made it hold; call only if it holds (A10)."""
         return [leaf for part in self.parts if part.holds(fields) for leaf in part.held(fields)]
 
     def failure(self, fields: Fields) -> Failure:
-        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        """Return the first leaf that made it fail; call only if it fails (A10)."""
         return self.parts[0].failure(fields)
 
     @property
     def is_relative(self) -> bool:
-        """Whether a part of it depends on the day (C7)."""
+        """Whether a part has a relative date that is not absolute yet (C7)."""
         return any(part.is_relative for part in self.parts)
 
     def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
-        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        """Make relative dates absolute for a day; return the same object if there are none (C7)."""
         return AnyOf(tuple(part.on(today, calendar) for part in self.parts)) if self.is_relative else self
 
     def __str__(self) -> str:
@@ -173,34 +173,34 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Holds when its part does not."""
+    """Holds when its part does not hold."""
 
     part: Criterion
 
     def holds(self, fields: Fields) -> bool:
-        """Whether it holds for a record's typed values (C1, C2)."""
+        """Whether the record matches (C1, C2)."""
         return not self.part.holds(fields)
 
     def held(self, fields: Fields) -> list[str]:
-        """Return the leaves that made it hold; ask only where it does (A10)."""
+        """Return the leaves that made it hold; call only if it holds (A10)."""
         return [f"not {self.part}"]
 
     def failure(self, fields: Fields) -> Failure:
-        """Return the first leaf that made it fail; ask only where it does (A10)."""
+        """Return the first leaf that made it fail; call only if it fails (A10)."""
         culprit = self.part
         while not isinstance(culprit, Leaf):
             if isinstance(culprit, Not):
-                return culprit.part.failure(fields)  # denied twice
+                return culprit.part.failure(fields)  # double negation
             culprit = next(part for part in culprit.parts if part.holds(fields))
         return Failure(f"not {culprit}", fields.get(culprit.field))
 
     @property
     def is_relative(self) -> bool:
-        """Whether its part depends on the day (C7)."""
+        """Whether its part has a relative date that is not absolute yet (C7)."""
         return self.part.is_relative
 
     def on(self, today: date, calendar: FiscalCalendar) -> Criterion:
-        """Return it as it is meant on a day of the organisation; itself where the day is of no matter (C7)."""
+        """Make relative dates absolute for a day; return the same object if there are none (C7)."""
         return Not(self.part.on(today, calendar)) if self.is_relative else self
 
     def __str__(self) -> str:
@@ -211,7 +211,7 @@ Criterion = Leaf | All | AnyOf | Not
 
 
 def leaves_of(criterion: Criterion) -> Iterator[Leaf]:
-    """Iterate over the leaves of a rule."""
+    """Iterate over the leaves of a criteria tree."""
     if isinstance(criterion, Leaf):
         yield criterion
     elif isinstance(criterion, Not):
@@ -223,7 +223,7 @@ def leaves_of(criterion: Criterion) -> Iterator[Leaf]:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The first leaf that failed, and the record's value, None where it is missing (A10)."""
+    """The first leaf that failed, with the record's value; None if it is missing (A10)."""
 
     leaf: str
     value: Value | None
@@ -234,7 +234,7 @@ class Failure:
 
 
 def shown(value: object) -> str:
-    """Return an operand or a value as people read it, long lists cut short."""
+    """Format an operand or a value for people; long lists are cut."""
     if isinstance(value, frozenset):
         return shown(sorted(value))
     if isinstance(value, list | tuple):

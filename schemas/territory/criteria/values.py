@@ -1,4 +1,4 @@
-"""How a field of a record is read: JSON in, a typed value or nothing out (C3, C6)."""
+"""Reads a record's fields: JSON values in, typed values or None out (C3, C6)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FieldType = Literal["text", "number", "money", "date", "datetime", "boolean", "s
 FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
 
 Value = str | int | Decimal | date | datetime | bool | frozenset[str] | tuple[Decimal, Decimal]
-"""A typed value: what criteria compare. A missing field is `None`."""
+"""A typed value that criteria compare. A missing field is None."""
 
 MAGNITUDE_MAX = Decimal(10) ** 30
 DECIMALS_MAX = 12
@@ -29,9 +29,9 @@ _INSTANT = re.compile(
 
 
 def folded(text: str) -> str:
-    """Return a text as criteria compare it: NFKC, case-folded, trimmed (C3).
+    """Fold a text for comparison: NFKC, case-folded, trimmed (C3).
 
-    Folding can make new compatibility sequences, hence the second normalisation.
+    Case folding can create new compatibility sequences, so the text is normalised again after it.
     """
     if text.isascii():
         return text.casefold().strip()
@@ -39,9 +39,9 @@ def folded(text: str) -> str:
 
 
 def number_of(raw: object) -> int | Decimal | None:
-    """Return the exact number that a JSON value stands for, else None (C6).
+    """Read a JSON number or text as an exact number; None if it is not one (C6).
 
-    A float stands for its shortest decimal text. Bounds: below 10^30 and at most 12 decimals.
+    A float is taken as its shortest decimal text. Limits: below 10^30, at most 12 decimals.
     """
     exact = _written(raw)
     if exact is None or not -MAGNITUDE_MAX < exact < MAGNITUDE_MAX:
@@ -56,10 +56,10 @@ def number_of(raw: object) -> int | Decimal | None:
 
 
 def measure_of(raw: object, most: int) -> Decimal | None:
-    """Return the degrees or kilometres that a JSON value stands for, else None; `most` bounds both directions.
+    """Read a JSON value as degrees or kilometres from -most to most; None if it is not one.
 
-    They are measured and not agreed, so that digits beyond the 12th decimal are rounded rather than refused: a
-    position in JSON often has 14, and the 12th of a degree is a tenth of a micrometre.
+    Measured values are rounded to 12 decimals rather than refused: positions in JSON often have 14
+    decimals, and the 12th decimal of a degree is a tenth of a micrometre.
     """
     exact = _written(raw)
     if exact is None or not -most <= exact <= most:
@@ -70,7 +70,7 @@ def measure_of(raw: object, most: int) -> Decimal | None:
 
 
 def _written(raw: object) -> int | Decimal | None:
-    """Return the number that a JSON number or a text says, of any size and with all of its digits."""
+    """Read a JSON number or a decimal text of any size, with all of its digits."""
     kind = type(raw)
     if kind is int:
         return raw  # type: ignore[return-value]  # narrowed by `type`, which leaves bool out
@@ -85,7 +85,7 @@ def _written(raw: object) -> int | Decimal | None:
 
 
 def datetime_of(raw: object) -> datetime | None:
-    """Return the instant of an RFC 3339 text, or midnight UTC of a plain date; else None."""
+    """Read an RFC 3339 text, or a date as its midnight in UTC; None for anything else."""
     if not isinstance(raw, str):
         return None
     text = raw.strip()
@@ -94,14 +94,14 @@ def datetime_of(raw: object) -> datetime | None:
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
         if _INSTANT.fullmatch(text) is None:
             return None
-        instant = datetime.fromisoformat(text.upper())  # digits beyond the microsecond are cut off
+        instant = datetime.fromisoformat(text.upper())  # digits beyond the microsecond are dropped
         return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
-    except (ValueError, OverflowError):  # no such day or minute; before year 1 or after 9999 in UTC
+    except (ValueError, OverflowError):  # no such day or minute, or before year 1 or after 9999 in UTC
         return None
 
 
 def date_of(raw: object) -> date | None:
-    """Return the day of a `YYYY-MM-DD` text, or the UTC day of an RFC 3339 text; else None."""
+    """Read a `YYYY-MM-DD` text, or an RFC 3339 text as its day in UTC; None for anything else."""
     instant = datetime_of(raw)
     return None if instant is None else instant.date()
 
@@ -109,7 +109,7 @@ def date_of(raw: object) -> date | None:
 def _text_of(raw: object) -> str | None:
     if not isinstance(raw, str):
         return None
-    if raw.isascii():  # as `folded` has it
+    if raw.isascii():  # the fast path of `folded`
         return raw.lower().strip() or None
     return folded(raw) or None
 
@@ -144,17 +144,17 @@ _READERS = {
 
 
 def is_blank(raw: object) -> bool:
-    """Whether a JSON value is an empty field rather than a value of some type (C3)."""
+    """Whether a JSON value counts as an empty field, not as one of the wrong type (C3)."""
     return raw is None or raw == [] or (isinstance(raw, str) and not raw.strip())
 
 
 def read_value(kind: FieldType, raw: object) -> Value | None:
-    """Return the typed value of one field, None where it is missing or of the wrong type (C6)."""
+    """Return the typed value of one field; None if it is missing or of the wrong type (C6)."""
     return _READERS[kind](raw)
 
 
 def read_values(kind: FieldType, raws: Sequence[object]) -> list[Value | None]:
-    """Return the typed values of many of one type, as `read_value` has them."""
+    """Return the typed values of many JSON values of one type; like `read_value`, but faster."""
     texts = _plain_texts(raws) if kind == "text" else None
     if texts is not None:
         return texts
@@ -163,21 +163,21 @@ def read_values(kind: FieldType, raws: Sequence[object]) -> list[Value | None]:
 
 
 def _plain_texts(raws: Sequence[Any]) -> list[Value | None] | None:
-    """Return texts of ASCII as `_text_of` has them, read at one go: a model may list a million; None for others."""
+    """Read a list of ASCII texts in one go, because a model may list a million; None for other lists."""
     try:
         joined = "\0".join(raws)
-    except TypeError:  # not all of them are texts
+    except TypeError:  # not all values are texts
         return None
     if not joined.isascii():
         return None
-    texts: list[Value | None] = joined.lower().split("\0")  # type: ignore[assignment]  # of texts alone
+    texts: list[Value | None] = joined.lower().split("\0")  # type: ignore[assignment]  # all are texts
     if len(joined.split()) > 1 or joined != joined.strip():
         texts = [text.strip() for text in texts]  # type: ignore[union-attr]
     return texts if len(texts) == len(raws) and "" not in texts else None
 
 
 def read_fields(types: Mapping[str, FieldType], fields: Mapping[str, object]) -> tuple[dict[str, Value], int]:
-    """Return the typed values of the declared fields, and how many were of the wrong type (C6)."""
+    """Return the typed values of the declared fields, and the number of values of the wrong type (C6)."""
     values: dict[str, Value] = {}
     wrong = 0
     for name, kind in types.items():

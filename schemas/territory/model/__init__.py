@@ -1,1 +1,1 @@
-"""An organisation's model: the document that people write and its compiled form."""
+"""An organisation's model: the document that administrators write, and its compiled form."""

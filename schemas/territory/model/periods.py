@@ -1,4 +1,4 @@
-"""Fiscal months and quarters by their names, and the days of an organisation (domain: period)."""
+"""Fiscal periods and their names, and days in an organisation's time zone."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _MICROSECOND, _DAY = timedelta(microseconds=1), timedelta(days=1)
 
 @cache
 def time_zones() -> frozenset[str]:
-    """Return the names of the IANA time zones, the same on every machine."""
+    """Return the names of the IANA time zones from the package tzdata, so that all machines agree."""
     return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
 @dataclass(frozen=True, slots=True)
 class FiscalCalendar:
-    """Names the period of a day, and says when a day begins and ends.
+    """Maps days to fiscal periods, and instants to days of a time zone.
 
-    A fiscal year that does not start in January bears the number of the calendar year in
-    which it ends; `2017-01` is then its first month.
+    A fiscal year that does not start in January is named for the calendar year in which it
+    ends; `2017-01` is then the first month of that fiscal year.
     """
 
     kind: PeriodKind = "quarter"
@@ -42,7 +42,7 @@ class FiscalCalendar:
     zone: tzinfo = UTC
 
     def period_of(self, day: date) -> str:
-        """Return the name of the period that a day is in."""
+        """Return the name of a day's period."""
         months_in = (day.month - self.fiscal_year_start) % 12
         year = day.year if self.fiscal_year_start == 1 or day.month < self.fiscal_year_start else day.year + 1
         if self.kind == "month":
@@ -55,13 +55,13 @@ class FiscalCalendar:
 
     @property
     def example(self) -> str:
-        """A well-formed name, for messages."""
+        """A well-formed period name, for messages."""
         return "2017-03" if self.kind == "month" else "2017-Q1"
 
     def days_of(self, period: RelativePeriod, today: date) -> tuple[date, date]:
-        """Return the first and the last day of a calendar month, or of a fiscal quarter or year, seen from today.
+        """Return the first and the last day of this or the previous calendar month, fiscal quarter or fiscal year.
 
-        Bounds: today is not in year 1.
+        Limits: today must be after year 1.
         """
         which, unit = period.split("_")
         length = _MONTHS[unit]
@@ -73,16 +73,16 @@ class FiscalCalendar:
         return date(first // 12, first % 12 + 1, 1), date(year, month + 1, monthrange(year, month + 1)[1])
 
     def day_of(self, instant: datetime) -> date:
-        """Return the day that an aware instant is in, in the calendar's zone."""
+        """Return the day of an aware instant in the calendar's time zone."""
         return instant.astimezone(self.zone).date()
 
     def start_of(self, day: date) -> datetime:
-        """Return the first instant of a day in the calendar's zone, in UTC.
+        """Return the first instant of a day in the calendar's time zone, in UTC.
 
-        Where clocks skip midnight, that is the instant at which they do; where they show it twice, the first.
+        Where clocks skip midnight, the day starts at the jump; where they show it twice, at the first one.
         """
         return datetime.combine(day, time.min, self.zone).astimezone(UTC)
 
     def end_of(self, day: date) -> datetime:
-        """Return the last instant of a day in the calendar's zone, in UTC: a microsecond before the next day's."""
+        """Return the last instant of a day in the calendar's time zone, in UTC, to the microsecond."""
         return self.start_of(day + _DAY) - _MICROSECOND

@@ -1,4 +1,4 @@
-"""Sharing rules: records that are shared beyond owners, roles and territories (V6)."""
+"""Compiles sharing rules, and computes the marks that assignments carry for them (V6)."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from dataclasses import dataclass
 from typing import Literal
 
 from territory.criteria import Criterion, leaves_of
-from territory.model.document import Document, Level, ObjectType, SharingRule
+from territory.model.document import Document
+from territory.model.pieces import Level, ObjectType, SharingRule
 from territory.wire.codec import encode
 
 AudienceKind = Literal["user", "role", "role_and_below", "territory", "territory_and_below"]
 
 MARK_DIGITS = 12
-"""Hexadecimal digits of a digest: of two criteria that one rule has in turn, one in 10¹⁴ would share a mark."""
+"""Hexadecimal digits of the digest: two criteria of one rule share a mark with a probability of 10⁻¹⁴."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """One sharing rule, ready to ask for whom and for what it is."""
+    """One compiled sharing rule."""
 
     id: str
     object: ObjectType
     criterion: Criterion
     kind: AudienceKind
     target: str
-    """The user, role or territory that `kind` speaks of."""
+    """The id of the user, role or territory that `kind` names."""
     level: Level
 
     def __str__(self) -> str:
         return f"sharing rule {self.id} for {self.kind.replace('_', ' ')} {self.target}"
 
 
-def compiled(document: Document, criteria: Mapping[str, Criterion]) -> dict[str, Sharing]:
-    """Return the sharing rules of a document without faults, by their marks, in the order of these."""
+def compile_sharing(document: Document, criteria: Mapping[str, Criterion]) -> dict[str, Sharing]:
+    """Return the sharing rules of a document without faults by their marks, sorted."""
     tables = {name: hashlib.sha256(encode(values)).hexdigest() for name, values in _named(document, criteria).items()}
     found = {
         _mark_of(rule, criteria[rule.id], document, tables): _sharing(rule, criteria[rule.id])
@@ -44,7 +45,7 @@ def compiled(document: Document, criteria: Mapping[str, Criterion]) -> dict[str,
 
 
 def _named(document: Document, criteria: Mapping[str, Criterion]) -> dict[str, Sequence[str]]:
-    """Return the tables that sharing rules name; each may have 50 000 values and be named by many."""
+    """Return the tables that the criteria use, each once: a table may have 50 000 values and many users."""
     names = {name for criterion in criteria.values() for name in _tables_of(criterion)}
     return {name: document.tables[name] for name in names}
 
@@ -59,15 +60,15 @@ def _sharing(rule: SharingRule, criterion: Criterion) -> Sharing:
 
 
 def _mark_of(rule: SharingRule, criterion: Criterion, document: Document, tables: Mapping[str, str]) -> str:
-    """Return what an assignment says instead of a rule's id: the id and a digest of all that its criteria mean.
+    """Return a rule's mark: its id and a digest of everything that its criteria depend on.
 
-    So who reads a mark knows which criteria held, and passes over one that its own model does not have:
-    with a rule's criteria and its target changed at once, nobody is given by the new target what only the
-    old criteria took (V6). The target and the level are no part of it: a change of these alone leaves
-    every record with its mark, and the day is not: it passes without a change of what is meant.
+    A mark names the criteria that held. A reader ignores a mark that its own model does not have. So when
+    a rule's criteria and its audience change together, the new audience never gets records that only the
+    old criteria matched (V6). The audience and the level are left out: changing them alone redecides no
+    record. The day is left out: it changes without a new model.
     """
     declared = document.fields.get(rule.object, {})
-    meant: list[object] = [
+    inputs: list[object] = [
         rule.object,
         rule.criteria,
         [[name, tables[name]] for name in sorted(_tables_of(criterion))],
@@ -75,5 +76,5 @@ def _mark_of(rule: SharingRule, criterion: Criterion, document: Document, tables
     ]
     if criterion.is_relative:
         organisation = document.organisation
-        meant += [organisation.fiscal_year_start, organisation.settings.time_zone]
-    return f"{rule.id}#{hashlib.sha256(encode(meant)).hexdigest()[:MARK_DIGITS]}"
+        inputs += [organisation.fiscal_year_start, organisation.settings.time_zone]
+    return f"{rule.id}#{hashlib.sha256(encode(inputs)).hexdigest()[:MARK_DIGITS]}"

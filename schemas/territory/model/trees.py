@@ -1,4 +1,4 @@
-"""The two trees: territories and roles. Many roots are allowed, cycles are not."""
+"""Forests of territories and of roles: several roots are allowed, cycles are not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 
 def cycles_of(parents: Mapping[str, str | None]) -> list[tuple[str, ...]]:
-    """Return each cycle once, as its ids from the smallest on; unknown parents end a path."""
+    """Return each cycle once, starting with its smallest id. A path ends at an unknown parent."""
     settled: set[str] = set()
     found: list[tuple[str, ...]] = []
     for start in sorted(parents):
@@ -27,7 +27,7 @@ def cycles_of(parents: Mapping[str, str | None]) -> list[tuple[str, ...]]:
 
 
 def first_below(parents: Mapping[str, str | None], levels: int) -> list[str]:
-    """Return the nodes on the first level that is too deep, sorted; those of cycles have no level."""
+    """Return the nodes on the first level below the allowed ones, sorted. Nodes in cycles have no level."""
     children: dict[str | None, list[str]] = {}
     for node, parent in parents.items():
         children.setdefault(parent, []).append(node)
@@ -38,10 +38,9 @@ def first_below(parents: Mapping[str, str | None], levels: int) -> list[str]:
 
 
 class Tree:
-    """A forest given by each node's parent, with paths computed once.
+    """A forest built from each node's parent, with every path to a root precomputed.
 
-    Raises: ValueError when a parent is unknown or the parents form a cycle; a validated
-    model never does.
+    Raises: ValueError for an unknown parent or a cycle. Validation of models rules out both.
     """
 
     __slots__ = ("_children", "_order", "_parents", "_paths")
@@ -81,17 +80,17 @@ class Tree:
         return self._parents[node]
 
     def path_of(self, node: str) -> tuple[str, ...]:
-        """Return the node, its parent and so on up to its root."""
+        """Return the node and its ancestors, nearest first."""
         return self._paths[node]
 
     def ancestors_of(self, node: str) -> tuple[str, ...]:
-        """Return the nodes strictly above a node, nearest first."""
+        """Return the ancestors of a node, nearest first."""
         return self._paths[node][1:]
 
     def depth_of(self, node: str) -> int:
-        """Return how many nodes are above a node; 0 for a root."""
+        """Return the number of ancestors of a node; 0 for a root."""
         return len(self._paths[node]) - 1
 
     def children_of(self, node: str | None) -> tuple[str, ...]:
-        """Return a node's children in the model's order; those of None are the roots."""
+        """Return a node's children in the model's order; for None, the roots."""
         return tuple(self._children.get(node, ()))

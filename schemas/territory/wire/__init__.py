@@ -1,1 +1,1 @@
-"""Everything that crosses Kafka: events, their JSON, keys and topics."""
+"""The wire format: events, their JSON, keys and topics."""

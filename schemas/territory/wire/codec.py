@@ -1,13 +1,12 @@
-"""Bytes to events and back: JSON, exact (decision of 2026-11-21 in the README).
+"""JSON bytes to Python values and back, without losing a digit.
 
-Floats can't hold every number, so a JSON number with more than 15 digits is read as its
-text, which is that number wherever one is expected (C6).
+A double can't hold every JSON number. A number that a double would change is kept as its
+text, which typed fields read as exactly that number (C6).
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -25,35 +24,30 @@ _Event = TypeVar("_Event")
 
 MESSAGE_BYTES_MAX = 900_000
 MESSAGE_LEVELS_MAX = 128
+"""Nesting depth of values. A value that was read must fit into another envelope when it is written."""
 REASON_CHARACTERS_MAX = 400
-"""How deep values may be nested: what is read must be writable again, also within an envelope."""
 FLOAT_DIGITS_MAX = 15
+"""Every decimal of at most 15 digits survives the way into a double and back."""
 WRITABLE_INTEGERS = range(-(2**63), 2**64)
 
-# A number of 16 digits is looked for in two C calls (1 µs), before the regular expression that
-# tells it from a text of digits (45 µs for 600 bytes). Ids of digits stand in quotes and pass.
+# Integers of 19 digits and more may not fit into 64 bits. Two C calls find out whether a message
+# may hold one: digits become 9, what can precede a number becomes a space. Quoted ids don't match.
 _SHAPES = bytes(
-    ord("9") if chr(byte) in "0123456789." else ord(" ") if chr(byte) in ":,[- \t\r\n" else ord("x")
+    ord("9") if chr(byte) in "0123456789" else ord(" ") if chr(byte) in ":,[- \t\r\n" else ord("x")
     for byte in range(256)
 )
-_LONG_RUN = b" " + b"9" * (FLOAT_DIGITS_MAX + 1)
-_LONG_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9.]{16}")
-
-_plain_value = msgspec.json.Decoder().decode
-_write = msgspec.json.Encoder().encode
+_LONG_INTEGER = b" " + b"9" * 19
 
 
 def decode(raw: bytes, bytes_max: int | None = None) -> Any:
-    """Return the JSON value of some bytes.
+    """Return the JSON value that bytes from outside hold.
 
     Raises: BadMessage (not_json, wrong_type; too_large where a bound is given).
     """
     if bytes_max is not None and len(raw) > bytes_max:
         raise BadMessage("too_large", f"found {len(raw)} bytes, expected at most {bytes_max}")
     try:
-        value = _plain_value(raw)
-        if _LONG_RUN in b" " + raw.translate(_SHAPES) and _LONG_NUMBER.search(raw):
-            value = loads_exactly(raw)  # once more: the first look is stricter about UTF-8 and control characters
+        value = _read_long_integers(raw) if _LONG_INTEGER in b" " + raw.translate(_SHAPES) else _read(raw)
     except (ValueError, RecursionError) as fault:
         raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
     if raw.count(b"[") + raw.count(b"{") > MESSAGE_LEVELS_MAX and _is_deeper(value, MESSAGE_LEVELS_MAX):
@@ -61,18 +55,30 @@ def decode(raw: bytes, bytes_max: int | None = None) -> Any:
     return value
 
 
+def _read_long_integers(raw: bytes) -> Any:
+    """Parse with the standard library, which hands over an integer of any length as text.
+
+    It accepts halves of surrogate pairs, which msgspec refuses; so the value must also be writable.
+    """
+    value = loads_exactly(raw.decode())
+    _write(value)
+    return value
+
+
 def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return the JSON value of a text; numbers that would lose digits stay text. Raises: ValueError, RecursionError."""
+    """Parse JSON; a number that a double or 64 bits can't hold stays text. Raises: ValueError, RecursionError."""
     return json.loads(
         raw, parse_float=_exact_float, parse_int=_exact_int, parse_constant=_refuse, object_pairs_hook=pairs_hook
     )
 
 
 def _exact_float(text: str) -> float | str:
-    number = float(text)  # only to compare: it stays a float where nothing is lost
+    number = float(text)
+    if len(text) <= FLOAT_DIGITS_MAX and "e" not in text and "E" not in text:
+        return number
     try:
         return number if Decimal(repr(number)) == Decimal(text) else text
-    except InvalidOperation:  # an exponent of more digits than a decimal can hold
+    except InvalidOperation:  # the exponent is beyond the limits of Decimal
         return text
 
 
@@ -83,12 +89,16 @@ def _exact_int(text: str) -> int | str:
     return number if number in WRITABLE_INTEGERS else text
 
 
+_read = msgspec.json.Decoder(float_hook=_exact_float).decode
+_write = msgspec.json.Encoder().encode
+
+
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    containers = (dict, list)  # `dict | list` is made anew each time, and takes three times as long to ask
+    containers = (dict, list)  # a tuple: `dict | list` builds a union each time and takes three times as long
     layer = [value] if isinstance(value, containers) else []
     for _ in range(levels):
         if not layer:
@@ -99,17 +109,17 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def encode(event: object) -> bytes:
-    """Return the JSON bytes of an event or a plain value; decimals become a text of exactly their value.
+    """Encode an event or a JSON value; decimals become text of exactly their value.
 
-    Raises: TypeError, ValueError or RecursionError for what has no JSON.
+    Raises: TypeError, ValueError or RecursionError for values that JSON can't express.
     """
     return _write(event)
 
 
 def plain(value: object, values_max: int) -> Any:
-    """Return a YAML value as JSON values: dates and integers of more than 64 bits become their text.
+    """Convert a YAML value to JSON values: dates, and integers of more than 64 bits, become text.
 
-    Raises: TypeError, also for more values than allowed: aliases of aliases multiply.
+    Raises: TypeError for other types, and for more than `values_max` values: aliases of aliases multiply.
     """
     left = values_max
 
@@ -122,7 +132,7 @@ def plain(value: object, values_max: int) -> Any:
             return {_plain_key(key): copied(inner) for key, inner in item.items()}
         if isinstance(item, list):
             return [copied(inner) for inner in item]
-        if isinstance(item, date):  # a datetime is a date, too
+        if isinstance(item, date):  # covers datetime
             return item.isoformat()
         if isinstance(item, int) and item not in WRITABLE_INTEGERS:
             return str(item)
@@ -141,12 +151,10 @@ def _plain_key(key: object) -> str:
 
 @cache
 def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
-    """Return the function that reads one kind of event of our own from bytes.
+    """Return the decoder of one kind of our own events.
 
-    Numbers that a float can't hold are texts in it since they were read from outside.
-
-    It raises BadMessage (not_json, wrong_type). How large our own events are is the topic's
-    matter: a record of 900 000 bytes has its links and its envelope around it.
+    It raises BadMessage (not_json, wrong_type). It has no limit on size: a record of 900 000 bytes
+    grows by its links and its envelope, and the topic's limit allows for that.
     """
     read_fast: Callable[[bytes], _Event] = msgspec.json.Decoder(kind).decode
 
@@ -162,14 +170,14 @@ def reader_of(kind: type[_Event]) -> Callable[[bytes], _Event]:
 
 
 def _shortened(reason: str) -> str:
-    """Return a reason that quotes a long value without the middle of it; the path stands at its end."""
+    """Cut the middle of a long reason; the path of the fault is at its end."""
     return (
         reason if len(reason) <= REASON_CHARACTERS_MAX else f"{reason[: REASON_CHARACTERS_MAX - 100]}…{reason[-100:]}"
     )
 
 
 def reason_of(invalid: ValidationError) -> str:
-    """Return what was found and expected, for at most three faults."""
+    """Format the first three faults: what was found, what was expected."""
     errors = invalid.errors(include_url=False)
     shown = "; ".join(
         f"{'.'.join(map(str, error['loc'])) or 'message'}: found {str(error['input'])[:60]!r}, {error['msg']}"

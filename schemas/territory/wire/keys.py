@@ -1,7 +1,7 @@
-"""The one place where keys are built and parsed, Kafka's and Redis's alike.
+"""Builds and parses all keys of Kafka and Redis.
 
-An organisation's id holds no slash, colon or brace, an object is one of four words and the
-record's id comes last: so no two things share a key, whatever the ids hold.
+Keys never collide: an organisation's id holds no slash, colon or brace, an object is one of
+four words, and a record's id, which may hold any character, comes last.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ def record_key(org_id: str, object_type: str, record_id: str) -> str:
 
 
 def parse_record_key(key: str) -> tuple[str, str, str]:
-    """Return organisation, object and id. Raises: ValueError when it is no such key."""
+    """Return organisation, object and id. Raises: ValueError for any other key."""
     org_id, object_type, record_id = key.split("/", 2)
     return org_id, object_type, record_id
 
 
 def org_of(key: str) -> str:
-    """Return the organisation that any of our keys begins with."""
+    """Return the organisation of any Kafka key of ours."""
     return key.split("/", 1)[0]
 
 
 def family_key(org_id: str, object_type: str, record_id: str, account_id: str | None, contact_id: str | None) -> str:
-    """Return the record key of the head of a record's account family.
+    """Return the key of a record's family: the record key of the family's head.
 
-    The account's, for an account and what names it; the contact's, for a deal that names a
-    contact and no account; its own, for all others.
+    The head is the account, for an account and for every contact and deal that names it; the
+    contact, for a deal that names a contact and no account; and otherwise the record itself.
     """
     if object_type in ("contact", "deal"):
         if account_id is not None:
@@ -51,19 +51,19 @@ def attainment_key(org_id: str, territory_id: str, period: str, user_id: str | N
 
 
 def access_key(org_id: str, user_id: str) -> str:
-    """Return `<org>/<user>`; without a user, the key of what is said to all who follow an organisation's index."""
+    """Return `<org>/<user>`; with an empty user, the key of resets of the whole organisation."""
     return f"{org_id}/{user_id}"
 
 
 def partial_key(org_id: str, territory_id: str, period: str, user_id: str | None, source: int) -> str:
-    """Return the key of what one partition knows of an attainment."""
+    """Return the key of one partition's contribution to an attainment."""
     return f"{attainment_key(org_id, territory_id, period, user_id)}#{source}"
 
 
 def swept_key(org_id: str, source: int, *, ended: bool) -> str:
-    """Return the key of a partition's word that it begins to say all of its partials, or has; no period is empty.
+    """Return the key of the marker that a source starts or ends republishing all of its partials.
 
-    Compaction must leave both.
+    The two keys differ so that compaction keeps both. No real period is empty, so no partial has such a key.
     """
     return f"{org_id}/{'swept' if ended else 'sweeping'}/#{source}"
 
@@ -78,12 +78,12 @@ def parse_partial_key(key: str) -> tuple[str, str, str, str | None, int] | None:
 
 
 def closed_key(org_id: str) -> str:
-    """Return the key of a partition's word on which periods it has closed (F12)."""
+    """Return the key of the list of periods that a partition has closed (F12)."""
     return f"{org_id}/closed/periods"
 
 
 def partition_of(route: str, partitions: int) -> int:
-    """Return the partition that a routing key goes to on our own topics (CRC-32, stable)."""
+    """Return the partition of a routing key on our own topics (CRC-32, the same in every release)."""
     return zlib.crc32(route.encode()) % partitions
 
 
@@ -101,11 +101,11 @@ def editable_key(org_id: str, user_id: str, object_type: str) -> str:
 
 
 def parse_set_key(key: str) -> tuple[str, str, str, str]:
-    """Return `visible` or `editable`, organisation, user and object. Raises: ValueError."""
-    word, rest = key.split(":{", 1)
+    """Return `visible` or `editable`, organisation, user and object. Raises: ValueError for any other key."""
+    access, rest = key.split(":{", 1)
     tag, object_type = rest.rsplit("}:", 1)
     org_id, user_id = tag.split(":", 1)
-    return word, org_id, user_id, object_type
+    return access, org_id, user_id, object_type
 
 
 def admins_key(org_id: str) -> str:
@@ -114,24 +114,24 @@ def admins_key(org_id: str) -> str:
 
 
 def record_hash_key(org_id: str, object_type: str, record_id: str) -> str:
-    """Return the key of the hash that says where a record stands."""
+    """Return the key of the hash with a record's assignment."""
     return f"record:{{{org_id}:{object_type}:{record_id}}}"
 
 
 def parse_record_hash_key(key: str) -> tuple[str, str, str]:
-    """Return organisation, object and id. Raises: ValueError when it is no such key."""
+    """Return organisation, object and id. Raises: ValueError for any other key."""
     org_id, object_type, record_id = key.removeprefix("record:{").removesuffix("}").split(":", 2)
     return org_id, object_type, record_id
 
 
 def attainment_hash_key(org_id: str, territory_id: str, period: str, user_id: str | None) -> str:
-    """Return the key of the hash that says how a territory or user stands in a period."""
+    """Return the key of the hash with the attainment of a territory, or of a user in it."""
     key = f"attainment:{{{org_id}}}:{territory_id}:{period}"
     return key if user_id is None else f"{key}:{user_id}"
 
 
 def parse_attainment_hash_key(key: str) -> tuple[str, str, str, str | None]:
-    """Return organisation, territory, period and user. Raises: ValueError when it is no such key."""
+    """Return organisation, territory, period and user. Raises: ValueError for any other key."""
     org_id, rest = key.removeprefix("attainment:{").split("}:", 1)
     territory_id, period, *user = rest.split(":", 2)
     return org_id, territory_id, period, user[0] if user else None
@@ -143,48 +143,48 @@ def left_out_key(org_id: str) -> str:
 
 
 def adjustments_key(org_id: str) -> str:
-    """Return the key of the hash of deals that count for something else than when their period was closed (F12)."""
+    """Return the key of the hash of deals that changed since their period was closed (F12)."""
     return f"adjustments:{{{org_id}}}"
 
 
 def adjustment_field(period: str, deal_id: str) -> str:
-    """Return the name of one deal in that hash; no period holds a slash."""
+    """Return the field of one deal in the adjustments hash. It is unambiguous: no period holds a slash."""
     return f"{period}/{deal_id}"
 
 
 def parse_adjustment_field(name: str) -> tuple[str, str]:
-    """Return period and deal. Raises: ValueError when it is no such name."""
+    """Return period and deal. Raises: ValueError for any other name."""
     period, deal_id = name.split("/", 1)
     return period, deal_id
 
 
 def fence_key(stage: str, partition: int, tag: int | None = None) -> str:
-    """Return the key that says which term of a partition may write, and how often one has.
+    """Return the fence key of a partition: the epoch that may write, and the number of its writes.
 
-    On a cluster there is one for each node, and some more, told apart by a number that is the hash tag.
+    On a Redis Cluster every node has a fence of its own; `tag` is a hash tag that maps to the node.
     """
     return f"fence:{stage}:{partition}" if tag is None else f"fence:{{{tag}}}:{stage}:{partition}"
 
 
 HELD_KEY = "index-held"
-"""While it is there, nobody writes: the index is being exchanged."""
+"""All index writes pause while this key exists: `territory rebuild` is switching to a new index."""
 
 
 def held_key(tag: int | None = None) -> str:
-    """Return the key that writes look at for that; with a tag one of a cluster, where nothing is ever exchanged."""
+    """Return the key that pauses writes. On a cluster it has a hash tag and never exists: there is no rebuild."""
     return HELD_KEY if tag is None else f"fence:{{{tag}}}:held"
 
 
 def rebuilding_key(org_id: str) -> str:
-    """Return the key that says which rebuild of an organisation's index is under way."""
+    """Return the key with the id of the running rebuild of an organisation's index."""
     return f"rebuilding:{{{org_id}}}"
 
 
 def rebuild_prefix(org_id: str, rebuild_id: str = "") -> str:
-    """Return what the keys of an index begin with while it is being built; without an id, of all such."""
+    """Return the prefix of the keys of a new index while it is built; without an id, of every such index."""
     return f"rebuild:{{{org_id}}}:{rebuild_id}:" if rebuild_id else f"rebuild:{{{org_id}}}:"
 
 
 def index_key(org_id: str) -> str:
-    """Return the key of the hash that says how far the index is."""
+    """Return the key of the hash with the index's progress by partition."""
     return f"index:{{{org_id}}}"

@@ -1,4 +1,4 @@
-"""What the examples of the oracle share: one small organisation, and its changes."""
+"""Shared by the tests of the oracle: a small organisation and its changes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Change = dict[str, Any]
 Document = dict[str, Any]
 
 MUCH = settings(max_examples=40, deadline=None)
-"""How much a property of the oracle is tried."""
+"""Number of examples for properties of the oracle."""
 
 ROLES = [
     {"id": "ceo"},
@@ -54,7 +54,7 @@ TREE: list[Document] = [
 
 
 def model(territories: Sequence[Document] = TREE, **entries: Any) -> Document:
-    """Return a model document with these territories; further entries replace the usual ones."""
+    """Return a model document with these territories; further sections replace the defaults."""
     return {
         "org": "acme",
         "currency": "USD",
@@ -70,12 +70,12 @@ def model(territories: Sequence[Document] = TREE, **entries: Any) -> Document:
 
 
 def upsert(object_type: str, record_id: str, version: int = 1, **whole: Any) -> Change:
-    """Return a change that carries the whole record."""
+    """Return an upsert."""
     return _change(object_type, record_id, version, "upsert", **whole)
 
 
 def patch(object_type: str, record_id: str, version: int, **part: Any) -> Change:
-    """Return a change that carries what changed."""
+    """Return a patch."""
     return _change(object_type, record_id, version, "patch", **part)
 
 
@@ -85,7 +85,7 @@ def delete(object_type: str, record_id: str, version: int) -> Change:
 
 
 def link(object_type: str, record_id: str, territory: str, kind: str = "assign", version: int = 1) -> Change:
-    """Return a person's decision for a record and a territory."""
+    """Return a manual link or exclusion."""
     return _change(object_type, record_id, version, "link", territory_id=territory, kind=kind)
 
 
@@ -101,12 +101,12 @@ def _change(object_type: str, record_id: str, version: int, op: str, **more: Any
 
 
 def outcome(document: Document, *history: Change) -> Expected:
-    """Return the end state of the one organisation of these examples."""
+    """Return the end state of the organisation."""
     return expected({"acme": document}, history)
 
 
 def territories(document: Document, key: str, *history: Change) -> list[str]:
-    """Return where one record ends."""
+    """Return the final assignment of one record."""
     linked: list[str] = outcome(document, *history).assignments[f"acme/{key}"]["territories"]
     return linked
 
@@ -135,7 +135,7 @@ def deal(
     owner: str | None = "rita",
     **fields: object,
 ) -> list[Change]:
-    """Return a deal that a person put into a territory, with a close date in 2017-Q1."""
+    """Return changes for a deal with a manual link and a close date in 2017-Q1."""
     whole = {"amount": amount, "stage": stage, "close_date": "2017-03-01", **fields}
     put = [] if territory is None else [link("deal", record_id, territory)]
     return [upsert("deal", record_id, owner_id=owner, fields=whole), *put]

@@ -1,4 +1,4 @@
-"""The whole oracle: neither order nor copies of what arrives change its answer."""
+"""The whole oracle: the order of arrival and repeated messages don't change its answer."""
 
 from itertools import accumulate
 from typing import Any
@@ -73,7 +73,7 @@ def histories(draw: st.DrawFn) -> list[list[Change]]:
 def test_order_of_records_and_duplicates_change_nothing(
     lanes: list[list[Change]], random: Any, data: st.DataObject
 ) -> None:
-    """Records may arrive in any order among each other, and copies at any time (A9)."""
+    """Changes of different records may arrive in any order, and copies at any time (A9)."""
     plain = [change for lane in lanes for change in lane]
     with_copies = []
     for lane in lanes:
@@ -92,14 +92,14 @@ def test_order_of_records_and_duplicates_change_nothing(
 @given(histories())
 @MUCH
 def test_redelivery_at_any_moment(lanes: list[list[Change]]) -> None:
-    """After each change the whole past may be delivered again, with no effect (A9)."""
+    """Delivering all earlier changes again after each change has no effect (A9)."""
     for lane in lanes:
         for past in accumulate(([change] for change in lane), lambda seen, new: seen + new):
             assert records_after([*past, *past]) == records_after(past)
 
 
 def test_links_of_is_what_expected_says() -> None:
-    """One record alone gets the same answer as in the whole (A9)."""
+    """Deciding one record alone gives the same answer as deciding all (A9)."""
     history = [account(country="US", state="CA"), upsert("deal", "D", account_id="A")]
     records = records_after(history)
     alone = links_of(records["acme/deal/D"], records, model())

@@ -1,4 +1,4 @@
-"""The oracle's assignments against examples that were worked out by hand."""
+"""The oracle's assignments against examples computed by hand."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_sibling_branches_and_passed_on_answers() -> None:
 
 
 def test_order_and_cut() -> None:
-    """Manual first, then priority, then depth, then id; the rest is named as cut (A3)."""
+    """Manual links first, then priority, depth and id; the rest is listed as cut (A3)."""
     always = {"rules": {"account": {"field": "country", "is_empty": True}}}
     tree: list[Document] = [
         {"id": "root"},
@@ -102,7 +102,7 @@ def test_order_and_cut() -> None:
     [({}, 10), ({"max_territories_per_record": None}, 12), ({"max_territories_per_record": 1}, 1)],
 )
 def test_limit(setting: Document, kept: int) -> None:
-    """The limit is 10 unless the model says otherwise; none is no limit (A3)."""
+    """The limit is 10 by default; null means no limit (A3)."""
     rules = {"account": IN_US}
     tree = [{"id": "t"}] + [{"id": f"t{i:02}", "parent": "t", "rules": rules} for i in range(12)]
     linked = territories(model(tree, settings=setting), "account/A", account(country="US"))
@@ -110,7 +110,7 @@ def test_limit(setting: Document, kept: int) -> None:
 
 
 def test_manual_links_do_not_depend_on_rules() -> None:
-    """A manual link stays whatever the data say; with a rule link both causes are kept (A4)."""
+    """A manual link stays whatever the rules decide; with a rule link both causes are kept (A4)."""
     by_hand = link("account", "A", "us-west")
     first = outcome(model(), by_hand, account(country="US", state="CA"))
     assert first.assignments["acme/account/A"]["causes"] == {"us-west": ["manual", "rule"]}
@@ -174,7 +174,7 @@ def test_contact_inherits() -> None:
 
 
 def test_contact_inherits_what_is_left_after_the_cut() -> None:
-    """What the account's limit cut is not inherited (A3, A5)."""
+    """Territories cut from the account by its limit are not inherited (A3, A5)."""
     document = model(settings={"max_territories_per_record": 1})
     history = [
         account(country="US", state="CA"),
@@ -253,7 +253,7 @@ def test_deal_prefers_its_contact() -> None:
 
 
 def test_manual_cause_of_the_account_does_not_rank() -> None:
-    """How the account came to a territory does not order a deal's candidates (A3, A6)."""
+    """The cause of an account's link does not order a deal's candidates (A3, A6)."""
     tree: list[Document] = [
         {"id": "a"},
         {"id": "hand", "parent": "a"},
@@ -320,7 +320,7 @@ def test_lead_goes_by_lead_rules_alone() -> None:
 
 
 def test_children_follow_their_account() -> None:
-    """Contacts and deals follow their account, also to another one, and when it goes (A8)."""
+    """Contacts and deals follow their account, a change of account, and its deletion (A8)."""
     history = [
         account("A", country="US", state="CA"),
         account("B", country="US", state="NY"),
@@ -352,7 +352,7 @@ def test_other_organisations_and_no_model() -> None:
 
 
 def test_reasons() -> None:
-    """An assignment names each link's causes, what was cut, who ran up and what dropped (A10)."""
+    """An assignment lists causes, cut territories, runners-up and dropped links (A10)."""
     document = model(settings={"max_territories_per_record": 1})
     history = [
         account(country="US", state="CA"),
@@ -374,7 +374,7 @@ def test_reasons() -> None:
 
 
 def test_territory_deleted() -> None:
-    """Its rule links vanish; its manual links are dropped, and return with it (A11)."""
+    """A removed territory's rule links vanish; its manual links are dropped and return with it (A11)."""
     history = [account(country="US", state="CA"), link("account", "A", "bay")]
     before = outcome(model(), *history).assignments["acme/account/A"]
     assert (before["territories"], before["dropped"]) == (["bay", "us-west"], [])

@@ -1,4 +1,4 @@
-"""The oracle's criteria against examples that were worked out by hand."""
+"""The oracle's criteria against examples computed by hand."""
 
 from datetime import date
 from decimal import Decimal
@@ -179,7 +179,7 @@ def test_operators_of_other_types(field_type: str, value: object, leaf: Document
     ],
 )
 def test_fields_of_many_values(value: object, held_by: list[str]) -> None:
-    """Of [a, b], any or all are among the values; the negations are the rest (C2, C4)."""
+    """`includes_any` and `includes_all` with [a, b], and their negations (C2, C4)."""
     words = ("includes_any", "includes_all", "excludes_any", "excludes_all")
     assert [word for word in words if criteria_holds({"field": "f", word: ["a", "B"]}, {"f": value}, {"f": "set"})] == (
         held_by
@@ -253,7 +253,7 @@ def test_days_of_a_time_zone(instant: str, holds: bool) -> None:
 
 
 def test_no_day() -> None:
-    """The oracle must be told the day (C7)."""
+    """The oracle requires a day (C7)."""
     with pytest.raises(ValueError, match="depends on the day"):
         criteria_holds({"field": "f", "within_last_days": 1}, {"f": "2016-03-01"}, {"f": "date"})
 
@@ -296,7 +296,7 @@ def test_places(leaf: Document, lat: object, lon: object, holds: bool) -> None:
     ],
 )
 def test_invalid_leaf(leaf: Document) -> None:
-    """The oracle takes valid models: a wrong operand or operator is loud, never false (C5)."""
+    """The oracle expects valid models: a wrong operand or operator raises (C5)."""
     with pytest.raises(ValueError, match=r"oracle|expected true"):
         criteria_holds(leaf, {"revenue": 5}, {"revenue": "money"})
 

@@ -1,4 +1,4 @@
-"""The oracle's forecast against examples worked out by hand, and two properties."""
+"""The oracle's forecast against examples computed by hand, and two properties."""
 
 from datetime import date
 from decimal import Decimal
@@ -147,7 +147,7 @@ def test_left_out() -> None:
 
 
 def test_won_by_others() -> None:
-    """Credit goes to the deal's territory; what non-members won there is shown apart (F3)."""
+    """Credit goes to the deal's territory; deals won by non-members are also shown apart (F3)."""
     state = sums(
         deal("D1", "leaf", "1", owner="rita"),
         deal("D2", "leaf", "2", owner="vera"),  # a member of left, not of leaf
@@ -196,7 +196,7 @@ def test_user_rows() -> None:
 
 
 def test_mismatch_coverage_and_stars() -> None:
-    """Against the children's targets and those of users in it; per gap; by as much won as wanted (F5, F7, F8)."""
+    """Target mismatch, coverage and star performers (F5, F7, F8)."""
     wanted = [("root", None, "100"), ("left", None, "70"), ("right", None, "30"), ("left", "rita", "60.5")]
     state = sums(
         deal("D1", "left", "70"),
@@ -219,7 +219,7 @@ def test_mismatch_coverage_and_stars() -> None:
 
 
 def test_closed_rows() -> None:
-    """They stay, with what they would be now less what they are; a row that was not there had nothing (F12)."""
+    """Closed periods keep their figures and show adjustments; a missing row counts as zeros (F12)."""
     then, now = ({key[1:]: dict(each) for key, each in sums(*deals).attainments.items()} for deals in (
         [deal("D1", "left", "70")], [deal("D1", "left", "50"), deal("D2", "right", "1")],
     ))  # fmt: skip
@@ -262,7 +262,7 @@ def test_attainment_pct(won: str, target: str | None, shown: str | None) -> None
     ],
 )
 def test_gap_and_shortage(target: str, gap: str, shortage: str) -> None:
-    """The gap is what is not won yet, the shortage what the pipeline does not fill either (F7)."""
+    """The gap is target less won; the shortage also subtracts the pipeline (F7)."""
     state = sums(
         deal("D1", "leaf", "100"),
         deal("D2", "leaf", "50", "Prospecting"),
@@ -274,7 +274,7 @@ def test_gap_and_shortage(target: str, gap: str, shortage: str) -> None:
 
 
 def test_moved_deal() -> None:
-    """A deal that moves takes its whole amount along; nothing changes above both places (F9)."""
+    """A deal that moves moves its whole amount; sums of common ancestors stay (F9)."""
     before = sums(deal("D", "leaf"), deal("E", "right", "1"))
     moved = [link("deal", "D", "leaf", "none", 2), link("deal", "D", "right", "assign", 3)]
     after = sums(deal("D", "leaf"), deal("E", "right", "1"), moved)
@@ -289,7 +289,7 @@ def test_moved_deal() -> None:
 
 
 def test_moved_territory() -> None:
-    """A territory that moves takes its sums along (F9)."""
+    """A territory that moves moves its sums (F9)."""
     moved = [{**each, "parent": "right"} if each["id"] == "leaf" else each for each in SUM_TREE]
     state = outcome(model(moved), *deal("D", "leaf"))
     assert {key[1] for key in state.attainments if key[3] is None} == {"leaf", "right", "root"}
@@ -334,7 +334,7 @@ def test_exact_sums_and_currencies() -> None:
     ],
 )
 def test_periods(day: date, kind: str, start: int, period: str) -> None:
-    """A fiscal year that does not start in January bears the year in which it ends (glossary)."""
+    """A fiscal year that does not start in January is named for the year in which it ends (glossary)."""
     assert period_of(day, kind, start) == period
 
 

@@ -1,4 +1,4 @@
-"""The oracle's records against examples that were worked out by hand."""
+"""The oracle's records against examples computed by hand."""
 
 from tests.support.oracle import Record, records_after
 
@@ -31,7 +31,7 @@ def test_record_life() -> None:
 
 
 def test_patch_keeps_what_it_does_not_name() -> None:
-    """A patch leaves the account, contact and owner that it does not name (A8)."""
+    """A patch keeps account, contact and owner where it has no such attribute (A8)."""
     deal = upsert("deal", "D", 1, owner_id="rita", account_id="A", contact_id="C")
     record = records_after([deal, patch("deal", "D", 2, contact_id=None)])["acme/deal/D"]
     assert (record.owner_id, record.account_id, record.contact_id) == ("rita", "A", None)

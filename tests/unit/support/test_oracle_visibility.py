@@ -1,4 +1,4 @@
-"""The oracle's visibility against examples that were worked out by hand."""
+"""The oracle's visibility against examples computed by hand."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -103,7 +103,7 @@ def test_highest_level_counts() -> None:
 
 
 def test_each_path_gives_only_its_own() -> None:
-    """Taking away one path leaves what the others give (V5)."""
+    """Removing one path leaves access by the others (V5)."""
     document = seen_model()
     record = Record("acme", "account", "A", 1, alive=True, owner_id="wanda")
     assert paths_of("wanda", record, ["bay", "west"], document) == {
@@ -122,7 +122,7 @@ def test_each_path_gives_only_its_own() -> None:
 
 
 def test_deactivated_users_see_nothing() -> None:
-    """A deactivated user sees nothing; his superiors still see what he owns (V7)."""
+    """A deactivated user sees nothing; superiors still see records of that user (V7)."""
     document = seen_model(
         {"id": "rita", "role": "rep-west", "active": False},
         {"id": "mona", "role": "vp-east", "active": False},
@@ -215,7 +215,7 @@ def test_nothing_rolls_up_from_who_is_deactivated() -> None:
 
 
 def share(to: Document, level: str = "read", **more: Any) -> Document:
-    """Return a sharing rule for accounts in the US, unless told otherwise."""
+    """Return a sharing rule, by default for accounts in the US."""
     criteria = {"field": "country", "eq": "US"}
     return {"id": "s1", "object": "account", "criteria": criteria, "to": to, "level": level, **more}
 
@@ -251,12 +251,12 @@ def shared_with(*rules: Document, of: str = "account", today: date | None = None
 )
 @pytest.mark.parametrize("level", ["read", "edit"])
 def test_sharing_rule_gives_access(to: Document, users: set[str], level: str) -> None:
-    """To a user, a role, a role and below, a territory's members, a territory's and those below; at its level (V6)."""
+    """Each kind of audience gets the records at the rule's level (V6)."""
     assert shared_with(share(to, level)) == dict.fromkeys(users, level)
 
 
 def test_sharing_rule_asks_for_object_and_criteria() -> None:
-    """It gives records of its object for which its criteria hold: tables and relative dates, too (V6, C4, C7)."""
+    """A sharing rule shares matching records of its object, also by tables and relative dates (V6, C4, C7)."""
     to = {"user": "hugo"}
     assert shared_with(share(to), country="FR") == {}
     for about in ("account", "contact", "lead", "deal"):
@@ -278,7 +278,7 @@ def test_highest_of_sharing_rules_counts() -> None:
 
 
 def test_sharing_gives_nothing_to_who_is_deactivated() -> None:
-    """A deactivated user sees nothing; neither do the superiors of who sees by a sharing rule (V6, V7)."""
+    """A sharing rule gives nothing to deactivated users, nor to superiors of its audience (V6, V7)."""
     document = {
         **seen_model({"id": "rita", "role": "rep-west", "active": False}),
         "sharing": [share({"role": "rep-west"})],

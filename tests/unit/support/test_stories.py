@@ -1,4 +1,4 @@
-"""The stories: each is readable, true to the rules by the oracle's account, and together they cover the rules."""
+"""The stories: each loads and agrees with the oracle, and together they cover the rules."""
 
 import json
 from collections import Counter
@@ -43,13 +43,13 @@ each_story = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.n
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_has_a_story(rule: str) -> None:
-    """What the foundation promises is told by at least one story."""
+    """Every rule that stories must cover has at least one story."""
     assert [story.name for story in STORIES if rule in story.rules]
 
 
 @each_story
 def test_oracle_agrees(story: Story) -> None:
-    """The literal expectations of a story are what the oracle derives from its history and model."""
+    """The oracle derives the expectations of every story from its history and model."""
     models = {} if story.model is None else {ORG: story.model}
     history: list[Change] = []
     refused: Counter[str] = Counter()
@@ -67,7 +67,7 @@ def test_oracle_agrees(story: Story) -> None:
 
 @each_story
 def test_models_are_valid(story: Story) -> None:
-    """A story's models are accepted, and refused with the faults that it names where it says so (C5)."""
+    """A story's models are accepted, or refused with the faults that the story expects (C5)."""
     if story.model is not None:
         compile_model(story.model, 1)
     for step in story.steps:
@@ -83,14 +83,14 @@ def test_models_are_valid(story: Story) -> None:
 
 @each_story
 def test_changes_are_complete(story: Story) -> None:
-    """What a story publishes in short form is a whole RecordChange."""
+    """The short form of a change in a story becomes a complete RecordChange."""
     for step in story.steps:
         for change in step.changes if isinstance(step, Publish) else ():
             assert read_record_change(json.dumps(change).encode()).key == f"{ORG}/{change['object']}/{change['id']}"
 
 
 def _code(message: Change | Raw, known: dict[str, Record]) -> list[str]:
-    """Return the code by which a message is set aside, if it is; remember the record if not."""
+    """Return the code of a refused message, or None; remember accepted records."""
     if isinstance(message, Raw):
         try:
             change = read_record_change(message.value)
@@ -164,7 +164,7 @@ def _changes(story: Story) -> list[Change]:
 
 
 def test_short_form_is_filled_in(told: Any) -> None:
-    """Ids, times and versions that a story leaves out are made up, always the same."""
+    """Ids, times and versions that a story omits are generated deterministically."""
     story = told(
         "  - publish:\n"
         "      - {account: A-1, owner: bob, fields: {since: 2017-01-01, country: NO}}\n"
@@ -187,7 +187,7 @@ def test_short_form_is_filled_in(told: Any) -> None:
 
 
 def test_raw_bytes_are_kept(told: Any) -> None:
-    """Bad input is sent as it stands, a mapping as JSON, padded where a size is asked."""
+    """Raw input is sent unchanged, a mapping as JSON, padded to a size if there is one."""
     (step, _) = told(
         '  - publish: [{raw: "not json", key: k1}, {raw: {id: 1}, key: k2, pad_to: 20}]\n',
     ).steps
@@ -196,7 +196,7 @@ def test_raw_bytes_are_kept(told: Any) -> None:
 
 
 def test_models_are_edited(told: Any) -> None:
-    """Edits change the present model, one on top of the other, and never the one before."""
+    """Edits change a copy of the present model, in order."""
     story = told(
         "  - apply:\n"
         "      change:\n"
@@ -252,7 +252,7 @@ def test_models_are_edited(told: Any) -> None:
     ],
 )
 def test_what_is_no_story_is_refused(told: Any, steps: str, where: str) -> None:
-    """The loader names the file and the path of what it does not know."""
+    """The loader reports unknown keys with the file and the path."""
     with pytest.raises(StoryRefused) as refused:
         told(steps)
     assert "told.yaml" in str(refused.value)
@@ -260,7 +260,7 @@ def test_what_is_no_story_is_refused(told: Any, steps: str, where: str) -> None:
 
 
 def test_the_top_is_strict_too(told: Any) -> None:
-    """A story has a sentence, rules that could exist, and an expectation at its end."""
+    """A story needs a title, well-formed rule numbers and a final expectation."""
     with pytest.raises(StoryRefused, match=r"told\.yaml: the file: unknown key 'author'"):
         told("", before=TOLD.replace("rules:", "author: me\nrules:"))
     with pytest.raises(StoryRefused, match=r"told\.yaml: rules: found 'B1'"):
@@ -285,12 +285,12 @@ def test_the_top_is_strict_too(told: Any) -> None:
     ],
 )
 def test_figures_compare_as_numbers(wanted: str | None, found: object, same: bool) -> None:
-    """A figure is the number it is, however many zeros it is written with; empty is no zero."""
+    """Figures are compared as numbers, whatever their trailing zeros; null is not zero."""
     assert same_figure(wanted, found) is same
 
 
 def test_differences_are_told() -> None:
-    """Everything that is not as expected gets its line."""
+    """Every difference from the expectation gets a line."""
     expect = Expect(
         links={"account/A-1": ("west",), "account/A-2": ()},
         causes={"account/A-1": {"west": frozenset({"rule"})}},

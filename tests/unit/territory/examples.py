@@ -1,4 +1,4 @@
-"""What the tests of the shared language share: a small valid model, random values, what is refused and why."""
+"""Shared by the tests of the language: a small valid model, random values and events, and refusals."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ CHANGE: Document = {
         "created_at": "2016-10-20",
     },
 }
-"""The example of the contract."""
+"""The documented example of a change."""
 
 MODEL: Document = {
     "org": "acme",
@@ -123,13 +123,30 @@ MODEL: Document = {
         }
     ],
 }
-"""A model that says something of everything."""
+"""A model with every kind of piece."""
+
+RULES: dict[str, Any] = {
+    "young": {"account": {"field": "since", "within_last_days": 30}, "deal": {"field": "product", "eq": "x"}},
+    "old": {
+        "lead": {"not": {"all": [{"field": "seen", "in_period": "this_month"}, {"field": "seen", "le": "2099-01-01"}]}}
+    },
+    "zips": {"account": {"field": "zip", "in_table": "bay"}},
+}
+RULED_MODEL: Document = {
+    "org": "acme",
+    "fiscal_year_start": 4,
+    "settings": {"time_zone": "America/New_York"},
+    "fields": {"account": {"since": "date", "zip": "text"}, "lead": {"seen": "datetime"}, "deal": {"product": "text"}},
+    "tables": {"bay": ["94102", "8AB"]},
+    "territories": [{"id": "world"}, *({"id": name, "parent": "world", "rules": rule} for name, rule in RULES.items())],
+}
+"""A model in New York with relative dates and a table, and the rules of its territories."""
 
 FEW = settings(max_examples=40)
-"""How much a property is tried whose examples are large."""
+"""Fewer tries, for properties with large examples."""
 
 letters = st.characters(codec="ascii") | st.sampled_from("ÄéßÅＡﬁ½²\u00a0\u0301\u200bİıΣς日🏠")
-"""ASCII, and letters that normalisation or folding changes."""
+"""ASCII, and characters that normalisation or case folding changes."""
 texts = st.text(letters, max_size=8)
 long_decimals = st.decimals(-(10**29), 10**29, allow_nan=False, places=12)
 numbers = (
@@ -152,11 +169,17 @@ scalars = (
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
 )
-"""Any JSON value, those among them that a field of some type would take."""
+"""Any JSON value, often one that a field of some type accepts."""
+
+
+odd_json = json_values | st.sampled_from(
+    [[], {}, "ann", "west", "world", "vp", "2017-Q1", 10**30, -1, {"id": "west"}, [{"id": "ceo", "parent": "ceo"}]]
+)
+"""JSON values and ids that don't belong where they are put."""
 
 
 def dumps(value: Any) -> bytes:
-    """Return JSON as an upstream writes it; what is not finite has no JSON and becomes null."""
+    """Return JSON as an upstream writes it; numbers that are not finite become null."""
     return json.dumps(_finite(value)).encode()
 
 
@@ -171,12 +194,12 @@ def _finite(value: Any) -> Any:
 
 
 def compiled(**changes: Any) -> Model:
-    """Return the example as a model, some of its sections replaced."""
+    """Return the example model with some sections replaced."""
     return compile_model({**MODEL, **changes}, 1)
 
 
 def faults_of(document: Any) -> dict[str, str]:
-    """Return what a model is refused for, by path; more faults of one path are joined."""
+    """Return the faults of a refused model by path; several faults of one path are joined."""
     with pytest.raises(ModelRefused) as refused:
         compile_model(document, 1)
     found: dict[str, str] = {}
@@ -186,7 +209,7 @@ def faults_of(document: Any) -> dict[str, str]:
 
 
 def attempted(action: Callable[[], _Result]) -> tuple[_Result | None, tuple[Fault, ...]]:
-    """Return what an action gives and no faults, or nothing and what it refuses; other errors are errors."""
+    """Return an action's result and no faults, or None and the faults; other errors propagate."""
     try:
         return action(), ()
     except ModelRefused as refused:
@@ -194,12 +217,12 @@ def attempted(action: Callable[[], _Result]) -> tuple[_Result | None, tuple[Faul
 
 
 def with_changes(**changes: Any) -> RecordChange:
-    """Return the example of a change as it is read, some of its attributes replaced."""
+    """Return the decoded example of a change with some attributes replaced."""
     return read_record_change(json.dumps({**CHANGE, **changes}).encode())
 
 
 def read_or_code(raw: bytes) -> RecordChange | str:
-    """Return a change, or the code that its bytes are refused with; other errors are errors."""
+    """Return a change, or the code of its refusal; other errors propagate."""
     try:
         return read_record_change(raw)
     except BadMessage as refused:
@@ -293,4 +316,4 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         activated_at=st.just("2017-03-01T10:00:00Z"),
     ),
 }  # fmt: skip
-"""Random events of every kind that we write ourselves."""
+"""Random events of every class that we write ourselves."""

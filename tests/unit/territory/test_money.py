@@ -1,4 +1,4 @@
-"""Exact sums."""
+"""Exact decimal arithmetic."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ def test_a_sum_does_not_depend_on_the_order(summands: list[Decimal], shuffle: ra
 
 
 @given(st.lists(amounts, min_size=1, max_size=20))
-def test_what_is_added_can_be_taken_away(summands: list[Decimal]) -> None:
-    """A deal that leaves a sum takes its whole amount along, to the last digit (F9)."""
+def test_subtraction_undoes_addition(summands: list[Decimal]) -> None:
+    """A deal that leaves a sum removes its whole amount, to the last digit (F9)."""
     there = reduce(add, summands, ZERO)
     assert reduce(add, (amount.copy_negate() for amount in summands), there) == 0
 
 
 @given(amounts, st.decimals(0, 1, places=12), st.decimals(0, 10**9, places=12))
 def test_products_are_exact(amount: Decimal, probability: Decimal, rate: Decimal) -> None:
-    """Conversion and weighting round nothing either (F1, F10)."""
+    """Conversion and weighting don't round (F1, F10)."""
     converted = times(times(amount, rate), probability)
     assert Fraction(converted) == Fraction(amount) * Fraction(rate) * Fraction(probability)
 
 
-def test_sums_do_not_depend_on_whoever_else_computes() -> None:
-    """The precision that some other code sets for itself changes no sum (F10)."""
+def test_the_global_decimal_context_is_ignored() -> None:
+    """The precision that other code sets globally changes no sum (F10)."""
     with localcontext(prec=3):
         assert add(Decimal("1000000.01"), Decimal("0.02")) == Decimal("1000000.03")
         assert amount_of("12345678901234567890.123456789012") == Decimal("12345678901234567890.123456789012")
 
 
 def test_ten_cents_ten_times() -> None:
-    """Ten cents added ten times are exactly one, also where they came as a float (F10)."""
+    """Ten cents added ten times are exactly one, also if they came as a float (F10)."""
     tenth = amount_of(0.1)
     assert tenth is not None
     assert reduce(add, [tenth] * 10) == 1
 
 
-def test_rather_no_sum_than_a_rounded_one() -> None:
-    """A sum that needs more digits than are kept is refused, loudly (F10)."""
+def test_sums_beyond_the_precision_are_refused() -> None:
+    """A sum that needs more digits than we keep raises instead of rounding (F10)."""
     with pytest.raises(AmountOutOfRange, match="120 digits"):
         add(Decimal(f"1e{EXACT.prec}"), Decimal("0.1"))
     with pytest.raises(AmountOutOfRange, match="120 digits"):
@@ -66,8 +66,8 @@ def test_rather_no_sum_than_a_rounded_one() -> None:
 
 
 @given(amounts)
-def test_an_amount_goes_over_the_wire_whole(amount: Decimal) -> None:
-    """The text of an amount has plain digits and reads as that amount (F10)."""
+def test_amounts_survive_the_wire(amount: Decimal) -> None:
+    """The text of an amount has plain digits and reads as the same amount (F10)."""
     text = text_of(amount)
     assert amount_of(text) == amount
     assert set(text) <= set("-0123456789.")
@@ -88,7 +88,7 @@ def test_an_amount_goes_over_the_wire_whole(amount: Decimal) -> None:
     ],
 )
 def test_texts_of_amounts(amount: str, text: str) -> None:
-    """An amount has one text: no exponent, no trailing zeros, no negative nothing."""
+    """Every amount has one text, without exponent, trailing zeros or negative zero."""
     assert text_of(Decimal(amount)) == text
 
 
@@ -103,7 +103,7 @@ def test_amounts_that_are_read(raw: object, amount: Decimal | None) -> None:
 @given(amounts, st.none() | st.decimals(0, 10**30, places=12))
 @example(Decimal("2.005"), Decimal(1))
 def test_per_cent_agrees_with_the_oracle(part: Decimal, whole: Decimal | None) -> None:
-    """Attainment is won / target in per cent, two decimals, half to even; never a division by nothing (F6)."""
+    """Attainment is won / target in per cent, two decimals, half to even; never a division by zero (F6)."""
     assert percent_of(part, whole) == attainment_pct(part, whole)
 
 

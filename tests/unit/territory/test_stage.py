@@ -1,4 +1,4 @@
-"""What a step wants done, as data."""
+"""Effects of a stage, and collapsing of messages."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ messages = st.lists(
 
 
 @given(messages)
-def test_only_the_last_word_is_sent(said: list[Message]) -> None:
-    """Of several messages to one key in one place the last is left, and a compacted topic ends the same (A9)."""
-    left = collapse(said)
-    places = [(message.topic, message.key, message.route) for message in left]
-    assert len(set(places)) == len(places)
-    last = {(message.topic, message.key, message.route): message for message in said}
-    assert dict(zip(places, left, strict=True)) == last
+def test_only_the_last_message_of_a_key_is_sent(emitted: list[Message]) -> None:
+    """Of several messages with one key and route only the last remains, as after compaction (A9)."""
+    left = collapse(emitted)
+    slots = [(message.topic, message.key, message.route) for message in left]
+    assert len(set(slots)) == len(slots)
+    last = {(message.topic, message.key, message.route): message for message in emitted}
+    assert dict(zip(slots, left, strict=True)) == last
 
 
 @given(messages)
-def test_order_stays(said: list[Message]) -> None:
-    """What is left is in the order in which it was said, and collapsing it again changes nothing."""
-    left = collapse(said)
-    positions = [max(index for index, message in enumerate(said) if message is each) for each in left]
+def test_collapsing_keeps_order(emitted: list[Message]) -> None:
+    """The remaining messages keep their order, and collapsing again changes nothing."""
+    left = collapse(emitted)
+    positions = [max(index for index, message in enumerate(emitted) if message is each) for each in left]
     assert positions == sorted(positions)
     assert collapse(left) == left
 
 
-def test_routes_are_places() -> None:
-    """One key may be in two partitions: a tombstone to the old family is not lost to the new one's state (A8)."""
+def test_messages_to_different_partitions_do_not_replace_each_other() -> None:
+    """A tombstone for the old family and a state for the new one have the same key but both remain (A8)."""
     old, new = Message("families", "k", None, "A"), Message("families", "k", 1, "B")
     assert collapse([old, new]) == [old, new]
     assert collapse([new, old, new]) == [old, new]
 
 
-def test_parts_all_stay() -> None:
-    """What says different things of its key is not replaced: a user is given records by many partitions (V8)."""
+def test_parts_are_never_replaced() -> None:
+    """Messages that add up for their key all remain: one user gets records from many partitions (V8)."""
     one, two = Message("a", "x", 1, "x", is_part=True), Message("a", "x", 2, "x", is_part=True)
     whole = Message("a", "x", 3, "x")
     assert collapse([whole, one, two, whole]) == [one, two, whole]
@@ -57,7 +57,7 @@ def test_parts_all_stay() -> None:
 
 @given(messages, messages)
 def test_effects_add_up(first: list[Message], second: list[Message]) -> None:
-    """Effects of one step follow those of the step before, in order; outcomes are counted together."""
+    """`add` appends the effects of a later step in order, and sums the outcomes."""
     refused = InputMessage("crm.records.v1", "k", None, {})
     whole = Effects(messages=list(first), changes=[1], outcomes=Counter(decided=1, stale=2))
     more = Effects(
@@ -72,7 +72,7 @@ def test_effects_add_up(first: list[Message], second: list[Message]) -> None:
 
 
 def test_effects_are_not_shared() -> None:
-    """New effects are empty, and nothing that is added to one is in another."""
+    """New effects are empty and share no lists."""
     one, other = Effects(), Effects()
     one.messages.append(Message("a", "k", 1, "k"))
     assert other == Effects()

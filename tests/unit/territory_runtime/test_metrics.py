@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_l
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from territory.wire.events import _CODES
+from territory.wire.events.record import _CODES
 from territory_runtime import metrics
 from tests.support.metrics_page import LABELS, ROOT, STAGES, documented_labels, rows, values_of
 

@@ -1,4 +1,4 @@
-"""What the tests of criteria share: random criteria and records, and what holds on a day in a place."""
+"""Shared by the tests of criteria: random criteria, records, days and calendars."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABLES = {"core": ["US", " Straße", "us"], "codes": ["94102", "94103", "8AB"], 
 ZONES = (
     "UTC",
     "America/New_York",
-    "America/Sao_Paulo",  # whose clocks skipped midnight
+    "America/Sao_Paulo",  # its clocks skipped midnight
     "Asia/Kolkata",
     "Pacific/Auckland",
     "Pacific/Kiritimati",  # 14 hours ahead
@@ -78,7 +78,7 @@ VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
     "set": st.lists(tags, min_size=1, max_size=3),
     "geo": places,
 }
-"""What fields of a type may be, and operands of most."""
+"""Values of each field type, which are also operands of most operators."""
 
 
 def _bounds(kind: FieldType, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
@@ -97,7 +97,7 @@ rings = (
     | st.lists(st.tuples(_longitudes, _latitudes), min_size=3, max_size=6, unique=True)
     | st.lists(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), min_size=40, max_size=60, unique=True)
 ).map(lambda ring: [list(position) for position in (*ring, ring[0])])
-"""Closed lines on a grid, so that places are often on them; many of them cross themselves."""
+"""Rings on a grid, so that positions are often on them; many of them cross themselves."""
 polygons = st.lists(rings, min_size=1, max_size=3)
 regions = st.one_of(
     polygons.map(lambda coordinates: {"type": "Polygon", "coordinates": coordinates}),
@@ -116,7 +116,7 @@ _PERIODS = ("this_month", "this_quarter", "this_year", "previous_month", "previo
 
 
 def operands(shape: str, kind: FieldType) -> st.SearchStrategy[Any]:
-    """Return what may stand behind an operator of a shape, on a field of a type."""
+    """Return valid operands of a shape for a field type."""
     values = VALUES[kind]
     return {
         "flag": st.just(True),
@@ -138,7 +138,7 @@ def operands(shape: str, kind: FieldType) -> st.SearchStrategy[Any]:
 
 @st.composite
 def leaves(draw: st.DrawFn, words: Iterable[str] = OPERATORS) -> Document:
-    """Return a leaf with one of the operators, on a field of any type that it fits."""
+    """Return a valid leaf with a random operator."""
     word = draw(st.sampled_from(sorted(words)))
     kind = draw(st.sampled_from(OPERATORS[word].types))
     return {"field": kind, word: draw(operands(OPERATORS[word].shape, kind))}
@@ -161,7 +161,7 @@ records = st.fixed_dictionaries({}, optional={kind: odd_values | values | values
 
 
 def unresolved(document: Any, types: Mapping[str, str] = FIELDS) -> Criterion:
-    """Return criteria that are valid, not yet told the day."""
+    """Parse valid criteria; relative dates are not absolute yet."""
     criterion, faults = parse(document, types, "rule", Lists(TABLES))  # type: ignore[arg-type]  # they are field types
     assert faults == []
     assert criterion is not None
@@ -169,7 +169,7 @@ def unresolved(document: Any, types: Mapping[str, str] = FIELDS) -> Criterion:
 
 
 def parsed(document: Any, types: Mapping[str, str] = FIELDS, setting: Setting = SETTING) -> Criterion:
-    """Return criteria that are valid, as they are meant on a setting's day."""
+    """Parse valid criteria and make them absolute for a setting's day."""
     assert setting.today is not None
     return unresolved(document, types).on(setting.today, calendar_of(setting))
 
@@ -177,7 +177,7 @@ def parsed(document: Any, types: Mapping[str, str] = FIELDS, setting: Setting = 
 def holds(
     document: Document, fields: Mapping[str, Any], types: Mapping[str, str] = FIELDS, setting: Setting = SETTING
 ) -> bool:
-    """Return whether criteria hold for a record as it comes."""
+    """Return whether criteria hold for a record's raw fields."""
     values, _ = read_fields(types, fields)  # type: ignore[arg-type]  # the values are field types
     return parsed(document, types, setting).holds(values)
 
@@ -188,7 +188,7 @@ def on(today: str, **others: Any) -> Setting:
 
 
 def faults_in(document: Any) -> dict[str, str]:
-    """Return what is wrong with criteria, by path."""
+    """Return the faults of criteria by path."""
     criterion, faults = parse(document, FIELDS, "rule", Lists(TABLES))  # type: ignore[arg-type]  # they are field types
     assert criterion is None
     return {fault.path: fault.message for fault in faults}

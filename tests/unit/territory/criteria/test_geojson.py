@@ -1,4 +1,4 @@
-"""GeoJSON polygons as they stand in rules."""
+"""GeoJSON polygons in rules."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def polygon(*rings: Any) -> dict[str, Any]:
         ({"type": "MultiPolygon", "coordinates": [[SQUARE], [SQUARE[:-1]]]}, ".coordinates[1][0]", "not closed"),
     ],
 )
-def test_what_is_no_region(geometry: Any, path: str, words: str) -> None:
-    """A geometry that is not one or more closed polygons is refused where it is wrong (C5)."""
+def test_malformed_regions(geometry: Any, path: str, words: str) -> None:
+    """A geometry that is no polygon, or has open rings, is refused with the path of the fault (C5)."""
     ((found, message),) = faults_in({"field": "geo", "in_polygon": geometry}).items()
     assert found == f"rule.in_polygon{path}"
     assert words in message
@@ -61,13 +61,13 @@ def test_what_is_no_region(geometry: Any, path: str, words: str) -> None:
 
 @given(json_values | regions.map(lambda region: region | {"type": "Polygon"}))
 def test_any_geometry_is_read_or_refused(geometry: Any) -> None:
-    """Whatever stands for a geometry is read or refused; nothing else happens (C5)."""
+    """Any JSON value as a geometry is read or refused; no other error escapes (C5)."""
     with suppress(WrongOperand):
         assert "polygon" in str(region_of(geometry))
 
 
 def test_heights_and_long_decimals() -> None:
-    """A position may have a height, which is of no matter; digits beyond the 12th decimal are rounded (C6)."""
+    """A position's height is ignored, and its degrees are rounded to 12 decimals (C6)."""
     corners = [["0", 0, 31.5], [10.00000000000004, 0], [10, 10], [0, 10], [0, 0]]
     region = region_of(polygon(corners))
     assert (Decimal(5), Decimal(10)) in region

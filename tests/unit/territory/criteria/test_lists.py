@@ -1,4 +1,4 @@
-"""The lists and tables of one model."""
+"""Value sets that the rules of a model share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..examples import FIELDS
 
 
 def wanted_of(lists: Lists, kind: str, word: str, operand: Any) -> Any:
-    """Return what a leaf of a model wants."""
+    """Return the typed operand of a leaf."""
     criterion, faults = parse({"field": kind, word: operand}, FIELDS, "rule", lists)  # type: ignore[arg-type]
     assert faults == []
     assert isinstance(criterion, Leaf)
@@ -18,7 +18,7 @@ def wanted_of(lists: Lists, kind: str, word: str, operand: Any) -> Any:
 
 
 def test_equal_lists_are_one() -> None:
-    """Leaves that name the same values share one set, whatever operator compares them; other types do not."""
+    """Leaves with equal values of one type share a set, whatever their operators."""
     lists = Lists({"core": ["us", "Ca "]})
     first = wanted_of(lists, "text", "in", ["US", "CA"])
     assert wanted_of(lists, "text", "not_in", [" ca", "us", "US"]) is first
@@ -28,7 +28,7 @@ def test_equal_lists_are_one() -> None:
 
 
 def test_a_table_of_fifty_thousand_is_one_set() -> None:
-    """Any number of leaves that name a table share its set, which is read once (C4)."""
+    """All leaves with one table share one set (C4)."""
     lists = Lists({"zips": [f"{number:05d}" for number in range(50_000)]})
     sets = {id(wanted_of(lists, "text", "in_table", "zips")) for _ in range(100)}
     assert len(sets) == 1

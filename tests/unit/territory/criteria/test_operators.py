@@ -1,4 +1,4 @@
-"""What the operators mean."""
+"""The operators, compared with an independent reading of the rules and with examples."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .examples import VALUES, holds, leaves, on, parsed, records, settings, tree
 
 @given(trees, records, settings)
 def test_criteria_agree_with_the_oracle(document: Document, fields: dict[str, Any], setting: Setting) -> None:
-    """Criteria hold exactly when their plain meaning says so, for any values on any day (C1 to C7)."""
+    """Criteria hold exactly when the oracle says so, for any values on any day (C1 to C7)."""
     assert holds(document, fields, setting=setting) is criteria_holds(document, fields, FIELDS, setting)
 
 
 @pytest.mark.parametrize("word", OPERATORS)
 @given(data=st.data(), setting=settings)
 def test_every_operator_agrees_with_the_oracle(word: str, data: st.DataObject, setting: Setting) -> None:
-    """Every operator holds exactly when its plain meaning says so, for values of the right type (C4, C7)."""
+    """Every operator holds exactly when the oracle says so, for values of the right type (C4, C7)."""
     leaf = data.draw(leaves([word]))
     fields = {leaf["field"]: data.draw(VALUES[leaf["field"]])}
     assert holds(leaf, fields, setting=setting) is criteria_holds(leaf, fields, FIELDS, setting)
@@ -63,7 +63,7 @@ def test_null_and_blank_are_missing(leaf: Document, blank: str | None) -> None:
 
 
 def test_every_operator_has_its_example() -> None:
-    """The operators of this version are these, and the negative ones are known as such (C4)."""
+    """The list of operators is complete, and negative ones are marked (C4)."""
     assert set(OPERATORS) == {
         *("eq", "ne", "in", "not_in"),
         *("contains", "not_contains", "starts_with", "not_starts_with", "ends_with"),
@@ -124,7 +124,7 @@ def test_every_operator_has_its_example() -> None:
         ({"field": "geo", "is_empty": True}, {"lat": 95, "lon": 13.4}, True),
     ],
 )
-def test_what_people_argue_about(leaf: Document, value: object, expected: bool) -> None:
+def test_debatable_cases(leaf: Document, value: object, expected: bool) -> None:
     """Null under a negative operator, case, accents, text against number, dates in UTC (C2 to C6)."""
     assert holds(leaf, {leaf["field"]: value}) is expected
 
@@ -186,7 +186,7 @@ def test_postal_codes(bounds: list[str], code: object, expected: bool) -> None:
     ],
 )
 def test_tables(value: object, table: str, expected: bool) -> None:
-    """A value is in a table as it would be in the same list (C3, C4)."""
+    """A table matches like a list of the same values (C3, C4)."""
     assert holds({"field": "text", "in_table": table}, {"text": value}) is expected
 
 
@@ -208,7 +208,7 @@ def test_tables(value: object, table: str, expected: bool) -> None:
     ],
 )
 def test_days_from_today(today: str, day: str | None, held_by: str) -> None:
-    """N days back or ahead are today and the N days beside it; older is what is before them (C7)."""
+    """N days back or ahead are today and the N days next to it; older days are before that window (C7)."""
     words = {
         f"{short} {count}": {"field": "date", word: count}
         for count in (30, 0)
@@ -234,7 +234,7 @@ def test_days_from_today(today: str, day: str | None, held_by: str) -> None:
     ],
 )
 def test_instants_are_on_days_of_the_organisation(zone: str, instant: str, last: bool, coming: bool) -> None:
-    """An instant belongs to the day that the organisation's clocks show (C7)."""
+    """An instant belongs to its day in the organisation's time zone (C7)."""
     setting = on("2017-03-01", time_zone=zone)
     fields = {"datetime": instant}
     assert holds({"field": "datetime", "within_last_days": 1}, fields, setting=setting) is last
@@ -262,7 +262,7 @@ def test_instants_are_on_days_of_the_organisation(zone: str, instant: str, last:
     ],
 )
 def test_fiscal_periods(start: int, today: str, day: str, held_by: str) -> None:
-    """Months are the calendar's; quarters and years are fiscal ones (C4, domain: period)."""
+    """Months are calendar months; quarters and years are fiscal (C4, domain: period)."""
     setting = on(today, fiscal_year_start=start)
     periods = ("this_month", "this_quarter", "this_year", "previous_month", "previous_quarter", "previous_year")
     for field, value in (("date", day), ("datetime", f"{day}T12:00:00Z")):
@@ -271,8 +271,8 @@ def test_fiscal_periods(start: int, today: str, day: str, held_by: str) -> None:
         assert found == held_by.split()
 
 
-def test_a_field_may_be_named_like_a_word_of_the_language() -> None:
-    """A leaf is told by its `field`: a field named `all`, `not` or `eq` is a field like others (C1)."""
+def test_a_field_may_have_the_name_of_a_keyword() -> None:
+    """A leaf is recognised by its key `field`, so fields may be named `all`, `not` or `eq` (C1)."""
     types: dict[str, str] = dict.fromkeys(["all", "not", "eq", "field", "fünf Wörter"], "text")
     for name in types:
         assert holds({"field": name, "eq": "x"}, {name: "X"}, types)
@@ -310,8 +310,8 @@ def test_a_list_of_fifty_thousand() -> None:
         ),
     ],
 )
-def test_what_a_leaf_wants(leaf: Document, wanted: object) -> None:
-    """A leaf says what it compares with as a typed value in the form in which values compare (C3, C4)."""
+def test_typed_operands(leaf: Document, wanted: object) -> None:
+    """A leaf has its operand as a typed, folded value (C3, C4)."""
     criterion = parsed(leaf)
     assert isinstance(criterion, Leaf)
     assert criterion.wanted == wanted

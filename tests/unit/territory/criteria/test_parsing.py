@@ -1,4 +1,4 @@
-"""Criteria as they are written: read, or refused with every fault by its path."""
+"""Parsing criteria: a tree, or every fault by its path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .examples import TABLES, faults_in, parsed, trees
 
 @given(st.sampled_from(sorted(OPERATORS)), st.sampled_from(FIELD_TYPES), json_values)
 def test_an_operand_fits_or_is_refused(word: str, kind: FieldType, operand: Any) -> None:
-    """Any operator on any field with any operand is either criteria or a fault with its path (C5)."""
+    """Any operator with any operand on any field is parsed, or is a fault with its path (C5)."""
     criterion, faults = parse({"field": kind, word: operand}, FIELDS, "rule", Lists(TABLES))  # type: ignore[arg-type]
     assert (criterion is None) is bool(faults)
     assert all(fault.path.startswith(f"rule.{word}") for fault in faults)
@@ -29,7 +29,7 @@ def test_an_operand_fits_or_is_refused(word: str, kind: FieldType, operand: Any)
 
 @given(json_values)
 def test_anything_else_is_refused(document: Any) -> None:
-    """Whatever stands where criteria should is refused with a fault, never with another error (C5)."""
+    """Any JSON value in place of criteria is refused with a fault; no other error escapes (C5)."""
     criterion, faults = parse(document, FIELDS, "rule")  # type: ignore[arg-type]  # the values are field types
     assert criterion is None
     assert faults
@@ -37,14 +37,14 @@ def test_anything_else_is_refused(document: Any) -> None:
 
 @given(trees, texts)
 def test_an_unknown_field_is_refused_wherever_it_is(document: Document, name: str) -> None:
-    """A rule that names a field that is not declared is refused, with the fields that are (C5)."""
+    """A rule with an undeclared field is refused, and the fault lists the declared ones (C5)."""
     _, faults = parse({"all": [document, {"not": {"field": f"?{name}", "eq": 1}}]}, FIELDS, "rule", Lists(TABLES))  # type: ignore[arg-type]
     assert [fault.path for fault in faults] == ["rule.all[1].not.field"]
     assert "boolean, date, datetime" in faults[0].message
 
 
 def test_all_faults_at_once() -> None:
-    """Every fault of a rule is told, by its path, with what was found and what was expected (C5)."""
+    """Every fault of a rule is reported by its path with what was found and what was expected (C5)."""
     faults = faults_in(
         {
             "all": [
@@ -157,7 +157,7 @@ def test_operands_that_do_not_fit(leaf: Document, path: str, words: str) -> None
 
 @pytest.mark.parametrize("word", ["all", "any", "not"])
 def test_nesting_has_a_bound(word: str) -> None:
-    """Criteria nested deeper than the bound are refused; up to it they are as good as others (C5)."""
+    """Criteria nested deeper than the limit are refused (C5)."""
     document: Document = {"field": "text", "eq": "x"}
     for _ in range(NESTING_MAX - 1):
         document = {word: document if word == "not" else [document]}

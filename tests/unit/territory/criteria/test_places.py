@@ -11,13 +11,13 @@ from geographiclib.geodesic import Geodesic
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from territory.criteria.places import KM_MAX, Circle, Place, Region
+from territory.criteria.places import KM_MAX, Circle, LatLon, Region
 
 WELLINGTON, SALAMANCA = ("-41.32", "174.81"), ("40.96", "-5.50")
 
 
-def place(lat: object, lon: object) -> Place:
-    """Return a place from degrees."""
+def place(lat: object, lon: object) -> LatLon:
+    """Return a position from degrees."""
     return Decimal(str(lat)), Decimal(str(lon))
 
 
@@ -26,12 +26,12 @@ def circle(lat: object, lon: object, km: object) -> Circle:
     return Circle(*place(lat, lon), Decimal(str(km)))
 
 
-def ring(*corners: tuple[object, object]) -> list[Place]:
+def ring(*corners: tuple[object, object]) -> list[LatLon]:
     """Return a closed ring from corners as (lat, lon)."""
     return [place(*corner) for corner in (*corners, corners[0])]
 
 
-def box(south: object, west: object, north: object, east: object) -> list[Place]:
+def box(south: object, west: object, north: object, east: object) -> list[LatLon]:
     """Return a ring along parallels and meridians."""
     return ring((south, west), (south, east), (north, east), (north, west))
 
@@ -44,7 +44,7 @@ def box(south: object, west: object, north: object, east: object) -> list[Place]
 @example(89, 0, 0, 100, 0.003)  # near the pole it is longer
 @example(0, 0, 90, 1000, 0.0005)
 def test_the_rim_is_that_of_the_ellipsoid(lat: float, lon: float, bearing: float, km: float, share: float) -> None:
-    """A place in any direction is within the circle exactly while the shortest way to it is no longer (C4)."""
+    """A position in any direction is in a circle exactly if its geodesic distance is within the radius (C4)."""
     inside, outside = (
         Geodesic.WGS84.Direct(lat, lon, bearing, km * 1000 * factor) for factor in (1 - share, 1 + share)
     )
@@ -74,7 +74,7 @@ def test_the_rim_is_that_of_the_ellipsoid(lat: float, lon: float, bearing: float
     ],
 )
 def test_distances(centre: tuple[object, object], other: tuple[object, object], km: object, expected: bool) -> None:
-    """Distances are those of the WGS 84 ellipsoid, across the date line and the poles, too (C4)."""
+    """Distances are geodesics of the WGS 84 ellipsoid, also across the date line and the poles (C4)."""
     assert (place(*other) in circle(*centre, km)) is expected
     assert (place(*centre) in circle(*other, km)) is expected
 
@@ -107,7 +107,7 @@ WEST_OF_THE_LINE = Region([[box(-5, 170, 5, 180)]])
         (TRIANGLE, "0.5", "1.5", True),  # on the slope
         (TRIANGLE, "0.333333333333", "2.000000000001", True),  # exactly, where floats would be lost
         (TRIANGLE, "0.333333333334", "2.000000000001", False),
-        (BOW_TIE, 5, 1, False),  # what crosses itself: through an odd number of edges is within
+        (BOW_TIE, 5, 1, False),  # a ring that crosses itself: inside after an odd number of crossings
         (BOW_TIE, 1, 5, True),
         (BOW_TIE, 5, 5, True),
         (FIJI, -17, 179, True),
@@ -128,13 +128,13 @@ WEST_OF_THE_LINE = Region([[box(-5, 170, 5, 180)]])
     ],
 )
 def test_regions(region: Region, lat: object, lon: object, expected: bool) -> None:
-    """Edges belong to a region, its holes' too; the date line is at 180 and -180; a pole is at any longitude (C4)."""
+    """Edges belong to a region, also those of holes; the date line is at ±180; a pole is at any longitude (C4)."""
     assert (place(lat, lon) in region) is expected
 
 
 @given(st.integers(3, 3_000), st.floats(0, 2 * pi), st.floats(0, 2))
 def test_regions_of_many_corners(corners: int, angle: float, distance: float) -> None:
-    """A ring of thousands of corners holds what is within its inner circle and nothing beyond its outer one (C4)."""
+    """A ring with thousands of corners contains its inscribed circle and nothing beyond its circumscribed one (C4)."""
     turns = [2 * pi * index / corners for index in range(corners)]
     region = Region([[ring(*((f"{30 * sin(turn):.9f}", f"{30 * cos(turn):.9f}") for turn in turns))]])
     found = place(f"{30 * distance * sin(angle):.9f}", f"{30 * distance * cos(angle):.9f}") in region
@@ -146,7 +146,7 @@ def test_regions_of_many_corners(corners: int, angle: float, distance: float) ->
 
 @given(st.integers(3, 200))
 def test_corners_and_middles_of_edges_are_within(corners: int) -> None:
-    """Every corner, and the exact middle of every edge, is on the line and so within (C4)."""
+    """Every corner and the exact middle of every edge are on the line, and so inside (C4)."""
     line = ring(*((2 * round(300 * sin(index)), 2 * round(300 * cos(index * index))) for index in range(corners)))
     degrees = [(lat / 10, lon / 10) for lat, lon in line]
     region = Region([[degrees]])

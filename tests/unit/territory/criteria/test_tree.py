@@ -1,4 +1,4 @@
-"""Criteria as a tree: why they hold or fail, and what they are on a day."""
+"""Criteria trees: the reasons why they hold or fail, and relative dates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .examples import leaves_of, parsed, records, trees, unresolved
 
 @given(trees, records)
 def test_criteria_say_why(document: Document, fields: dict[str, Any]) -> None:
-    """What holds names leaves that held; what does not names one leaf that failed, and its value (A10)."""
+    """Criteria that hold report leaves that held; criteria that fail report one failed leaf with its value (A10)."""
     criterion, (values, _) = parsed(document), read_fields(FIELDS, fields)  # type: ignore[arg-type]
     if criterion.holds(values):
         lines = criterion.held(values)
@@ -37,7 +37,7 @@ def test_criteria_say_why(document: Document, fields: dict[str, Any]) -> None:
             assert failure.value == values.get(leaf.field)
 
 
-def test_why_in_words() -> None:
+def test_reasons_as_text() -> None:
     """Reasons are short texts that an administrator can read (A10)."""
     rule = parsed({"all": [{"field": "text", "in": list("abcdefg")}, {"not": {"field": "number", "lt": 5}}]})
     values: Fields = {"text": "a", "number": 7}
@@ -51,8 +51,8 @@ def test_why_in_words() -> None:
     assert str(some.failure({})) == "boolean in [true]: the record's value is missing"
 
 
-def test_denied_twice() -> None:
-    """The leaf that a double negation fails by is named with the record's value, not as missing (A10)."""
+def test_double_negation() -> None:
+    """A failed double negation reports its leaf with the record's value (A10)."""
     rule = parsed({"not": {"not": {"field": "text", "eq": "US"}}})
     assert str(rule.failure({"text": "de"})) == "text eq US: the record's value is de"
 
@@ -63,8 +63,8 @@ FISCAL = FiscalCalendar()
 
 
 @given(trees)
-def test_what_does_not_depend_on_the_day_is_itself_on_any(document: Document) -> None:
-    """Criteria are copied for a day exactly where one of their leaves looks from today (C7)."""
+def test_on_copies_only_relative_criteria(document: Document) -> None:
+    """`on` copies criteria exactly if one of their leaves has a relative date (C7)."""
     criterion = unresolved(document)
     there = criterion.on(date(2017, 3, 1), FISCAL)
     assert criterion.is_relative is any(leaf.operator in RELATIVE for leaf in leaves_of(criterion))
@@ -79,7 +79,7 @@ def test_what_does_not_depend_on_the_day_is_itself_on_any(document: Document) ->
 @pytest.mark.parametrize("fields", [{}, {"date": date(2017, 3, 1)}])
 @pytest.mark.parametrize("word", RELATIVE)
 def test_no_answer_without_a_day(word: str, fields: Fields) -> None:
-    """Criteria that depend on the day are never evaluated without one, not even where the field is missing (C7)."""
+    """Criteria with relative dates raise without a day, even if the field is missing (C7)."""
     leaf: Document = {"field": "date", word: "this_month" if word == "in_period" else 30}
     for document in (leaf, {"not": leaf}, {"all": [leaf]}, {"any": [leaf]}):
         with pytest.raises(DayNotSet, match="depends on the day"):
@@ -92,16 +92,16 @@ def test_no_answer_without_a_day(word: str, fields: Fields) -> None:
         criterion.test(date(2017, 3, 1))
 
 
-def test_why_on_a_day() -> None:
-    """A relative leaf is told as it is written, with the record's value (A10, C7)."""
+def test_reasons_of_relative_leaves() -> None:
+    """A relative leaf is reported as written, with the record's value (A10, C7)."""
     rule = parsed({"not": {"field": "date", "within_last_days": 30}})
     assert str(rule.failure({"date": date(2017, 3, 1)})) == (
         "not date within_last_days 30: the record's value is 2017-03-01"
     )
 
 
-def test_why_of_sets_and_places() -> None:
-    """Sets are told in the order of their values, long operands shortly (A10)."""
+def test_reasons_of_sets_and_places() -> None:
+    """Reasons list sets in sorted order and cut long operands (A10)."""
     rule = parsed({"field": "set", "includes_all": ["x", "a"]})
     assert str(rule.failure({"set": frozenset({"c", "b"})})) == "set includes_all [x, a]: the record's value is [b, c]"
     near = parsed({"field": "geo", "within_km": {"lat": 52.5, "lon": "13.40", "km": 20}})

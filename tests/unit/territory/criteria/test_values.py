@@ -1,4 +1,4 @@
-"""How a field of a record is read."""
+"""Reading JSON values as typed values."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from tests.unit.territory.examples import FIELDS, json_values, letters, scalars,
 
 
 @given(st.text())
-def test_folding_ends(text: str) -> None:
-    """A text in the form in which texts compare is in that form (C3)."""
+def test_folding_is_idempotent(text: str) -> None:
+    """Folding a folded text changes nothing (C3)."""
     assert folded(folded(text)) == folded(text)
 
 
 @given(st.lists(st.text() | st.text(st.characters(max_codepoint=127)) | st.integers()))
 @example([chr(code) + "A" + chr(code) for code in range(128)])
 def test_a_list_of_texts_is_read_as_each_of_them_is_folded(raws: list[object]) -> None:
-    """C3: the short way for ASCII ends where the long one does."""
+    """The fast path for lists of ASCII texts gives the same values as folding each text (C3)."""
     expected = [folded(raw) or None if isinstance(raw, str) else None for raw in raws]
     assert read_values("text", raws) == [read_value("text", raw) for raw in raws] == expected
 
 
 @given(st.text(letters), st.sampled_from(["", " ", "\t\n", "\u00a0", "\u3000"]))
-def test_folding_forgets_case_and_margins(text: str, margin: str) -> None:
-    """Upper and lower case and white space around a text make no difference (C3)."""
+def test_folding_ignores_case_and_margins(text: str, margin: str) -> None:
+    """Folding ignores case and surrounding white space (C3)."""
     assert folded(f"{margin}{text}{margin}") == folded(text)
     if text.isascii():
         assert folded(text.upper()) == folded(text.lower()) == folded(text)
@@ -75,7 +75,7 @@ def test_which_texts_are_the_same(text: str, other: str, same: bool) -> None:
 
 @pytest.mark.parametrize("raw", ["", "  ", "\t", "\u00a0", None])
 def test_blank_text_is_missing(raw: object) -> None:
-    """An empty or blank text is a missing field, and not one of the wrong type (C3)."""
+    """Empty or blank text is missing, not of the wrong type (C3)."""
     assert read_fields({"f": "text"}, {"f": raw}) == ({}, 0)
     assert is_blank(raw)
 
@@ -84,8 +84,8 @@ def test_blank_text_is_missing(raw: object) -> None:
 
 
 @given(st.integers() | st.decimals(allow_nan=False, allow_infinity=False))
-def test_a_number_is_itself_or_nothing(number: int | Decimal) -> None:
-    """What reads as a number is exactly that number, never a rounded one; else it is missing (C6)."""
+def test_numbers_are_exact_or_missing(number: int | Decimal) -> None:
+    """A number is read exactly or counts as missing; it is never rounded (C6)."""
     found = number_of(format(Decimal(number), "f"))
     assert found is None or Decimal(found) == number
 
@@ -156,8 +156,8 @@ def test_a_float_is_the_decimal_that_is_written_for_it(number: float) -> None:
         ("0" * 65, None),  # longer than any number within the bounds has to be
     ],
 )
-def test_what_is_a_number(raw: object, number: object) -> None:
-    """A text that reads as a plain decimal is that number; a boolean is none (C6)."""
+def test_numbers(raw: object, number: object) -> None:
+    """A plain decimal text is read as its number; a boolean is of the wrong type (C6)."""
     assert number_of(raw) == number
     assert read_value("money", raw) == read_value("number", raw) == number
 
@@ -195,7 +195,7 @@ def test_a_day_is_its_midnight(day: date) -> None:
         ("2017-03-01T10:00:00.5Z", "2017-03-01T10:00:00.500000+00:00"),
         ("2017-03-01T10:00:00123Z", None),  # digits without their point
         ("2017-03-01T10:00:00.Z", None),
-        ("2017-03-01T10:00:00", None),  # whose ten o'clock?
+        ("2017-03-01T10:00:00", None),  # no time zone
         ("2017-03-01 10:00:00Z", None),
         ("2017-03-01T10:00Z", None),
         ("2017-03-01T24:00:00Z", None),
@@ -213,7 +213,7 @@ def test_a_day_is_its_midnight(day: date) -> None:
         (date(2017, 3, 1), None),
     ],
 )
-def test_what_is_an_instant(raw: object, instant: str | None) -> None:
+def test_instants_and_dates(raw: object, instant: str | None) -> None:
     """Dates are YYYY-MM-DD, instants RFC 3339 with a zone; anything else is of the wrong type (C6)."""
     found = datetime_of(raw)
     assert (None if found is None else found.isoformat()) == instant
@@ -269,7 +269,7 @@ def test_reading_by_type(kind: FieldType, raw: object, value: object) -> None:
 
 @given(st.sampled_from(FIELD_TYPES), json_values)
 def test_reading_never_fails(kind: FieldType, raw: object) -> None:
-    """Whatever JSON an upstream puts into a field, it is a value of the declared type or missing (C6)."""
+    """Any JSON value in a field is a value of the declared type or missing; no error escapes (C6)."""
     value = read_value(kind, raw)
     expected: dict[FieldType, type | tuple[type, ...]] = {
         "text": str, "number": (int, Decimal), "money": (int, Decimal), "date": date, "datetime": datetime,
@@ -281,19 +281,19 @@ def test_reading_never_fails(kind: FieldType, raw: object) -> None:
 
 @given(st.sampled_from([kind for kind in FIELD_TYPES if kind != "geo"]), scalars | st.lists(texts, max_size=3))
 def test_reading_agrees_with_the_oracle(kind: FieldType, raw: object) -> None:
-    """A field of any type is read as the rules say (C3, C6)."""
+    """A field of any type is read as the oracle reads it (C3, C6)."""
     assert read_value(kind, raw) == read(kind, raw)
 
 
 @given(st.fixed_dictionaries({}, optional={"lat": scalars | st.floats(-90, 90), "lon": scalars | st.floats(-180, 180)}))
 def test_places_agree_with_the_oracle(raw: dict[str, Any]) -> None:
-    """A place is read as the rules say, its degrees rounded to 12 decimals (C6)."""
+    """A position is read as the oracle reads it, with degrees rounded to 12 decimals (C6)."""
     assert read_value("geo", raw) == read("geo", raw)
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), json_values))
 def test_fields_are_read_or_counted(fields: dict[str, Any]) -> None:
-    """Every declared field that is there and not blank is either read or counted as of the wrong type (C6)."""
+    """Every declared field that is present and not blank is read, or counted as of the wrong type (C6)."""
     values, wrong = read_fields(FIELDS, fields)  # type: ignore[arg-type]  # the values are field types
     there = {name for name in FIELDS if not is_blank(fields.get(name))}
     assert len(there - values.keys()) == wrong
@@ -302,5 +302,5 @@ def test_fields_are_read_or_counted(fields: dict[str, Any]) -> None:
 
 
 def test_fields_that_are_not_declared_do_not_count() -> None:
-    """Records may carry more fields than rules use: those are neither read nor counted (C5, C6)."""
+    """Undeclared fields are neither read nor counted (C5, C6)."""
     assert read_fields({"a": "number"}, {"a": "x", "b": "y", "c": True}) == ({}, 1)

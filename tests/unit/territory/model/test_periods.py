@@ -20,13 +20,13 @@ days = st.dates(date(1970, 1, 1), date(9990, 12, 31))
 
 @given(days, kinds, starts)
 def test_periods_agree_with_the_oracle(day: date, kind: PeriodKind, start: int) -> None:
-    """Every day is in the period that the rules say (domain: period)."""
+    """Every day is in the period that the oracle computes (domain: period)."""
     assert FiscalCalendar(kind, start).period_of(day) == period_of(day, kind, start)
 
 
 @given(days, kinds, starts)
 def test_every_day_has_a_period(day: date, kind: PeriodKind, start: int) -> None:
-    """The name of a day's period is a name that a target may use (domain: period)."""
+    """The name of every day's period is a valid period name (domain: period)."""
     calendar = FiscalCalendar(kind, start)
     assert calendar.is_period(calendar.period_of(day))
     assert calendar.is_period(calendar.example)
@@ -34,7 +34,7 @@ def test_every_day_has_a_period(day: date, kind: PeriodKind, start: int) -> None
 
 @given(days, kinds, starts)
 def test_periods_follow_one_another(day: date, kind: PeriodKind, start: int) -> None:
-    """Names of later periods are later in the alphabet; a new one begins with a month, and none comes twice."""
+    """Period names sort by time; each period starts with a month, and no name repeats."""
     calendar = FiscalCalendar(kind, start)
     today, tomorrow = calendar.period_of(day), calendar.period_of(day + timedelta(days=1))
     assert today <= tomorrow
@@ -44,7 +44,7 @@ def test_periods_follow_one_another(day: date, kind: PeriodKind, start: int) -> 
 
 @given(st.integers(1970, 9990), starts)
 def test_a_fiscal_year_has_four_quarters_of_three_months(year: int, start: int) -> None:
-    """A fiscal year is twelve months from its first month on, in quarters of three."""
+    """A fiscal year has twelve months in four quarters."""
     firsts = [date(year + (start - 1 + index) // 12, (start - 1 + index) % 12 + 1, 1) for index in range(12)]
     months = [FiscalCalendar("month", start).period_of(day) for day in firsts]
     quarters = [FiscalCalendar("quarter", start).period_of(day) for day in firsts]
@@ -94,7 +94,7 @@ def test_fiscal_years(start: int, day: str, month: str, quarter: str) -> None:
         ("month", ""),
     ],
 )
-def test_what_is_no_period(kind: PeriodKind, name: str) -> None:
+def test_malformed_periods(kind: PeriodKind, name: str) -> None:
     """A name that is not exactly that of a period of the organisation's kind is refused (C5)."""
     assert not FiscalCalendar(kind).is_period(name)
 
@@ -107,7 +107,7 @@ A_DAY, A_MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
 @given(days, starts, st.sampled_from(["month", "quarter"]))
 def test_this_and_the_previous_period(day: date, start: int, kind: PeriodKind) -> None:
-    """This month or quarter is what has today's name, the previous one ends where it begins (domain: period)."""
+    """The current period contains today, and the previous one ends the day before it (domain: period)."""
     calendar = FiscalCalendar(kind, start)
     first, last = calendar.days_of(f"this_{kind}", day)  # type: ignore[arg-type]  # a month or a quarter
     earliest, latest = calendar.days_of(f"previous_{kind}", day)  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def test_this_and_the_previous_period(day: date, start: int, kind: PeriodKind) -
 
 @given(days, starts)
 def test_this_and_the_previous_year(day: date, start: int) -> None:
-    """A fiscal year is the twelve months from its first month on (domain: period)."""
+    """The current and the previous fiscal year have twelve months each (domain: period)."""
     calendar = FiscalCalendar("month", start)
     first, last = calendar.days_of("this_year", day)
     assert first <= day <= last
@@ -130,7 +130,7 @@ def test_this_and_the_previous_year(day: date, start: int) -> None:
 
 
 def test_the_end_of_the_calendar() -> None:
-    """The last day that there is has its periods, too."""
+    """The last day of the calendar has periods."""
     for name in get_args(RelativePeriod):
         first, last = FiscalCalendar().days_of(name, date.max)
         assert first < last
@@ -138,10 +138,10 @@ def test_the_end_of_the_calendar() -> None:
 
 @given(days, zones)
 def test_a_day_begins_and_ends(day: date, zone: str) -> None:
-    """A day is all instants from its first to its last; before and after are the days beside it."""
+    """A day has all instants from its start to its end; the neighbouring instants belong to other days."""
     calendar = FiscalCalendar(zone=ZoneInfo(zone))
     start, end = calendar.start_of(day), calendar.end_of(day)
-    if start < end:  # there are days that a zone left out
+    if start < end:  # some zones have skipped a whole day
         assert calendar.day_of(start) == calendar.day_of(end) == day
     assert calendar.day_of(start - A_MICROSECOND) < day < calendar.day_of(end + A_MICROSECOND)
     assert calendar.start_of(day + A_DAY) - end == A_MICROSECOND
@@ -159,14 +159,14 @@ def test_a_day_begins_and_ends(day: date, zone: str) -> None:
     ],
 )
 def test_days_that_clocks_change(zone: str, day: date, start: datetime, hours: int) -> None:
-    """A day begins when clocks first show it, and lasts until they show the next."""
+    """A day begins when the clocks first show it, and lasts until they show the next one."""
     calendar = FiscalCalendar(zone=ZoneInfo(zone))
     assert calendar.start_of(day) == start
     assert calendar.end_of(day) + A_MICROSECOND - start == timedelta(hours=hours)
 
 
 def test_time_zones() -> None:
-    """Zones are those of the IANA database, by their exact names."""
+    """Time zones have exactly the names of the IANA database."""
     assert {"UTC", "Europe/Berlin", "America/New_York", "Asia/Calcutta"} <= time_zones()
     assert not time_zones() & {"Europe", "europe/berlin", "localtime", "posixrules", "CEST"}
     for zone in time_zones():

@@ -1,4 +1,4 @@
-"""Sharing rules in a model, and the marks that stand for them."""
+"""Compiled sharing rules and their marks."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def mark_of(rule: Document, **sections: Any) -> str:
     return mark
 
 
-def test_sharing_rules_are_ready_to_ask() -> None:
-    """A model has its sharing rules by their marks, with criteria, target and level (V6)."""
+def test_compiled_sharing_rules() -> None:
+    """A model has its sharing rules by mark, with criteria, audience and level (V6)."""
     model = model_of(RULE)
     ((mark, rule),) = model.sharing.items()
     assert mark.startswith("s1#")
@@ -63,7 +63,7 @@ def test_sharing_rules_are_ready_to_ask() -> None:
 @pytest.mark.parametrize("to", [{"user": "ann"}, {"role": "vp"}, {"territory": "world"}, {"role_and_below": "rep"}])
 @pytest.mark.parametrize("level", ["read", "edit"])
 def test_target_and_level_are_no_part_of_a_mark(to: Document, level: str) -> None:
-    """Then a change of these alone leaves every record with its mark: no record is decided anew (V6)."""
+    """A change of the audience or the level alone keeps the mark, so no record is decided again (V6)."""
     assert mark_of({**RULE, "to": to, "level": level}) == mark_of(RULE)
 
 
@@ -79,13 +79,13 @@ def test_target_and_level_are_no_part_of_a_mark(to: Document, level: str) -> Non
     ],
     ids=["id", "object", "criteria", "negated", "table", "empty table"],
 )
-def test_all_that_criteria_mean_is_part_of_a_mark(rule: Document, sections: Document) -> None:
-    """Another mark is another meaning: object, criteria as they are written, and tables that they name (V6)."""
+def test_a_mark_covers_everything_that_criteria_depend_on(rule: Document, sections: Document) -> None:
+    """A change of the object, the criteria or a table that they use changes the mark (V6)."""
     assert mark_of(rule, **sections) != mark_of(RULE)
 
 
 def test_types_and_calendar_are_part_of_a_mark_where_they_matter() -> None:
-    """Another type of a field that is compared, or other fiscal years for relative dates, are another meaning (V6)."""
+    """A change of a compared field's type, or of the calendar under relative dates, changes the mark (V6)."""
     at_least = {**RULE, "criteria": {"field": "since", "ge": "2017-03-01"}}
     assert mark_of(at_least, fields={"account": {"since": "datetime"}}) != mark_of(at_least)
     assert mark_of(at_least, fiscal_year_start=4, settings={"time_zone": "Europe/Berlin"}) == mark_of(at_least)
@@ -93,23 +93,23 @@ def test_types_and_calendar_are_part_of_a_mark_where_they_matter() -> None:
     assert mark_of(RECENT, settings={"time_zone": "Europe/Berlin"}) != mark_of(RECENT)
 
 
-def test_what_criteria_do_not_name_is_no_part_of_a_mark() -> None:
-    """Another table, another field, another rule: the mark stays (V6)."""
+def test_a_mark_ignores_unrelated_changes() -> None:
+    """A change of an unrelated table, field or rule keeps the mark (V6)."""
     other = {"tables": {"bay": ["94102", "94103"]}, "fields": {"account": {"zip": "text", "more": "number"}}}
     assert mark_of(RULE, **other) == mark_of(RULE)
     assert mark_of(RULE) in model_of(RULE, {**RULE, "id": "s0"}).sharing
     assert list(model_of(RULE, {**RULE, "id": "s0"}).sharing) == [mark_of({**RULE, "id": "s0"}), mark_of(RULE)]
 
 
-def test_everybody_makes_the_same_marks() -> None:
-    """A mark that one service says is known to all that have the model from the log (V6, A9)."""
+def test_marks_are_the_same_in_every_service() -> None:
+    """A model assembled from the log has the same marks as the original (V6, A9)."""
     document = {**DOCUMENT, "sharing": [RULE, {**RECENT, "id": "s0"}]}
     from_log = assemble("acme", 7, pieces_of_model(document))
     assert list(from_log.sharing) == list(compile_model(document, 1).sharing)
 
 
 def test_sharing_rules_follow_the_day() -> None:
-    """A sharing rule that looks from today is asked as on a day, under the same mark (C7, V6)."""
+    """`on` makes relative sharing rules absolute and keeps their marks (C7, V6)."""
     model = model_of(RECENT, {**RULE, "id": "s0"})
     mark = mark_of(RECENT)
     assert model.uses_relative_dates

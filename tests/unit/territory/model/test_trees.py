@@ -1,4 +1,4 @@
-"""The two trees."""
+"""Trees of territories and roles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def forests(draw: st.DrawFn) -> dict[str, str | None]:
 
 @given(parents)
 def test_cycles(found: dict[str, str | None]) -> None:
-    """A node is named in exactly one cycle when following its parents leads back to it, else in none."""
+    """A node is in exactly one cycle if its parents lead back to it, and otherwise in none."""
     cycles = cycles_of(found)
     for node, parent in found.items():
         above, steps = parent, 0
@@ -38,7 +38,7 @@ def test_cycles(found: dict[str, str | None]) -> None:
 
 @given(parents)
 def test_a_tree_or_an_error(found: dict[str, str | None]) -> None:
-    """Parents make a tree exactly when none is unknown and none is its own ancestor."""
+    """Parents make a tree exactly if all are known and no node is its own ancestor."""
     sound = not cycles_of(found) and all(parent is None or parent in found for parent in found.values())
     if sound:
         assert len(Tree(found)) == len(found)
@@ -49,7 +49,7 @@ def test_a_tree_or_an_error(found: dict[str, str | None]) -> None:
 
 @given(forests())
 def test_paths(forest: dict[str, str | None]) -> None:
-    """A path goes from a node over its parents to a root; depth counts the nodes above."""
+    """A path leads from a node to its root; depth is the number of ancestors."""
     tree = Tree(forest)
     for node, parent in forest.items():
         path = tree.path_of(node)
@@ -62,7 +62,7 @@ def test_paths(forest: dict[str, str | None]) -> None:
 
 @given(forests())
 def test_order(forest: dict[str, str | None]) -> None:
-    """Every node comes once, after its parent; children are in the order in which they were written."""
+    """Every node comes once, after its parent; children keep the order of the model."""
     tree = Tree(forest)
     order = list(tree)
     assert sorted(order) == sorted(forest)
@@ -72,15 +72,15 @@ def test_order(forest: dict[str, str | None]) -> None:
 
 
 @given(forests(), st.integers(1, 5))
-def test_what_is_too_deep(forest: dict[str, str | None], levels: int) -> None:
-    """The nodes with exactly so many above them: below them all else is that is too deep."""
+def test_first_level_below_the_limit(forest: dict[str, str | None], levels: int) -> None:
+    """`first_below` returns the nodes with exactly as many ancestors as there are allowed levels."""
     tree = Tree(forest)
     assert first_below(forest, levels) == sorted(node for node in forest if tree.depth_of(node) == levels)
     assert first_below({"a": "b", "b": "a", "c": "x"}, levels) == []
 
 
 def test_edges() -> None:
-    """A tree may be empty, have many roots, or be a long chain; what is not in it is not in it."""
+    """A tree may be empty, have many roots or be a chain."""
     assert list(Tree({})) == []
     assert Tree({}).children_of(None) == ()
     assert Tree({"a": None, "b": None}).children_of(None) == ("a", "b")

@@ -1,4 +1,4 @@
-"""Bytes to values and back."""
+"""JSON bytes to values and back, exactly."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from territory.criteria.values import number_of
+from territory.criteria.values import FieldType, number_of, read_fields
 from territory.errors import BadMessage
-from territory.wire.codec import FLOAT_DIGITS_MAX, MESSAGE_LEVELS_MAX, decode, encode, plain, reader_of
+from territory.wire.codec import (
+    FLOAT_DIGITS_MAX,
+    MESSAGE_LEVELS_MAX,
+    WRITABLE_INTEGERS,
+    decode,
+    encode,
+    plain,
+    reader_of,
+)
 from territory.wire.events import Event
 from tests.unit.territory.examples import json_values, long_decimals
 
 
 def code_of(raw: bytes, bytes_max: int | None = None) -> str:
-    """Return the code that some bytes are refused with."""
+    """Return the code of the refusal of some bytes."""
     with pytest.raises(BadMessage) as refused:
         decode(raw, bytes_max)
     return refused.value.code
 
 
 def nested(levels: int) -> bytes:
-    """Return lists in one another."""
+    """Return nested lists."""
     return b"[" * levels + b"]" * levels
 
 
@@ -36,7 +44,7 @@ number_texts = st.builds(
     st.sampled_from(["", "-"]),
     digits,
     st.just("") | digits.map(".{}".format),
-    st.just("") | st.integers(-40, 40).map("e{}".format) | st.integers(0, 9).map("E+{}".format),
+    st.just("") | st.integers(-400, 400).map("e{}".format) | st.integers(0, 400).map("E+{:04}".format),
 )
 
 
@@ -50,24 +58,61 @@ number_texts = st.builds(
 @example("0.30000000000000004")
 @example("1e22")
 @example("100000000000000000000000000000000000000000.1")
+@example("9.007199254740993e15")
+@example("9007199254740993e0")
+@example("8.314193104736842")
+@example("81543084352189.32")
+@example("1e-400")
+@example("-1E-0400")
+@example("5e-324")
+@example("1.23456e-320")
+@example("1e400")
+@example("-9.99E+400")
+@example("0e-400")
 def test_numbers_are_exact(text: str) -> None:
     """A JSON number is read as a number of exactly that value, or kept as its text (F10)."""
     value = decode(f'{{"a": {text}}}'.encode())["a"]
     assert decode(text.encode()) == value
+    assert decode(encode(value)) == value
     assert decode(f"[ {text},1]".encode())[0] == value
     exact = Decimal(text)
     if isinstance(value, str):
         assert value == text
-        assert len(text) > FLOAT_DIGITS_MAX
+        assert len(text) > FLOAT_DIGITS_MAX or abs(exact.adjusted()) > 99
     else:
-        assert Decimal(repr(value)) == exact or abs(exact) >= 10**30 or 0 < abs(exact) < Decimal("1e-12")
+        assert Decimal(repr(value)) == exact
+        assert isinstance(value, float) or value in WRITABLE_INTEGERS
     found = number_of(value)
     assert found is None or Decimal(found) == exact
 
 
+UNREADABLE = ["1e-400", "-1e-400", "1E-0400", "1.23456e-320", "1e400", "-1e+400", "1E0400", "9" * 400, "9" * 400 + ".5"]
+
+
+@pytest.mark.parametrize("number", UNREADABLE)
+@pytest.mark.parametrize("before", ['"id": "1e-400"', '"id": "550e8400-e29b-41de-1234"', '"id": [-5, 1e-400]'])
+def test_a_number_beyond_a_double_costs_one_field(number: str, before: str) -> None:
+    """A number that a double can't hold is one field of the wrong type; the rest of the message is read (C6)."""
+    document = decode(f'{{{before}, "a": {number}, "b": [{number}, 0.5], "c": "x"}}'.encode())
+    assert (document["a"], document["b"], document["c"]) == (number, [number, 0.5], "x")
+    assert document["id"] == json.loads(f"{{{before}}}", parse_float=str)["id"]
+    types: dict[str, FieldType] = {"a": "number", "c": "text"}
+    assert read_fields(types, document) == ({"c": "x"}, 1)
+
+
+@pytest.mark.parametrize("fault", [b"\xed\xa0\x80", b"\\ud800", b"\x01", b"\xff"])
+@pytest.mark.parametrize("number", [b"1e400", b"1e-400", b"9" * 400])
+def test_a_number_beyond_a_double_excuses_no_other_fault(number: bytes, fault: bytes) -> None:
+    """Invalid UTF-8 and invalid JSON are refused beside such a number, too."""
+    assert decode(b'{"a": ' + number + b', "b": "x"}') == {"a": number.decode(), "b": "x"}
+    for raw in (b'{"a": ' + number + b', "b": "' + fault + b'"}', b'\xef\xbb\xbf{"a": ' + number + b"}"):
+        assert code_of(raw) == "not_json"
+    assert code_of(b'{"a": ' + number + b"x}") == "not_json"
+
+
 @given(json_values.filter(lambda value: value is not None))
 def test_what_is_read_can_be_written(value: Any) -> None:
-    """Whatever JSON comes in can go out again and comes in the same: a worker never chokes on its own state."""
+    """Any JSON that we read can be written and read again unchanged, so a worker can always read its own state."""
     read = decode(json.dumps(value, allow_nan=False).encode()) if _is_finite(value) else value
     assert _is_finite(read) is _is_finite(value)
     if _is_finite(read):
@@ -96,7 +141,7 @@ def _is_finite(value: Any) -> bool:
 @example(nested(100_000))
 @example(b"[" * 100_000)
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
-    """Whatever the bytes, they are read as JSON would have it or are refused; nothing else happens."""
+    """Any bytes are read by the rules of JSON or refused; no other error escapes."""
     try:
         value = decode(raw)
     except BadMessage as refused:
@@ -106,19 +151,19 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     assert code in ("read", "not_json", "wrong_type")
     if code == "read":
         assert decode(encode(value)) == value
-        as_written = json.loads(raw, parse_float=str, parse_int=str)  # how a number is kept that would lose digits
+        as_written = json.loads(raw, parse_float=str, parse_int=str)  # numbers that would lose digits are kept as text
         assert value in (json.loads(raw), as_written) or isinstance(value, list | dict)
 
 
-def test_size_has_a_bound_where_one_is_given() -> None:
-    """A message from outside has a bound in bytes; up to it, it is read."""
+def test_size_is_bounded_on_request() -> None:
+    """A message up to the given size is read, a larger one refused."""
     assert code_of(b'"abc"', 4) == "too_large"
     assert decode(b'"abc"', 5) == "abc"
 
 
 @pytest.mark.parametrize("before", [b"", b"1234567890123456789"])
 def test_depth_has_a_bound(before: bytes) -> None:
-    """Values may be nested so deep that they can be written again, and no deeper."""
+    """Nesting is bounded, so that every value can be written again inside an envelope."""
     prefix = b"[" + before + b"," if before else b"[0,"
     assert decode(prefix + nested(MESSAGE_LEVELS_MAX - 1) + b"]")
     assert code_of(prefix + nested(MESSAGE_LEVELS_MAX) + b"]") == "wrong_type"
@@ -129,7 +174,7 @@ def test_depth_has_a_bound(before: bytes) -> None:
 
 
 def test_digits_in_texts_are_texts() -> None:
-    """Long runs of digits within texts and keys stay as they are."""
+    """Long runs of digits in texts and keys stay unchanged."""
     raw = b'{"1234567890123456789": "a, 1234567890123456789.5", "b": "-1234567890123456789"}'
     assert decode(raw) == {"1234567890123456789": "a, 1234567890123456789.5", "b": "-1234567890123456789"}
 
@@ -139,12 +184,12 @@ def test_digits_in_texts_are_texts() -> None:
 
 @given(long_decimals)
 def test_decimals_are_written_as_their_text(number: Decimal) -> None:
-    """Money goes out as text, without loss (F10)."""
+    """Decimals are written as text of exactly their value (F10)."""
     assert Decimal(decode(encode({"a": number}))["a"]) == number
 
 
 def test_writing() -> None:
-    """Texts go out in UTF-8, and what has no JSON is a mistake of ours."""
+    """Text is written in UTF-8, and encoding an unsupported type raises TypeError."""
     assert encode({"a": ("é", 1), "n": None}) == '{"a":["é",1],"n":null}'.encode()
     with pytest.raises(TypeError):
         encode(object())
@@ -160,13 +205,13 @@ class _Event(Event, frozen=True):
 
 
 def test_a_reader_of_events() -> None:
-    """An event is read whole or refused with what was found and expected; fields that are not known are let be."""
+    """An event is decoded, or refused with what was found and expected; unknown attributes are ignored."""
     read = reader_of(_Event)
     assert read is reader_of(_Event)
     event = _Event("a", {"won": Decimal("0.1")}, ("x",))
     assert read(encode(event)) == event
     assert read(b'{"id": "a", "sums": {}, "colour": "red"}') == _Event("a", {})
-    for raw, code, said in (
+    for raw, code, reason in (
         (b"{", "not_json", "expected UTF-8 JSON"),
         (b"[]", "wrong_type", "Expected `object`, got `array`"),
         (b'{"id": 5, "sums": []}', "wrong_type", "Expected `str`, got `int` - at `$.id`"),
@@ -178,7 +223,7 @@ def test_a_reader_of_events() -> None:
         with pytest.raises(BadMessage) as refused:
             read(raw)
         assert refused.value.code == code
-        assert said in str(refused.value)
+        assert reason in str(refused.value)
 
 
 # --- plain values -----------------------------------------------------------------------------
@@ -186,7 +231,7 @@ def test_a_reader_of_events() -> None:
 
 @given(json_values)
 def test_json_is_plain(value: Any) -> None:
-    """What is JSON already stays, but for integers that could not be written (F10)."""
+    """JSON values stay unchanged, except for integers of more than 64 bits (F10)."""
     assert repr(plain(_writable(value), 1_000)) == repr(_writable(value))
 
 
@@ -199,8 +244,8 @@ def _writable(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("value", [object(), {1: "a"}, {None: "a"}, ["a", (1,)], {"a": b"x"}, {"a": {"b"}}])
-def test_what_is_not_plain(value: object) -> None:
-    """YAML's other values and keys that are no text are refused."""
+def test_values_that_are_not_plain(value: object) -> None:
+    """Other types of YAML, and keys that are not text, are refused."""
     with pytest.raises(TypeError, match="expected text"):
         plain(value, 100)
     with pytest.raises(TypeError, match="more than 3 values"):

@@ -1,4 +1,4 @@
-"""What is said on the topics."""
+"""Events: validation of upstream changes, and round trips of our own events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from territory.errors import BadMessage
 from territory.model.document import OBJECTS
+from territory.money import amount_of
 from territory.wire import events
 from territory.wire.codec import MESSAGE_BYTES_MAX, decode, encode, reader_of
 from territory.wire.events import (
@@ -29,20 +30,20 @@ from tests.unit.territory.examples import CHANGE, EVENTS, FEW, dumps, json_value
 
 
 def without(*names: str) -> bytes:
-    """Return the example of a change less some of its attributes."""
+    """Return the example of a change without some attributes."""
     return json.dumps({name: value for name, value in CHANGE.items() if name not in names}).encode()
 
 
 def changed(**attributes: Any) -> bytes:
-    """Return the example of a change with some of its attributes replaced."""
+    """Return the example of a change with some attributes replaced."""
     return json.dumps({**CHANGE, **attributes}).encode()
 
 
 # --- what an upstream publishes ---------------------------------------------------------------
 
 
-def test_the_example_of_the_contract() -> None:
-    """The example of the contract is read as it stands (contracts: RecordChange)."""
+def test_the_documented_example() -> None:
+    """The documented example of a change is read without differences (contracts: RecordChange)."""
     change = with_changes()
     assert change.model_dump() == {**CHANGE, "territory_id": None, "kind": None}
     assert change.key == "acme/deal/D-1"
@@ -107,12 +108,12 @@ def test_the_example_of_the_contract() -> None:
     ],
 )
 def test_codes(raw: bytes, code: str) -> None:
-    """Every bad message is refused with the code that operators count it by (contracts: dead letters)."""
+    """Every bad message is refused with its code (contracts: dead letters)."""
     assert read_or_code(raw) == code
 
 
 def test_reasons() -> None:
-    """A refusal says what was found and what was expected, briefly."""
+    """A refusal states briefly what was found and what was expected."""
     with pytest.raises(BadMessage, match=r"version: found '0', Input should be greater than or equal to 1"):
         with_changes(version=0)
     with pytest.raises(BadMessage) as refused:
@@ -121,29 +122,39 @@ def test_reasons() -> None:
     assert len(str(refused.value)) < 500
 
 
+@pytest.mark.parametrize("number", ["1e400", "1e-400", "9" * 400])
+def test_a_number_beyond_a_double_does_not_refuse_the_change(number: str) -> None:
+    """A change with such a number in a field is read with all of its other fields; as a version it is refused (C6)."""
+    raw = changed(fields={"amount": "NUMBER", "stage": "Won"})
+    change = read_record_change(raw.replace(b'"NUMBER"', number.encode()))
+    assert (change.version, change.fields) == (CHANGE["version"], {"amount": number, "stage": "Won"})
+    assert amount_of(change.fields["amount"]) is None
+    assert read_or_code(raw.replace(b'"version": 17', b'"version": ' + number.encode())) == "bad_version"
+
+
 @pytest.mark.parametrize("version", [1, VERSION_MAX, 1_510_000_000_000_000_000])
 def test_versions(version: int) -> None:
-    """A version is any integer from 1 to 2^63 - 1: nanoseconds and the ids of distributed counters, too."""
+    """A version is any integer from 1 to 2^63 - 1, for example nanoseconds."""
     assert with_changes(version=version).version == version
 
 
 @pytest.mark.parametrize("record_id", ["a/b", "a:b", "{a}", "#1", " a ", "é", "日本", "x" * 255, "\u2028a"])
 def test_ids_of_records(record_id: str) -> None:
-    """An upstream's ids may hold nearly anything; the key still says which record it is."""
+    """Ids of records may contain nearly any character, and keys stay unambiguous."""
     change = with_changes(id=record_id)
     assert parse_record_key(change.key) == ("acme", "deal", record_id)
 
 
-def test_what_a_change_says_and_what_it_leaves_out() -> None:
-    """An absent reference and a null are told apart: a patch leaves the one and clears the other (A8)."""
+def test_absent_and_null_attributes_differ() -> None:
+    """A change distinguishes absent attributes, which a patch leaves, from null, which it clears (A8)."""
     change = read_record_change(without("owner_id", "account_id", "fields"))
     assert "contact_id" in change.model_fields_set
     assert not {"owner_id", "account_id", "fields"} & change.model_fields_set
     assert (change.owner_id, change.contact_id, change.fields) == (None, None, {})
 
 
-def test_attributes_that_are_not_known() -> None:
-    """An upstream may send more than we know: new attributes are optional, in both directions."""
+def test_unknown_attributes_are_ignored() -> None:
+    """A change may have attributes that we don't know."""
     assert with_changes(colour="red", territory_id=None) == with_changes()
 
 
@@ -155,7 +166,7 @@ def test_size_up_to_the_bound() -> None:
     change = read_record_change(fits)
     assert read_or_code(fits + b" ") == "too_large"
     record = _record(owner_id="u" * 255, account_id="a" * 255, fields=change.fields, event_id="e" * 255)
-    assert reader_of(Record)(encode(record)) == record  # with all that is around it
+    assert reader_of(Record)(encode(record)) == record  # with its envelope
 
 
 def _record(**attributes: Any) -> Record:
@@ -169,13 +180,13 @@ def _record(**attributes: Any) -> Record:
 
 @given(st.binary(max_size=80))
 def test_any_bytes(raw: bytes) -> None:
-    """Random bytes are refused as what they are; nothing else happens."""
+    """Random bytes are refused; no other error escapes."""
     assert read_or_code(raw) in ("not_json", "wrong_type")
 
 
 @given(st.dictionaries(st.sampled_from([*CHANGE, "territory_id", "kind", "colour"]), json_values), st.data())
 def test_any_near_change(odd: dict[str, Any], data: st.DataObject) -> None:
-    """A change with odd values in it is read or refused with one of the codes; nothing else happens."""
+    """A change with odd values is read or refused with one of the codes; no other error escapes."""
     absent = data.draw(st.sets(st.sampled_from(sorted(CHANGE)), max_size=2))
     raw = dumps({name: value for name, value in {**CHANGE, **odd}.items() if name not in absent})
     change = read_or_code(raw)
@@ -190,7 +201,7 @@ def test_any_near_change(odd: dict[str, Any], data: st.DataObject) -> None:
 
 @given(st.binary(max_size=3), st.data())
 def test_any_damaged_change(damage: bytes, data: st.DataObject) -> None:
-    """A change that was damaged on its way is refused, or read where the damage is within a text or a number."""
+    """A change damaged in transit is refused, or read if the damage is inside a text or a number."""
     whole = changed()
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(start, len(whole)))
@@ -205,7 +216,7 @@ def test_any_damaged_change(damage: bytes, data: st.DataObject) -> None:
 @given(st.data())
 @FEW
 def test_round_trips(kind: Any, data: st.DataObject) -> None:
-    """Every event that we write is read back equal: amounts, long numbers and all of Unicode (F10)."""
+    """Every event that we write is read back equal, with amounts, long numbers and all of Unicode (F10)."""
     event = data.draw(EVENTS[kind])
     assert reader_of(kind)(encode(event)) == event
 
@@ -214,7 +225,7 @@ def test_round_trips(kind: Any, data: st.DataObject) -> None:
 @given(st.data())
 @FEW
 def test_messages_of_other_versions(kind: Any, data: st.DataObject) -> None:
-    """A reader passes over what a newer writer added, and refuse what lacks a field or is of another type."""
+    """A reader ignores attributes of a newer writer, and refuses missing attributes and other types."""
     read, document = reader_of(kind), decode(encode(data.draw(EVENTS[kind])))
     newer = document | {"since_added": 1}
     if document.get("deal"):
@@ -235,15 +246,15 @@ def test_messages_of_other_versions(kind: Any, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 def test_events_are_values(kind: type[Any]) -> None:
-    """Events are frozen, say which organisation they are of, and explain themselves."""
+    """Events are frozen, start with the organisation's id, and document their topic."""
     assert issubclass(kind, Event)
     assert kind.__struct_config__.frozen
     assert kind.__struct_fields__[0] == "org_id"
     assert "Topic" in (kind.__doc__ or "")
 
 
-def test_every_event_is_tried() -> None:
-    """A new kind of event is added to these tests."""
+def test_every_event_is_covered() -> None:
+    """These tests cover every event class with a topic."""
     named = {
         kind
         for kind in vars(events).values()
@@ -253,7 +264,7 @@ def test_every_event_is_tried() -> None:
 
 
 def test_new_attributes_are_optional() -> None:
-    """An older message, without what was added since, is read (README: how to change an event)."""
+    """An older message without newer attributes is read (README: how to change the language)."""
     raw = b'{"org_id": "acme", "object": "deal", "id": "D-1", "version": 1, "model_revision": 2, "owner_id": null'
     assignment = reader_of(Assignment)(raw + b', "links": []}')
     assert assignment.key == "acme/deal/D-1"
@@ -265,7 +276,7 @@ def test_new_attributes_are_optional() -> None:
 
 @given(*[st.integers(0, 3)] * 4)
 def test_the_order_of_a_record_s_states(version: int, link_version: int, version2: int, link_version2: int) -> None:
-    """Of two states of a record the later has the higher order: by its version, then by that of its links (A9)."""
+    """States of a record are ordered by version, then by link version (A9)."""
     one = _record(version=version, link_version=link_version)
     other = _record(version=version2, link_version=link_version2)
     if one.version != other.version:
@@ -276,8 +287,8 @@ def test_the_order_of_a_record_s_states(version: int, link_version: int, version
 
 @given(st.data())
 @FEW
-def test_both_words_to_those_who_follow_are_told_apart(data: st.DataObject) -> None:
-    """Whatever ids they hold, each is read as what it is (V8)."""
+def test_access_changes_and_resets_are_distinguished(data: st.DataObject) -> None:
+    """Both events of the access topic are decoded as their own class, whatever ids they contain (V8)."""
     for kind in (AccessChange, AccessForgotten):
         event = data.draw(EVENTS[kind])
         assert read_access_change(encode(event)) == event

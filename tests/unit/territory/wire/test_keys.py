@@ -1,4 +1,4 @@
-"""Keys, Kafka's and Redis's."""
+"""Keys of Kafka and Redis."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from territory.wire import keys
 orgs = st.sampled_from(["a", "acme", "acme-2", "acme.eu", "a_b", "0", "A"])
 objects = st.sampled_from(OBJECTS)
 record_ids = st.text("ab/:#{}. é", min_size=1, max_size=5)
-"""The CRM's: nearly anything."""
+"""Ids of the CRM: nearly any character."""
 model_ids = st.text("ab#.-|é", min_size=1, max_size=5)
-"""The model's: no white space, slash, colon or brace."""
+"""Ids of the model: no white space, slash, colon or brace."""
 periods = st.sampled_from(["2017-Q1", "2017-03"])
 users = st.none() | model_ids
 partitions = st.integers(0, 99)
@@ -36,7 +36,7 @@ THINGS: dict[Callable[..., str], st.SearchStrategy[tuple[Any, ...]]] = {
     keys.left_out_key: st.tuples(orgs),
     keys.index_key: st.tuples(orgs),
 }
-"""Every function that builds a key, with what it is given."""
+"""Every function that builds a key, with its arguments."""
 REDIS: set[Callable[..., str]] = {
     *(keys.visible_key, keys.editable_key, keys.admins_key, keys.record_hash_key),
     *(keys.attainment_hash_key, keys.left_out_key, keys.index_key),
@@ -45,15 +45,15 @@ REDIS: set[Callable[..., str]] = {
 
 @pytest.mark.parametrize("build", THINGS, ids=lambda build: build.__name__)
 @given(st.data())
-def test_no_two_things_share_a_key(build: Callable[..., str], data: st.DataObject) -> None:
-    """Different things have different keys, whatever characters their ids hold."""
+def test_keys_never_collide(build: Callable[..., str], data: st.DataObject) -> None:
+    """Different arguments give different keys, whatever characters the ids contain."""
     one, other = data.draw(THINGS[build]), data.draw(THINGS[build])
     assert (build(*one) == build(*other)) is (one == other)
 
 
 @given(st.data())
 def test_no_two_kinds_share_a_redis_key(data: st.DataObject) -> None:
-    """Keys of different kinds in Redis differ: each begins with a word of its own and the organisation's tag."""
+    """Redis keys of different kinds differ: each kind has its own prefix."""
     builders: list[Callable[..., str]] = data.draw(st.permutations(sorted(REDIS, key=lambda build: build.__name__)))
     one, other = (build(*data.draw(THINGS[build])) for build in builders[:2])
     assert one.split(":{")[0] != other.split(":{")[0]
@@ -69,7 +69,7 @@ def test_record_keys(thing: tuple[str, str, str]) -> None:
 
 @given(THINGS[keys.partial_key])
 def test_partial_keys(thing: tuple[str, str, str, str | None, int]) -> None:
-    """Parsing a partial's key is the inverse of building it, and it is no key of a sweep's end."""
+    """Parsing a partial's key is the inverse of building it, and it differs from the keys of sweep markers."""
     assert keys.parse_partial_key(keys.partial_key(*thing)) == thing
     for ended in (False, True):
         assert keys.parse_partial_key(keys.swept_key(thing[0], thing[-1], ended=ended)) is None
@@ -82,7 +82,7 @@ def test_set_keys(build: Callable[..., str], thing: tuple[str, str, str]) -> Non
 
 
 @given(THINGS[keys.attainment_key])
-def test_an_attainment_and_its_partials_are_of_one_organisation(thing: tuple[str, str, str, str | None]) -> None:
+def test_every_kafka_key_starts_with_the_organisation(thing: tuple[str, str, str, str | None]) -> None:
     """The organisation is the first part of any key on Kafka."""
     assert keys.org_of(keys.attainment_key(*thing)) == thing[0]
     assert keys.org_of(keys.partial_key(*thing, 7)) == thing[0]
@@ -96,7 +96,7 @@ def test_attainment_hash_keys(thing: tuple[str, str, str, str | None]) -> None:
 
 
 def test_the_keys_of_the_contract() -> None:
-    """Outsiders read these keys: they are as the contract shows them."""
+    """Keys that outsiders read are those of the contract."""
     assert keys.record_key("acme", "deal", "D-1") == "acme/deal/D-1"
     assert keys.attainment_key("acme", "us-west", "2017-Q1", None) == "acme/us-west/2017-Q1"
     assert keys.attainment_key("acme", "us-west", "2017-Q1", "u7") == "acme/us-west/2017-Q1/u7"
@@ -119,8 +119,8 @@ def test_a_user_s_sets_are_in_one_slot(org: str, user: str, object_type: str) ->
 
 
 @pytest.mark.parametrize("key", ["", "acme", "acme/deal"])
-def test_what_is_no_record_key(key: str) -> None:
-    """A key of too few parts is refused."""
+def test_malformed_record_keys(key: str) -> None:
+    """A key with too few parts is refused."""
     with pytest.raises(ValueError, match="unpack"):
         keys.parse_record_key(key)
 
@@ -140,17 +140,17 @@ def test_what_is_no_record_key(key: str) -> None:
     ],
 )
 def test_families(object_type: str, account: str | None, contact: str | None, head: str) -> None:
-    """An account's contacts and deals are beside it; without an account a deal is beside its contact (A5, A6)."""
+    """Contacts and deals are in the family of their account; a deal without an account is in its contact's (A5, A6)."""
     assert keys.family_key("acme", object_type, "x", account, contact) == f"acme/{head}"
 
 
 @given(record_ids, st.integers(1, 100))
 def test_partitions_are_in_range(route: str, partitions: int) -> None:
-    """A route has one partition of those that there are."""
+    """A route maps to one of the existing partitions."""
     assert 0 <= keys.partition_of(route, partitions) < partitions
     assert keys.partition_of(route, 1) == 0
 
 
 def test_partitions_never_change() -> None:
-    """The partition of a route is the same in every version: state lies where it says."""
+    """The partition of a route is the same in every release, because existing state depends on it."""
     assert [keys.partition_of(route, 12) for route in ("acme/account/A-1", "acme/deal/D-1", "é")] == [1, 9, 2]

@@ -1,4 +1,4 @@
-"""The one table of topics."""
+"""The table of topics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_topics_of_the_contract() -> None:
 
 
 def test_names() -> None:
-    """A name ends in the version of its meaning; what only our own services read is named so."""
+    """A name ends in a version, and internal topics are named `territory.internal`."""
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
     for topic in TOPICS:
         assert re.fullmatch(r"[a-z]+(\.[a-z-]+)+\.v[0-9]+", topic.name)
@@ -30,13 +30,13 @@ def test_names() -> None:
 
 
 def test_policies() -> None:
-    """State is compacted and stays for ever; what happened is deleted after some days."""
+    """Topics with state are compacted; topics with events are deleted after some days."""
     for topic in TOPICS:
         assert (topic.cleanup == "delete") is (topic.retention_days is not None)
 
 
-def test_every_topic_says_what_it_is() -> None:
-    """The table says of each topic what is on it, its key, who writes and who reads it."""
+def test_every_topic_is_described() -> None:
+    """Every topic has a description, a key, writers and readers."""
     for topic in TOPICS:
-        assert topic.says.endswith(".")
+        assert topic.description.endswith(".")
         assert all((topic.key, topic.written_by, topic.read_by))

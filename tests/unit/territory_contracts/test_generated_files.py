@@ -1,4 +1,4 @@
-"""The generated contracts."""
+"""The generated JSON Schemas and the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from hypothesis import strategies as st
 from territory.model.compiled import compile_model
 from territory.model.document import parse_text
 from territory.wire.codec import encode
-from territory.wire.describe import DIALECT, described, main
-from territory.wire.describe import EVENTS as KINDS
 from territory.wire.events import RecordChange
 from territory.wire.topics import DAY_MS, TOPICS
+from territory_contracts.__main__ import generated_files, main
+from territory_contracts.asyncapi import EVENTS as EVENTS_BY_TOPIC
+from territory_contracts.json_schemas import DIALECT
 from tests.support.strategies import models
 from tests.unit.territory.criteria.examples import leaves
 from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, dumps, json_values, read_or_code
 
-COMMITTED = Path(__file__).parents[4] / "schemas" / "json"
-FILES = {name: json.loads(text) for name, text in described().items()}
+COMMITTED = Path(__file__).parents[3] / "schemas" / "json"
+FILES = {name: json.loads(text) for name, text in generated_files().items()}
 SCHEMAS = {name.removesuffix(".json"): schema for name, schema in FILES.items() if name != "asyncapi.json"}
 
 
 def checker(name: str) -> jsonschema.Draft7Validator:
-    """Return what checks documents against one of the schemas."""
+    """Return a validator for one of the schemas."""
     return jsonschema.Draft7Validator(SCHEMAS[name])
 
 
 def test_committed_files_are_not_stale() -> None:
-    """The committed files are what the types say; `make schemas` writes them anew."""
-    assert {path.name: path.read_text(encoding="utf-8") for path in COMMITTED.iterdir()} == described()
+    """The committed files match the types; `make schemas` regenerates them."""
+    assert {path.name: path.read_text(encoding="utf-8") for path in COMMITTED.iterdir()} == generated_files()
 
 
 def test_writing(tmp_path: Path) -> None:
-    """The generator writes its files, removes what it wrote in former times, and wants one folder."""
+    """The generator writes its files, removes JSON files that it no longer writes, and requires one folder."""
     folder = tmp_path / "json"
     folder.mkdir()
     (folder / "Gone.json").write_text("{}")
@@ -48,15 +49,15 @@ def test_writing(tmp_path: Path) -> None:
 
 
 def test_every_event_has_a_schema() -> None:
-    """There is one schema for each kind of event on a topic, and one for the model."""
-    kinds = {kind for group in KINDS.values() for kind in group}
+    """There is one schema for each event class on a topic, and one for the model."""
+    kinds = {kind for group in EVENTS_BY_TOPIC.values() for kind in group}
     assert kinds == {RecordChange, *EVENTS}
     assert set(SCHEMAS) == {*(kind.__name__ for kind in kinds), "Model"}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_schemas_are_schemas(name: str) -> None:
-    """Every schema is valid by the meta-schema, definitions included, and all of its references lead somewhere."""
+    """Every schema is valid by the meta-schema, including definitions, and all of its references resolve."""
     schema = SCHEMAS[name]
     assert schema["$schema"] == DIALECT
     jsonschema.Draft7Validator.check_schema(schema)
@@ -74,20 +75,20 @@ def _objects(document: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @FEW
 @given(st.data())
-def test_events_are_as_described(kind: type[Any], data: st.DataObject) -> None:
+def test_events_match_their_schema(kind: type[Any], data: st.DataObject) -> None:
     """Every event that we write is valid by its schema."""
     event = data.draw(EVENTS[kind])
     checker(kind.__name__).validate(json.loads(encode(event)))
 
 
-def test_the_example_of_the_contract_is_as_described() -> None:
-    """The example of the contract is valid by the schema of RecordChange."""
+def test_the_example_of_the_contract_is_match_the_schema() -> None:
+    """The documented example of a change is valid by the schema of RecordChange."""
     checker("RecordChange").validate(CHANGE)
 
 
 @given(st.dictionaries(st.sampled_from([*CHANGE, "territory_id", "kind"]), json_values, max_size=2))
-def test_what_we_accept_is_as_described(odd: dict[str, Any]) -> None:
-    """Every change that we accept is valid by the schema: an upstream that follows it loses nothing."""
+def test_accepted_changes_match_the_schema(odd: dict[str, Any]) -> None:
+    """Every change that we accept is valid by the schema, so the schema forbids nothing that works."""
     raw = dumps({**CHANGE, **odd})
     if not isinstance(read_or_code(raw), str):
         checker("RecordChange").validate(json.loads(raw))
@@ -95,21 +96,21 @@ def test_what_we_accept_is_as_described(odd: dict[str, Any]) -> None:
 
 @given(models())
 @FEW
-def test_models_are_as_described(document: dict[str, Any]) -> None:
-    """Every valid model is valid by the schema that an editor checks it with."""
+def test_models_match_the_schema(document: dict[str, Any]) -> None:
+    """Every valid model is valid by the schema that editors use."""
     checker("Model").validate(document)
 
 
-def test_the_example_model_is_as_described() -> None:
-    """A model that says something of everything is valid by the schema, and so is that of the example."""
+def test_the_example_model_is_match_the_schema() -> None:
+    """A model with every kind of piece is valid by the schema, and so is the shipped example."""
     checker("Model").validate(MODEL)
-    example = Path(__file__).parents[4] / "examples" / "crm-sales-opportunities" / "model.yaml"
+    example = Path(__file__).parents[3] / "examples" / "crm-sales-opportunities" / "model.yaml"
     checker("Model").validate(parse_text(example.read_text(encoding="utf-8")))
 
 
 @given(leaves())
-def test_every_valid_leaf_is_as_described(leaf: dict[str, Any]) -> None:
-    """The schema knows every operator with its operands (C4)."""
+def test_every_valid_leaf_matches_the_schema(leaf: dict[str, Any]) -> None:
+    """The schema has every operator with its operands (C4)."""
     written = json.loads(dumps(leaf))
     checker("Model").validate({"org": "acme", "territories": [{"id": "west", "rules": {"account": written}}]})
 
@@ -134,8 +135,8 @@ def test_every_valid_leaf_is_as_described(leaf: dict[str, Any]) -> None:
         {"targets": [{"territory": "west", "period": "2017-Q1"}]},
     ],
 )
-def test_what_an_editor_catches(change: dict[str, Any]) -> None:
-    """Faults of shape are found by the schema, and by the real check."""
+def test_schema_refuses_faults_of_shape(change: dict[str, Any]) -> None:
+    """The schema and the validator both refuse faults of shape."""
     document = {**MODEL, **change}
     assert not checker("Model").is_valid(document)
     _, faults = attempted(lambda: compile_model(document, 1))
@@ -156,15 +157,15 @@ def test_what_an_editor_catches(change: dict[str, Any]) -> None:
         {"in_polygon": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}},
     ],
 )
-def test_which_operands_an_editor_catches(operand: dict[str, Any]) -> None:
-    """Operands that fit no field are found by the schema."""
+def test_schema_refuses_impossible_operands(operand: dict[str, Any]) -> None:
+    """The schema refuses operands that fit no field type."""
     rule = {"field": "any", **operand}
     assert not checker("Model").is_valid({"org": "acme", "territories": [{"id": "west", "rules": {"account": rule}}]})
 
 
 @given(st.dictionaries(st.sampled_from(sorted(MODEL)), json_values, max_size=2))
-def test_no_valid_model_is_refused_by_the_schema(odd: dict[str, Any]) -> None:
-    """The schema is never stricter than the real check."""
+def test_schema_is_never_stricter_than_the_validator(odd: dict[str, Any]) -> None:
+    """A model that the validator accepts is valid by the schema."""
     document = json.loads(dumps({**MODEL, **odd}))
     model, _ = attempted(lambda: compile_model(document, 1))
     assert model is None or checker("Model").is_valid(document)
@@ -174,7 +175,7 @@ def test_no_valid_model_is_refused_by_the_schema(odd: dict[str, Any]) -> None:
 
 
 def test_every_topic_is_a_channel() -> None:
-    """The AsyncAPI document has every topic, with its key, its policy, who writes it and who reads it."""
+    """The AsyncAPI document has every topic with its key, its retention, its writers and its readers."""
     document = FILES["asyncapi.json"]
     assert document["asyncapi"] == "3.0.0"
     assert set(document["channels"]) == {topic.name for topic in TOPICS}
@@ -192,19 +193,19 @@ def test_every_topic_is_a_channel() -> None:
             assert message["bindings"]["kafka"]["key"]["description"] == topic.key
 
 
-def test_references_lead_to_files_and_channels() -> None:
-    """Every reference of the AsyncAPI document leads to a committed schema or to a channel of its own."""
+def test_references_resolve() -> None:
+    """Every reference in the AsyncAPI document resolves to a committed schema or to a channel."""
     document = FILES["asyncapi.json"]
     references = [each["$ref"] for each in _objects(document) if "$ref" in each]
     files = {f"./{name}" for name in FILES}
     channels = {f"#/channels/{topic.name}" for topic in TOPICS}
     assert set(references) <= files | channels
-    assert channels <= set(references)  # each is sent or received
+    assert channels <= set(references)  # every channel is sent to or received from
     assert files - set(references) == {"./Model.json", "./asyncapi.json"}
 
 
-def test_directions() -> None:
-    """We receive what upstreams write, send what outsiders read, and do both between our own services."""
+def test_operations_have_the_right_direction() -> None:
+    """We receive what upstreams write, send what outsiders read, and do both on internal topics."""
     operations = FILES["asyncapi.json"]["operations"]
     actions: dict[str, set[str]] = {}
     for operation in operations.values():

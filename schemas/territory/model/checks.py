@@ -1,0 +1,159 @@
+"""Checks across the pieces of a model: references, cycles, depths, periods, and the criteria of all rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from zoneinfo import ZoneInfo
+
+from territory.criteria import Criterion, Lists, parse
+from territory.errors import Fault
+from territory.model.document import Document
+from territory.model.periods import FiscalCalendar
+from territory.model.pieces import RuledObject
+from territory.model.trees import cycles_of, first_below
+
+TREE_LEVELS_MAX = 100
+"""Of both trees. A model keeps every node's path to its root, and assignments explain the rules along it."""
+
+RuleCriteria = dict[tuple[str, RuledObject], Criterion]
+"""Criteria of territory rules, by territory and object."""
+
+
+def calendar_of(document: Document) -> FiscalCalendar:
+    """Return the organisation's fiscal calendar in its time zone."""
+    organisation = document.organisation
+    zone = ZoneInfo(organisation.settings.time_zone)
+    return FiscalCalendar(organisation.period, organisation.fiscal_year_start, zone)
+
+
+def check_pieces(document: Document, rules: RuleCriteria, sharing: dict[str, Criterion]) -> Iterable[Fault]:
+    """Yield every fault across pieces, and collect the criteria of all rules without faults.
+
+    Args:
+        document: The well-formed pieces.
+        rules: Receives the parsed criteria of territory rules.
+        sharing: Receives the parsed criteria of sharing rules, by their ids.
+    """
+    yield from _organisation_faults(document)
+    yield from _sharing_faults(document)
+    yield from _tree_faults(document)
+    yield from _forecast_faults(document)
+    yield from _rule_faults(document, rules, sharing)
+
+
+def _repeated(ids: Iterable[object]) -> list[object]:
+    return [item for item, count in Counter(ids).items() if count > 1]
+
+
+def _missing(path: str, kind: str, found: str, known: Iterable[str]) -> Fault:
+    near = ", ".join(sorted(known)[:5]) or "none"
+    return Fault(path, f"unknown {kind} {found!r}; add it or correct the name (there are {near}, …)")
+
+
+def _organisation_faults(document: Document) -> Iterable[Fault]:
+    roles = document.known_ids.get("roles", set())
+    for name, pieces in (("roles", document.roles), ("users", document.users)):
+        for twice in _repeated(piece.id for piece in pieces):
+            yield Fault(f"{name}[{twice}]", "the id is used twice; ids are unique")
+    for role in document.roles:
+        if role.parent is not None and role.parent not in roles:
+            yield _missing(f"roles[{role.id}].parent", "role", role.parent, roles)
+    for cycle in cycles_of({role.id: role.parent for role in document.roles}):
+        yield Fault(f"roles[{cycle[0]}].parent", f"the role tree has a cycle: {' -> '.join([*cycle, cycle[0]])}")
+    yield from _depth_faults("roles", {role.id: role.parent for role in document.roles})
+    for user in document.users:
+        if user.role not in roles:
+            yield _missing(f"users[{user.id}].role", "role", user.role, roles)
+
+
+def _sharing_faults(document: Document) -> Iterable[Fault]:
+    known_ids = document.known_ids
+    for rule in document.sharing:
+        named = {kind: value for kind, value in rule.to if value is not None}
+        if len(named) != 1:
+            yield Fault(
+                f"sharing[{rule.id}].to",
+                f"found {', '.join(named) or 'nothing'}, expected exactly one of user, role, role_and_below, "
+                "territory, territory_and_below",
+            )
+        for kind, value in named.items():
+            noun = kind.split("_", 1)[0]
+            known = known_ids[{"user": "users", "role": "roles", "territory": "territories"}[noun]]
+            if value not in known:
+                yield _missing(f"sharing[{rule.id}].to.{kind}", noun, value, known)
+    for twice in _repeated(rule.id for rule in document.sharing):
+        yield Fault(f"sharing[{twice}]", "the id is used twice; ids are unique")
+
+
+def _tree_faults(document: Document) -> Iterable[Fault]:
+    users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
+    for twice in _repeated(territory.id for territory in document.territories):
+        yield Fault(f"territories[{twice}]", "the id is used twice; ids are unique")
+    for territory in document.territories:
+        path = f"territories[{territory.id}]"
+        if territory.parent is not None and territory.parent not in territories:
+            yield _missing(f"{path}.parent", "territory", territory.parent, territories)
+        if territory.manager is not None and territory.manager not in users:
+            yield _missing(f"{path}.manager", "user", territory.manager, users)
+        for user in territory.users:
+            if user not in users:
+                yield _missing(f"{path}.users", "user", user, users)
+        for twice in _repeated(territory.users):
+            yield Fault(f"{path}.users", f"names {twice!r} twice")
+    for cycle in cycles_of({territory.id: territory.parent for territory in document.territories}):
+        yield Fault(
+            f"territories[{cycle[0]}].parent", f"the territory tree has a cycle: {' -> '.join([*cycle, cycle[0]])}"
+        )
+    yield from _depth_faults("territories", {territory.id: territory.parent for territory in document.territories})
+
+
+def _depth_faults(section: str, parents: Mapping[str, str | None]) -> Iterable[Fault]:
+    for node in first_below(parents, TREE_LEVELS_MAX):
+        yield Fault(f"{section}[{node}].parent", f"the tree has more than {TREE_LEVELS_MAX} levels; flatten it")
+
+
+def _rule_faults(document: Document, rules: RuleCriteria, sharing: dict[str, Criterion]) -> Iterable[Fault]:
+    lists = Lists({name: document.tables.get(name, []) for name in document.known_ids.get("tables", ())})
+    for territory in document.territories:
+        for kind, criteria in territory.rules.items():
+            path = f"territories[{territory.id}].rules.{kind}"
+            criterion, faults = parse(criteria, document.fields.get(kind, {}), path, lists)
+            yield from faults
+            if criterion is not None:
+                rules[territory.id, kind] = criterion
+    for rule in document.sharing:
+        path = f"sharing[{rule.id}].criteria"
+        criterion, faults = parse(rule.criteria, document.fields.get(rule.object, {}), path, lists)
+        yield from faults
+        if criterion is not None:
+            sharing[rule.id] = criterion
+
+
+def _forecast_faults(document: Document) -> Iterable[Fault]:
+    calendar = calendar_of(document)
+    users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
+
+    def period_faults(path: str, period: str) -> Iterable[Fault]:
+        if not calendar.is_period(period):
+            yield Fault(path, f"found {period!r}, expected a {calendar.kind} such as {calendar.example}")
+
+    for index, rate in enumerate(document.rates):
+        yield from period_faults(f"rates[{index}].period", rate.period)
+        if rate.source == document.organisation.currency:
+            yield Fault(f"rates[{index}].from", f"{rate.source} is the organisation's own currency; remove the rate")
+    for twice in _repeated((rate.source, rate.period) for rate in document.rates):
+        yield Fault("rates", f"{twice} has two rates; keep one")
+    for index, target in enumerate(document.targets):
+        path = f"targets[{index}]"
+        yield from period_faults(f"{path}.period", target.period)
+        if target.territory not in territories:
+            yield _missing(f"{path}.territory", "territory", target.territory, territories)
+        if target.user is not None and target.user not in users:
+            yield _missing(f"{path}.user", "user", target.user, users)
+    for twice in _repeated((target.territory, target.period, target.user) for target in document.targets):
+        yield Fault("targets", f"{twice} is set twice; a (territory, user, period) has one target")
+    for index, period in enumerate(document.frozen_periods):
+        yield from period_faults(f"frozen_periods[{index}]", period)
+    for twice in _repeated(document.frozen_periods):
+        yield Fault("frozen_periods", f"names {twice!r} twice")

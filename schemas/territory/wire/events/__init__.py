@@ -1,0 +1,73 @@
+"""Every event on our topics, by topic. An event carries the whole state and a version, never a difference."""
+
+from territory.wire.events.access import AccessChange, AccessForgotten, read_access_change
+from territory.wire.events.assignment import Assignment, Cause, DealFacts, Link, read_assignment
+from territory.wire.events.event import Event
+from territory.wire.events.forecast import (
+    OPEN_CATEGORIES,
+    SUMS,
+    Amount,
+    Attainment,
+    Counted,
+    Frozen,
+    FrozenPart,
+    FrozenTarget,
+    LeftOutReason,
+    Partial,
+    SourceSwept,
+    read_attainment,
+    read_frozen,
+    read_partial,
+)
+from territory.wire.events.model import ACTIVATION, ModelActivated, ModelPiece
+from territory.wire.events.record import (
+    FIELDS_MAX,
+    VERSION_MAX,
+    LinkKind,
+    Operation,
+    Record,
+    RecordChange,
+    RecordId,
+    Released,
+    read_record,
+    read_record_change,
+)
+
+__all__ = [
+    "ACTIVATION",
+    "FIELDS_MAX",
+    "OPEN_CATEGORIES",
+    "SUMS",
+    "VERSION_MAX",
+    "AccessChange",
+    "AccessForgotten",
+    "Amount",
+    "Assignment",
+    "Attainment",
+    "Cause",
+    "Counted",
+    "DealFacts",
+    "Event",
+    "Frozen",
+    "FrozenPart",
+    "FrozenTarget",
+    "LeftOutReason",
+    "Link",
+    "LinkKind",
+    "ModelActivated",
+    "ModelPiece",
+    "Operation",
+    "Partial",
+    "Record",
+    "RecordChange",
+    "RecordId",
+    "Released",
+    "SourceSwept",
+    "read_access_change",
+    "read_assignment",
+    "read_attainment",
+    "read_frozen",
+    "read_partial",
+    "read_record",
+    "read_record_change",
+]

@@ -1,0 +1,156 @@
+"""Records on their way from the CRM to the assigner: changes, states and releases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from territory.errors import BadMessage
+from territory.model.pieces import ORG_PATTERN, ObjectType
+from territory.wire.codec import MESSAGE_BYTES_MAX, decode, reader_of, reason_of
+from territory.wire.events.event import Event
+from territory.wire.keys import record_key
+
+Operation = Literal["upsert", "patch", "delete", "link"]
+LinkKind = Literal["assign", "exclude", "none"]
+
+RecordId = Annotated[
+    str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+]
+
+FIELDS_MAX = 2_000
+VERSION_MAX = 2**63 - 1
+
+
+class RecordChange(BaseModel):
+    """A change of one record, or of its manual links, as the upstream CRM publishes it.
+
+    Topic: crm.records.v1, written by upstream CRMs. Key: `<org>/<object>/<id>`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    event_id: Annotated[str, Field(min_length=1, max_length=255, description="Unique for each event.")]
+    org_id: Annotated[str, Field(pattern=f"^{ORG_PATTERN}$", description="The organisation.")]
+    object: ObjectType
+    id: RecordId
+    version: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=VERSION_MAX,
+            description="Grows with each change of the record. Manual links have a version sequence of their own.",
+        ),
+    ]
+    op: Operation
+    occurred_at: Annotated[str, Field(max_length=64, description="When it happened upstream, RFC 3339.")]
+    owner_id: RecordId | None = None
+    account_id: RecordId | None = None
+    contact_id: RecordId | None = None
+    fields: Annotated[dict[str, Any], Field(max_length=FIELDS_MAX)] = {}
+    territory_id: Annotated[RecordId | None, Field(description="Required for op link.")] = None
+    kind: Annotated[LinkKind | None, Field(description="Required for op link.")] = None
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
+
+
+_CODES = {
+    "object": "unknown_object",
+    "op": "unknown_op",
+    "org_id": "missing_id",
+    "id": "missing_id",
+    "version": "bad_version",
+}
+
+
+def read_record_change(raw: bytes) -> RecordChange:
+    """Decode and validate a change from an upstream CRM.
+
+    Raises: BadMessage (not_json, too_large, unknown_object, unknown_op, missing_id,
+    bad_version, wrong_type).
+    """
+    document = decode(raw, MESSAGE_BYTES_MAX)
+    if not isinstance(document, dict):
+        raise BadMessage("wrong_type", f"found a JSON {type(document).__name__}, expected an object")
+    try:
+        change = RecordChange.model_validate(document)
+    except ValidationError as invalid:
+        first = str(invalid.errors(include_url=False)[0]["loc"][0])
+        raise BadMessage(_CODES.get(first, "wrong_type"), reason_of(invalid)) from invalid
+    if change.op == "link" and (change.territory_id is None or change.kind is None):
+        raise BadMessage("wrong_type", "op link: expected territory_id and kind (assign, exclude or none)")
+    return change
+
+
+class Record(Event, frozen=True):
+    """The whole state of one record after intake, including its manual links.
+
+    Topics: territory.internal.records.v1 (intake's state, in the partition of the input) and
+    territory.internal.families.v1 (partitioned by family), both written by the assigner.
+    Intake keeps a deleted record so that its last version is remembered (A4).
+    """
+
+    org_id: str
+    object: ObjectType
+    id: str
+    version: Annotated[int, Field(description="0 while only manual links of the record have arrived.")]
+    link_version: int
+    deleted: bool
+    owner_id: str | None
+    account_id: str | None
+    contact_id: str | None
+    fields: dict[str, Any]
+    links: Annotated[dict[str, LinkKind], Field(description="Manual links by territory: assign or exclude.")]
+    family: str
+    intake_partition: Annotated[
+        int, Field(description="The partition of crm.records.v1 that the record is in; releases return to it.")
+    ]
+    event_id: str
+    since_ms: Annotated[
+        int, Field(description="When the last change happened, in ms of the epoch; latency is measured from it.")
+    ]
+    refused: Annotated[
+        tuple[int, ...],
+        Field(
+            description="Offsets of messages refused in the batch of the last change; they are refused again when "
+            "the batch is repeated."
+        ),
+    ] = ()
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Grows with every change of the record or of its manual links."""
+        return (self.version, self.link_version)
+
+
+read_record = reader_of(Record)
+
+
+class Released(Event, frozen=True):
+    """Reports that a family no longer decides a record, which moved away or was deleted.
+
+    Topic: territory.internal.releases.v1, written by the assigner's second stage for its first.
+    The first stage then forwards the record to its present family once more, so the last
+    assignment on the log always comes from that family.
+    """
+
+    org_id: str
+    object: ObjectType
+    id: str
+    again: Annotated[
+        bool, Field(description="True if it answers a tombstone that itself answered a release; no reply follows.")
+    ]
+
+    @property
+    def key(self) -> str:
+        """The record's key."""
+        return record_key(self.org_id, self.object, self.id)
