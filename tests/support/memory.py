@@ -79,6 +79,7 @@ SETTINGS = read_settings({
     "TERRITORY_SWEEP_RECORDS_MAX": "2",
     "TERRITORY_BATCH_SECONDS_MAX": "0.001",
     "TERRITORY_BATCH_EFFECTS_MAX": "20",
+    "TERRITORY_PARTIALS_INTERVAL_SECONDS": "0",
 })  # fmt: skip
 IDLE = frozenset({"poll", "sleep"})
 READING = frozenset({"ask"})
@@ -330,7 +331,7 @@ class MemoryHouse:
                 found = access_indexer.stage_of(sink(), emit_changes=True)
             case "summing" | "totals":
                 targets = TargetCache(self.partitions)
-                both = forecast_aggregator.stages(sink(), sink(), targets=targets, interval_seconds=0.0)
+                both = forecast_aggregator.stages(sink(), sink(), targets=targets, settings=SETTINGS)
                 found = both[name == "totals"]
         return replace(found, sweep_share=1, paced_by=None)
 

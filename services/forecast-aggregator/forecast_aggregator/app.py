@@ -23,7 +23,7 @@ SWEEP_SHARE = 10
 """Sweep chunks are this many times larger than the setting: recounting a deal takes some 20 µs."""
 
 
-def stages(deals: Sink, attainments: Sink, *, targets: TargetCache, interval_seconds: float) -> tuple[Stage, Stage]:
+def stages(deals: Sink, attainments: Sink, *, targets: TargetCache, settings: Settings) -> tuple[Stage, Stage]:
     """Return the two stages: partial sums by partition of deals, then attainments."""
     partials = Stage(
         name=PARTIAL_SUMS,
@@ -34,7 +34,7 @@ def stages(deals: Sink, attainments: Sink, *, targets: TargetCache, interval_sec
         prepare=targets.prepare,
         wants=is_deal,
         store=deals,
-        interval_seconds=interval_seconds,
+        interval_seconds=settings.partials_interval_seconds,
         sweep_share=SWEEP_SHARE,
     )
     totals = Stage(
@@ -43,7 +43,7 @@ def stages(deals: Sink, attainments: Sink, *, targets: TargetCache, interval_sec
         state=(topics.PARTIALS, read_partial),
         make=lambda *_: AttainmentFold(),
         store=attainments,
-        interval_seconds=interval_seconds,
+        interval_seconds=settings.partials_interval_seconds,
         sweep_share=SWEEP_SHARE,
     )
     return partials, totals
@@ -60,7 +60,7 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
         deals,
         attainments,
         targets=TargetCache(provisioned.partitions),
-        interval_seconds=settings.partials_interval_seconds,
+        settings=settings,
     )
     loop = service.add_stage(partials)
     service.add_stage(totals)
