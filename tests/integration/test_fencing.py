@@ -7,7 +7,7 @@ import redis.asyncio
 
 from territory.wire.keys import HELD_KEY, fence_key
 from territory_runtime.redis.fencing import Fenced, Fences, SinkPaused, SinkRolledBack
-from territory_runtime.redis.pipe import Pipe
+from territory_runtime.redis.pipe import FencedPipeline
 from tests.integration.examples import play
 
 
@@ -20,7 +20,7 @@ class Worker:
         self.fences = Fences(client, stage)
 
     async def write(self, member: str, *partitions: int) -> None:
-        pipe = Pipe(self.fences, partitions or [0])
+        pipe = FencedPipeline(self.fences, partitions or [0])
         pipe.sadd(self._key, member)
         await pipe.execute()
 
@@ -36,14 +36,14 @@ def test_the_worker_before_can_write_no_more(redis_url: str, unique: str) -> Non
         assert await before.fences.take(0, 1, 0) == (1, False)
         assert await before.fences.take(1, 1, 0) == (1, False)
         await before.write("a", 0, 1)
-        assert before.fences.written(0) == before.fences.written(1) == 1
+        assert before.fences.write_sequence(0) == before.fences.write_sequence(1) == 1
         assert await after.fences.take(0, 2, 1) == (2, True)
         with pytest.raises(Fenced, match="term 2"):
             await before.write("b", 1, 0)
         await before.write("c", 1)  # nobody has begun a term of that
         await after.write("d")
         assert await after.written() == {"a", "c", "d"}
-        assert after.fences.written(0) == 2
+        assert after.fences.write_sequence(0) == 2
 
     play(redis_url, acts)
 
@@ -56,7 +56,7 @@ def test_a_late_term_does_not_begin(redis_url: str, unique: str) -> None:
         assert await present.fences.take(0, 7, 0) == (7, False)
         assert await late.fences.take(0, 6, 0) == (7, False)
         await present.write("a")
-        assert late.fences.written(0) == 0
+        assert late.fences.write_sequence(0) == 0
 
     play(redis_url, acts)
 
@@ -81,7 +81,7 @@ def test_a_redis_that_lost_something_is_seen(redis_url: str, unique: str, found:
         for term in (2, 3):  # the second is who takes over after the first ended at once: it must see it, too
             successor = Worker(client, unique)
             assert await successor.fences.take(0, term, 2) == (term, False)
-            assert successor.fences.written(0) == left
+            assert successor.fences.write_sequence(0) == left
         # Once it is noted that nothing is known, so that nothing is wanted of Redis:
         assert await successor.fences.take(0, 4, 0) == (4, True)
         await successor.write("d")
@@ -96,13 +96,13 @@ def test_a_write_without_an_answer_is_no_loss(redis_url: str, unique: str) -> No
     async def acts(client: redis.asyncio.Redis) -> None:
         worker = Worker(client, unique)
         await worker.fences.take(0, 1, 0)
-        worker.fences.begin([0])  # sent, and not done
+        worker.fences.begin_write([0])  # sent, and not done
         await worker.write("a")
-        term, _, count = worker.fences.begin([0])  # sent, and done, but the answer is lost
+        term, _, count = worker.fences.begin_write([0])  # sent, and done, but the answer is lost
         await client.set(fence_key(unique, 0), f"{term}.{count}")
         await worker.write("b")
         assert await worker.written() == {"a", "b"}
-        assert worker.fences.written(0) == 4
+        assert worker.fences.write_sequence(0) == 4
 
     play(redis_url, acts)
 

@@ -9,7 +9,13 @@ import pytest
 import redis.asyncio
 
 from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange
-from access_indexer.redis.index_swap import HELD_SECONDS, LOCK_SECONDS, PRUNED, ExchangeLost, IndexSwap
+from access_indexer.redis.index_swap import (
+    LOCK_SECONDS,
+    PAUSE_SECONDS_MAX,
+    PRUNE_RECORDS_MAX,
+    IndexSwap,
+    RebuildLockLost,
+)
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.keys import HELD_KEY, rebuild_prefix, rebuilding_key, visible_key
 from territory_runtime.loop.stage import Progress
@@ -68,14 +74,14 @@ def test_the_new_index_takes_the_place_of_the_old(redis_url: str, org: str) -> N
         before, others = await index_of(client, org), await index_of(client, other)
         exchange = IndexSwap(client, STAGE, org, "one")
         assert await exchange.begin()
-        async with exchange.keeping():
+        async with exchange.lock_renewed():
             await exchange.write(
                 [AdminsState(org, frozenset({"root"})), *of(org, "A-1", "ann"), *of(org, "é:{/}", "cy")]
             )
             await exchange.write([SetChange(org, "visible", "cy", "account", ["é:{/}"], False)])
-            await exchange.note_old()
+            await exchange.collect_live_keys()
             assert await index_of(client, org) == before
-            assert await exchange.hold()
+            assert await exchange.pause_writers()
             assert await exchange.switch() == 6
             assert await exchange.switch() == 6  # a client may say it again, when the answer was lost
             await exchange.end()
@@ -98,7 +104,7 @@ def test_records_that_are_right_are_not_exchanged(redis_url: str, org: str) -> N
     """Only what differs takes Redis' time in the exchange; a later change of one is in it again, whole."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        ids = [f"A-{number}" for number in range(2 * PRUNED)]
+        ids = [f"A-{number}" for number in range(2 * PRUNE_RECORDS_MAX)]
         changes = [RecordState(org, "account", record_id, 1, "ann", ("west",), 1) for record_id in ids]
         await RedisIndexWriter(client, STAGE, 1).apply([*changes], [])
         wrong = {name: f"record:{{{org}:account:{name}}}" for name in ("A-1", "A-2", "A-3", "A-4", "A-5", "A-6")}
@@ -110,10 +116,10 @@ def test_records_that_are_right_are_not_exchanged(redis_url: str, org: str) -> N
         exchange = IndexSwap(client, STAGE, org, "one")
         assert await exchange.begin()
         await exchange.write([*changes])
-        await exchange.note_old()
+        await exchange.collect_live_keys()
         await exchange.prune()
         await exchange.write([RecordState(org, "account", "A-6", 2, "cy", (), 1)])
-        assert await exchange.hold()
+        assert await exchange.pause_writers()
         assert await exchange.switch() == len(wrong)
         await exchange.end()
         for name, key in wrong.items():
@@ -132,16 +138,16 @@ def test_stages_do_not_write_while_it_is_held(redis_url: str, org: str) -> None:
         await stage.fences.take(0, 1, 0)
         exchange = IndexSwap(client, STAGE, org, "one")
         assert await exchange.begin()
-        assert await exchange.hold()
-        assert 0 < await client.ttl(HELD_KEY) <= HELD_SECONDS
+        assert await exchange.pause_writers()
+        assert 0 < await client.ttl(HELD_KEY) <= PAUSE_SECONDS_MAX
         assert 0 < await client.ttl(rebuilding_key(org)) <= LOCK_SECONDS
         with pytest.raises(SinkPaused):
             await stage.apply(of(org, "A-1", "ann"), [Progress(STAGE, 0, 1, {})])
         assert await index_of(client, org) == {"admins": set()}
-        assert not await IndexSwap(client, STAGE, f"{org}-2", "two").hold()
-        await IndexSwap(client, STAGE, f"{org}-2", "two").release()
+        assert not await IndexSwap(client, STAGE, f"{org}-2", "two").pause_writers()
+        await IndexSwap(client, STAGE, f"{org}-2", "two").resume_writers()
         assert await client.exists(HELD_KEY)
-        await exchange.release()
+        await exchange.resume_writers()
         await stage.apply(of(org, "A-1", "ann"), [Progress(STAGE, 0, 1, {})])
         assert await client.sismember(visible_key(org, "ann", "account"), "A-1")
         await client.delete(f"fence:{STAGE}:0")
@@ -159,14 +165,14 @@ def test_nothing_is_switched_once_the_hold_or_the_place_is_lost(redis_url: str, 
         exchange = IndexSwap(client, STAGE, org, "one")
         assert await exchange.begin()
         await exchange.write(of(org, "A-1", "ann"))
-        await exchange.note_old()
+        await exchange.collect_live_keys()
         assert await exchange.switch() is None
-        assert await exchange.hold()
+        assert await exchange.pause_writers()
         await client.set(rebuilding_key(org), "another")
         assert await exchange.switch() is None
-        with pytest.raises(ExchangeLost, match="start it again"):
+        with pytest.raises(RebuildLockLost, match="start it again"):
             await exchange.write(of(org, "A-2", "ann"))
-        with pytest.raises(ExchangeLost):
+        with pytest.raises(RebuildLockLost):
             await exchange.restart()
         assert await index_of(client, org) == before
         await exchange.end()
@@ -208,7 +214,7 @@ def test_who_lost_the_place_removes_nothing_of_who_has_it(redis_url: str, org: s
         assert await present.begin()
         await present.write(of(org, "A-1", "ann"))
         written = await left_of(client, org)
-        with pytest.raises(ExchangeLost):
+        with pytest.raises(RebuildLockLost):
             await late.clear()
         assert await left_of(client, org) == written != []
         await present.end()
@@ -225,8 +231,8 @@ def test_a_rebuild_under_another_model_begins_from_nothing(redis_url: str, org: 
         await exchange.write([*of(org, "A-1", "ann", "bob"), *of(org, "A-2", "ann")])
         await exchange.restart()
         await exchange.write(of(org, "A-1", "ann"))
-        await exchange.note_old()
-        assert await exchange.hold()
+        await exchange.collect_live_keys()
+        assert await exchange.pause_writers()
         assert await exchange.switch() == 3
         await exchange.end()
         assert await client.smembers(visible_key(org, "ann", "account")) == {"A-1"}

@@ -12,6 +12,7 @@ import redis.asyncio
 import redis.exceptions
 
 from access_indexer.core.changes import IndexChange, RecordState, SetChange
+from access_indexer.redis.reader import RedisIndexReader
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.keys import fence_key, visible_key
 from territory_runtime.app import CannotStart, check_redis
@@ -77,7 +78,7 @@ def test_every_node_counts_every_write(redis_cluster: RedisCluster, unique: str)
         assert await acting.fences() == ["1.0"] * 3
         for user in acting.users:
             await acting.write(worker, *acting.put("A-1", user))
-        count = worker.fences.written(0)
+        count = worker.fences.write_sequence(0)
         assert await acting.fences() == [f"1.{count}"] * 3
         assert [await acting.seen(user) for user in acting.users] == [{"A-1"}] * 3
 
@@ -92,7 +93,7 @@ def test_one_node_that_lost_something_is_seen(redis_cluster: RedisCluster, uniqu
         worker = acting.worker()
         await take(worker, 0)
         await acting.write(worker, *acting.put("A-1", *acting.users))
-        written = worker.fences.written(0)
+        written = worker.fences.write_sequence(0)
         node = (await Nodes(acting.redis).all())[number]
         await acting.redis.delete(fence_key(acting.stage, 0, node.tags[0]))
         with pytest.raises(SinkRolledBack):
@@ -123,8 +124,8 @@ def test_removals_on_all_nodes_come_before_additions_on_any(redis_cluster: Redis
         assert [await acting.seen(user) for user in acting.users] == [{"A-1"}, set(), set()]
         with pytest.raises(Fenced):
             await acting.write(worker, *acting.put("A-2", first), *stands)
-        pages = [page async for page in worker._look.entries({acting.org})]
-        assert not [place for page in pages for place in page if place.word == "record"]
+        pages = [page async for page in RedisIndexReader(acting.redis).entries({acting.org})]
+        assert not [entry for page in pages for entry in page if entry.kind == "record"]
 
     play(redis_cluster, unique, acts)
 

@@ -28,7 +28,7 @@ from territory.wire.keys import (
     partition_of,
 )
 from territory.wire.topics import ASSIGNMENTS, PARTIALS
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from tests.integration.examples import play, take
 
 SUMMING, TOTALLING = "forecast-aggregator", "forecast-totals"
@@ -83,9 +83,9 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
         fold.restored(models_of(org), NOTHING)
         listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, stray, other)]
         await store.apply([*listed], [Progress(SUMMING, 0, 5, {org: 1})])
-        await store.reconcile(0, fold, models_of(org), NOTHING)
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), NOTHING)])
         assert await client.hlen(left_out_key(org)) == 3
-        await store.reconcile(0, fold, models_of(org), frozenset({org}))
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), frozenset({org}))])
         assert set(await client.hkeys(left_out_key(org))) == {kept, other}
 
     play(redis_at, acts)
@@ -113,10 +113,10 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
                         "by_others": True},
             }  # fmt: skip
         fold = PartialSumsFold(0, 1)
-        await store.reconcile(0, fold, models_of(org), NOTHING)
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), NOTHING)])
         assert await client.hlen(adjustments_key(org)) == 1
         await client.hset(adjustments_key(org), "not ours", "{}")
-        await store.reconcile(0, fold, models_of(org), frozenset({org}))
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), frozenset({org}))])
         assert await client.hkeys(adjustments_key(org)) == ["not ours"]
 
     play(redis_at, acts)
@@ -199,9 +199,9 @@ def test_stray_attainments(redis_at: Mapping[str, str], org: str) -> None:
         users = [f"u:{number}" for number in range(20)]
         strays = [attainment(org, user) for user in users]
         await store.apply([attainment(org), attainment(alike), *strays], [Progress(TOTALLING, ours, 5, {org: 1})])
-        await store.reconcile(ours, fold, models_of(org, alike), frozenset({alike}))
+        await store.reconcile([ReconcileRequest(ours, fold, models_of(org, alike), frozenset({alike}))])
         assert not await client.exists(attainment_hash_key(alike, "west", Q1, None))
-        await store.reconcile(ours, fold, models_of(org), frozenset({org}))
+        await store.reconcile([ReconcileRequest(ours, fold, models_of(org), frozenset({org}))])
         left = {user for user in users if await client.exists(attainment_hash_key(org, "west", Q1, user))}
         assert left == {user for user in users if partition_of(attainment_key(org, "west", Q1, user), 2) != ours}
         assert 0 < len(left) < len(users)

@@ -10,17 +10,17 @@ import redis.asyncio
 import redis.exceptions
 
 from territory_runtime.redis.fencing import Fences
-from territory_runtime.redis.pipe import CHUNK_ARGUMENTS, Pipe
+from territory_runtime.redis.pipe import CHUNK_ARGUMENTS, FencedPipeline
 from tests.integration.examples import redis_client
 from tests.support.servers import find_redis, serving
 
 
-def pipe_on(client: redis.asyncio.Redis) -> Pipe:
+def pipe_on(client: redis.asyncio.Redis) -> FencedPipeline:
     """Return a pipe for no partition: nobody can refuse it."""
-    return Pipe(Fences(client, "none"), [])
+    return FencedPipeline(Fences(client, "none"), [])
 
 
-def full(pipe: Pipe) -> bool:
+def full(pipe: FencedPipeline) -> bool:
     return pipe.is_full
 
 

@@ -17,7 +17,7 @@ from territory_control.local.child_process import until
 from territory_control.local.embedded_broker import free_ports
 from territory_runtime.health import Health
 from territory_runtime.redis.fencing import Fences
-from territory_runtime.redis.pipe import Pipe
+from territory_runtime.redis.pipe import FencedPipeline
 from territory_runtime.retry import REDIS_AWAY, retry_while_unavailable
 from tests.integration.examples import redis_client
 from tests.support.servers import RedisServer, program
@@ -165,7 +165,7 @@ def test_a_write_waits_for_the_end_of_trouble(
             comes(operator)
 
             async def write() -> None:
-                pipe = Pipe(fences, [0])
+                pipe = FencedPipeline(fences, [0])
                 pipe.sadd(unique, "member")
                 await pipe.execute()
 

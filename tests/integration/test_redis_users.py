@@ -36,7 +36,7 @@ from territory_client import Access, IndexRefused
 from territory_control.local.child_process import ChildProcess, until
 from territory_control.local.embedded_broker import HOST, free_ports
 from territory_runtime.app import check_redis
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from territory_runtime.settings import read_settings
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client, take
@@ -140,7 +140,7 @@ async def fill_and_reconcile(client: Any) -> None:
     assert await client.hget(index_key("acme-2"), "model_revision") == "1"
     fold = AccessFold(0, 1)
     fold.restored(models, NONE)
-    await store.reconcile(0, fold, models, frozenset({"acme-2"}))
+    await store.reconcile([ReconcileRequest(0, fold, models, frozenset({"acme-2"}))])
     assert not await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
 
 
@@ -170,8 +170,8 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
             assert await at.admins() == {"root"}
             assert (await at.membership("u7", RecordName("account", "A-1"))).editable
         totals, sums = AttainmentFold(), PartialSumsFold(0, 1)
-        await attainments.reconcile(0, totals, models, frozenset({"acme-2"}))
-        await left_out.reconcile(0, sums, models, frozenset({"acme-2"}))
+        await attainments.reconcile([ReconcileRequest(0, totals, models, frozenset({"acme-2"}))])
+        await left_out.reconcile([ReconcileRequest(0, sums, models, frozenset({"acme-2"}))])
         assert not await client.hgetall(left_out_key("acme-2"))
 
     as_writer(guarded, acts)
@@ -192,9 +192,9 @@ def test_writer_is_all_that_a_rebuild_needs(guarded: Guarded) -> None:
                 RecordState("rebuilt", "account", "A-1", 3, "u7", ("us-west",), 4),
             ]
         )
-        await exchange.note_old()
+        await exchange.collect_live_keys()
         await exchange.prune()
-        assert await exchange.hold()
+        assert await exchange.pause_writers()
         assert await exchange.switch() is not None
         await exchange.end()
         assert await client.smembers(visible_key("rebuilt", "u8", "account")) == {"A-1"}

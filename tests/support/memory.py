@@ -221,10 +221,10 @@ class MemoryRedis:
         for kind, sets in kinds:
             for (org, user, about), ids in list(sets.items()):
                 if org in unknown:
-                    strays = fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models)
+                    strays = fold.orphans(org, kind, user, about, record_ids=sorted(ids), models=models)
                     self.make(SetChange(org, kind, user, about, strays, present=False))
         for key in [key for key in self.records if org_of(key) in unknown]:
-            if fold.is_stray(*parse_record_key(key)):
+            if fold.is_orphan(*parse_record_key(key)):
                 del self.records[key]
 
 
@@ -268,7 +268,7 @@ STAGES = (
         "indexing",
         {topics.ASSIGNMENTS.name: read_assignment},
         (topics.ASSIGNMENTS.name, read_assignment),
-        partial(AccessFold, tells=True),
+        partial(AccessFold, emits_events=True),
         has_store=True,
         follows="assigning",
     ),

@@ -1,4 +1,4 @@
-"""Joins the assignments to the index in Redis."""
+"""Wires the topic of assignments to the fold, and the fold to Redis."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from territory_runtime.settings import Settings
 
 STAGE = "access-indexer"
 ASSIGNER = "assigner-assignment"
-"""The consumer group of the stage that decides."""
+"""The consumer group of the stage that writes the assignments."""
 
 
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the access indexer, ready to run."""
     host = ServiceApp(STAGE, settings, provisioned)
     for kind in DRIFT_KINDS:
-        metrics.INDEX_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
+        metrics.INDEX_DRIFT.labels(kind=kind)  # exported as 0: an alert on the increase must see the first one
     loop = host.add_stage(
         Stage(
             name=STAGE,
             inputs={topics.ASSIGNMENTS: read_assignment},
             state=(topics.ASSIGNMENTS, read_assignment),
-            make=partial(AccessFold, tells=settings.access_changes),
+            make=partial(AccessFold, emits_events=settings.access_changes),
             store=RedisIndexWriter(connect(settings), STAGE, provisioned.partitions),
             sweep_passes=2,  # revocations, then grants
-            sweep_share=50,  # records that are alike go from set to set together
+            sweep_share=50,  # records of one group move together
             follows=ASSIGNER,
         )
     )
     if settings.verify_records_per_second:
-        client = connect(settings)  # its own: a large answer is in nobody's way
+        client = connect(settings)  # its own connections: a large answer delays no write
         host.add_service(DriftMonitor(loop, client, provisioned.partitions, settings.verify_records_per_second))
     return host

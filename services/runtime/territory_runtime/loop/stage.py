@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from territory.model.compiled import Model
 from territory.stage import Effects, Fold, Models
@@ -37,22 +37,32 @@ def _nothing(_: Model) -> None:
     pass
 
 
+class ReconcileRequest(NamedTuple):
+    """One restored partition whose orphans a sink has to remove: entries that nothing in its fold gives."""
+
+    partition: int
+    fold: Any
+    models: Models
+    """Of the snapshot that this partition was restored to."""
+    orgs: frozenset[str]
+    """Organisations whose entries in the sink are unknown; without any, only the written progress is forgotten."""
+
+
 class Sink(Protocol):
     """Where a stage's changes go besides Kafka."""
 
     fences: Fences
-    """Of the partitions that this worker may write; `reconcile` and `apply` raise Fenced and Rewound."""
+    """The epochs of this worker's partitions; `reconcile` and `apply` raise Fenced, SinkRolledBack, SinkPaused."""
 
-    async def reconcile(
-        self, partition: int, fold: Any, models: Models, unknown: frozenset[str], beat: Callable[[], None]
-    ) -> None:
-        """Remove what the store holds of unknown organisations and must not; the next sweep says the rest.
+    async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None]) -> None:
+        """Remove the orphans of all requests in one walk over the sink; the next sweeps write what is missing.
 
-        It may go through all that the store has: `beat` is called all the while.
+        Every removal goes out under the fence of its own partition. The walk may take minutes: `beat` is called all
+        the while. Harmless to repeat.
         """
 
     async def apply(self, changes: list[Any], progress: list[Progress]) -> None:
-        """Make the changes, in order, then note the progress. Harmless to repeat."""
+        """Apply changes in their order, then write the progress. Harmless to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +113,4 @@ class Stage:
         return self.state[0] in self.inputs
 
 
-__all__ = ["Effects", "Progress", "Reader", "Sink", "Stage", "every"]
+__all__ = ["Effects", "Progress", "Reader", "ReconcileRequest", "Sink", "Stage", "every"]

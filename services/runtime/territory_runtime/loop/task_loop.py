@@ -41,7 +41,7 @@ from territory_runtime.loop.model_watcher import ModelWatcher
 from territory_runtime.loop.partition_task import SWEEP_SECONDS_MAX, PartitionTask, sweep_in_turns
 from territory_runtime.loop.restore import decode_message, restore_fold
 from territory_runtime.loop.shutdown import STOP_SECONDS_MAX, drain_and_leave
-from territory_runtime.loop.stage import Progress, Stage, every
+from territory_runtime.loop.stage import Progress, ReconcileRequest, Stage, every
 from territory_runtime.loop.stage_metrics import StageMetrics
 from territory_runtime.loop.upstream_watermark import decided_position, follow_decisions
 from territory_runtime.redis.fencing import Lease, begin_epoch
@@ -232,7 +232,8 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         unknown = unknown_under(note, towards, is_gapless=is_gapless)
         if self._stage.store is not None:
             orgs = unknown & towards.models.keys()
-            await self._stage.store.reconcile(number, held.fold, towards.models, orgs, beat)
+            request = ReconcileRequest(number, held.fold, towards.models, orgs)
+            await self._stage.store.reconcile([request], beat)
         held.resume(
             note._replace(term=held.term), swept, towards, unknown & towards.models.keys(),
             limit=self._settings.sweep_records_max * self._stage.sweep_share, passes=self._stage.sweep_passes,
@@ -362,7 +363,7 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         await perform(effects, progress, self._sender, store, self._until_done)
         if store is not None:
             for number in touched:
-                self._held[number].written = store.fences.written(number)
+                self._held[number].written = store.fences.write_sequence(number)
             self._looked_at = time.monotonic()
 
     async def _commit(self, touched: set[int], offsets: dict[TopicPartition, int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from access_indexer.core.viewers import Access, Path, Viewers, paths_of
+from access_indexer.core.viewers import AccessPolicy, Path, Viewers, paths_of
 from territory.model.compiled import Model
 from tests.unit.access_indexer.core.examples import TERRITORIES, USERS, but, model_of
 
@@ -17,7 +17,7 @@ def seen(
     owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
 ) -> tuple[set[str], set[str]]:
     """Return who reads a record and who may edit it."""
-    viewers = Access(model).viewers_of(owner_id, territories, shared)
+    viewers = AccessPolicy(model).viewers_of(owner_id, territories, shared)
     return set(viewers.readers), set(viewers.editors)
 
 
@@ -117,7 +117,7 @@ def test_unknown_owner_or_territory(owner_id: str | None, territories: tuple[str
 
 def test_like_records_share_one_answer() -> None:
     """The same owner and territories are worked out once (V1)."""
-    access = Access(MODEL)
+    access = AccessPolicy(MODEL)
     assert access.viewers_of("ann", ("bay",), ()) is access.viewers_of("ann", ("bay",), ())
     assert isinstance(access.viewers_of("ann", ("bay",), ()), Viewers)
 
