@@ -25,10 +25,14 @@ ChangeOfOrg = Callable[[str], IndexChange]
 """Makes a change, given its organisation."""
 
 
-class IndexSink(Protocol):
-    """The port: what one worker writes with."""
+class HasFences(Protocol):
+    """Any sink."""
 
     fences: Any
+
+
+class IndexSink(HasFences, Protocol):
+    """The port: what one worker writes with."""
 
     async def apply(self, changes: list[IndexChange], progress: list[Progress]) -> None:
         """Apply changes, then write the progress."""
@@ -86,11 +90,11 @@ def request(
     return ReconcileRequest(partition, fold, models, frozenset(orgs))
 
 
-async def take(index: IndexSink, *partitions: int) -> None:
+async def take(sink: HasFences, *partitions: int) -> None:
     """Begin an epoch of each partition, later than any before."""
     for partition in partitions:
-        found, _ = await index.fences.take(partition, 0, 0)
-        await index.fences.take(partition, found + 1, 0)
+        found, _ = await sink.fences.take(partition, 0, 0)
+        await sink.fences.take(partition, found + 1, 0)
 
 
 def changes() -> st.SearchStrategy[ChangeOfOrg]:
