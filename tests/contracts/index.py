@@ -361,7 +361,7 @@ class IndexContract(ABC):
             for epoch in (2, 3):  # if the first successor ends at once, the second must detect the loss, too
                 successor = index.worker()
                 assert await successor.fences.take(0, epoch, written) == (epoch, False)
-            # Once the commit metadata says that nothing is known, no writes are asked for:
+            # Once the commit metadata marks everything as unknown, no writes are asked for:
             assert await successor.fences.take(0, 4, 0) == (4, True)
             await successor.apply([put(org, "a")], [progress(org, 1)])
             assert await index.worker().fences.take(0, 5, successor.fences.write_sequence(0)) == (5, True)

@@ -44,7 +44,7 @@ class Verified:
         return folds
 
     async def assign(self, record_id: str, owner_id: str | None, *, to: str = "west", write: bool = True) -> None:
-        """Assign an account in memory, and in Redis unless told otherwise."""
+        """Assign an account in memory, and in Redis unless `write` is false."""
         assignment = Assignment(self.org, "account", record_id, 1, 1, owner_id, (Link(to, ("rule",), ()),))
         effects = Effects()
         fold = self.folds[partition_of(assignment.key, self.partitions)]
@@ -94,7 +94,7 @@ def play(
 
 
 def test_equal_index_has_no_drift(redis_at: Mapping[str, str], org: str) -> None:
-    """Nothing is counted while Redis holds what the folds say, also after a live change (A9)."""
+    """Nothing is counted while Redis and the folds agree, also after a live change (A9)."""
 
     async def acts(verified: Verified) -> None:
         assert await verified.compare_all() == Counter()

@@ -1,4 +1,4 @@
-"""The forecast in a real Redis."""
+"""The forecast's two sinks, on a real Redis."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def models_of(*orgs: str) -> Models:
 
 
 def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
-    """By deal its reason and detail; the last change counts, a repeat is harmless (F2, F10)."""
+    """The list has the reason and detail of each deal; the last change counts, a repeat is harmless (F2, F10)."""
     changes = [
         DealLeftOut(org, "D-1", LeftOut("unassigned", "it names no account")),
         DealLeftOut(org, "D-1", NO_AMOUNT),
@@ -69,10 +69,10 @@ def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
     play(redis_at, acts)
 
 
-def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
-    """Deals of this partition that do not belong there are taken off where it is unknown what it holds (F2)."""
+def test_orphans_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
+    """A reconcile removes the deals of its own partition that do not belong on the list, and no others (F2)."""
     kept = next(f"D-{number}" for number in range(99) if partition_of(f"{org}/deal/D-{number}", 2) == 0)
-    stray = next(f"S-{number}" for number in range(99) if partition_of(f"{org}/deal/S-{number}", 2) == 0)
+    orphan = next(f"S-{number}" for number in range(99) if partition_of(f"{org}/deal/S-{number}", 2) == 0)
     other = next(f"O-{number}" for number in range(99) if partition_of(f"{org}/deal/O-{number}", 2) == 1)
 
     async def acts(client: redis.asyncio.Redis) -> None:
@@ -81,7 +81,7 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
         deal = Assignment(org, "deal", kept, 1, 1, None, (), unassigned="it names no account")
         fold.restore(InputMessage(ASSIGNMENTS.name, deal.key, deal, {}))
         fold.restored(models_of(org), NOTHING)
-        listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, stray, other)]
+        listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, orphan, other)]
         await store.apply([*listed], [Progress(SUMMING, 0, 5, {org: 1})])
         await store.reconcile([ReconcileRequest(0, fold, models_of(org), NOTHING)])
         assert await client.hlen(left_out_key(org)) == 3
@@ -92,7 +92,7 @@ def test_strays_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
-    """By period and deal what it counted for and counts for; off it when that is the same; strays go (F12)."""
+    """The list has what a deal counted for and counts for now, only while these differ; orphans are removed (F12)."""
     counted = Counted(("west",), "won", Decimal("1E-8"), Decimal("0E-9"), None, by_others=True)
     changes = [
         DealAdjusted(org, Q1, "D/1", Adjustment(None, counted)),
@@ -126,15 +126,15 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def attainment(org: str, user_id: str | None = None, **figures: Any) -> AttainmentState:
-    """Return how `west`, or a user in it, stands; without a target unless given."""
-    said: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
+    """Return the attainment of `west`, or of a user in it; without a target unless given."""
+    defaults: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
         "deals_won": 0, "target": None, "attainment_pct": None, "gap": None, "shortage": None,
     }  # fmt: skip
-    return AttainmentState((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(said | figures)))
+    return AttainmentState((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(defaults | figures)))
 
 
 def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> None:
-    """All figures as texts, the empty one where there is no target (F6, contracts: Redis)."""
+    """A territory's hash has all figures as text, empty where there is no target (F6, contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         store, key = RedisAttainments(client, TOTALLING, 1), attainment_hash_key(org, "west", Q1, None)
@@ -153,7 +153,7 @@ def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> Non
 
 
 def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
-    """Only what is a person's own (F4, contracts: Redis)."""
+    """A person's hash has only the figures of a person (F4, contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await RedisAttainments(client, TOTALLING, 1).apply([attainment(org, "ann", won="7", deals_won=1)], [])
@@ -166,7 +166,7 @@ def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def test_attainment_that_is_gone(redis_at: Mapping[str, str], org: str) -> None:
-    """The last of several changes counts; repeats are harmless, and progress is noted (A9)."""
+    """The last of several changes counts, a repeat is harmless, and the progress is written (A9)."""
     gone = AttainmentState((org, "west", Q1, None), None)
 
     async def acts(client: redis.asyncio.Redis) -> None:
@@ -180,13 +180,13 @@ def test_attainment_that_is_gone(redis_at: Mapping[str, str], org: str) -> None:
             await store.apply(changes, [Progress(TOTALLING, 0, 5, {org: 3})])
             assert await client.exists(attainment_hash_key(org, "west", Q1, None)) == there
         assert await client.hget(index_key(org), f"{TOTALLING}:0:model_revision") == "3"
-        assert await client.hget(index_key(org), "model_revision") is None  # that is the access index's
+        assert await client.hget(index_key(org), "model_revision") is None  # the access index owns it
 
     play(redis_at, acts)
 
 
-def test_stray_attainments(redis_at: Mapping[str, str], org: str) -> None:
-    """What this partition does not have is taken away; others' and other organisations' stay (F1)."""
+def test_orphan_attainments(redis_at: Mapping[str, str], org: str) -> None:
+    """A reconcile deletes the attainments that its partition does not have, and no others (F1)."""
     ours = partition_of(attainment_key(org, "west", Q1, None), 2)
     names = (f"{org}-{number}" for number in itertools.count(2))
     alike = next(name for name in names if partition_of(attainment_key(name, "west", Q1, None), 2) == ours)
@@ -197,8 +197,8 @@ def test_stray_attainments(redis_at: Mapping[str, str], org: str) -> None:
         partial = Partial(org, "west", Q1, None, 0, 1, None, dict.fromkeys(SUMS, Decimal(1)), 1, 1)
         fold.restore(InputMessage(PARTIALS.name, partial_key(org, "west", Q1, None, 0), partial, {}))
         users = [f"u:{number}" for number in range(20)]
-        strays = [attainment(org, user) for user in users]
-        await store.apply([attainment(org), attainment(alike), *strays], [Progress(TOTALLING, ours, 5, {org: 1})])
+        orphans = [attainment(org, user) for user in users]
+        await store.apply([attainment(org), attainment(alike), *orphans], [Progress(TOTALLING, ours, 5, {org: 1})])
         await store.reconcile([ReconcileRequest(ours, fold, models_of(org, alike), frozenset({alike}))])
         assert not await client.exists(attainment_hash_key(alike, "west", Q1, None))
         await store.reconcile([ReconcileRequest(ours, fold, models_of(org), frozenset({org}))])

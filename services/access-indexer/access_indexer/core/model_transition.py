@@ -26,7 +26,7 @@ class ModelTransition:
         self.is_decided = True
         """True if the assigner has decided every record under the target, or under a model that decides alike."""
         self.needs_reset = True
-        """True if earlier change events are void and followers have not been told."""
+        """True if earlier change events are void and no reset event was emitted yet."""
         self._previous: AccessPolicy | None = None
         """The last model whose sweep ended."""
         self._superseded: AccessUnion | None = None

@@ -25,7 +25,7 @@ NEW_GROUP_COST = 30
 KNOWN_GROUP_COST = 10
 """Cost of visiting a group whose viewers are cached, in records moved."""
 
-PendingChanges = defaultdict[tuple[str, SetKind, str], defaultdict[str, dict[str, bool]]]
+_Pending = defaultdict[tuple[str, SetKind, str], defaultdict[str, dict[str, bool]]]
 """By organisation, kind of set and object; then by user and record id, whether the set is to hold the id."""
 
 
@@ -71,7 +71,7 @@ class AccessFold(WithoutFanOut):
         self._partitions = partitions
         self._emits_events = emits_events
         self._orgs: dict[str, _OrganisationIndex] = {}
-        self._pending: PendingChanges = _no_pending_changes()
+        self._pending: _Pending = _no_pending_changes()
 
     def __len__(self) -> int:
         return sum(len(org.records) for org in self._orgs.values())
@@ -310,7 +310,7 @@ class AccessFold(WithoutFanOut):
                 effects.outcomes["granted" if present else "revoked"] += len(ids) * len(changed)
 
 
-def _no_pending_changes() -> PendingChanges:
+def _no_pending_changes() -> _Pending:
     return defaultdict(lambda: defaultdict(dict))
 
 

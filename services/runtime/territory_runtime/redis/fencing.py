@@ -194,7 +194,7 @@ async def begin_epoch(
         metadata: The metadata beside the committed offsets.
         commit: Commits other metadata with the same offsets. It comes first: only a present member of the group can.
 
-    Raises: SinkRolledBack if Redis lacks earlier writes. By then the committed metadata says that nothing is known:
+    Raises: SinkRolledBack if Redis lacks earlier writes. By then the committed metadata marks everything as unknown:
     the restore that follows may be cut at any point, and what it writes hides the loss.
     """
     ours = metadata._replace(term=metadata.term + 1)

@@ -75,7 +75,7 @@ class Nodes:
         return list({id(node): node for node in await self._slots()}.values())
 
     async def group_by_node(self, commands: Iterable[tuple[str, ...]]) -> dict[str, list[tuple[str, ...]]]:
-        """Return commands by the name of the node that has their key, in their order. The key is the second word.
+        """Return commands by the name of the node that has their key, in their order. The key is the second element.
 
         Raises: RedisError, RedisClusterException.
         """

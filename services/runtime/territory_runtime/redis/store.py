@@ -59,7 +59,7 @@ class ProgressWriter:
     def add(self, pipeline: FencedPipeline, progress: Progress, changed_orgs: frozenset[str]) -> None:
         """Queue the progress of a partition for the organisations whose records or revision changed.
 
-        A revision says that all records of the partition are under it; it is written once.
+        A revision means that all records of the partition are under it; it is written once.
         """
         for org, revision in progress.revisions.items():
             is_new = self._is_new(progress, org, revision)

@@ -89,7 +89,7 @@ def test_repair_makes_an_entry_what_the_log_implies() -> None:
 
 
 def test_an_organisation_in_transition_is_not_complete() -> None:
-    """Until its sweep ends, the fold does not say what the sets hold, and drift is not counted."""
+    """Until its sweep ends, the fold does not know what the sets hold, and drift is not counted."""
     fold = AccessFold(0, 1)
     applied(fold, None, assignment("A-1"))
     assert not fold.is_complete("acme")

@@ -25,7 +25,7 @@ def with_members(revision: int, *users: str) -> Model:
 
 
 def under(*models: Model) -> ModelTransition:
-    """Return a transition that is complete under the first model, and has begun each of the others in turn."""
+    """Return a transition that is complete under the first model, and has begun the others one after another."""
     transition = ModelTransition()
     transition.complete_under(models[0])
     for model in models[1:]:
@@ -90,7 +90,7 @@ def test_superseded_models_end_with_the_sweep() -> None:
 
 
 def test_a_reset_drops_all_models() -> None:
-    """After a reset nothing of earlier models is assumed, and followers must be told once more."""
+    """After a reset nothing of earlier models is assumed, and a reset event is due."""
     transition = under(with_members(1, "sam"), with_members(2, "ann"), with_members(3, "bob"))
     transition.reset()
     assert transition.needs_reset

@@ -77,7 +77,7 @@ def test_older_epoch_does_not_begin() -> None:
 
 @pytest.mark.parametrize("found", [None, "1.1", "nonsense"], ids=["emptied", "older copy", "other text"])
 def test_lost_writes_are_detected(found: str | None) -> None:
-    """The next script is refused, and the next assignment is told, until it asks for fewer writes (A9, V8)."""
+    """The next script is refused, and so are later epochs until one asks for fewer writes (A9, V8)."""
 
     async def acts(client: ScriptRedis, worker: Worker, successor: Worker) -> None:
         await worker.fences.take(0, 1, 0)
