@@ -31,6 +31,10 @@ class ScriptRedis:
         self.scripts_run: list[Sequence[str]] = []
         """The keys of every script that was executed."""
         self._scripts: dict[str, str] = {}
+        self._lua: Any = LuaRuntime(encoding=None)
+        library: Any = self._lua.globals()
+        library[b"redis"] = self._lua.table_from({b"call": self._call})
+        library[b"cmsgpack"] = self._lua.table_from({b"unpack": self._unpack})
 
     # --- what the client has ---
 
@@ -68,20 +72,16 @@ class ScriptRedis:
 
     def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         self.scripts_run.append(list(keys))
-        lua = LuaRuntime(encoding=None)
-        globals_: Any = lua.globals()
+        given: Any = self._lua.globals()
+        given[b"KEYS"] = _to_lua(self._lua, list(keys))
+        given[b"ARGV"] = _to_lua(self._lua, [each if isinstance(each, bytes) else str(each) for each in arguments])
+        return _from_lua(self._lua.execute(script.encode()))
 
-        def call(name: bytes, *given: Any) -> Any:
-            return _to_lua(lua, self._execute(name.decode(), *map(_text, given)))
+    def _call(self, name: bytes, *arguments: Any) -> Any:
+        return _to_lua(self._lua, self._execute(name.decode(), *map(_text, arguments)))
 
-        def unpack(packed: bytes) -> Any:
-            return _to_lua(lua, msgspec.msgpack.decode(packed))
-
-        globals_[b"redis"] = lua.table_from({b"call": call})
-        globals_[b"cmsgpack"] = lua.table_from({b"unpack": unpack})
-        globals_[b"KEYS"] = _to_lua(lua, list(keys))
-        globals_[b"ARGV"] = _to_lua(lua, [each if isinstance(each, bytes) else str(each) for each in arguments])
-        return _from_lua(lua.execute(script.encode()))
+    def _unpack(self, packed: bytes) -> Any:
+        return _to_lua(self._lua, msgspec.msgpack.decode(packed))
 
     # --- commands ---
 

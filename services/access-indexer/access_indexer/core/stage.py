@@ -84,7 +84,8 @@ class AccessFold(WithoutFanOut):
             if known is not None:
                 records.remove(message.key)
         elif known is None or message.event.version >= known.version:
-            _put(records, message.key, message.event, None)
+            event: Assignment = message.event
+            records.put(message.key, attributes_of(event), event.version, event.model_revision, None)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Assume that the sets of every known organisation follow its active model.
@@ -121,16 +122,17 @@ class AccessFold(WithoutFanOut):
         if known is not None and assignment.version < known.version:
             effects.outcomes["stale"] += 1  # from an account family that the record has left
             return
+        attributes = attributes_of(assignment)
         if model is None:
-            _put(records, message.key, assignment, None)
+            records.put(message.key, attributes, assignment.version, assignment.model_revision, None)
             transition.reset()  # the assigner has read a model that this worker has not
             effects.outcomes["no_model"] += 1
             return
         possible = NOBODY if known is None else transition.possible(known.attributes, known.viewers)
         current = NOBODY if known is None else known.viewers or NOBODY
         previous = None if known is None else known.attributes
-        target = transition.visible_now(attributes_of(assignment), assignment.model_revision, previous)
-        _put(records, message.key, assignment, target)
+        target = transition.visible_now(attributes, assignment.model_revision, previous)
+        records.put(message.key, attributes, assignment.version, assignment.model_revision, target)
         self._queue_record(message.key, _ViewersChange(possible, current, target), effects, assignment.since_ms)
         effects.changes.append(_record_state(message.key, records, assignment.since_ms))
         effects.outcomes["indexed"] += 1
@@ -198,8 +200,9 @@ class AccessFold(WithoutFanOut):
         if group.viewers is not None:
             return self._move(org, group, group.viewers & target, limit, effects)
         possible = org.transition.possible(group.attributes, None)
-        ids = org.records.ids_of(group.members)
-        self._queue((org.id, group.attributes.object), ids, _ViewersChange(possible, target, target), effects)
+        if possible != target:
+            ids = org.records.ids_of(group.members)
+            self._queue((org.id, group.attributes.object), ids, _ViewersChange(possible, target, target), effects)
         return 0
 
     def _grant(self, org: _OrganisationIndex, group: RecordGroup, limit: int, effects: Effects) -> int:
@@ -312,10 +315,6 @@ class AccessFold(WithoutFanOut):
 
 def _no_pending_changes() -> _Pending:
     return defaultdict(lambda: defaultdict(dict))
-
-
-def _put(records: RecordTable, key: str, assignment: Assignment, viewers: Viewers | None) -> None:
-    records.put(key, attributes_of(assignment), assignment.version, assignment.model_revision, viewers)
 
 
 def _chunks(
