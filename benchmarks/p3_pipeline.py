@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from access_indexer.core.viewers import Access
+from access_indexer.core.viewers import AccessPolicy
 from benchmarks.answers import Answers
 from benchmarks.measuring import measure
 from benchmarks.p2_assigner import SAMPLED_RECORDS, SHOWN_FAULTS_MAX, corpus_of, make_load, pass_on
@@ -82,7 +82,7 @@ def check(client: Any, model: Model, answers: Answers, seed: int) -> tuple[list[
 def check_access(client: Any, model: Model, answers: Answers, seed: int) -> tuple[list[str], dict[str, int]]:
     """Return wrong assignments and wrong viewers of some records."""
     rng = random.Random(seed)
-    access, users = Access(model), sorted(model.seers)
+    access, users = AccessPolicy(model), sorted(model.seers)
     faults: list[str] = []
     asked = 0
     sample = rng.sample(sorted(answers.records), min(SAMPLED_RECORDS, len(answers.records)))

@@ -81,8 +81,8 @@ def _note() -> None:
 def _fence() -> None:
     """Redis refuses who was taken for dead, and whose partitions another worker has."""
     # As who is not refused, but without moving the fence back: its present holder would take Redis for rewound.
-    _change_script("return {'fenced', term} end", "fenced = true end")
-    _change_script("if not term or", "if not fenced and (not term or")
+    _change_script("return {'fenced', epoch} end", "fenced = true end")
+    _change_script("if not epoch or", "if not fenced and (not epoch or")
     _change_script("tonumber(ARGV[n + 1]) then", "tonumber(ARGV[n + 1])) then")
     _change_script("late = late or", "late = late or not fenced and")
     _change_script("for i = 2, #KEYS do\n  local n", "for i = 2, fenced and 1 or #KEYS do\n  local n")
@@ -102,7 +102,7 @@ def _fencing() -> None:
 
 def _rewound() -> None:
     """A Redis that lacks what was written is seen at the next write."""
-    _change_script("if not term or", "if false and (not term or")
+    _change_script("if not epoch or", "if false and (not epoch or")
     _change_script("tonumber(ARGV[n + 1]) then", "tonumber(ARGV[n + 1])) then")
 
 

@@ -17,13 +17,13 @@ from typing import Any, Literal
 
 from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.loop.model_watcher import ModelWatcher
-from territory_runtime.redis.pipe import Pipe
+from territory_runtime.redis.pipe import FencedPipeline
 from tests.chaos.guards import GUARDS, take_away
 
 
 def stop_before(what: Literal["redis", "kafka"], when: Path) -> None:
     """Have this process stop itself (SIGSTOP) when it is about to write something and a file is there."""
-    write: Any = {"redis": Pipe.execute, "kafka": BatchProducer.send}[what]
+    write: Any = {"redis": FencedPipeline.execute, "kafka": BatchProducer.send}[what]
 
     def stand_still() -> None:
         if when.exists():
@@ -35,7 +35,7 @@ def stop_before(what: Literal["redis", "kafka"], when: Path) -> None:
             stand_still()
         await write(self, *arguments)
 
-    setattr(*{"redis": (Pipe, "execute"), "kafka": (BatchProducer, "send")}[what], written)
+    setattr(*{"redis": (FencedPipeline, "execute"), "kafka": (BatchProducer, "send")}[what], written)
 
 
 def main() -> None:

@@ -1,46 +1,47 @@
-"""The index port in memory."""
+"""The contract of the access index, in memory."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.contracts.index import Entries, Index, IndexContract, Place
-from tests.support.memory_index import Kept, MemoryIndex
+from tests.contracts.index import Index, IndexContract
+from tests.contracts.index_examples import Entries, IndexSink
+from tests.support.memory_index import MemoryIndex, StoredIndex
 
 
-class InMemory:
+class IndexInMemory:
     """An index that is a few dictionaries."""
 
     def __init__(self) -> None:
-        self._kept = Kept()
+        self._stored = StoredIndex()
         self._partitions = 1
 
-    def worker(self, partitions: int = 1) -> Index:
+    def worker(self, partitions: int = 1) -> IndexSink:
         self._partitions = partitions
-        return MemoryIndex(self._kept, partitions)
+        return MemoryIndex(self._stored)
 
     async def entries(self, org_id: str) -> Entries:
-        kept, revisions = self._kept.redis, self._kept.revisions.get(org_id, {})
+        stored, revisions = self._stored.redis, self._stored.revisions.get(org_id, {})
         visible, editable = [
-            {(user, about): set(ids) for (org, user, about), ids in access.items() if org == org_id}
-            for access in (kept.visible, kept.editable)
+            {(user, object_type): set(ids) for (org, user, object_type), ids in access.items() if org == org_id}
+            for access in (stored.visible, stored.editable)
         ]
         records = {
             (one.object, one.record_id): (one.version or 0, one.owner_id, one.territories, one.model_revision)
-            for one in kept.records.values()
+            for one in stored.records.values()
             if one.org_id == org_id
         }
         revision = min(revisions.values()) if len(revisions) == self._partitions else None
-        return Entries(visible, editable, set(kept.admins.get(org_id, ())), records, revision)
+        return Entries(visible, editable, set(stored.admins.get(org_id, ())), records, revision)
 
     async def lose(self) -> None:
-        self._kept.lose()
+        self._stored.lose()
 
 
 class TestInMemory(IndexContract):
-    """The form that the tests of histories run on."""
+    """The sink that the offline tests use."""
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Place]:
-        yield InMemory()
+    async def opened(self) -> AsyncIterator[Index]:
+        yield IndexInMemory()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import redis.asyncio
 
 from access_indexer.core.stage import AccessFold
-from access_indexer.drift_monitor import AGAIN_SECONDS, LOOKED_AT_MAX, Watch
+from access_indexer.drift_monitor import RECHECK_SECONDS, STEP_ENTRIES_MAX, IndexComparer
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.model.compiled import Model, compile_model
 from territory.stage import Effects, InputMessage
@@ -23,50 +23,50 @@ from tests.integration.examples import redis_client
 RECORDS = 40
 
 
-class Place:
-    """An organisation's index in Redis and in memory, and a watch whose clock the test sets."""
+class Verified:
+    """An organisation's index in Redis and in memory, and a comparison whose clock the test sets."""
 
     def __init__(self, client: redis.asyncio.Redis, org: str, partitions: int) -> None:
         self.client = client
         self.org = org
         self.partitions = partitions
         self.now = 0.0
-        self.watch = Watch(client, partitions, lambda: self.now)
+        self.comparer = IndexComparer(client, partitions, lambda: self.now)
         self._index = RedisIndexWriter(client, "access-indexer", partitions)
         self.models = {org: _model(org)}
-        self.folds = self.empty()
+        self.folds = self.empty_folds()
 
-    def empty(self) -> dict[int, AccessFold]:
+    def empty_folds(self) -> dict[int, AccessFold]:
         """Return folds under the model, without records."""
         folds = {number: AccessFold(number, self.partitions) for number in range(self.partitions)}
         for fold in folds.values():
             fold.restored(self.models, frozenset())
         return folds
 
-    async def say(self, record_id: str, owner_id: str | None, *, into: str = "west", stored: bool = True) -> None:
-        """Have an account decided, and stored."""
-        assignment = Assignment(self.org, "account", record_id, 1, 1, owner_id, (Link(into, ("rule",), ()),))
+    async def assign(self, record_id: str, owner_id: str | None, *, to: str = "west", write: bool = True) -> None:
+        """Assign an account in memory, and in Redis unless `write` is false."""
+        assignment = Assignment(self.org, "account", record_id, 1, 1, owner_id, (Link(to, ("rule",), ()),))
         effects = Effects()
         fold = self.folds[partition_of(assignment.key, self.partitions)]
         fold.apply(InputMessage(ASSIGNMENTS.name, assignment.key, assignment, {}), self.models, effects)
         fold.flush(self.models, effects)
-        if stored:
+        if write:
             await self._index.apply(effects.changes, [])
 
-    async def walk(self, held: set[int] | None = None) -> Counter[str]:
-        """Go round everything once, and once more after what differed is due again; return what was counted."""
+    async def compare_all(self, partitions: set[int] | None = None) -> Counter[str]:
+        """Compare everything once, and once more when the suspects are due again; return the drift counted."""
         counted: Counter[str] = Counter()
-        folds = {number: fold for number, fold in self.folds.items() if held is None or number in held}
+        folds = {number: fold for number, fold in self.folds.items() if partitions is None or number in partitions}
         for _ in range(2):
             for _ in range(60):
-                counted += await self.watch.step(folds, await self.watch.found(100), 10)
-            self.now += AGAIN_SECONDS
-        counted += await self.watch.step(folds, [], 0)
+                counted += await self.comparer.compare(folds, await self.comparer.next_entries(100), 10)
+            self.now += RECHECK_SECONDS
+        counted += await self.comparer.compare(folds, [], 0)
         return counted
 
 
 def _model(org: str) -> Model:
-    crowd: list[JSON] = [f"u{number}" for number in range(LOOKED_AT_MAX + 100)]
+    crowd: list[JSON] = [f"u{number}" for number in range(STEP_ENTRIES_MAX + 100)]
     return compile_model(
         {
             "org": org, "roles": [{"id": "rep"}],
@@ -77,34 +77,38 @@ def _model(org: str) -> Model:
     )  # fmt: skip
 
 
-def play(redis_at: Mapping[str, str], org: str, acts: Callable[[Place], Awaitable[None]], partitions: int = 2) -> None:
+def play(
+    redis_at: Mapping[str, str], org: str, acts: Callable[[Verified], Awaitable[None]], partitions: int = 2
+) -> None:
+    """Run a test with an index of forty accounts of Ann."""
+
     async def acted() -> None:
         async with redis_client(redis_at) as client:
-            await client.flushdb()  # the walk goes over all that there is
-            place = Place(client, org, partitions)
+            await client.flushdb()  # the walk over Redis sees every key
+            verified = Verified(client, org, partitions)
             for number in range(RECORDS):
-                await place.say(f"A-{number}", "ann")
-            await acts(place)
+                await verified.assign(f"A-{number}", "ann")
+            await acts(verified)
 
     asyncio.run(acted())
 
 
-def test_what_was_said_is_there(redis_at: Mapping[str, str], org: str) -> None:
-    """Nothing is counted, and live changes in between are none of its business (A9)."""
+def test_equal_index_has_no_drift(redis_at: Mapping[str, str], org: str) -> None:
+    """Nothing is counted while Redis and the folds agree, also after a live change (A9)."""
 
-    async def acts(place: Place) -> None:
-        assert await place.walk() == Counter()
-        await place.say("A-1", "bob")
-        assert await place.walk() == Counter()
+    async def acts(verified: Verified) -> None:
+        assert await verified.compare_all() == Counter()
+        await verified.assign("A-1", "bob")
+        assert await verified.compare_all() == Counter()
 
     play(redis_at, org, acts)
 
 
 def test_every_kind_of_drift_is_counted(redis_at: Mapping[str, str], org: str) -> None:
-    """Once in every round, by kind: what is missing, and what nothing gives (V1, V7)."""
+    """Missing and extra entries are counted by kind, in the result and in the metric (V1, V7)."""
 
-    async def acts(place: Place) -> None:
-        org, client = place.org, place.client
+    async def acts(verified: Verified) -> None:
+        org, client = verified.org, verified.client
         await client.srem(visible_key(org, "wes", "account"), "A-3")
         await client.srem(editable_key(org, "ann", "account"), "A-3")
         await client.sadd(visible_key(org, "bob", "account"), "A-4", "never-was")
@@ -113,96 +117,94 @@ def test_every_kind_of_drift_is_counted(redis_at: Mapping[str, str], org: str) -
         await client.hset(record_hash_key(org, "account", "A-6"), "owner_id", "bob")
         await client.hset(record_hash_key(org, "account", "never-was"), "version", "1")
         before = _counted()
-        found = await place.walk()
-        kinds = {"missing_member", "extra_member", "missing_record", "wrong_record", "stray_record"}
-        assert set(found) == kinds
+        found = await verified.compare_all()
+        assert set(found) == {"missing_member", "extra_member", "missing_record", "wrong_record", "stray_record"}
         assert {kind: count - before[kind] for kind, count in _counted().items() if count > before[kind]} == found
 
     play(redis_at, org, acts)
 
 
-def test_what_comes_right_by_itself_is_no_drift(redis_at: Mapping[str, str], org: str) -> None:
-    """A writer may know a message that this worker has yet to take: it is looked at again (A9)."""
+def test_a_difference_that_disappears_is_no_drift(redis_at: Mapping[str, str], org: str) -> None:
+    """A writer may be ahead of this worker, so a difference is compared again before it is counted (A9)."""
 
-    async def acts(place: Place) -> None:
-        await place.client.sadd(visible_key(place.org, "bob", "account"), "A-1")
-        folds = place.folds
+    async def acts(verified: Verified) -> None:
+        await verified.client.sadd(visible_key(verified.org, "bob", "account"), "A-1")
         for _ in range(30):
-            assert not await place.watch.step(folds, await place.watch.found(100), 10)
-        await place.say("A-1", "bob")
-        place.now += AGAIN_SECONDS
-        assert not await place.watch.step(folds, [], 0)
+            assert not await verified.comparer.compare(verified.folds, await verified.comparer.next_entries(100), 10)
+        await verified.assign("A-1", "bob")
+        verified.now += RECHECK_SECONDS
+        assert not await verified.comparer.compare(verified.folds, [], 0)
 
     play(redis_at, org, acts)
 
 
-def test_other_workers_partitions_are_theirs(redis_at: Mapping[str, str], org: str) -> None:
-    """A worker says nothing of records in partitions that it does not have, or has no more."""
+def test_other_workers_partitions_are_ignored(redis_at: Mapping[str, str], org: str) -> None:
+    """A worker compares no record of a partition that it does not have, or no longer has."""
 
-    async def acts(place: Place) -> None:
-        await place.walk()
-        ids = {number: _id_in(place, number) for number in (0, 1)}
+    async def acts(verified: Verified) -> None:
+        await verified.compare_all()
+        ids = {number: _id_in(verified, number) for number in (0, 1)}
         for record_id in ids.values():
-            await place.client.srem(visible_key(place.org, "wes", "account"), record_id)
-            await place.client.sadd(visible_key(place.org, "bob", "account"), record_id)
-        for held in ({0}, {1}):
-            found = await place.walk(held)
+            await verified.client.srem(visible_key(verified.org, "wes", "account"), record_id)
+            await verified.client.sadd(visible_key(verified.org, "bob", "account"), record_id)
+        for partitions in ({0}, {1}):
+            found = await verified.compare_all(partitions)
             assert set(found) == {"missing_member", "extra_member"}
-        assert await place.walk(set()) == Counter()
+        assert await verified.compare_all(set()) == Counter()
 
     play(redis_at, org, acts)
 
 
-def test_what_is_to_be_said_again_is_left_alone(redis_at: Mapping[str, str], org: str) -> None:
-    """Of an unknown organisation the sets may lack anything until the sweep has come by (V8)."""
+def test_organisation_in_transition_is_ignored(redis_at: Mapping[str, str], org: str) -> None:
+    """The sets of an unknown organisation may lack anything until its sweep has ended (V8)."""
 
-    async def acts(place: Place) -> None:
-        await place.client.flushdb()
-        for fold in place.folds.values():
-            fold.restored(place.models, frozenset({place.org}))
-        assert await place.walk() == Counter()
-        for fold in place.folds.values():
-            list(fold.sweep(place.models[place.org], 100))
-        assert set(await place.walk()) == {"missing_member", "missing_record"}
-
-    play(redis_at, org, acts)
-
-
-def test_one_look_is_bounded(redis_at: Mapping[str, str], org: str) -> None:
-    """However many records are asked for, and however many see one: no turn waits long, and all come round (V1)."""
-
-    async def acts(place: Place) -> None:
-        place.folds = place.empty()
-        await place.say("C-1", "ann", into="crowd", stored=False)
-        entries = 3 + LOOKED_AT_MAX + 100  # the hash, the owner's two, the crowd's
-        for looks, suspected in enumerate((LOOKED_AT_MAX, entries), 1):
-            await place.watch.step(place.folds, [], 100_000 if looks == 1 else 0)
-            assert len(place.watch._suspects) == suspected
-        for number in range(LOOKED_AT_MAX):
-            await place.say(f"B-{number}", "ann", stored=False)
-        await place.watch.step(place.folds, [], 100_000)
-        assert len(place.watch._suspects) <= entries + LOOKED_AT_MAX
+    async def acts(verified: Verified) -> None:
+        await verified.client.flushdb()
+        for fold in verified.folds.values():
+            fold.restored(verified.models, frozenset({verified.org}))
+        assert await verified.compare_all() == Counter()
+        for fold in verified.folds.values():
+            list(fold.sweep(verified.models[verified.org], 100))
+        assert set(await verified.compare_all()) == {"missing_member", "missing_record"}
 
     play(redis_at, org, acts)
 
 
-def test_foreign_keys_are_passed_over(redis_at: Mapping[str, str], org: str) -> None:
-    """Of keys that are not ours, and of those of other stores."""
+def test_one_step_is_bounded(redis_at: Mapping[str, str], org: str) -> None:
+    """However many records are asked for, and however many users see one, a step compares a bounded number (V1)."""
 
-    async def acts(place: Place) -> None:
+    async def acts(verified: Verified) -> None:
+        verified.folds = verified.empty_folds()
+        await verified.assign("C-1", "ann", to="crowd", write=False)
+        entries = 3 + STEP_ENTRIES_MAX + 100  # the hash, the owner's two, the crowd's
+        for steps, suspected in enumerate((STEP_ENTRIES_MAX, entries), 1):
+            await verified.comparer.compare(verified.folds, [], 100_000 if steps == 1 else 0)
+            assert len(verified.comparer._suspects) == suspected
+        for number in range(STEP_ENTRIES_MAX):
+            await verified.assign(f"B-{number}", "ann", write=False)
+        await verified.comparer.compare(verified.folds, [], 100_000)
+        assert len(verified.comparer._suspects) <= entries + STEP_ENTRIES_MAX
+
+    play(redis_at, org, acts)
+
+
+def test_keys_of_other_applications_are_ignored(redis_at: Mapping[str, str], org: str) -> None:
+    """Keys that begin like ours, and keys of other sinks, are no drift."""
+
+    async def acts(verified: Verified) -> None:
         for key in ("somebody-else", "record:{mine", "visible:{mine}", "editable:{mine"):
-            await place.client.set(key, "1")
-        await place.client.hset(f"attainment:{{{place.org}}}:west:2017-Q1", "won", "1")
-        assert await place.walk() == Counter()
+            await verified.client.set(key, "1")
+        await verified.client.hset(f"attainment:{{{verified.org}}}:west:2017-Q1", "won", "1")
+        assert await verified.compare_all() == Counter()
 
     play(redis_at, org, acts)
 
 
-def _id_in(place: Place, partition: int) -> str:
+def _id_in(verified: Verified, partition: int) -> str:
     return next(
         f"A-{number}"
         for number in range(RECORDS)
-        if partition_of(record_key(place.org, "account", f"A-{number}"), place.partitions) == partition
+        if partition_of(record_key(verified.org, "account", f"A-{number}"), verified.partitions) == partition
     )
 
 

@@ -1,4 +1,4 @@
-"""The index port on servers: a Redis, the embedded Redis, a Redis Cluster."""
+"""The contract of the access index on servers: a Redis, the embedded Redis, a Redis Cluster."""
 
 from __future__ import annotations
 
@@ -13,57 +13,58 @@ from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.codec import decode
 from territory.wire.keys import index_key
 from territory_runtime.redis.nodes import Client, Nodes
-from tests.contracts.index import STAGE, Entries, Index, IndexContract, Place
+from tests.contracts.index import Index, IndexContract
+from tests.contracts.index_examples import STAGE, Entries, IndexSink
 from tests.integration.examples import redis_client
 from tests.support.servers import RedisCluster
 
 
-class OnRedis:
-    """An index in keys of Redis, of one or of many nodes."""
+class IndexOnRedis:
+    """An index in a Redis, of one node or many."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    def worker(self, partitions: int = 1) -> Index:
+    def worker(self, partitions: int = 1) -> IndexSink:
         return RedisIndexWriter(self._redis, STAGE, partitions)
 
     async def entries(self, org_id: str) -> Entries:
-        look, found = RedisIndexReader(self._redis), Entries()
-        async for page in look.entries({org_id}):
-            for place, fields in zip(page, await look.at(page), strict=True):
+        reader, found = RedisIndexReader(self._redis), Entries()
+        async for page in reader.entries({org_id}):
+            for entry, fields in zip(page, await reader.read(page), strict=True):
                 if isinstance(fields, Mapping):
-                    found.records[place.object, place.record_id] = (
+                    found.records[entry.object, entry.record_id] = (
                         int(fields["version"]), fields["owner_id"] or None,
                         tuple(decode(fields["territories"].encode())), int(fields["model_revision"]),
                     )  # fmt: skip
                 else:
-                    sets = found.visible if place.word == "visible" else found.editable
-                    sets.setdefault((place.user_id, place.object), set()).add(place.record_id)
-        found.admins = set(await look.admins(org_id))
+                    sets = found.visible if entry.kind == "visible" else found.editable
+                    sets.setdefault((entry.user_id, entry.object), set()).add(entry.record_id)
+        found.admins = set(await reader.admins(org_id))
         revision = await self._redis.hget(index_key(org_id), "model_revision")
         found.revision = None if revision is None else int(revision)
         return found
 
     async def lose(self) -> None:
         for node in await Nodes(self._redis).all():
-            await node.do("FLUSHDB")
+            await node.execute("FLUSHDB")
 
 
 class OnServers(IndexContract):
-    """The suite on servers that tests share."""
+    """The contract on servers that tests share."""
 
     at: ClassVar[Mapping[str, str]]
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Place]:
+    async def opened(self) -> AsyncIterator[Index]:
         async with redis_client(self.at) as client:
-            place = OnRedis(client)
-            await place.lose()
-            yield place
+            index = IndexOnRedis(client)
+            await index.lose()
+            yield index
 
 
 class TestOnRedis(OnServers):
-    """Redis 7, or what there is."""
+    """One Redis."""
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
@@ -82,7 +83,7 @@ class TestOnEmbeddedRedis(OnServers):
 
 
 class TestOnRedisCluster(OnServers):
-    """Three masters."""
+    """A cluster of three masters."""
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

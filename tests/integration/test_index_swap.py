@@ -1,4 +1,4 @@
-"""An index built beside the one in use and put in its place, in a real Redis."""
+"""Swapping a rebuilt index for the live one, on a real Redis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import pytest
 import redis.asyncio
 
 from access_indexer.core.changes import AdminsState, IndexChange, RecordState, SetChange
-from access_indexer.redis.index_swap import HELD_SECONDS, LOCK_SECONDS, PRUNED, ExchangeLost, IndexSwap
+from access_indexer.redis.index_swap import (
+    LOCK_SECONDS,
+    PAUSE_SECONDS_MAX,
+    PRUNE_RECORDS_MAX,
+    IndexSwap,
+    RebuildLockLost,
+)
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.keys import HELD_KEY, rebuild_prefix, rebuilding_key, visible_key
 from territory_runtime.loop.stage import Progress
@@ -35,7 +41,7 @@ def play(redis_url: str, acts: Callable[[redis.asyncio.Redis], Awaitable[None]])
 
 
 def of(org: str, record_id: str, *users: str) -> list[IndexChange]:
-    """Return the changes that put an account before some users."""
+    """Return the changes that make an account visible to some users."""
     return [
         *(SetChange(org, "visible", user_id, "account", [record_id], True) for user_id in users),
         SetChange(org, "editable", users[0], "account", [record_id], True),
@@ -44,7 +50,7 @@ def of(org: str, record_id: str, *users: str) -> list[IndexChange]:
 
 
 async def index_of(client: redis.asyncio.Redis, org: str) -> dict[str, object]:
-    """Return all keys of an organisation's index with what they hold."""
+    """Return all keys of an organisation's index with their values."""
     found: dict[str, object] = {}
     for word in ("visible", "editable", "record"):
         async for key in client.scan_iter(match=f"{word}:{{{org}:*"):
@@ -53,12 +59,12 @@ async def index_of(client: redis.asyncio.Redis, org: str) -> dict[str, object]:
     return found
 
 
-async def left_of(client: redis.asyncio.Redis, org: str) -> list[str]:
+async def rebuild_keys(client: redis.asyncio.Redis, org: str) -> list[str]:
     return [key async for key in client.scan_iter(match=f"{rebuild_prefix(org)}*")]
 
 
-def test_the_new_index_takes_the_place_of_the_old(redis_url: str, org: str) -> None:
-    """All of it at once, what the new one lacks goes, others' stay; nothing is left over (V7)."""
+def test_the_new_index_replaces_the_live_one(redis_url: str, org: str) -> None:
+    """The switch moves all new keys, removes those that the new index lacks, and leaves no prefix behind (V7)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         live, other = RedisIndexWriter(client, STAGE, 1), f"{org}-2"
@@ -66,19 +72,17 @@ def test_the_new_index_takes_the_place_of_the_old(redis_url: str, org: str) -> N
             [AdminsState(org, frozenset({"old"})), *of(org, "gone", "ann", "bob"), *of(other, "A-1", "ann")], []
         )
         before, others = await index_of(client, org), await index_of(client, other)
-        exchange = IndexSwap(client, STAGE, org, "one")
-        assert await exchange.begin()
-        async with exchange.keeping():
-            await exchange.write(
-                [AdminsState(org, frozenset({"root"})), *of(org, "A-1", "ann"), *of(org, "é:{/}", "cy")]
-            )
-            await exchange.write([SetChange(org, "visible", "cy", "account", ["é:{/}"], False)])
-            await exchange.note_old()
+        swap = IndexSwap(client, STAGE, org, "one")
+        assert await swap.begin()
+        async with swap.lock_renewed():
+            await swap.write([AdminsState(org, frozenset({"root"})), *of(org, "A-1", "ann"), *of(org, "é:{/}", "cy")])
+            await swap.write([SetChange(org, "visible", "cy", "account", ["é:{/}"], False)])
+            await swap.collect_live_keys()
             assert await index_of(client, org) == before
-            assert await exchange.hold()
-            assert await exchange.switch() == 6
-            assert await exchange.switch() == 6  # a client may say it again, when the answer was lost
-            await exchange.end()
+            assert await swap.pause_writers()
+            assert await swap.switch() == 6
+            assert await swap.switch() == 6  # a client repeats it if the answer was lost
+            await swap.end()
         assert await index_of(client, org) == {
             f"visible:{{{org}:ann}}:account": {"A-1"},
             f"editable:{{{org}:ann}}:account": {"A-1"},
@@ -88,17 +92,17 @@ def test_the_new_index_takes_the_place_of_the_old(redis_url: str, org: str) -> N
             "admins": {"root"},
         }
         assert await index_of(client, other) == others
-        assert await left_of(client, org) == []
+        assert await rebuild_keys(client, org) == []
         assert not await client.exists(HELD_KEY, rebuilding_key(org))
 
     play(redis_url, acts)
 
 
-def test_records_that_are_right_are_not_exchanged(redis_url: str, org: str) -> None:
-    """Only what differs takes Redis' time in the exchange; a later change of one is in it again, whole."""
+def test_equal_hashes_are_not_switched(redis_url: str, org: str) -> None:
+    """Only hashes that differ are moved; one that is written again after the comparison is moved whole."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        ids = [f"A-{number}" for number in range(2 * PRUNED)]
+        ids = [f"A-{number}" for number in range(2 * PRUNE_RECORDS_MAX)]
         changes = [RecordState(org, "account", record_id, 1, "ann", ("west",), 1) for record_id in ids]
         await RedisIndexWriter(client, STAGE, 1).apply([*changes], [])
         wrong = {name: f"record:{{{org}:account:{name}}}" for name in ("A-1", "A-2", "A-3", "A-4", "A-5", "A-6")}
@@ -107,15 +111,15 @@ def test_records_that_are_right_are_not_exchanged(redis_url: str, org: str) -> N
         await client.hset(wrong["A-3"], "more", "1")
         await client.delete(wrong["A-4"], wrong["A-5"])
         await client.set(wrong["A-5"], "no hash")
-        exchange = IndexSwap(client, STAGE, org, "one")
-        assert await exchange.begin()
-        await exchange.write([*changes])
-        await exchange.note_old()
-        await exchange.prune()
-        await exchange.write([RecordState(org, "account", "A-6", 2, "cy", (), 1)])
-        assert await exchange.hold()
-        assert await exchange.switch() == len(wrong)
-        await exchange.end()
+        swap = IndexSwap(client, STAGE, org, "one")
+        assert await swap.begin()
+        await swap.write([*changes])
+        await swap.collect_live_keys()
+        await swap.prune()
+        await swap.write([RecordState(org, "account", "A-6", 2, "cy", (), 1)])
+        assert await swap.pause_writers()
+        assert await swap.switch() == len(wrong)
+        await swap.end()
         for name, key in wrong.items():
             assert (await client.hgetall(key))["owner_id"] == ("cy" if name == "A-6" else "ann")
             assert len(await client.hgetall(key)) == 4
@@ -124,60 +128,60 @@ def test_records_that_are_right_are_not_exchanged(redis_url: str, org: str) -> N
     play(redis_url, acts)
 
 
-def test_stages_do_not_write_while_it_is_held(redis_url: str, org: str) -> None:
-    """Their writes are refused whole and tried again later; a hold ends by itself (A9)."""
+def test_stages_pause_during_a_swap(redis_url: str, org: str) -> None:
+    """The writes of stages are refused whole during the pause; the pause and the lock expire by themselves (A9)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         stage = RedisIndexWriter(client, STAGE, 1)
         await stage.fences.take(0, 1, 0)
-        exchange = IndexSwap(client, STAGE, org, "one")
-        assert await exchange.begin()
-        assert await exchange.hold()
-        assert 0 < await client.ttl(HELD_KEY) <= HELD_SECONDS
+        swap = IndexSwap(client, STAGE, org, "one")
+        assert await swap.begin()
+        assert await swap.pause_writers()
+        assert 0 < await client.ttl(HELD_KEY) <= PAUSE_SECONDS_MAX
         assert 0 < await client.ttl(rebuilding_key(org)) <= LOCK_SECONDS
         with pytest.raises(SinkPaused):
             await stage.apply(of(org, "A-1", "ann"), [Progress(STAGE, 0, 1, {})])
         assert await index_of(client, org) == {"admins": set()}
-        assert not await IndexSwap(client, STAGE, f"{org}-2", "two").hold()
-        await IndexSwap(client, STAGE, f"{org}-2", "two").release()
+        assert not await IndexSwap(client, STAGE, f"{org}-2", "two").pause_writers()
+        await IndexSwap(client, STAGE, f"{org}-2", "two").resume_writers()
         assert await client.exists(HELD_KEY)
-        await exchange.release()
+        await swap.resume_writers()
         await stage.apply(of(org, "A-1", "ann"), [Progress(STAGE, 0, 1, {})])
         assert await client.sismember(visible_key(org, "ann", "account"), "A-1")
         await client.delete(f"fence:{STAGE}:0")
-        await exchange.end()
+        await swap.end()
 
     play(redis_url, acts)
 
 
-def test_nothing_is_switched_once_the_hold_or_the_place_is_lost(redis_url: str, org: str) -> None:
-    """A rebuild that stood still for too long leaves the index in use as it is."""
+def test_nothing_is_switched_without_the_pause_and_the_lock(redis_url: str, org: str) -> None:
+    """A rebuild that was suspended for too long leaves the live index as it is."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await RedisIndexWriter(client, STAGE, 1).apply(of(org, "old", "ann"), [])
         before = await index_of(client, org)
-        exchange = IndexSwap(client, STAGE, org, "one")
-        assert await exchange.begin()
-        await exchange.write(of(org, "A-1", "ann"))
-        await exchange.note_old()
-        assert await exchange.switch() is None
-        assert await exchange.hold()
+        swap = IndexSwap(client, STAGE, org, "one")
+        assert await swap.begin()
+        await swap.write(of(org, "A-1", "ann"))
+        await swap.collect_live_keys()
+        assert await swap.switch() is None
+        assert await swap.pause_writers()
         await client.set(rebuilding_key(org), "another")
-        assert await exchange.switch() is None
-        with pytest.raises(ExchangeLost, match="start it again"):
-            await exchange.write(of(org, "A-2", "ann"))
-        with pytest.raises(ExchangeLost):
-            await exchange.restart()
+        assert await swap.switch() is None
+        with pytest.raises(RebuildLockLost, match="start it again"):
+            await swap.write(of(org, "A-2", "ann"))
+        with pytest.raises(RebuildLockLost):
+            await swap.restart()
         assert await index_of(client, org) == before
-        await exchange.end()
+        await swap.end()
         assert await client.get(rebuilding_key(org)) == "another"
         await client.delete(rebuilding_key(org))
 
     play(redis_url, acts)
 
 
-def test_what_a_killed_rebuild_left_is_removed_by_the_next(redis_url: str, org: str) -> None:
-    """Once its place is free; until then the next one is told that one is under way."""
+def test_keys_of_a_killed_rebuild_are_removed_by_the_next(redis_url: str, org: str) -> None:
+    """The next rebuild can begin once the lock is free, and removes the keys of its organisation only."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         killed, following = (IndexSwap(client, STAGE, org, name) for name in ("one", "two"))
@@ -186,49 +190,49 @@ def test_what_a_killed_rebuild_left_is_removed_by_the_next(redis_url: str, org: 
             assert await each.begin()
             await each.write(of(of_org, "A-1", "ann"))
         assert not await following.begin()
-        assert await left_of(client, org) != []
-        await client.delete(rebuilding_key(org))  # as its time to live does
+        assert await rebuild_keys(client, org) != []
+        await client.delete(rebuilding_key(org))  # as if its time to live had passed
         assert await following.begin()
         await following.clear()
-        assert await left_of(client, org) == []
-        assert await left_of(client, f"{org}-2") != []
+        assert await rebuild_keys(client, org) == []
+        assert await rebuild_keys(client, f"{org}-2") != []
         for each in (following, other):
             await each.end()
 
     play(redis_url, acts)
 
 
-def test_who_lost_the_place_removes_nothing_of_who_has_it(redis_url: str, org: str) -> None:
-    """A rebuild that stood still before it removed what it found: that may be another's, which is under way."""
+def test_a_rebuild_without_the_lock_removes_nothing(redis_url: str, org: str) -> None:
+    """A rebuild that was suspended before it removed the keys it found must not remove a running rebuild's."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         late, present = (IndexSwap(client, STAGE, org, name) for name in ("one", "two"))
         assert await late.begin()
-        await client.delete(rebuilding_key(org))  # as its time to live does
+        await client.delete(rebuilding_key(org))  # as if its time to live had passed
         assert await present.begin()
         await present.write(of(org, "A-1", "ann"))
-        written = await left_of(client, org)
-        with pytest.raises(ExchangeLost):
+        written = await rebuild_keys(client, org)
+        with pytest.raises(RebuildLockLost):
             await late.clear()
-        assert await left_of(client, org) == written != []
+        assert await rebuild_keys(client, org) == written != []
         await present.end()
 
     play(redis_url, acts)
 
 
-def test_a_rebuild_under_another_model_begins_from_nothing(redis_url: str, org: str) -> None:
-    """What was written under the model before is not in the new index."""
+def test_a_rebuild_under_another_model_starts_again(redis_url: str, org: str) -> None:
+    """After a restart the new index has nothing of what was written before."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
-        exchange = IndexSwap(client, STAGE, org, "one")
-        assert await exchange.begin()
-        await exchange.write([*of(org, "A-1", "ann", "bob"), *of(org, "A-2", "ann")])
-        await exchange.restart()
-        await exchange.write(of(org, "A-1", "ann"))
-        await exchange.note_old()
-        assert await exchange.hold()
-        assert await exchange.switch() == 3
-        await exchange.end()
+        swap = IndexSwap(client, STAGE, org, "one")
+        assert await swap.begin()
+        await swap.write([*of(org, "A-1", "ann", "bob"), *of(org, "A-2", "ann")])
+        await swap.restart()
+        await swap.write(of(org, "A-1", "ann"))
+        await swap.collect_live_keys()
+        assert await swap.pause_writers()
+        assert await swap.switch() == 3
+        await swap.end()
         assert await client.smembers(visible_key(org, "ann", "account")) == {"A-1"}
         assert not await client.exists(visible_key(org, "bob", "account"))
 

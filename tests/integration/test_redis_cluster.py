@@ -1,4 +1,4 @@
-"""Stores on a real Redis Cluster: what a single Redis does not have to mean."""
+"""Sinks on a real Redis Cluster: what differs from a single Redis."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import redis.asyncio
 import redis.exceptions
 
 from access_indexer.core.changes import IndexChange, RecordState, SetChange
+from access_indexer.redis.reader import RedisIndexReader
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.keys import fence_key, visible_key
 from territory_runtime.app import CannotStart, check_redis
@@ -26,12 +27,12 @@ from tests.support.servers import START_SECONDS, RedisCluster, find_redis_cluste
 
 
 class Acting(NamedTuple):
-    """What a test acts with."""
+    """The cluster, and users whose sets are on different nodes."""
 
     redis: Any
     stage: str
     users: list[str]
-    """One of each node."""
+    """One per node."""
 
     @property
     def org(self) -> str:
@@ -50,7 +51,7 @@ class Acting(NamedTuple):
         return {str(one) for one in await self.redis.smembers(visible_key(self.org, user, "account"))}
 
     async def fences(self) -> list[str]:
-        """Return the fence that is in use on each node."""
+        """Return the value of the fence that each node uses."""
         nodes = await Nodes(self.redis).all()
         return [str(await self.redis.get(fence_key(self.stage, 0, node.tags[0]))) for node in nodes]
 
@@ -69,7 +70,7 @@ def play(cluster: RedisCluster, unique: str, acts: Callable[[Acting], Awaitable[
 
 
 def test_every_node_counts_every_write(redis_cluster: RedisCluster, unique: str) -> None:
-    """Also one that the write does not concern: so one count beside the offset is that of all nodes."""
+    """Also a node that a write does not concern counts it: one write sequence holds for all nodes (A9)."""
 
     async def acts(acting: Acting) -> None:
         worker = acting.worker()
@@ -77,22 +78,22 @@ def test_every_node_counts_every_write(redis_cluster: RedisCluster, unique: str)
         assert await acting.fences() == ["1.0"] * 3
         for user in acting.users:
             await acting.write(worker, *acting.put("A-1", user))
-        count = worker.fences.written(0)
-        assert await acting.fences() == [f"1.{count}"] * 3
+        sequence = worker.fences.write_sequence(0)
+        assert await acting.fences() == [f"1.{sequence}"] * 3
         assert [await acting.seen(user) for user in acting.users] == [{"A-1"}] * 3
 
     play(redis_cluster, unique, acts)
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_one_node_that_lost_something_is_seen(redis_cluster: RedisCluster, unique: str, number: int) -> None:
-    """At the next write, whichever node that concerns, and by whoever takes the partition over (A9)."""
+def test_lost_writes_of_one_node_are_detected(redis_cluster: RedisCluster, unique: str, number: int) -> None:
+    """The next write fails, whichever node it concerns, and so does the next assignment (A9)."""
 
     async def acts(acting: Acting) -> None:
         worker = acting.worker()
         await take(worker, 0)
         await acting.write(worker, *acting.put("A-1", *acting.users))
-        written = worker.fences.written(0)
+        written = worker.fences.write_sequence(0)
         node = (await Nodes(acting.redis).all())[number]
         await acting.redis.delete(fence_key(acting.stage, 0, node.tags[0]))
         with pytest.raises(SinkRolledBack):
@@ -101,14 +102,14 @@ def test_one_node_that_lost_something_is_seen(redis_cluster: RedisCluster, uniqu
         successor = acting.worker()
         assert await successor.fences.take(0, 2, written) == (2, False)
         assert await successor.fences.take(0, 3, 0) == (3, True)
-        await acting.write(successor, *acting.put("A-2", *acting.users))  # the counts are one again
+        await acting.write(successor, *acting.put("A-2", *acting.users))  # all nodes have the same write sequence again
         assert len(set(await acting.fences())) == 1
 
     play(redis_cluster, unique, acts)
 
 
 def test_removals_on_all_nodes_come_before_additions_on_any(redis_cluster: RedisCluster, unique: str) -> None:
-    """Where a node could not remove, no other has added, and no record or progress is newer than the sets (V8)."""
+    """If one node refuses a removal, no other node has executed an addition, a hash or the progress (V8)."""
 
     async def acts(acting: Acting) -> None:
         worker, (first, *others) = acting.worker(), acting.users
@@ -117,20 +118,20 @@ def test_removals_on_all_nodes_come_before_additions_on_any(redis_cluster: Redis
         node = acting.redis.get_node_from_key(visible_key(acting.org, first, "account"))
         (broken,) = [one for one in await Nodes(acting.redis).all() if one.name == node.name]
         await acting.redis.set(fence_key(acting.stage, 0, broken.tags[0]), "99.0")
-        stands = [RecordState(acting.org, "account", f"A-{number}", 1, "ann", (), 1) for number in range(20)]
+        states = [RecordState(acting.org, "account", f"A-{number}", 1, "ann", (), 1) for number in range(20)]
         with pytest.raises(Fenced):
-            await acting.write(worker, *acting.put("A-1", first, present=False), *acting.put("A-1", *others), *stands)
+            await acting.write(worker, *acting.put("A-1", first, present=False), *acting.put("A-1", *others), *states)
         assert [await acting.seen(user) for user in acting.users] == [{"A-1"}, set(), set()]
         with pytest.raises(Fenced):
-            await acting.write(worker, *acting.put("A-2", first), *stands)
-        pages = [page async for page in worker._look.entries({acting.org})]
-        assert not [place for page in pages for place in page if place.word == "record"]
+            await acting.write(worker, *acting.put("A-2", first), *states)
+        pages = [page async for page in RedisIndexReader(acting.redis).entries({acting.org})]
+        assert not [entry for page in pages for entry in page if entry.kind == "record"]
 
     play(redis_cluster, unique, acts)
 
 
-def test_the_worker_before_can_write_on_no_node(redis_cluster: RedisCluster, unique: str) -> None:
-    """Also one that knows the slots as they were, and takes another key for a node's fence (A9)."""
+def test_older_epoch_is_refused_by_every_node(redis_cluster: RedisCluster, unique: str) -> None:
+    """Also a worker with an outdated slot map, which uses another key for a node's fence, is refused (A9)."""
 
     async def acts(acting: Acting) -> None:
         before, after = acting.worker(), acting.worker()
@@ -149,7 +150,7 @@ def test_the_worker_before_can_write_on_no_node(redis_cluster: RedisCluster, uni
 
 
 async def move(client: redis.asyncio.RedisCluster, key: str) -> None:
-    """Have the slot of a key, with all keys in it, go to another node."""
+    """Move the slot of a key, with all its keys, to another node."""
     slot = client.keyslot(key)
     source: Any = client.get_node_from_key(key)
     target: Any = next(node for node in client.get_primaries() if node.name != source.name)
@@ -163,14 +164,14 @@ async def move(client: redis.asyncio.RedisCluster, key: str) -> None:
         await node.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target.name])
 
 
-async def waited_out(action: Callable[[], Awaitable[None]]) -> None:
-    """Do something as a worker does it: what ends is waited for."""
+async def retried(action: Callable[[], Awaitable[None]]) -> None:
+    """Do something as a worker does it, and retry while the cluster is unavailable."""
     async with asyncio.timeout(START_SECONDS):
         await retry_while_unavailable("x", Health(), REDIS_AWAY, action, what="Redis")
 
 
-def test_a_slot_that_has_moved(redis_cluster: RedisCluster, unique: str) -> None:
-    """A worker that has not heard of it asks again who has what, and goes on where the data is now."""
+def test_a_moved_slot(redis_cluster: RedisCluster, unique: str) -> None:
+    """A worker with an outdated slot map fails once, reads the map again, and writes to the new node."""
 
     async def acts(acting: Acting) -> None:
         worker, user = acting.worker(), acting.users[0]
@@ -181,14 +182,14 @@ def test_a_slot_that_has_moved(redis_cluster: RedisCluster, unique: str) -> None
             await move(operator, visible_key(acting.org, user, "account"))
         with pytest.raises(redis.exceptions.ResponseError, match="non local key"):
             await acting.write(worker, *acting.put("A-2", user))
-        await waited_out(lambda: acting.write(worker, *acting.put("A-2", user)))
+        await retried(lambda: acting.write(worker, *acting.put("A-2", user)))
         assert await acting.seen(user) == {"A-1", "A-2"}
 
     play(redis_cluster, unique, acts)
 
 
-def test_the_slot_of_a_fence_has_moved(redis_cluster: RedisCluster, unique: str) -> None:
-    """The node is refused another fence in its place: the partition is taken over anew, and filled again (A9)."""
+def test_a_moved_slot_of_a_fence(redis_cluster: RedisCluster, unique: str) -> None:
+    """The node's other fence is not taken for the moved one: the partition is restored and written again (A9)."""
 
     async def acts(acting: Acting) -> None:
         worker = acting.worker()
@@ -199,17 +200,17 @@ def test_the_slot_of_a_fence_has_moved(redis_cluster: RedisCluster, unique: str)
             await operator.initialize()
             await move(operator, fence_key(acting.stage, 0, node.tags[0]))
         with pytest.raises(SinkRolledBack):
-            await waited_out(lambda: acting.write(worker, *acting.put("A-2", *acting.users)))
+            await retried(lambda: acting.write(worker, *acting.put("A-2", *acting.users)))
         successor = acting.worker()
-        await waited_out(lambda: take(successor, 0))
+        await retried(lambda: take(successor, 0))
         await acting.write(successor, *acting.put("A-2", *acting.users))
         assert [await acting.seen(user) for user in acting.users] == [{"A-1", "A-2"}] * 3
 
     play(redis_cluster, unique, acts)
 
 
-def test_a_node_that_was_away(tmp_path: Path, unique: str) -> None:
-    """It is waited for; what it lost meanwhile is seen."""
+def test_a_node_that_was_unavailable(tmp_path: Path, unique: str) -> None:
+    """A write waits for the node, and what the node lost meanwhile is detected."""
     with serving("redis", find_redis_cluster(), tmp_path) as cluster:
 
         async def acts(acting: Acting) -> None:
@@ -221,7 +222,7 @@ def test_a_node_that_was_away(tmp_path: Path, unique: str) -> None:
                 await acting.write(worker, *acting.put("A-2", *acting.users))
             cluster.nodes[1].start()
             with pytest.raises(SinkRolledBack):
-                await waited_out(lambda: acting.write(worker, *acting.put("A-2", *acting.users)))
+                await retried(lambda: acting.write(worker, *acting.put("A-2", *acting.users)))
             cluster.kill()
             with pytest.raises(REDIS_AWAY):
                 await acting.write(worker, *acting.put("A-2", *acting.users))
@@ -231,8 +232,8 @@ def test_a_node_that_was_away(tmp_path: Path, unique: str) -> None:
         play(cluster, unique, acts)
 
 
-def test_a_walk_comes_by_all_keys(redis_cluster: RedisCluster, unique: str) -> None:
-    """Of all nodes, and then from the beginning again."""
+def test_a_walk_returns_all_keys(redis_cluster: RedisCluster, unique: str) -> None:
+    """A walk returns the keys of all nodes, and then starts again."""
 
     async def acts(acting: Acting) -> None:
         keys = {f"{unique}:{number}" for number in range(300)}
@@ -248,8 +249,8 @@ def test_a_walk_comes_by_all_keys(redis_cluster: RedisCluster, unique: str) -> N
     play(redis_cluster, unique, acts)
 
 
-def test_it_is_said_at_the_start_what_redis_is(redis_cluster: RedisCluster, redis_url: str) -> None:
-    """A setting that does not fit ends the start, with what to set; one that does is let by."""
+def test_startup_checks_the_kind_of_redis(redis_cluster: RedisCluster, redis_url: str) -> None:
+    """A wrong setting ends the start with a message that says what to set; the right one passes."""
     check_redis(read_settings(redis_cluster.settings))
     check_redis(read_settings({"TERRITORY_REDIS_URL": redis_url}))
     with pytest.raises(CannotStart, match="is a cluster; set TERRITORY_REDIS_CLUSTER=true"):
@@ -259,6 +260,6 @@ def test_it_is_said_at_the_start_what_redis_is(redis_cluster: RedisCluster, redi
 
 
 @pytest.mark.embedded
-def test_the_embedded_redis_is_no_cluster(embedded_redis_url: str) -> None:
-    """It is let by as the single Redis that it is."""
+def test_the_embedded_redis_is_a_single_one(embedded_redis_url: str) -> None:
+    """The embedded Redis passes the check without the cluster setting."""
     check_redis(read_settings({"TERRITORY_REDIS_URL": embedded_redis_url}))

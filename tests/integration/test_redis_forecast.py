@@ -1,4 +1,4 @@
-"""The forecast's sinks with a real Redis."""
+"""The forecast's two sinks, on a real Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from territory.wire.keys import (
     partition_of,
 )
 from territory.wire.topics import ASSIGNMENTS, PARTIALS
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from tests.integration.examples import play, take
 
 PARTIAL_SUMS, ATTAINMENT_TOTALS = "forecast-aggregator", "forecast-totals"
@@ -45,7 +45,7 @@ def models_of(*orgs: str) -> Models:
 
 
 def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
-    """Each deal has its reason and detail; the last change wins, and repeats are harmless (F2, F10)."""
+    """The list has the reason and detail of each deal; the last change counts, a repeat is harmless (F2, F10)."""
     changes = [
         DealLeftOut(org, "D-1", LeftOut("unassigned", "it names no account")),
         DealLeftOut(org, "D-1", NO_AMOUNT),
@@ -73,7 +73,7 @@ def test_list_of_deals_in_no_sum(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def test_orphans_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
-    """For unknown organisations, orphans of this partition are removed from the list (F2)."""
+    """A reconcile removes the deals of its own partition that do not belong on the list, and no others (F2)."""
     kept = next(f"D-{number}" for number in range(99) if partition_of(f"{org}/deal/D-{number}", 2) == 0)
     orphan = next(f"S-{number}" for number in range(99) if partition_of(f"{org}/deal/S-{number}", 2) == 0)
     other = next(f"O-{number}" for number in range(99) if partition_of(f"{org}/deal/O-{number}", 2) == 1)
@@ -86,16 +86,16 @@ def test_orphans_of_the_list(redis_at: Mapping[str, str], org: str) -> None:
         fold.restored(models_of(org), NOTHING)
         listed = [DealLeftOut(org, each, NO_AMOUNT) for each in (kept, orphan, other)]
         await store.apply([*listed], [Progress(PARTIAL_SUMS, 0, 5, {org: 1})])
-        await store.reconcile(0, fold, models_of(org), NOTHING)
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), NOTHING)])
         assert await client.hlen(left_out_key(org)) == 3
-        await store.reconcile(0, fold, models_of(org), frozenset({org}))
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), frozenset({org}))])
         assert set(await client.hkeys(left_out_key(org))) == {kept, other}
 
     play(redis_at, acts)
 
 
 def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
-    """Each adjustment shows the frozen and the live contribution; orphans are removed (F12)."""
+    """The list has what a deal counted for and counts for now, only while these differ; orphans are removed (F12)."""
     counted = Counted(("west",), "won", Decimal("1E-8"), Decimal("0E-9"), None, by_others=True)
     changes = [
         DealAdjusted(org, Q1, "D/1", Adjustment(None, counted)),
@@ -116,10 +116,10 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
                         "by_others": True},
             }  # fmt: skip
         fold = PartialSumsFold(0, 1)
-        await store.reconcile(0, fold, models_of(org), NOTHING)
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), NOTHING)])
         assert await client.hlen(adjustments_key(org)) == 1
         await client.hset(adjustments_key(org), "not ours", "{}")
-        await store.reconcile(0, fold, models_of(org), frozenset({org}))
+        await store.reconcile([ReconcileRequest(0, fold, models_of(org), frozenset({org}))])
         assert await client.hkeys(adjustments_key(org)) == ["not ours"]
 
     play(redis_at, acts)
@@ -129,15 +129,15 @@ def test_list_of_adjustments(redis_at: Mapping[str, str], org: str) -> None:
 
 
 def attainment(org: str, user_id: str | None = None, **figures: Any) -> AttainmentState:
-    """Return an attainment of `west`, or of a user in it, as a sink change."""
-    said: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
+    """Return the attainment of `west`, or of a user in it; without a target unless given."""
+    defaults: dict[str, Any] = dict.fromkeys(SUMS, "0") | {
         "deals_won": 0, "target": None, "attainment_pct": None, "gap": None, "shortage": None,
     }  # fmt: skip
-    return AttainmentState((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(said | figures)))
+    return AttainmentState((org, "west", Q1, user_id), Attainment(org, "west", Q1, user_id, 4, **(defaults | figures)))
 
 
 def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> None:
-    """All figures are text, empty where there is no target (F6, contracts: Redis)."""
+    """A territory's hash has all figures as text, empty where there is no target (F6, contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         store, key = RedisAttainments(client, ATTAINMENT_TOTALS, 1), attainment_hash_key(org, "west", Q1, None)
@@ -156,7 +156,7 @@ def test_attainment_of_a_territory(redis_at: Mapping[str, str], org: str) -> Non
 
 
 def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
-    """A person has only their own figures (F4, contracts: Redis)."""
+    """A person's hash has only the figures of a person (F4, contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await RedisAttainments(client, ATTAINMENT_TOTALS, 1).apply([attainment(org, "ann", won="7", deals_won=1)], [])
@@ -168,8 +168,8 @@ def test_attainment_of_a_person(redis_at: Mapping[str, str], org: str) -> None:
     play(redis_at, acts)
 
 
-def test_deleted_attainment(redis_at: Mapping[str, str], org: str) -> None:
-    """The last of several changes wins, repeats are harmless, and progress is stored (A9)."""
+def test_attainment_that_is_gone(redis_at: Mapping[str, str], org: str) -> None:
+    """The last of several changes counts, a repeat is harmless, and the progress is written (A9)."""
     gone = AttainmentState((org, "west", Q1, None), None)
 
     async def acts(client: redis.asyncio.Redis) -> None:
@@ -183,13 +183,13 @@ def test_deleted_attainment(redis_at: Mapping[str, str], org: str) -> None:
             await store.apply(changes, [Progress(ATTAINMENT_TOTALS, 0, 5, {org: 3})])
             assert await client.exists(attainment_hash_key(org, "west", Q1, None)) == there
         assert await client.hget(index_key(org), f"{ATTAINMENT_TOTALS}:0:model_revision") == "3"
-        assert await client.hget(index_key(org), "model_revision") is None  # that is the access index's
+        assert await client.hget(index_key(org), "model_revision") is None  # the access index owns it
 
     play(redis_at, acts)
 
 
-def test_orphaned_attainments(redis_at: Mapping[str, str], org: str) -> None:
-    """Orphans of this partition and organisation are removed, and no others (F1)."""
+def test_orphan_attainments(redis_at: Mapping[str, str], org: str) -> None:
+    """A reconcile deletes the attainments that its partition does not have, and no others (F1)."""
     ours = partition_of(attainment_key(org, "west", Q1, None), 2)
     names = (f"{org}-{number}" for number in itertools.count(2))
     alike = next(name for name in names if partition_of(attainment_key(name, "west", Q1, None), 2) == ours)
@@ -204,9 +204,9 @@ def test_orphaned_attainments(redis_at: Mapping[str, str], org: str) -> None:
         await store.apply(
             [attainment(org), attainment(alike), *orphans], [Progress(ATTAINMENT_TOTALS, ours, 5, {org: 1})]
         )
-        await store.reconcile(ours, fold, models_of(org, alike), frozenset({alike}))
+        await store.reconcile([ReconcileRequest(ours, fold, models_of(org, alike), frozenset({alike}))])
         assert not await client.exists(attainment_hash_key(alike, "west", Q1, None))
-        await store.reconcile(ours, fold, models_of(org), frozenset({org}))
+        await store.reconcile([ReconcileRequest(ours, fold, models_of(org), frozenset({org}))])
         left = {user for user in users if await client.exists(attainment_hash_key(org, "west", Q1, user))}
         assert left == {user for user in users if partition_of(attainment_key(org, "west", Q1, user), 2) != ours}
         assert 0 < len(left) < len(users)

@@ -1,4 +1,4 @@
-"""Which keys of Redis hold the access index; what it means is in the suite of the port, `test_index.py`."""
+"""Which keys of Redis hold the access index. What the index means is in its contract, `test_index.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import redis.asyncio
 
-from access_indexer.core.changes import AdminsState, RecordState, SetChange, SetKind
+from access_indexer.core.changes import AdminsState, RecordState
 from access_indexer.core.stage import AccessFold
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.keys import (
@@ -16,20 +16,13 @@ from territory.wire.keys import (
     record_hash_key,
     visible_key,
 )
-from territory_runtime.loop.stage import Progress
-from tests.integration.examples import play, take
-
-STAGE = "access-indexer"
-NOTHING: frozenset[str] = frozenset()
-KINDS: tuple[SetKind, SetKind] = ("visible", "editable")
-
-
-def put(org: str, record_id: str, present: bool = True, kind: SetKind = "visible", user_id: str = "ann") -> SetChange:
-    return SetChange(org, kind, user_id, "account", [record_id], present)
+from territory_runtime.loop.stage import Progress, ReconcileRequest
+from tests.contracts.index_examples import STAGE, put, take
+from tests.integration.examples import play
 
 
 def test_sets_hashes_and_admins(redis_at: Mapping[str, str], org: str) -> None:
-    """As the contract writes them: `SISMEMBER visible:{acme:u7}:account A-1` is the whole check (contracts: Redis)."""
+    """As documented: `SISMEMBER visible:{acme:u7}:account A-1` is the whole check (contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await RedisIndexWriter(client, STAGE, 1).apply(
@@ -55,8 +48,8 @@ def test_sets_hashes_and_admins(redis_at: Mapping[str, str], org: str) -> None:
     play(redis_at, acts)
 
 
-def test_progress_is_written_where_something_changed(redis_at: Mapping[str, str], org: str) -> None:
-    """The offset with a change of the organisation's records or revision, else not (contracts: Redis)."""
+def test_offset_is_written_with_a_change(redis_at: Mapping[str, str], org: str) -> None:
+    """The offset is written when the organisation's records or its revision change, else not (contracts: Redis)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         index = RedisIndexWriter(client, STAGE, 1)
@@ -70,8 +63,8 @@ def test_progress_is_written_where_something_changed(redis_at: Mapping[str, str]
     play(redis_at, acts)
 
 
-def test_foreign_keys_are_passed_over(redis_at: Mapping[str, str], org: str) -> None:
-    """Keys that begin like ours, and are none, are neither an error nor removed."""
+def test_keys_of_other_applications_are_ignored(redis_at: Mapping[str, str], org: str) -> None:
+    """A key that begins like ours and can't be parsed is neither an error nor removed."""
     foreign = [f"visible:{{{org}:ann", f"record:{{{org}:x}}", f"other:{{{org}:ann}}:account", f"editable:{{{org}:}}"]
 
     async def acts(client: redis.asyncio.Redis) -> None:
@@ -80,7 +73,7 @@ def test_foreign_keys_are_passed_over(redis_at: Mapping[str, str], org: str) -> 
         index, fold = RedisIndexWriter(client, STAGE, 1), AccessFold(0, 1)
         await take(index, 0)
         fold.restored({}, frozenset())
-        await index.reconcile(0, fold, {}, frozenset({org}))
+        await index.reconcile([ReconcileRequest(0, fold, {}, frozenset({org}))])
         assert [await client.exists(key) for key in foreign] == [1] * len(foreign)
 
     play(redis_at, acts)

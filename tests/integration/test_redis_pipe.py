@@ -1,4 +1,4 @@
-"""Many commands at once to a real Redis."""
+"""Fenced pipelines on a real Redis."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import redis.asyncio
 import redis.exceptions
 
 from territory_runtime.redis.fencing import Fences
-from territory_runtime.redis.pipe import CHUNK_ARGUMENTS, Pipe
+from territory_runtime.redis.pipe import CHUNK_ARGUMENTS, FencedPipeline
 from tests.integration.examples import redis_client
 from tests.support.servers import find_redis, serving
 
 
-def pipe_on(client: redis.asyncio.Redis) -> Pipe:
-    """Return a pipe for no partition: nobody can refuse it."""
-    return Pipe(Fences(client, "none"), [])
+def pipe_on(client: redis.asyncio.Redis) -> FencedPipeline:
+    """Return a pipeline for no partition: no fence can refuse it."""
+    return FencedPipeline(Fences(client, "none"), [])
 
 
-def full(pipe: Pipe) -> bool:
+def full(pipe: FencedPipeline) -> bool:
     return pipe.is_full
 
 
-def test_all_commands_are_done_in_order(redis_url: str, unique: str) -> None:
-    """As many as there are, whatever their texts and numbers; an empty pipe says nothing."""
+def test_all_commands_are_executed_in_order(redis_url: str, unique: str) -> None:
+    """Commands of any number, text and integer are executed in order; an empty pipeline sends nothing."""
 
     async def acts() -> None:
         async with redis_client(redis_url) as client:
@@ -51,7 +51,7 @@ def test_all_commands_are_done_in_order(redis_url: str, unique: str) -> None:
 
 
 def test_refused_command_is_an_error(redis_url: str, unique: str) -> None:
-    """Those before it are done, and the connection goes on."""
+    """The commands before a refused one are executed, and the connection can be used again."""
 
     async def acts() -> None:
         async with redis_client(redis_url) as client:
@@ -68,8 +68,8 @@ def test_refused_command_is_an_error(redis_url: str, unique: str) -> None:
     asyncio.run(acts())
 
 
-def test_redis_that_is_away(tmp_path: Path) -> None:
-    """It is an error that can be waited out, and the same client goes on when Redis is back."""
+def test_redis_that_is_unavailable(tmp_path: Path) -> None:
+    """The error can be retried, and the same client works again when Redis is back."""
 
     async def acts() -> None:
         with serving("redis", find_redis(), tmp_path) as server:

@@ -1,4 +1,4 @@
-"""How compose starts Redis: with the file of users filled in from the environment."""
+"""How Docker Compose starts Redis: the file of users is filled in from the environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = Path(__file__).parents[2] / "deploy" / "redis" / "start.sh"
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    """Give a Redis that was started by the script."""
+    """Start a Redis by the script."""
     program("redis", "redis-server")
     for name in ("OPERATOR", "WRITER", "READER", "EXPORTER"):
         monkeypatch.setenv(f"{name}_PASSWORD", f"{name.lower()}-pw")
@@ -30,11 +30,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSer
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether it answers somebody who has the password."""
-    return is_let_in(port, "operator", "operator-pw")
+    """Whether it answers a user with the password."""
+    return can_log_in(port, "operator", "operator-pw")
 
 
-def is_let_in(port: int, user: str | None, password: str | None) -> bool:
+def can_log_in(port: int, user: str | None, password: str | None) -> bool:
     with closing(redis.Redis(HOST, port, username=user, password=password)) as client:
         try:
             return bool(client.ping())
@@ -43,19 +43,19 @@ def is_let_in(port: int, user: str | None, password: str | None) -> bool:
 
 
 def test_users_have_the_passwords_of_the_environment(server: RedisServer, tmp_path: Path) -> None:
-    """Each user comes in with its own password, nobody without; the file is the owner's alone."""
+    """Each user logs in with its own password only, and nobody else can read the file of users."""
     for user in ("operator", "territory-writer", "territory-reader", "territory-exporter"):
         password = f"{user.removeprefix('territory-')}-pw"
-        assert is_let_in(server.port, user, password)
-        assert not is_let_in(server.port, user, "another")
-    assert not is_let_in(server.port, None, None)
+        assert can_log_in(server.port, user, password)
+        assert not can_log_in(server.port, user, "another")
+    assert not can_log_in(server.port, None, None)
     filled = tmp_path / "territory.acl"
     assert filled.stat().st_mode & 0o077 == 0
     assert "operator-pw" not in filled.read_text(encoding="utf-8")
 
 
-def test_no_password_no_start(tmp_path: Path) -> None:
-    """A password that is missing or empty ends it, with its name, before Redis runs."""
+def test_a_missing_password_ends_the_start(tmp_path: Path) -> None:
+    """A missing or empty password ends the start before Redis runs, and the message names it."""
     environment = {**os.environ, **{f"{name}_PASSWORD": "x" for name in ("OPERATOR", "READER", "EXPORTER")}}
     environment["WRITER_PASSWORD"] = ""
     environment |= {"USERS_FILE": str(START.with_name("users.acl")), "FILLED_FILE": str(tmp_path / "territory.acl")}

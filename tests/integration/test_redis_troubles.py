@@ -1,4 +1,4 @@
-"""Bad days of a real Redis: told in one line, seen on /ready, counted, waited for, and over by themselves."""
+"""Faults of a real Redis: one log line, /ready, a metric, and retries until the fault is over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from territory_control.local.child_process import until
 from territory_control.local.embedded_broker import free_ports
 from territory_runtime.health import Health
 from territory_runtime.redis.fencing import Fences
-from territory_runtime.redis.pipe import Pipe
+from territory_runtime.redis.pipe import FencedPipeline
 from territory_runtime.retry import REDIS_AWAY, retry_while_unavailable
 from tests.integration.examples import redis_client
 from tests.support.servers import RedisServer, program
@@ -32,16 +32,16 @@ def out_of_memory(client: Any) -> None:
     client.config_set("maxmemory", "1")
 
 
-def with_memory(client: Any) -> None:
+def enough_memory(client: Any) -> None:
     client.config_set("maxmemory", "0")
 
 
-def a_replica(client: Any) -> None:
+def become_replica(client: Any) -> None:
     [nowhere] = free_ports(1)
     client.execute_command("REPLICAOF", "127.0.0.1", nowhere)
 
 
-def the_first(client: Any) -> None:
+def become_master(client: Any) -> None:
     client.execute_command("REPLICAOF", "NO", "ONE")
 
 
@@ -55,8 +55,8 @@ def no_password(client: Any) -> None:
     client.config_set("requirepass", "")
 
 
-def a_disk_that_takes_nothing(client: Any) -> None:
-    # What a full disk does: the copy can't be written. Here its place is taken by a folder.
+def full_disk(client: Any) -> None:
+    # On a full disk the snapshot can't be written. Here a folder is in its place.
     _copy(client).mkdir()
     client.config_set("stop-writes-on-bgsave-error", "yes")
     client.config_set("save", "3600 1")
@@ -68,7 +68,7 @@ def _copy(client: Any) -> Path:
     return Path(client.config_get("dir")["dir"], "dump.rdb")
 
 
-def a_disk_with_room(client: Any) -> None:
+def free_disk(client: Any) -> None:
     _copy(client).rmdir()
     assert until(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], SECONDS_MAX)
     client.bgsave()
@@ -90,56 +90,56 @@ def no_sets(operator: Any) -> None:
     operator.execute_command("ACL", "SETUSER", "default", "-sadd")
 
 
-def everything(operator: Any) -> None:
+def all_commands(operator: Any) -> None:
     operator.execute_command("ACL", "SETUSER", "default", "+@all")
 
 
-def a_silence(client: Any) -> None:
+def pause_writes(client: Any) -> None:
     client.execute_command("CLIENT", "PAUSE", "600000", "WRITE")
 
 
-def an_answer(client: Any) -> None:
+def unpause(client: Any) -> None:
     client.execute_command("CLIENT", "UNPAUSE")
 
 
-class Watched(Health):
-    """What is said of a part, and when it is another thing than before."""
+class ObservedHealth(Health):
+    """Health that sets an event when a reason has an expected text."""
 
-    def __init__(self, says: str) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__()
-        self._says = says
-        self.said = asyncio.Event()
+        self._reason = reason
+        self.reported = asyncio.Event()
 
     def hinder(self, part: str, why: str, cause: str = "") -> None:
         super().hinder(part, why, cause)
-        if self._says in why:
-            self.said.set()
+        if self._reason in why:
+            self.reported.set()
 
 
 @contextmanager
 def operating(server: RedisServer) -> Iterator[Any]:
-    """Give a client with one connection, which stays allowed in while others are not."""
+    """Give a client with one connection, which stays logged in while others are refused."""
     with redis.Redis.from_url(server.url, single_connection_client=True) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
-    """Give a Redis whose settings a test may change."""
+    """Give a Redis whose settings the tests may change."""
     return RedisServer(tmp_path_factory.mktemp("redis"), program("redis", "redis-server"))
 
 
 @pytest.mark.parametrize(
-    ("comes", "goes", "says"),
+    ("begin", "end", "reason"),
     [
-        (out_of_memory, with_memory, "OutOfMemoryError"),
-        (a_replica, the_first, "ReadOnlyError"),
+        (out_of_memory, enough_memory, "OutOfMemoryError"),
+        (become_replica, become_master, "ReadOnlyError"),
         (another_password, no_password, "AuthenticationError"),
-        (a_disk_that_takes_nothing, a_disk_with_room, "MISCONF"),
+        (full_disk, free_disk, "MISCONF"),
         (too_few_replicas, replicas_enough, "NOREPLICAS"),
-        (no_scripts, everything, "NoPermissionError"),
-        (no_sets, everything, "executing the script"),
-        (a_silence, an_answer, "no answer within 0.1 s"),
+        (no_scripts, all_commands, "NoPermissionError"),
+        (no_sets, all_commands, "executing the script"),
+        (pause_writes, unpause, "no answer within 0.1 s"),
     ],
     ids=[
         "out of memory",
@@ -152,29 +152,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
         "silence",
     ],
 )
-def test_a_write_waits_for_the_end_of_trouble(
-    server: RedisServer, unique: str, comes: Act, goes: Act, says: str
+def test_a_write_waits_for_the_end_of_a_fault(
+    server: RedisServer, unique: str, begin: Act, end: Act, reason: str
 ) -> None:
-    """Nothing is lost and nobody has to do anything to the worker (runtime: while something is away)."""
-    health = Watched(says)
+    """The write is retried until the fault is over, and nobody has to restart the worker."""
+    health = ObservedHealth(reason)
 
     async def acts(operator: Any) -> None:
         async with asyncio.timeout(SECONDS_MAX), redis_client(server.url) as client:
             fences = Fences(client, unique)
             await fences.take(0, 1, 0)
-            comes(operator)
+            begin(operator)
 
             async def write() -> None:
-                pipe = Pipe(fences, [0])
+                pipe = FencedPipeline(fences, [0])
                 pipe.sadd(unique, "member")
                 await pipe.execute()
 
             writing = asyncio.create_task(
                 retry_while_unavailable(unique, health, REDIS_AWAY, write, what="Redis", answer_seconds=0.1)
             )
-            await health.said.wait()
+            await health.reported.wait()
             assert not writing.done()
-            goes(operator)
+            end(operator)
             await writing
             assert await client.smembers(unique) == {"member"}
 
@@ -185,8 +185,8 @@ def test_a_write_waits_for_the_end_of_trouble(
     assert (REGISTRY.get_sample_value("territory_waiting_total", {"part": unique, "away": "Redis"}) or 0) >= 1
 
 
-def test_a_command_that_makes_no_sense_is_no_trouble(server: RedisServer, unique: str) -> None:
-    """What no operator can end is a bug, and stops the worker (runtime: while something is away)."""
+def test_a_wrong_command_is_not_retried(server: RedisServer, unique: str) -> None:
+    """An error that no operator can end is a bug, and is raised."""
 
     async def acts() -> None:
         async with redis_client(server.url) as client:

@@ -1,14 +1,13 @@
-"""Redis with least rights: the users of deploy/redis, on a real server that has no others."""
+"""Redis users with least rights: those of deploy/redis, on a real server without others."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,66 +36,21 @@ from territory_client import Access, IndexRefused
 from territory_control.local.child_process import ChildProcess, until
 from territory_control.local.embedded_broker import HOST, free_ports
 from territory_runtime.app import check_redis
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from territory_runtime.settings import read_settings
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client, take
-from tests.support.servers import START_SECONDS, RedisServer, program
+from tests.integration.redis_users import DEPLOY, ORGS, GuardedRedis, filled
+from tests.support.servers import START_SECONDS, program
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "redis"
-STARRED = "ac*"
-"""An organisation whose id would be a pattern of acme's keys."""
-ORGS = ("acme", "acme-2", STARRED)
 NONE: frozenset[str] = frozenset()
 
 
-def sha256(password: str) -> str:
-    return hashlib.sha256(password.encode()).hexdigest()
-
-
-def filled(name: str, *, org: str = "", reader: str = "reader") -> str:
-    """Return a file of deploy/redis as a deployer fills it in; passwords are the users' roles."""
-    text = (DEPLOY / name).read_text(encoding="utf-8")
-    words = {
-        "@OPERATOR_SHA256@": "operator",
-        "@WRITER_SHA256@": "writer",
-        "@READER_SHA256@": reader,
-        "@EXPORTER_SHA256@": "exporter",
-    }
-    for placeholder, password in words.items():
-        text = text.replace(placeholder, sha256(password))
-    user, rights = text.split(" on ", 1)
-    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", org)
-    return user.replace("@ORG@", org) + " on " + rights.replace("@ORG@", pattern)
-
-
-class Guarded:
-    """A Redis that knows the users of deploy/redis alone."""
-
-    def __init__(self, folder: Path, binary: str, options: Sequence[str] = ()) -> None:
-        users = folder / "users.acl"
-        users.write_text(filled("users.acl") + "".join(filled("organisation.acl", org=org, reader=org) for org in ORGS))
-        self.server = RedisServer(folder, binary, ("--aclfile", str(users), *options), self._ready)
-
-    def url(self, user: str, password: str) -> str:
-        return f"redis://{user}:{password}@{HOST}:{self.server.port}/0"
-
-    def client(self, user: str, password: str) -> redis.Redis:
-        return redis.Redis.from_url(self.url(user, password), decode_responses=True, retry=None)
-
-    def _ready(self, host: str, port: int) -> bool:
-        try:
-            with closing(self.client("operator", "operator")) as client:
-                return bool(client.ping())
-        except redis.exceptions.ConnectionError:
-            return False
-
-
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Give a server, with an index of each organisation that the writer wrote."""
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
+    """Start a server, with an index of each organisation, written by the writer."""
     binary = program("redis", "redis-server")
-    one = Guarded(tmp_path_factory.mktemp("guarded"), binary)
+    one = GuardedRedis(tmp_path_factory.mktemp("guarded"), binary)
     with closing(one.server):
         one.server.start()
 
@@ -109,7 +63,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         yield one
 
 
-def as_writer(guarded: Guarded, acts: Callable[[redis.asyncio.Redis], Any]) -> None:
+def as_writer(guarded: GuardedRedis, acts: Callable[[redis.asyncio.Redis], Any]) -> None:
     async def acted() -> None:
         async with redis_client(guarded.url("territory-writer", "writer")) as client:
             await acts(client)
@@ -120,35 +74,35 @@ def as_writer(guarded: Guarded, acts: Callable[[redis.asyncio.Redis], Any]) -> N
 # --- the writer ---------------------------------------------------------------------------------
 
 
-def test_writer_is_all_that_the_indexer_needs(guarded: Guarded) -> None:
-    """Fences, sets, hashes, progress and the search for what must not be there, by the store itself."""
+def test_writer_may_do_what_the_indexer_does(guarded: GuardedRedis) -> None:
+    """The indexer's own sink writes fences, sets, hashes and progress, and removes orphans."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await fill_and_reconcile(client)
-        await write_index(client, "acme-2")  # as other tests want it
+        await write_index(client, "acme-2")  # restored for the other tests
 
     as_writer(guarded, acts)
 
 
 async def fill_and_reconcile(client: Any) -> None:
-    """Have the store do all that it does, with a member that must not be there."""
+    """Write with the indexer's sink, and reconcile an orphan."""
     models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
     store = RedisIndexWriter(client, "access-indexer", 1)
     await take(store, 0)
-    stray = SetChange("acme-2", "visible", "u7", "deal", ["D-1"], True)
-    await store.apply([stray], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
+    orphan = SetChange("acme-2", "visible", "u7", "deal", ["D-1"], True)
+    await store.apply([orphan], [Progress("access-indexer", 0, 5, {"acme-2": 1})])
     assert await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
     assert await client.hget(index_key("acme-2"), "model_revision") == "1"
     fold = AccessFold(0, 1)
     fold.restored(models, NONE)
-    await store.reconcile(0, fold, models, frozenset({"acme-2"}))
+    await store.reconcile([ReconcileRequest(0, fold, models, frozenset({"acme-2"}))])
     assert not await client.sismember(visible_key("acme-2", "u7", "deal"), "D-1")
 
 
-def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
-    """Attainments and the list of deals in no sum, written and searched by the stores themselves (F2)."""
+def test_writer_may_do_what_the_aggregator_does(guarded: GuardedRedis) -> None:
+    """The forecast's own sinks write and reconcile attainments and the list of deals in no sum (F2)."""
     models = {"acme-2": compile_model({"org": "acme-2"}, 1)}
-    stands = Attainment(
+    attainment = Attainment(
         org_id="acme-2", territory_id="west", period="2017-Q1", user_id=None, model_revision=1, target=None,
         won="1", pipeline="0", best_case="0", committed="0", weighted="0", won_by_others="0", deals_won=1,
         attainment_pct=None, gap=None, shortage=None,
@@ -157,7 +111,7 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
     async def acts(client: redis.asyncio.Redis) -> None:
         attainments = RedisAttainments(client, "forecast-totals", 1)
         await take(attainments, 0)
-        change = AttainmentState(("acme-2", "west", "2017-Q1", None), stands)
+        change = AttainmentState(("acme-2", "west", "2017-Q1", None), attainment)
         await attainments.apply([change], [Progress("forecast-totals", 0, 1, {"acme-2": 1})])
         left_out = RedisDeals(client, "forecast-aggregator")
         await take(left_out, 0)
@@ -171,33 +125,33 @@ def test_writer_is_all_that_the_aggregator_needs(guarded: Guarded) -> None:
             assert await at.admins() == {"root"}
             assert (await at.membership("u7", RecordName("account", "A-1"))).editable
         totals, sums = AttainmentFold(), PartialSumsFold(0, 1)
-        await attainments.reconcile(0, totals, models, frozenset({"acme-2"}))
-        await left_out.reconcile(0, sums, models, frozenset({"acme-2"}))
+        await attainments.reconcile([ReconcileRequest(0, totals, models, frozenset({"acme-2"}))])
+        await left_out.reconcile([ReconcileRequest(0, sums, models, frozenset({"acme-2"}))])
         assert not await client.hgetall(left_out_key("acme-2"))
 
     as_writer(guarded, acts)
 
 
-def test_writer_is_all_that_a_rebuild_needs(guarded: Guarded) -> None:
-    """The new index beside the old, what is the same left out, the exchange and the tidying up (V7)."""
+def test_writer_may_do_what_a_rebuild_does(guarded: GuardedRedis) -> None:
+    """A rebuild writes under a prefix, excludes equal hashes, switches and removes what is left (V7)."""
 
     async def acts(client: redis.asyncio.Redis) -> None:
         await write_index(client, "rebuilt")
-        exchange = IndexSwap(client, "access-indexer", "rebuilt", "one")
-        assert await exchange.begin()
-        await exchange.write([SetChange("rebuilt", "visible", "u9", "account", ["A-1"], True)])
-        await exchange.restart()
-        await exchange.write(
+        swap = IndexSwap(client, "access-indexer", "rebuilt", "one")
+        assert await swap.begin()
+        await swap.write([SetChange("rebuilt", "visible", "u9", "account", ["A-1"], True)])
+        await swap.restart()
+        await swap.write(
             [
                 SetChange("rebuilt", "visible", "u8", "account", ["A-1"], True),
                 RecordState("rebuilt", "account", "A-1", 3, "u7", ("us-west",), 4),
             ]
         )
-        await exchange.note_old()
-        await exchange.prune()
-        assert await exchange.hold()
-        assert await exchange.switch() is not None
-        await exchange.end()
+        await swap.collect_live_keys()
+        await swap.prune()
+        assert await swap.pause_writers()
+        assert await swap.switch() is not None
+        await swap.end()
         assert await client.smembers(visible_key("rebuilt", "u8", "account")) == {"A-1"}
         assert not await client.exists(HELD_KEY, visible_key("rebuilt", "u7", "account"))
 
@@ -218,17 +172,17 @@ def test_writer_is_all_that_a_rebuild_needs(guarded: Guarded) -> None:
         ("ACL", "LIST"),
         ("SCRIPT", "FLUSH"),
         ("PUBLISH", "channel", "x"),
-        ("RENAME", "admins:{acme}", "other:{acme}"),  # it may, within its own keys: a rebuild is exchanged so
+        ("RENAME", "admins:{acme}", "other:{acme}"),  # it may, within its own keys: a rebuild switches so
     ],
 )
-def test_writer_can_do_no_more(guarded: Guarded, command: tuple[str, ...]) -> None:
-    """Neither to other keys nor to the server."""
+def test_writer_may_do_nothing_else(guarded: GuardedRedis, command: tuple[str, ...]) -> None:
+    """The writer can neither touch other keys nor administer the server."""
     with closing(guarded.client("territory-writer", "writer")) as client:
         refused(client, *command)
 
 
-def test_writers_scripts_have_no_more_rights(guarded: Guarded) -> None:
-    """What a script touches is looked at as it runs."""
+def test_scripts_have_the_rights_of_their_user(guarded: GuardedRedis) -> None:
+    """Redis checks the keys that a script touches while it runs."""
     with closing(guarded.client("territory-writer", "writer")) as client:
         script = client.script_load("return redis.call('SET', 'other', '1')")
         with pytest.raises(redis.exceptions.ResponseError, match="can't access at least one of the keys"):
@@ -245,8 +199,8 @@ def refused(client: redis.Redis, *command: str) -> None:
 
 
 @pytest.mark.parametrize(("user", "password"), [("territory-reader", "reader"), ("territory-reader-acme", "acme")])
-def test_reader_is_all_that_the_client_needs(guarded: Guarded, user: str, password: str) -> None:
-    """Every question of the client is answered (V1, V3, V9)."""
+def test_reader_may_do_what_the_client_does(guarded: GuardedRedis, user: str, password: str) -> None:
+    """Every call of the client library succeeds (V1, V3, V9)."""
     with closing(guarded.client(user, password)) as client:
         access = Access(client, "acme")
         assert access.can_see("u7", "account", "A-1", at_least=3)
@@ -275,10 +229,10 @@ def test_reader_is_all_that_the_client_needs(guarded: Guarded, user: str, passwo
         ("SISMEMBER", "other:{acme}", "x"),
         ("GET", "fence:access-indexer:0"),
         ("GET", "index-held"),
-        ("SMEMBERS", "visible:{acme:u7}:account"),  # large ones would hold up everybody
+        ("SMEMBERS", "visible:{acme:u7}:account"),  # a large set would block all others
         ("EVAL", "return redis.call('SADD', 'admins:{acme}', 'u9')", "0"),
         ("SCRIPT", "LOAD", "return 1"),
-        ("SCAN", "0"),  # it names every key, whoever may read them
+        ("SCAN", "0"),  # it lists keys that the user may not read
         ("KEYS", "*"),
         ("DBSIZE",),
         ("FLUSHALL",),
@@ -286,15 +240,15 @@ def test_reader_is_all_that_the_client_needs(guarded: Guarded, user: str, passwo
         ("SUBSCRIBE", "channel"),
     ],
 )
-def test_reader_can_do_no_more(guarded: Guarded, user: str, password: str, command: tuple[str, ...]) -> None:
-    """Nothing is written, and no key seen that is not for apps."""
+def test_reader_may_do_nothing_else(guarded: GuardedRedis, user: str, password: str, command: tuple[str, ...]) -> None:
+    """A reader can write nothing, and read no key that is not for applications."""
     with closing(guarded.client(user, password)) as client:
         refused(client, *command)
 
 
 @pytest.mark.parametrize("org", ORGS)
-def test_reader_of_one_organisation_sees_no_other(guarded: Guarded, org: str) -> None:
-    """Neither one whose name begins alike nor one that its own name would be a pattern of."""
+def test_reader_of_one_organisation_sees_no_other(guarded: GuardedRedis, org: str) -> None:
+    """A reader of one organisation reads none with a similar name, and none that its name matches as a pattern."""
     with closing(guarded.client(f"territory-reader-{org}", org)) as client:
         assert Access(client, org).can_see("u7", "account", "A-1")
         for other in {*ORGS} - {org}:
@@ -310,8 +264,8 @@ def test_reader_of_one_organisation_sees_no_other(guarded: Guarded, org: str) ->
 # --- the exporter -------------------------------------------------------------------------------
 
 
-def test_exporter_is_all_that_prometheus_needs(guarded: Guarded, tmp_path: Path) -> None:
-    """redis_exporter itself, with its user's rights alone, says the two metrics that alert and dashboard read."""
+def test_exporter_may_do_what_prometheus_needs(guarded: GuardedRedis, tmp_path: Path) -> None:
+    """redis_exporter, with its user's rights only, exports the metrics that the alert and the dashboard use."""
     binary = program("prometheus", "prometheus-redis-exporter")
     (port,) = free_ports(1)
     address = f"{HOST}:{port}"
@@ -320,20 +274,20 @@ def test_exporter_is_all_that_prometheus_needs(guarded: Guarded, tmp_path: Path)
     exporter = ChildProcess("redis_exporter", command, tmp_path / "redis_exporter.log", environment)
     exporter.start(lambda: bool(page_of(address)), START_SECONDS)
     try:
-        said = dict(re.findall(r"^(redis_\w+) (\S+)$", page_of(address), re.MULTILINE))
+        exported = dict(re.findall(r"^(redis_\w+) (\S+)$", page_of(address), re.MULTILINE))
     finally:
         exporter.stop(START_SECONDS)
-    assert said["redis_up"] == "1"
-    assert float(said["redis_memory_used_bytes"]) > 0
-    assert "redis_memory_max_bytes" in said
+    assert exported["redis_up"] == "1"
+    assert float(exported["redis_memory_used_bytes"]) > 0
+    assert "redis_memory_max_bytes" in exported
 
 
 def page_of(address: str) -> str:
-    """Return what an exporter says; nothing where nobody answers yet."""
+    """Return the page of an exporter; empty while it does not answer."""
     try:
         with urlopen(f"http://{address}/metrics", timeout=5) as answer:
-            said: str = answer.read().decode()
-            return said
+            page: str = answer.read().decode()
+            return page
     except OSError:
         return ""
 
@@ -351,17 +305,17 @@ def page_of(address: str) -> str:
         ("ACL", "LIST"),
     ],
 )
-def test_exporter_can_do_no_more(guarded: Guarded, command: tuple[str, ...]) -> None:
-    """It sees no key, no setting and nobody's connection."""
+def test_exporter_may_do_nothing_else(guarded: GuardedRedis, command: tuple[str, ...]) -> None:
+    """The exporter reads no key, no setting and no connection of others."""
     with closing(guarded.client("territory-exporter", "exporter")) as client:
         refused(client, *command)
 
 
-def test_users_find_their_way_in_a_cluster(tmp_path: Path) -> None:
-    """What redis-py asks of a cluster before anything else is allowed to the writer and the reader, too."""
+def test_users_may_ask_for_the_slots_of_a_cluster(tmp_path: Path) -> None:
+    """The writer and the reader may run the commands by which redis-py discovers a cluster."""
     binary = program("redis", "redis-server")
     (bus,) = free_ports(1)
-    guarded = Guarded(tmp_path, binary, ("--cluster-enabled", "yes", "--cluster-port", str(bus)))
+    guarded = GuardedRedis(tmp_path, binary, ("--cluster-enabled", "yes", "--cluster-port", str(bus)))
     with closing(guarded.server):
         guarded.server.start()
         operator: Any = guarded.client("operator", "operator")
@@ -385,8 +339,8 @@ def test_users_find_their_way_in_a_cluster(tmp_path: Path) -> None:
 # --- nobody else ----------------------------------------------------------------------------------
 
 
-def test_nobody_comes_in_without_a_password(guarded: Guarded) -> None:
-    """The user that Redis has by default is off, and a wrong password is no answer."""
+def test_nobody_logs_in_without_a_password(guarded: GuardedRedis) -> None:
+    """The default user is off, and a wrong password is refused."""
     with closing(redis.Redis(HOST, guarded.server.port)) as client:
         with pytest.raises(redis.exceptions.AuthenticationError):
             client.ping()
@@ -397,7 +351,7 @@ def test_nobody_comes_in_without_a_password(guarded: Guarded) -> None:
 
 
 def test_readme_fills_the_files_in(tmp_path: Path) -> None:
-    """Its commands make of passwords in the environment the files that the tests above ran on."""
+    """The commands of deploy/redis/README.md fill in the files with which the other tests ran."""
     script, *_ = re.findall(r"```bash\n(.*?)```", (DEPLOY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     for name in ("users.acl", "organisation.acl"):
         shutil.copy(DEPLOY / name, tmp_path)
@@ -409,7 +363,7 @@ def test_readme_fills_the_files_in(tmp_path: Path) -> None:
 
 
 def test_files_hold_no_passwords() -> None:
-    """Redis refuses to start with them as they are: a placeholder is no hash."""
+    """The files have placeholders instead of hashes, so Redis refuses to start with them."""
     for name in ("users.acl", "organisation.acl"):
         text = (DEPLOY / name).read_text(encoding="utf-8")
         assert not re.search(r"\s>|nopass", text)
@@ -419,7 +373,7 @@ def test_files_hold_no_passwords() -> None:
 
 
 def test_every_key_of_ours_has_a_right() -> None:
-    """What the services write, besides the sets and hashes above."""
+    """The writer's rights include the pause key and the fences."""
     (writer,) = re.findall(r"^user territory-writer .*", filled("users.acl"), re.MULTILINE)
     for key in (HELD_KEY, fence_key("x", 0).replace("x:0", "*")):
         assert f"~{key} " in writer

@@ -1,93 +1,87 @@
-"""The access index in memory: the port over the dictionaries of the house in memory, with fences as Redis has them."""
+"""The access index in memory: a sink over the dictionaries of `MemoryRedis`, with the fences that Redis has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from access_indexer.core.changes import IndexChange
-from access_indexer.core.stage import AccessFold
-from territory.stage import Models
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from territory_runtime.redis.fencing import Fenced, SinkRolledBack
-from tests.support.memory import Place
 from tests.support.memory_redis import MemoryRedis
 
 
 @dataclass
-class Kept:
+class StoredIndex:
     """What outlives a worker."""
 
     redis: MemoryRedis = field(default_factory=lambda: MemoryRedis(partitions=1))
     revisions: dict[str, dict[int, int]] = field(default_factory=dict)
-    """By organisation and partition, the revision that was noted."""
+    """By organisation and partition, the model revision that was written."""
     fences: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """By partition, the term and how often was written."""
+    """By partition, the epoch and the write sequence."""
 
     def lose(self) -> None:
-        """Be as new."""
+        """Become empty."""
         self.redis = MemoryRedis(partitions=1)
         self.revisions.clear()
         self.fences.clear()
 
 
 class MemoryFences:
-    """The fences that one worker has taken."""
+    """The epochs that one worker has begun."""
 
-    def __init__(self, kept: Kept) -> None:
-        self._kept = kept
-        self._taken: dict[int, tuple[int, int]] = {}
+    def __init__(self, stored: StoredIndex) -> None:
+        self._stored = stored
+        self._by_partition: dict[int, tuple[int, int]] = {}
 
-    async def take(self, partition: int, term: int, written: int) -> tuple[int, bool]:
-        """Begin a term, as `Fences.take` does."""
-        found = self._kept.fences.get(partition)
-        if found is not None and found[0] > term:
+    async def take(self, partition: int, epoch: int, write_sequence: int) -> tuple[int, bool]:
+        """Begin an epoch, as `Fences.take` does."""
+        found = self._stored.fences.get(partition)
+        if found is not None and found[0] > epoch:
             return found[0], False
-        count = 0 if found is None else found[1]
-        self._kept.fences[partition] = self._taken[partition] = (term, count)
-        return term, found is not None and count >= written
+        sequence = 0 if found is None else found[1]
+        self._stored.fences[partition] = self._by_partition[partition] = (epoch, sequence)
+        return epoch, found is not None and sequence >= write_sequence
 
-    def written(self, partition: int) -> int:
-        """Return how often was written in this partition, in all terms."""
-        return self._taken.get(partition, (0, 0))[1]
+    def write_sequence(self, partition: int) -> int:
+        """Return how many writes the partition has had, in all epochs."""
+        return self._by_partition.get(partition, (0, 0))[1]
 
-    def pass_through(self, partitions: Iterable[int]) -> None:
-        """Count a write, unless it is refused. Raises: Fenced, Rewound."""
+    def count_write(self, partitions: Iterable[int]) -> None:
+        """Count a write, unless a fence refuses it. Raises: Fenced, SinkRolledBack."""
         numbers = list(partitions)
         for number in numbers:
-            mine, found = self._taken[number], self._kept.fences.get(number)
-            if found is not None and found[0] > mine[0]:
-                raise Fenced(f"another worker has begun term {found[0]}")
-            if found is None or found < mine:
-                raise SinkRolledBack(f"found {found} where {mine} was written")
+            ours, found = self._by_partition[number], self._stored.fences.get(number)
+            if found is not None and found[0] > ours[0]:
+                raise Fenced(f"another worker has begun epoch {found[0]}")
+            if found is None or found < ours:
+                raise SinkRolledBack(f"found {found}, expected {ours}")
         for number in numbers:
-            term, count = self._taken[number]
-            self._kept.fences[number] = self._taken[number] = (term, count + 1)
+            epoch, sequence = self._by_partition[number]
+            self._stored.fences[number] = self._by_partition[number] = (epoch, sequence + 1)
 
 
 class MemoryIndex:
-    """What one worker writes to."""
+    """The sink of one worker."""
 
-    def __init__(self, kept: Kept, partitions: int) -> None:
-        self._kept = kept
-        self._partitions = partitions
-        self.fences = MemoryFences(kept)
+    def __init__(self, stored: StoredIndex) -> None:
+        self._stored = stored
+        self.fences = MemoryFences(stored)
 
     async def apply(self, changes: list[IndexChange], progress: list[Progress]) -> None:
-        """Make changes in their order, then note the progress. Raises: Fenced, Rewound."""
-        self.fences.pass_through(one.partition for one in progress)
+        """Apply changes in their order, then write the progress. Raises: Fenced, SinkRolledBack."""
+        self.fences.count_write(one.partition for one in progress)
         for change in changes:
-            self._kept.redis.make(change)
+            self._stored.redis.make(change)
         for one in progress:
             for org, revision in one.revisions.items():
-                self._kept.revisions.setdefault(org, {})[one.partition] = revision
+                self._stored.revisions.setdefault(org, {})[one.partition] = revision
 
-    async def reconcile(
-        self, partition: int, fold: AccessFold, models: Models, unknown: frozenset[str], beat: Callable[[], None]
-    ) -> None:
-        """Take out what must not be there. Raises: Fenced, Rewound."""
-        self.fences.pass_through([partition])
-        beat()
-        place: Place = ("indexing", partition)
-        self._kept.redis.progress[place] = dict.fromkeys(models, 0)  # nothing is unknown beyond what is said to be
-        self._kept.redis.reconcile(partition, fold, models, unknown)
+    async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None]) -> None:
+        """Remove the orphans of all requests. Raises: Fenced, SinkRolledBack."""
+        for request in requests:
+            if request.orgs:
+                self.fences.count_write([request.partition])
+                beat()
+                self._stored.redis.reconcile(request.partition, request.fold, request.models, request.orgs)

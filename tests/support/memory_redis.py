@@ -103,10 +103,10 @@ class MemoryRedis:
         for kind, sets in kinds:
             for (org, user, about), ids in list(sets.items()):
                 if org in unknown:
-                    strays = fold.strays(org, kind, user, about, record_ids=sorted(ids), models=models)
-                    self.make(SetChange(org, kind, user, about, strays, present=False))
+                    orphans = fold.orphans(org, kind, user, about, record_ids=sorted(ids), models=models)
+                    self.make(SetChange(org, kind, user, about, orphans, present=False))
         for key in [key for key in self.records if org_of(key) in unknown]:
-            if fold.is_stray(*parse_record_key(key)):
+            if fold.is_orphan(*parse_record_key(key)):
                 del self.records[key]
 
 
@@ -138,7 +138,7 @@ class MemorySink:
         self._redis.fences[place] = self._taken[partition] = (epoch, sequence)
         return epoch, found is not None and sequence >= written
 
-    def written(self, partition: int) -> int:
+    def write_sequence(self, partition: int) -> int:
         """Return the write sequence."""
         return self._taken[partition][1]
 

@@ -1,4 +1,4 @@
-"""Runs the access indexer."""
+"""Entry point of the access indexer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from territory_runtime.app import main as run
 
 
 def main() -> None:
-    """Run until a signal ends it."""
+    """Run the service until a signal stops it."""
     run("access-indexer", build, with_redis=True)
 
 

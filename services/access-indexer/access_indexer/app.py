@@ -1,4 +1,4 @@
-"""Joins the assignments to the index in Redis."""
+"""Wires the topic of assignments to the fold, and the fold to Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from territory_runtime.settings import Settings
 
 STAGE = "access-indexer"
 ASSIGNER = "assigner-assignment"
-"""The consumer group of the stage that decides."""
+"""The consumer group of the stage that writes the assignments."""
 
 
 def stage_of(sink: Sink, *, emit_changes: bool) -> Stage:
@@ -28,10 +28,10 @@ def stage_of(sink: Sink, *, emit_changes: bool) -> Stage:
         name=STAGE,
         inputs={topics.ASSIGNMENTS: read_assignment},
         state=(topics.ASSIGNMENTS, read_assignment),
-        make=partial(AccessFold, tells=emit_changes),
+        make=partial(AccessFold, emits_events=emit_changes),
         store=sink,
         sweep_passes=2,  # revocations, then grants
-        sweep_share=50,  # records that are alike move from set to set together
+        sweep_share=50,  # records of one group move together
         follows=ASSIGNER,
     )
 
@@ -40,10 +40,10 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the access indexer, ready to run."""
     service = ServiceApp(STAGE, settings, provisioned)
     for kind in DRIFT_KINDS:
-        metrics.INDEX_DRIFT.labels(kind=kind)  # from 0 on: else the first one is no increase
+        metrics.INDEX_DRIFT.labels(kind=kind)  # exported as 0: an alert on the increase must see the first one
     sink = RedisIndexWriter(connect(settings), STAGE, provisioned.partitions)
     loop = service.add_stage(stage_of(sink, emit_changes=settings.access_changes))
     if settings.verify_records_per_second:
-        client = connect(settings)  # its own: a large answer delays nobody
+        client = connect(settings)  # its own connections: a large answer delays no write
         service.add_service(DriftMonitor(loop, client, provisioned.partitions, settings.verify_records_per_second))
     return service

@@ -1,9 +1,9 @@
-"""Whether Redis still holds what this worker has said, looked at a little all the time.
+"""Continuous verification: compares a few entries of Redis per second with the folds of this worker.
 
-Two walks go on for ever: over the records that this worker holds, to see that their hashes and
-memberships are there; and over what Redis holds, for what should not be. What differs while no
-turn is under way is looked at once more some seconds later, since `territory verify --repair` and
-`rebuild` may know of messages that this worker has yet to take. What still differs is counted.
+Two walks never end. One goes over the records in memory, and looks for their hashes and memberships in Redis. The
+other goes over Redis, and looks for entries that no record in memory gives. An entry that differs is compared once
+more some seconds later: `territory verify --repair` and `rebuild` may be ahead of this worker. If it still differs,
+it is counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 import redis.exceptions
 import structlog
 
-from access_indexer.core.drift import DriftKind, Place, expected_at, kind_of, places_of
+from access_indexer.core.drift import DriftKind, IndexEntry, drift_kind, entries_of, expected_at
 from access_indexer.core.stage import AccessFold
 from access_indexer.redis.reader import RedisIndexReader
 from territory.wire.keys import parse_record_hash_key, parse_set_key, partition_of
@@ -28,128 +28,131 @@ from territory_runtime.redis.nodes import Client, KeyWalk, Nodes
 log = structlog.get_logger("territory")
 
 STEP_SECONDS = 0.2
-AGAIN_SECONDS = 10.0
-"""After so long what differed is looked at again."""
-LOOKED_AT_MAX = 500
-"""Entries in one look: some milliseconds, in which no turn begins."""
+RECHECK_SECONDS = 10.0
+"""How long after the first comparison an entry that differed is compared again."""
+STEP_ENTRIES_MAX = 500
+"""Entries compared in one step: it keeps the next batch waiting for some milliseconds."""
 SUSPECTS_MAX = 2_000
 
 Folds = Mapping[int, AccessFold]
+"""The folds of this worker, by partition."""
 
 
-class Watch:
-    """Where the two walks are, and what is suspected."""
+class IndexComparer:
+    """The positions of the two walks, and the entries that differed once."""
 
     def __init__(self, client: Client, partitions: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._walk = KeyWalk(Nodes(client))
-        self._look = RedisIndexReader(client)
+        self._reader = RedisIndexReader(client)
         self._partitions = partitions
         self._clock = clock
         self._orgs: deque[tuple[int, str]] = deque()
         self._keys: list[str] = []
-        self._due: deque[Place] = deque()
+        self._expected: deque[IndexEntry] = deque()
+        """Entries of records in memory that are still to be compared."""
         self._sets: deque[tuple[str, int]] = deque()
-        self._suspects: deque[tuple[float, Place]] = deque()
+        """Keys of sets that are still to be read, with the cursor of each."""
+        self._suspects: deque[tuple[float, IndexEntry]] = deque()
 
-    async def found(self, count: int) -> list[Place]:
-        """Return about so many of the entries that Redis holds, where the walk over them is."""
+    async def next_entries(self, count: int) -> list[IndexEntry]:
+        """Return about `count` entries from the walk over Redis. Raises: redis.exceptions.RedisError."""
         if self._sets:
             key, cursor = self._sets.popleft()
-            cursor, places = await self._look.members(key, cursor, count)
+            cursor, entries = await self._reader.members(key, cursor, count)
             if cursor:
                 self._sets.appendleft((key, cursor))
-            return places
-        places = []
+            return entries
+        entries = []
         for key in await self._walk.page(count):
-            with suppress(ValueError):  # another's key that begins like ours
+            with suppress(ValueError):  # the key of another application that begins like ours
                 if key.startswith("record:{"):
-                    places.append(Place("record", *parse_record_hash_key(key)))
+                    entries.append(IndexEntry("record", *parse_record_hash_key(key)))
                 elif key.startswith(("visible:{", "editable:{")):
                     parse_set_key(key)
                     self._sets.append((key, 0))
-        return places
+        return entries
 
-    async def step(self, folds: Folds, found: list[Place], count: int) -> Counter[DriftKind]:
-        """Look at so many records, at what was found, and again at what differed; count what is wrong by kind.
+    async def compare(self, folds: Folds, found: list[IndexEntry], count: int) -> Counter[DriftKind]:
+        """Compare `count` records, the entries found, and again those that differed; return the drift by kind.
 
-        No turn may be under way. Raises: redis.exceptions.RedisError.
+        Call it between two batches. Raises: redis.exceptions.RedisError.
         """
-        self._take_records(folds, count)
+        self._expect_records(folds, count)
         now = self._clock()
-        again: list[Place] = []
-        while self._suspects and now - self._suspects[0][0] >= AGAIN_SECONDS and len(again) < LOOKED_AT_MAX:
+        again: list[IndexEntry] = []
+        while self._suspects and now - self._suspects[0][0] >= RECHECK_SECONDS and len(again) < STEP_ENTRIES_MAX:
             again.append(self._suspects.popleft()[1])
-        due = [self._due.popleft() for _ in range(min(LOOKED_AT_MAX, len(self._due)))]
-        metrics.INDEX_COMPARED.inc(len(found) + len(due))
-        for place, _ in await self._differing(folds, [*found, *due]):
+        expected = [self._expected.popleft() for _ in range(min(STEP_ENTRIES_MAX, len(self._expected)))]
+        metrics.INDEX_COMPARED.inc(len(found) + len(expected))
+        for entry, _ in await self._differing(folds, [*found, *expected]):
             if len(self._suspects) < SUSPECTS_MAX:
-                self._suspects.append((now, place))
-        return self._wrong(await self._differing(folds, again))
+                self._suspects.append((now, entry))
+        return self._report(await self._differing(folds, again))
 
-    def _wrong(self, differing: list[tuple[Place, DriftKind]]) -> Counter[DriftKind]:
+    def _report(self, differing: list[tuple[IndexEntry, DriftKind]]) -> Counter[DriftKind]:
         counts = Counter(kind for _, kind in differing)
         for kind, count in counts.items():
             metrics.INDEX_DRIFT.labels(kind=kind).inc(count)
         if differing:
-            place, kind = differing[0]
-            log.warning("the index is not what was said", counts=counts, kind=kind, entry=tuple(place))
+            entry, kind = differing[0]
+            log.warning("index differs from the log", counts=counts, kind=kind, entry=tuple(entry))
         return counts
 
-    def _take_records(self, folds: Folds, count: int) -> None:
-        """Put so many records' entries on the list, and not much more than one look can see."""
+    def _expect_records(self, folds: Folds, count: int) -> None:
+        """Add the entries of the next `count` records, but few more than one step compares."""
         for _ in range(count):
-            if len(self._due) >= LOOKED_AT_MAX:
+            if len(self._expected) >= STEP_ENTRIES_MAX:
                 return
             if not self._keys and not self._next_keys(folds):
                 return
             key = self._keys.pop()
             fold = folds.get(partition_of(key, self._partitions))
-            standing = None if fold is None else fold.standing(key)
-            if standing is not None:
-                self._due.extend(places_of(standing))
+            access = None if fold is None else fold.indexed_access(key)
+            if access is not None:
+                self._expected.extend(entries_of(access))
 
     def _next_keys(self, folds: Folds) -> bool:
-        """Go on to the next organisation of a partition, from the first again after the last; whether there is one."""
+        """Take the keys of the next organisation of a partition, after the last one the first; False: no keys."""
         if not self._orgs:
             self._orgs.extend((number, org_id) for number in sorted(folds) for org_id in folds[number].orgs())
         while self._orgs and not self._keys:
             number, org_id = self._orgs.popleft()
-            if number in folds:  # else it went to another worker
+            if number in folds:  # the partition may have gone to another worker
                 self._keys = folds[number].keys(org_id)
         return bool(self._keys)
 
-    async def _differing(self, folds: Folds, places: list[Place]) -> list[tuple[Place, DriftKind]]:
-        mine: list[tuple[AccessFold, Place]] = []
-        for place in places:
-            fold = folds.get(partition_of(place.key, self._partitions))
-            if fold is not None and fold.is_said(place.org_id):
-                mine.append((fold, place))
-        seen = await self._look.at([place for _, place in mine])
-        found: list[tuple[Place, DriftKind]] = []
-        for (fold, place), there in zip(mine, seen, strict=True):
-            kind = kind_of(expected_at(place, fold.standing(place.key)), there)
+    async def _differing(self, folds: Folds, entries: list[IndexEntry]) -> list[tuple[IndexEntry, DriftKind]]:
+        ours: list[tuple[AccessFold, IndexEntry]] = []
+        for entry in entries:
+            fold = folds.get(partition_of(entry.key, self._partitions))
+            if fold is not None and fold.is_complete(entry.org_id):
+                ours.append((fold, entry))
+        values = await self._reader.read([entry for _, entry in ours])
+        differing: list[tuple[IndexEntry, DriftKind]] = []
+        for (fold, entry), value in zip(ours, values, strict=True):
+            kind = drift_kind(expected_at(entry, fold.indexed_access(entry.key)), value)
             if kind is not None:
-                found.append((place, kind))
-        return found
+                differing.append((entry, kind))
+        return differing
 
 
 class DriftMonitor(BackgroundTask):
-    """Keeps looking, at so many records a second."""
+    """Runs the comparison, at a number of records per second."""
 
     def __init__(self, loop: TaskLoop, client: Client, partitions: int, per_second: float) -> None:
         super().__init__(per_second, STEP_SECONDS)
         self._stage = loop
-        self._watch = Watch(client, partitions)
+        self._comparer = IndexComparer(client, partitions)
 
     async def look(self, count: int) -> None:
-        """Go on with both walks; what is compared with the folds is, between two turns."""
+        """Continue both walks; entries are compared with the folds between two batches."""
         try:
-            found = await self._watch.found(count)
+            found = await self._comparer.next_entries(count)
 
-            async def step(folds: Folds) -> None:
-                await self._watch.step(folds, found, count)
+            async def compare(folds: Folds) -> None:
+                await self._comparer.compare(folds, found, count)
 
-            await self._stage.between_batches(step)
+            await self._stage.between_batches(compare)
         except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as fault:
-            # What is away the stage waits for; what was found comes round again.
-            log.warning("the index is not looked at", fault=f"{type(fault).__name__}: {fault}")
+            # The stage itself waits for Redis; the walks come back to the entries that were skipped.
+            log.warning("continuous verification skipped a step", fault=f"{type(fault).__name__}: {fault}")

@@ -1,1 +1,1 @@
-"""Who sees what: pure, no I/O, no clock."""
+"""Decides who may read and edit each record: pure, no I/O, no clock."""

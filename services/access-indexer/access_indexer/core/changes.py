@@ -1,4 +1,4 @@
-"""What is to change in the index, as data."""
+"""Changes of the index, as data: what `RedisIndexWriter` applies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SetKind = Literal["visible", "editable"]
 
 
 class SetChange(NamedTuple):
-    """Some record ids go into, or out of, one user's set."""
+    """Adds record ids to one user's set, or removes them from it."""
 
     org_id: str
     kind: SetKind
@@ -23,15 +23,16 @@ class SetChange(NamedTuple):
 
 
 class Revoked(NamedTuple):
-    """So many users see a record no more, or may edit it no more: what the time of a revocation is measured from."""
+    """Measures how long a revocation took; it changes nothing in Redis."""
 
     since_ms: int
-    """When what it follows from happened, in milliseconds of the epoch; 0: not measured."""
+    """When its cause happened, in milliseconds of the epoch; 0: not measured."""
     users: int
+    """How many users lost access to the record, or the right to edit it."""
 
 
 class RecordState(NamedTuple):
-    """Where a record stands; no version: it is gone."""
+    """Replaces the hash of a record; without a version, deletes it."""
 
     org_id: str
     object: str
@@ -41,21 +42,22 @@ class RecordState(NamedTuple):
     territories: tuple[str, ...] = ()
     model_revision: int = 0
     since_ms: int = 0
+    """When the change of the record happened, in milliseconds of the epoch; 0: not measured."""
 
 
-def record_hash(stands: RecordState, version: int) -> tuple[str | int, ...]:
-    """Return the names and values of the hash that says where a record stands (contracts: Redis)."""
+def record_hash(state: RecordState, version: int) -> tuple[str | int, ...]:
+    """Return the field names and values of a record's hash, alternating (contracts: Redis)."""
     return (
         "version", version,
-        "owner_id", stands.owner_id or "",
-        "territories", encode(stands.territories).decode(),
-        "model_revision", stands.model_revision,
+        "owner_id", state.owner_id or "",
+        "territories", encode(state.territories).decode(),
+        "model_revision", state.model_revision,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class AdminsState:
-    """Who the administrators of an organisation are."""
+    """Replaces the set of an organisation's administrators."""
 
     org_id: str
     users: frozenset[str]

@@ -1,106 +1,114 @@
-"""Under which model an organisation's sets are, or on the way from which one to which other.
+"""The migration of one organisation's sets from one model to the next.
 
-A record that was decided under a model before the present one may stand in territories that the
-present one gives to others. So until everything is decided under the present model, such a record
-is shown to those only who see it by the model before as well: nobody ever sees what neither gives.
+The assigner and the indexer read a new model at the same time. Until the assigner has decided every record again,
+a record may still be in territories that the new model gives to other users. During the transition such a record
+is visible only to the users who see it under both models. So nobody ever sees what neither model gives (V8).
 """
 
 from __future__ import annotations
 
 from access_indexer.core.record_table import AccessAttributes
-from access_indexer.core.viewers import NOBODY, Access, Viewers
+from access_indexer.core.viewers import NOBODY, AccessPolicy, AccessUnion, Viewers
 from territory.model.compiled import Model
 
 
 class ModelTransition:
-    """The models of one organisation, as its sets follow them."""
+    """The previous and the target model of one organisation, and how far the transition is.
+
+    Memory is bounded: targets that were superseded before their sweep ended are folded into one `AccessUnion`.
+    """
 
     def __init__(self) -> None:
-        self.now: Access | None = None
-        """Under the present model; None: there is none, and nobody sees anything."""
-        self.is_settled = True
-        """Whether the sets are under the present model, all of them."""
+        self.target: AccessPolicy | None = None
+        """The newest model; None: the organisation has none, so nobody sees anything."""
+        self.is_complete = True
+        """True if the sets of every record follow the target."""
         self.is_decided = True
-        """Whether all assignments are decided under the present model, or one that decides alike."""
-        self.is_forgotten = True
-        """Whether nothing is known of what was said so far, and that is yet to be told."""
-        self._before: Access | None = None
-        """Under the model that all sets were under last."""
-        self._set_out_for: list[Access] = []
-        """Under models that it set out for since, and never came to be under."""
-        self._decided: bytes | None = None
-        """What all assignments are decided by (`Model.deciding`); None: not known."""
+        """True if the assigner has decided every record under the target, or under a model that decides alike."""
+        self.needs_reset = True
+        """True if earlier change events are void and no reset event was emitted yet."""
+        self._previous: AccessPolicy | None = None
+        """The last model whose sweep ended."""
+        self._superseded: AccessUnion | None = None
+        """The targets since then whose sweeps never ended."""
+        self._decided_by: bytes | None = None
+        """`Model.deciding` of the last model that the assigner has decided every record under; None: unknown."""
 
-    def rest_under(self, model: Model) -> None:
-        """Take it that everything is decided and said under a model."""
-        self.now, self._before = Access(model), None
-        self._set_out_for = []
-        self._decided = model.deciding
-        self.is_settled = self.is_decided = True
-        self.is_forgotten = False
+    def complete_under(self, model: Model) -> None:
+        """Start with every record decided and written under a model: the state after an undisturbed restart."""
+        self.target, self._previous = AccessPolicy(model), None
+        self._superseded = None
+        self._decided_by = model.deciding
+        self.is_complete = self.is_decided = True
+        self.needs_reset = False
 
-    def forget(self) -> None:
-        """Take it that nothing is known of what was decided and said: all is on the way to the next model."""
-        self.now = self._before = self._decided = None
-        self._set_out_for = []
-        self.is_settled = self.is_decided = False
-        self.is_forgotten = True
+    def reset(self) -> None:
+        """Start without knowing what was decided and written: the next model needs a whole sweep."""
+        self.target = self._previous = self._decided_by = None
+        self._superseded = None
+        self.is_complete = self.is_decided = False
+        self.needs_reset = True
 
-    def go_to(self, model: Model) -> None:
-        """Set out for a model, unless it is the present one."""
-        if self.now is not None and self.now.model is model:
+    def begin(self, model: Model) -> None:
+        """Make a model the target. Does nothing if it is the target already."""
+        if self.target is not None and self.target.model is model:
             return
-        if self.is_settled:
-            self._before = self.now
-        elif self.now is not None:
-            self._set_out_for.append(self.now)
-        self.now = Access(model)
-        self.is_settled = False
-        self.is_decided = model.deciding == self._decided
+        if self.is_complete:
+            self._previous = self.target
+        elif self.target is not None:
+            self._superseded = self._superseded or AccessUnion()
+            self._superseded.add(self.target)
+        self.target = AccessPolicy(model)
+        self.is_complete = False
+        self.is_decided = model.deciding == self._decided_by
 
-    def decided(self) -> None:
-        """Note that everything is decided under the present model, and known here."""
-        if self.now is not None:
-            self.is_decided, self._decided = True, self.now.model.deciding
+    def mark_decided(self) -> None:
+        """Record that the assigner has decided every record under the target, and that this stage has read it."""
+        if self.target is not None:
+            self.is_decided, self._decided_by = True, self.target.model.deciding
 
-    def settled(self) -> None:
-        """Note that everything is said under the present model."""
-        self.is_settled, self._before = True, None
-        self._set_out_for = []
+    def complete(self) -> None:
+        """Record that the sets of every record follow the target: the end of its sweep."""
+        self.is_complete, self._previous = True, None
+        self._superseded = None
 
-    def due(self, about: AccessAttributes, model_revision: int, before: AccessAttributes | None) -> Viewers:
-        """Return who may see a record now.
+    def visible_now(
+        self, attributes: AccessAttributes, model_revision: int, previous: AccessAttributes | None
+    ) -> Viewers:
+        """Return the users who may see a record at this point of the transition.
 
         Args:
-            about: What was decided of it.
-            model_revision: Of the model that it was decided under.
-            before: What was decided of it before that; None: nothing.
+            attributes: The record's attributes as last decided.
+            model_revision: The revision of the model that they were decided under.
+            previous: Its attributes before that decision; None: the record is new.
         """
-        if self.now is None:
+        if self.target is None:
             return NOBODY
-        viewers = self._viewers(self.now, about)
-        if model_revision > self.now.model.revision:
-            # Under a model that is yet to be heard of. Until then it shows what both decisions show.
-            return NOBODY if before is None else viewers & self._viewers(self.now, before)
-        if self.is_decided or model_revision == self.now.model.revision:
+        viewers = _viewers(self.target, attributes)
+        if model_revision > self.target.model.revision:
+            # The assigner is ahead: until this worker has that model, both decisions must give access.
+            return NOBODY if previous is None else viewers & _viewers(self.target, previous)
+        if self.is_decided or model_revision == self.target.model.revision:
             return viewers
-        return viewers & self._viewers(self._before, about)
+        return viewers & _viewers(self._previous, attributes)
 
-    def due_at_last(self, about: AccessAttributes) -> Viewers:
-        """Return who may see a record once everything is decided and said under the present model."""
-        return self._viewers(self.now, about)
+    def visible_after(self, attributes: AccessAttributes) -> Viewers:
+        """Return the users who may see a record once the transition is complete."""
+        return _viewers(self.target, attributes)
 
-    def holds_at_most(self, about: AccessAttributes, viewers: Viewers | None) -> Viewers:
-        """Return whose sets may hold a record, given whose are known to; None: nobody knows.
+    def possible(self, attributes: AccessAttributes, current: Viewers | None) -> Viewers:
+        """Return all users whose sets may hold a record; `current` are those known to, None if that is unknown.
 
-        On the way, one who had the partition before may have said it under any of its models.
+        During a transition an earlier owner of the partition may have written the record under any of its models.
         """
-        held = viewers or NOBODY
-        if viewers is None or not self.is_settled:
-            for access in (self._before, *self._set_out_for, self.now):
-                held = held | self._viewers(access, about)
-        return held
+        viewers = current or NOBODY
+        if current is None or not self.is_complete:
+            for policy in (self._previous, self._superseded, self.target):
+                viewers = viewers | _viewers(policy, attributes)
+        return viewers
 
-    @staticmethod
-    def _viewers(access: Access | None, about: AccessAttributes) -> Viewers:
-        return NOBODY if access is None else access.viewers_of(about.owner_id, about.territories, about.shared)
+
+def _viewers(policy: AccessPolicy | AccessUnion | None, attributes: AccessAttributes) -> Viewers:
+    if policy is None:
+        return NOBODY
+    return policy.viewers_of(attributes.owner_id, attributes.territories, attributes.shared)

@@ -1,8 +1,7 @@
-"""The records of one organisation in one partition, those that are alike together.
+"""The records of one organisation in one partition, grouped by who sees them.
 
-Records of one object with one owner, the same territories and sharing rules have the same viewers. They are a group,
-and a group is a bit-set of ordinals: a change of the model is worked out once for each group, and
-moves as many records as there are in a slice by one operation on bit-sets.
+Records with the same attributes have the same viewers under any model. Those that are also in the same users' sets
+now form a group, and a group is a bit-set of ordinals (Roaring). A sweep works out the viewers once a group.
 """
 
 from __future__ import annotations
@@ -19,49 +18,52 @@ from territory.wire.keys import parse_record_key
 
 
 class AccessAttributes(NamedTuple):
-    """What decides who sees a record."""
+    """The part of an assignment that decides who sees its record."""
 
     object: str
     owner_id: str | None
     territories: tuple[str, ...]
     shared: tuple[str, ...]
-    """Marks of the sharing rules that hold for it (V6)."""
+    """Marks of the sharing rules that hold for the record (V6)."""
 
 
-class Group:
-    """Records that are alike and stand in the same users' sets."""
+class RecordGroup:
+    """Records with the same attributes that are in the same users' sets."""
 
-    __slots__ = ("about", "members", "viewers")
+    __slots__ = ("attributes", "members", "viewers")
 
-    def __init__(self, about: AccessAttributes, viewers: Viewers | None) -> None:
-        self.about = about
+    def __init__(self, attributes: AccessAttributes, viewers: Viewers | None) -> None:
+        self.attributes = attributes
         self.viewers = viewers
-        """Whose sets hold the records; None: that is not known."""
+        """The users whose sets hold the records; None: unknown."""
         self.members = BitMap()
-        """Their ordinals."""
+        """The ordinals of the records."""
 
 
 class RecordEntry(NamedTuple):
-    """What is known of one record."""
+    """What the table knows of one record."""
 
-    about: AccessAttributes
+    attributes: AccessAttributes
     viewers: Viewers | None
     version: int
     model_revision: int
 
 
 class RecordTable:
-    """Records by key. A record's ordinal is its place here as long as it is here."""
+    """Records by key, in columns. A record keeps its ordinal until it is removed; then the ordinal is used again.
+
+    Attributes and viewers are referenced by groups only, and a group is dropped with its last record.
+    """
 
     def __init__(self) -> None:
         self._ordinals: dict[str, int] = {}
         self._keys: list[str] = []
         self._versions = array("q")
         self._revisions = array("q")
-        self._group_of: list[Group] = []
+        self._group_of: list[RecordGroup] = []
         self._free: list[int] = []
-        self._groups: dict[tuple[AccessAttributes, Viewers | None], Group] = {}
-        self._abouts: dict[AccessAttributes, AccessAttributes] = {}
+        self._groups: dict[tuple[AccessAttributes, Viewers | None], RecordGroup] = {}
+        """By attributes and viewers; no group is empty."""
 
     def __len__(self) -> int:
         return len(self._ordinals)
@@ -77,25 +79,20 @@ class RecordTable:
         """Return what is known of a record. Raises: KeyError."""
         ordinal = self._ordinals[key]
         group = self._group_of[ordinal]
-        return RecordEntry(group.about, group.viewers, self._versions[ordinal], self._revisions[ordinal])
+        return RecordEntry(group.attributes, group.viewers, self._versions[ordinal], self._revisions[ordinal])
 
     def get(self, key: str) -> RecordEntry | None:
-        """Return what is known of a record; None: nothing."""
+        """Return what is known of a record; None: it is not here."""
         return self[key] if key in self._ordinals else None
 
-    def about(self, assignment: Assignment) -> AccessAttributes:
-        """Return what an assignment says that decides who sees its record."""
-        about = AccessAttributes(assignment.object, assignment.owner_id, assignment.territories, assignment.shared)
-        return self._abouts.setdefault(about, about)
-
     def put(
-        self, key: str, about: AccessAttributes, version: int, model_revision: int, viewers: Viewers | None
+        self, key: str, attributes: AccessAttributes, version: int, model_revision: int, viewers: Viewers | None
     ) -> None:
-        """Take in a record as it is now, and whose sets hold it; None: that is not known."""
-        group = self._group(about, viewers)
+        """Store a record as last decided, and the users whose sets hold it; None: unknown."""
+        group = self._group(attributes, viewers)
         ordinal = self._ordinals.get(key)
         if ordinal is None:
-            ordinal = self._new(key)
+            ordinal = self._new_ordinal(key)
         elif self._group_of[ordinal] is not group:
             self._leave(self._group_of[ordinal], ordinal)
         self._versions[ordinal] = version
@@ -104,27 +101,28 @@ class RecordTable:
         group.members.add(ordinal)
 
     def remove(self, key: str) -> None:
-        """Let go of a record."""
+        """Remove a record, with every reference to its key, attributes and viewers. Raises: KeyError."""
         ordinal = self._ordinals.pop(key)
         self._leave(self._group_of[ordinal], ordinal)
+        self._keys[ordinal] = ""
+        self._group_of[ordinal] = _NO_GROUP
         self._free.append(ordinal)
 
-    def groups(self) -> list[Group]:
-        """Return the groups that there are now."""
+    def groups(self) -> list[RecordGroup]:
+        """Return the groups that exist now."""
         return list(self._groups.values())
 
-    def move(self, group: Group, viewers: Viewers, limit: int) -> BitMap:
-        """Have at most so many of a group's records stand in other users' sets; return which."""
+    def move(self, group: RecordGroup, viewers: Viewers, limit: int) -> BitMap:
+        """Move at most `limit` records of a group to the sets of other users; return their ordinals."""
         moved = group.members[:limit] if len(group.members) > limit else BitMap(group.members)
         self._move(group, moved, viewers)
         return moved
 
-    def settle(self, group: Group, viewers: Viewers, revision_max: int) -> None:
-        """Take it that those of a group that were decided under a revision, or before, are in some users' sets."""
+    def assume_viewers(self, group: RecordGroup, viewers: Viewers, revision_max: int) -> None:
+        """Record who sees the members of a group that were decided under a revision up to the given one."""
         revisions = self._revisions
         later = BitMap([ordinal for ordinal in group.members if revisions[ordinal] > revision_max])
-        settled = group.members - later
-        self._move(group, settled, viewers)
+        self._move(group, group.members - later, viewers)
 
     def keys_of(self, ordinals: BitMap) -> Iterator[str]:
         """Iterate over the keys of some records."""
@@ -136,7 +134,7 @@ class RecordTable:
 
     # --- groups ------------------------------------------------------------------------------
 
-    def _new(self, key: str) -> int:
+    def _new_ordinal(self, key: str) -> int:
         if self._free:
             ordinal = self._free.pop()
             self._keys[ordinal] = key
@@ -145,34 +143,39 @@ class RecordTable:
             self._keys.append(key)
             self._versions.append(0)
             self._revisions.append(0)
-            self._group_of.append(_NOWHERE)
+            self._group_of.append(_NO_GROUP)
         self._ordinals[key] = ordinal
         return ordinal
 
-    def _group(self, about: AccessAttributes, viewers: Viewers | None) -> Group:
-        place = (about, viewers)
-        group = self._groups.get(place)
+    def _group(self, attributes: AccessAttributes, viewers: Viewers | None) -> RecordGroup:
+        """Return the group of attributes and viewers, new if there is none; the caller adds a member."""
+        group = self._groups.get((attributes, viewers))
         if group is None:
-            group = self._groups[place] = Group(about, viewers)
+            group = self._groups[attributes, viewers] = RecordGroup(attributes, viewers)
         return group
 
-    def _move(self, group: Group, moved: BitMap, viewers: Viewers) -> None:
-        to = self._group(group.about, viewers)
-        if to is group:
+    def _move(self, group: RecordGroup, moved: BitMap, viewers: Viewers) -> None:
+        if not moved or viewers == group.viewers:
             return
+        to = self._group(group.attributes, viewers)
         to.members |= moved
         for ordinal in moved:
             self._group_of[ordinal] = to
         group.members -= moved
         self._drop_if_empty(group)
 
-    def _leave(self, group: Group, ordinal: int) -> None:
+    def _leave(self, group: RecordGroup, ordinal: int) -> None:
         group.members.discard(ordinal)
         self._drop_if_empty(group)
 
-    def _drop_if_empty(self, group: Group) -> None:
+    def _drop_if_empty(self, group: RecordGroup) -> None:
         if not group.members:
-            self._groups.pop((group.about, group.viewers), None)
+            del self._groups[group.attributes, group.viewers]
 
 
-_NOWHERE = Group(AccessAttributes("", None, (), ()), None)
+_NO_GROUP = RecordGroup(AccessAttributes("", None, (), ()), None)
+
+
+def attributes_of(assignment: Assignment) -> AccessAttributes:
+    """Return the attributes of an assignment."""
+    return AccessAttributes(assignment.object, assignment.owner_id, assignment.territories, assignment.shared)

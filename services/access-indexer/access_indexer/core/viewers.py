@@ -1,4 +1,4 @@
-"""Who sees a record, who may edit it, and by which paths (V1 to V4, V6, V7, V9)."""
+"""Access rules of one model: who may read and edit a record, and by which paths (V1 to V4, V6, V7, V9)."""
 
 from __future__ import annotations
 
@@ -10,47 +10,51 @@ from territory.model.document import Level
 from territory.model.sharing import Sharing
 
 CACHED_MAX = 200_000
+"""Answers that one policy caches; the cache is cleared when it is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Viewers:
-    """The users whose sets hold a record; `editors` are among `readers`."""
+    """The users who may read a record. Every editor is also a reader."""
 
     readers: frozenset[str]
     editors: frozenset[str]
 
     def __and__(self, other: Viewers) -> Viewers:
-        """Return those who are among both, each at the lower of the two levels."""
+        """Return the users in both, each with the lower of the two levels."""
         return self if self is other else Viewers(self.readers & other.readers, self.editors & other.editors)
 
     def __or__(self, other: Viewers) -> Viewers:
-        """Return those who are among either, each at the higher of the two levels."""
+        """Return the users in either, each with the higher of the two levels."""
         return self if self is other else Viewers(self.readers | other.readers, self.editors | other.editors)
 
 
 NOBODY = Viewers(frozenset(), frozenset())
 
 
-class Access:
-    """Answers who sees a record, under one model. Administrators see everything and are left out."""
+class AccessPolicy:
+    """Who may see a record under one model.
+
+    Administrators see everything; they are in a set of their own and in no answer here.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._held: dict[str, Viewers] = {}
-        self._audiences: dict[str, Viewers] = {}
-        self._known: dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], Viewers] = {}
+        self._by_territory: dict[str, Viewers] = {}
+        self._by_mark: dict[str, Viewers] = {}
+        self._answers: dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], Viewers] = {}
 
     def viewers_of(self, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]) -> Viewers:
-        """Return who sees a record of an owner, in some territories, with the marks of some sharing rules.
+        """Return the viewers of a record, given its owner, its territories and its sharing marks.
 
-        Records with the same owner, territories and marks share one answer, in memory too.
+        Records with the same arguments get the same object.
         """
         key = (owner_id, territories, shared)
-        viewers = self._known.get(key)
+        viewers = self._answers.get(key)
         if viewers is None:
-            if len(self._known) >= CACHED_MAX:
-                self._known.clear()
-            viewers = self._known[key] = self._viewers_of(owner_id, territories, shared)
+            if len(self._answers) >= CACHED_MAX:
+                self._answers.clear()
+            viewers = self._answers[key] = self._viewers_of(owner_id, territories, shared)
         return viewers
 
     def _viewers_of(self, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]) -> Viewers:
@@ -60,21 +64,21 @@ class Access:
             editors |= {owner.id}
             editors |= self.model.superiors[owner.role]
         readers = set(editors)
-        # What the model does not have was decided under another one, and means nothing under this.
-        held = [self._viewers_of_territory(each) for each in territories if each in self.model.territories]
-        held += [self._audience_of(mark) for mark in shared if mark in self.model.sharing]
-        for viewers in held:
+        # A territory or mark of another model means nothing under this one.
+        parts = [self._viewers_by_territory(each) for each in territories if each in self.model.territories]
+        parts += [self._viewers_by_mark(mark) for mark in shared if mark in self.model.sharing]
+        for viewers in parts:
             readers |= viewers.readers
             editors |= viewers.editors
         seers = self.model.seers
         return Viewers(seers & readers, seers & editors)
 
-    def _viewers_of_territory(self, territory_id: str) -> Viewers:
-        """Return who sees what a territory holds: members of it and of those above it, at its level (V3).
+    def _viewers_by_territory(self, territory_id: str) -> Viewers:
+        """Return the members of a territory and of its ancestors, with the level that the territory gives (V3).
 
-        With the setting, their role superiors too, each at the member's level (V4).
+        If the model rolls access up, their role superiors are included, each with the member's level (V4).
         """
-        viewers = self._held.get(territory_id)
+        viewers = self._by_territory.get(territory_id)
         if viewers is None:
             path = [self.model.territories[above] for above in self.model.tree.path_of(territory_id)]
             readers = frozenset(member for node in path for member in node.members)
@@ -83,27 +87,69 @@ class Access:
             editors = readers if writable else managers
             if self.model.territory_access_rolls_up_roles:
                 readers, editors = self._with_superiors(readers), self._with_superiors(editors)
-            viewers = self._held[territory_id] = Viewers(readers, editors)
+            viewers = self._by_territory[territory_id] = Viewers(readers, editors)
         return viewers
 
     def _with_superiors(self, members: frozenset[str]) -> frozenset[str]:
-        """Return members and the role superiors of those who are active: another one sees nothing (V4, V7)."""
+        """Return members and the role superiors of the active ones: a deactivated member sees nothing (V4, V7)."""
         people = self.model.people
         roles = {people[member].role for member in members if people[member].active}
         return members.union(*(self.model.superiors[role] for role in roles))
 
-    def _audience_of(self, mark: str) -> Viewers:
-        """Return whom a sharing rule gives what it takes (V6)."""
-        viewers = self._audiences.get(mark)
+    def _viewers_by_mark(self, mark: str) -> Viewers:
+        """Return the target users of a sharing rule, with the rule's level (V6)."""
+        viewers = self._by_mark.get(mark)
         if viewers is None:
             rule = self.model.sharing[mark]
-            users = frozenset(person.id for person in self.model.people.values() if _is_for(self.model, rule, person))
-            viewers = self._audiences[mark] = Viewers(users, users if rule.level == "edit" else frozenset())
+            people = self.model.people.values()
+            users = frozenset(person.id for person in people if _is_target(self.model, rule, person))
+            viewers = self._by_mark[mark] = Viewers(users, users if rule.level == "edit" else frozenset())
         return viewers
 
 
-def _is_for(model: Model, rule: Sharing, person: Person) -> bool:
-    """Whether a sharing rule is for a user (V6)."""
+class AccessUnion:
+    """The users who may see a record under at least one of several models.
+
+    A user sees a record through its owner, one of its territories or one of its sharing marks. So the union over
+    models is kept by owner, territory and mark. It grows with the distinct ids of the models, and not with the
+    number of models; the models themselves are not kept. The answer is exact.
+    """
+
+    def __init__(self) -> None:
+        self._by_owner: dict[str, Viewers] = {}
+        self._by_territory: dict[str, Viewers] = {}
+        self._by_mark: dict[str, Viewers] = {}
+
+    def add(self, policy: AccessPolicy) -> None:
+        """Add the access that one model gives. Takes time in proportion to the model, not to the records."""
+        model = policy.model
+        for owner_id in model.people:
+            _extend(self._by_owner, owner_id, policy.viewers_of(owner_id, (), ()))
+        for territory_id in model.territories:
+            _extend(self._by_territory, territory_id, policy.viewers_of(None, (territory_id,), ()))
+        for mark in model.sharing:
+            _extend(self._by_mark, mark, policy.viewers_of(None, (), (mark,)))
+
+    def viewers_of(self, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]) -> Viewers:
+        """Return the viewers of a record under any of the models, each with the highest level."""
+        viewers = NOBODY if owner_id is None else self._by_owner.get(owner_id, NOBODY)
+        for territory_id in territories:
+            viewers = viewers | self._by_territory.get(territory_id, NOBODY)
+        for mark in shared:
+            viewers = viewers | self._by_mark.get(mark, NOBODY)
+        return viewers
+
+
+def _extend(viewers_by_id: dict[str, Viewers], id_: str, viewers: Viewers) -> None:
+    known = viewers_by_id.get(id_)
+    if known is None:
+        viewers_by_id[id_] = viewers
+    elif known != viewers:
+        viewers_by_id[id_] = known | viewers
+
+
+def _is_target(model: Model, rule: Sharing, person: Person) -> bool:
+    """Whether a sharing rule gives its access to a user (V6)."""
     match rule.kind:
         case "user":
             return person.id == rule.target
@@ -119,7 +165,7 @@ def _is_for(model: Model, rule: Sharing, person: Person) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One way in which a user comes to see a record (V9)."""
+    """One way by which a user sees a record (V9)."""
 
     how: str
     level: Level
@@ -131,7 +177,7 @@ class Path:
 def paths_of(
     model: Model, user_id: str, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]
 ) -> list[Path]:
-    """Return every path by which a user sees a record; none when there is none (V1, V3, V4, V6, V9)."""
+    """Return every path by which a user sees a record (V1, V3, V4, V6, V9); empty if the user does not see it."""
     person = model.people.get(user_id)
     if person is None or not person.active:
         return []
@@ -148,20 +194,20 @@ def paths_of(
             paths += _paths_by_territory(model, person, territory_id)
     for mark in shared:
         rule = model.sharing.get(mark)
-        if rule is not None and _is_for(model, rule, person):
+        if rule is not None and _is_target(model, rule, person):
             paths.append(Path(str(rule), rule.level))
     return paths
 
 
-def _paths_by_territory(model: Model, person: Person, holding_id: str) -> Iterator[Path]:
-    """Yield the paths by a territory that holds a record: of the user's own places, then of those rolled up (V4)."""
-    holding = model.territories[holding_id]
-    path = [model.territories[above] for above in model.tree.path_of(holding_id)]
+def _paths_by_territory(model: Model, person: Person, territory_id: str) -> Iterator[Path]:
+    """Yield the paths through one territory of a record: by membership first, then rolled up from members (V4)."""
+    assigned = model.territories[territory_id]
+    path = [model.territories[above] for above in model.tree.path_of(territory_id)]
     managers = {node.effective_manager for node in path}
     levels: dict[bool, Level] = {True: "edit", False: "read"}
     for node in path:
         if person.id in node.members:
-            yield Path(_place_of(person.id, node, holding), levels[holding.writable or person.id in managers])
+            yield Path(_membership_of(person.id, node, assigned), levels[assigned.writable or person.id in managers])
     if not model.territory_access_rolls_up_roles:
         return
     for node in path:
@@ -169,11 +215,11 @@ def _paths_by_territory(model: Model, person: Person, holding_id: str) -> Iterat
             member = model.people[member_id]
             if member.active and person.id in model.superiors[member.role]:
                 above = f"role {person.role} is above role {member.role} of {member_id}"
-                place = _place_of(member_id, node, holding)
-                yield Path(f"{above}, {place}", levels[holding.writable or member_id in managers])
+                membership = _membership_of(member_id, node, assigned)
+                yield Path(f"{above}, {membership}", levels[assigned.writable or member_id in managers])
 
 
-def _place_of(user_id: str, node: TerritoryNode, holding: TerritoryNode) -> str:
-    """Return what a member is of a territory that holds a record, or of one above it."""
-    place = "" if node.id == holding.id else f", which is above {holding.id}"
-    return f"{'manager' if node.manager == user_id else 'member'} of territory {node.id}{place}"
+def _membership_of(user_id: str, node: TerritoryNode, assigned: TerritoryNode) -> str:
+    """Return the text for membership of a record's territory, or of one above it."""
+    above = "" if node.id == assigned.id else f", which is above {assigned.id}"
+    return f"{'manager' if node.manager == user_id else 'member'} of territory {node.id}{above}"

@@ -1,1 +1,1 @@
-"""The access index in Redis: written, read, and swapped after a rebuild."""
+"""Adapter of the access index in Redis: writes it, reads it, and swaps a rebuilt one in."""

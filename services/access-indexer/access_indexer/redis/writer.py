@@ -1,133 +1,121 @@
-"""The access index in Redis: sets of record ids by user, and where each record stands."""
+"""Writes the access index to Redis: a set of record ids per user, and a hash per record."""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from access_indexer.core.changes import AdminsState, IndexChange, RecordState, Revoked, SetChange, SetKind, record_hash
-from access_indexer.core.drift import Place
-from access_indexer.core.stage import AccessFold
+from access_indexer.core.changes import AdminsState, IndexChange, RecordState, Revoked, SetChange, record_hash
+from access_indexer.core.drift import IndexEntry
 from access_indexer.redis.reader import SET_KEYS, RedisIndexReader
-from territory.stage import Models
-from territory.wire.keys import admins_key, record_hash_key
+from territory.wire.keys import admins_key, partition_of, record_hash_key
 from territory_runtime import metrics
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from territory_runtime.redis.fencing import Fences
 from territory_runtime.redis.nodes import Client
-from territory_runtime.redis.pipe import Pipe
-from territory_runtime.redis.store import CHUNK_MEMBERS, ProgressBook
+from territory_runtime.redis.pipe import FencedPipeline
+from territory_runtime.redis.store import CHUNK_MEMBERS, ProgressWriter
 
 
 class RedisIndexWriter:
-    """Applies changes of the index. Every call may be repeated."""
+    """The sink of the access indexer. Every call may be repeated."""
 
     def __init__(self, client: Client, stage: str, partitions: int, prefix: str = "") -> None:
-        """Write for a stage; the whole index is under a prefix while it is being built beside the one in use."""
-        self._look = RedisIndexReader(client)
+        """Write for a stage. A rebuild writes its whole index under a prefix, beside the live one."""
+        self._reader = RedisIndexReader(client)
         self._prefix = prefix
         self.fences = Fences(client, stage)
         self._partitions = partitions
-        self._book = ProgressBook(client)
+        self._progress = ProgressWriter(client)
 
     async def apply(self, changes: list[IndexChange], progress: list[Progress]) -> None:
-        """Make changes: administrators, then revocations, then grants and records, then the progress (V8).
+        """Apply changes: administrators, revocations, grants, record hashes, then the progress (V8).
 
-        Each script is small, so that no reader waits for a large one.
+        They go out in scripts of bounded size, so that no reader waits long for one.
         """
-        pipe = self._pipe([one.partition for one in progress])
+        pipeline = FencedPipeline(self.fences, [one.partition for one in progress], self._prefix)
         for change in changes:
             if isinstance(change, AdminsState):
-                _replace(pipe, change)
+                _replace_admins(pipeline, change)
         sets = [change for change in changes if isinstance(change, SetChange)]
-        for make, present in ((pipe.srem, False), (pipe.sadd, True)):
+        for add_command, present in ((pipeline.srem, False), (pipeline.sadd, True)):
             for change in sets:
                 if change.present is present:
                     key = SET_KEYS[change.kind](change.org_id, change.user_id, change.object)
                     for start in range(0, len(change.record_ids), CHUNK_MEMBERS):
-                        make(key, *change.record_ids[start : start + CHUNK_MEMBERS])
-                        if pipe.is_full:
-                            await pipe.execute()
-            await pipe.barrier()
+                        add_command(key, *change.record_ids[start : start + CHUNK_MEMBERS])
+                        if pipeline.is_full:
+                            await pipeline.execute()
+            await pipeline.barrier()
         records = {
             (change.org_id, change.object, change.record_id): change
             for change in changes
             if isinstance(change, RecordState)
         }
-        for stands in records.values():
-            key = record_hash_key(stands.org_id, stands.object, stands.record_id)
-            if stands.version is None:
-                pipe.delete(key)
+        for state in records.values():
+            key = record_hash_key(state.org_id, state.object, state.record_id)
+            if state.version is None:
+                pipeline.delete(key)
             else:
-                pipe.hset(key, *record_hash(stands, stands.version))
-            if pipe.is_full:
-                await pipe.execute()
-        await pipe.barrier()
-        touched = frozenset(org for org, _, _ in records)
+                pipeline.hset(key, *record_hash(state, state.version))
+            if pipeline.is_full:
+                await pipeline.execute()
+        await pipeline.barrier()
+        changed_orgs = frozenset(org for org, _, _ in records)
         for one in progress:
-            self._book.add(pipe, one, touched)
-        await pipe.execute()
-        await self._book.settle(progress, self._partitions)
+            self._progress.add(pipeline, one, changed_orgs)
+        await pipeline.execute()
+        await self._progress.settle(progress, self._partitions)
         _observe(changes)
 
-    async def reconcile(self, requests: Any, beat: Callable[[], None] = lambda: None) -> None:
-        """Temporary."""
-        for one in requests:
-            await self._reconcile_one(one.partition, one.fold, one.models, one.orgs, beat)
-
-    async def _reconcile_one(
-        self,
-        partition: int,
-        fold: AccessFold,
-        models: Models,
-        unknown: frozenset[str],
-        beat: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Take out what the sets and hashes hold of a partition's records of unknown organisations and must not."""
-        self._book.forget(partition)
-        if not unknown:
+    async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None] = lambda: None) -> None:
+        """Remove the orphans of all requests in one walk over Redis, each under the fence of its partition."""
+        for request in requests:
+            self._progress.forget(request.partition)
+        by_partition = {request.partition: request for request in requests if request.orgs}
+        if not by_partition:
             return
-        pipe = self._pipe([partition])
-        async for page in self._look.entries(unknown):
+        pipelines = {number: FencedPipeline(self.fences, [number], self._prefix) for number in by_partition}
+        async for page in self._reader.entries(frozenset().union(*(each.orgs for each in by_partition.values()))):
             beat()
-            if page and page[0].word == "record":
-                _remove_records([place for place in page if fold.is_stray(*place[1:4])], pipe)
-            elif page:
-                _remove_members(page, fold, models, pipe)
-            if pipe.is_full:
-                await pipe.execute()
-        await pipe.execute()
+            entries: dict[int, list[IndexEntry]] = defaultdict(list)
+            for entry in page:
+                entries[partition_of(entry.key, self._partitions)].append(entry)
+            for number in entries.keys() & by_partition.keys():
+                _remove_orphans(entries[number], by_partition[number], pipelines[number])
+                if pipelines[number].is_full:
+                    await pipelines[number].execute()
+        for pipeline in pipelines.values():
+            await pipeline.execute()
 
-    def _pipe(self, partitions: list[int]) -> Pipe:
-        return Pipe(self.fences, partitions, self._prefix)
 
-
-def _replace(pipe: Pipe, admins: AdminsState) -> None:
-    """Queue the administrators whole, in one script: no reader sees the moment between."""
+def _replace_admins(pipeline: FencedPipeline, admins: AdminsState) -> None:
+    """Queue the whole set of administrators in one script: no reader sees it half written."""
     key, users = admins_key(admins.org_id), sorted(admins.users)
-    pipe.delete(key)
+    pipeline.delete(key)
     for start in range(0, len(users), CHUNK_MEMBERS):
-        pipe.sadd(key, *users[start : start + CHUNK_MEMBERS])
+        pipeline.sadd(key, *users[start : start + CHUNK_MEMBERS])
 
 
-def _remove_records(strays: Iterable[Place], pipe: Pipe) -> None:
-    for place in strays:
-        pipe.delete(record_hash_key(*place[1:4]))
-        metrics.INDEX_DRIFT.labels(kind="stray_record").inc()
-
-
-def _remove_members(page: Sequence[Place], fold: AccessFold, models: Models, pipe: Pipe) -> None:
-    word, org_id, object_type, _, user_id = page[0]
-    kind: SetKind = "visible" if word == "visible" else "editable"
-    ids = [place.record_id for place in page]
-    strays = fold.strays(org_id, kind, user_id, object_type, record_ids=ids, models=models)
-    if strays:
-        pipe.srem(SET_KEYS[kind](org_id, user_id, object_type), *strays)
-        metrics.INDEX_DRIFT.labels(kind="extra_member").inc(len(strays))
+def _remove_orphans(entries: list[IndexEntry], request: ReconcileRequest, pipeline: FencedPipeline) -> None:
+    """Queue the removal of the orphans among some hashes, or among some members of one set."""
+    kind, org_id, object_type, _, user_id = entries[0]
+    if kind == "record":
+        for entry in entries:
+            if entry.org_id in request.orgs and request.fold.is_orphan(*entry[1:4]):
+                pipeline.delete(record_hash_key(*entry[1:4]))
+                metrics.INDEX_DRIFT.labels(kind="stray_record").inc()
+    elif org_id in request.orgs:
+        ids = [entry.record_id for entry in entries]
+        orphans = request.fold.orphans(org_id, kind, user_id, object_type, record_ids=ids, models=request.models)
+        if orphans:
+            pipeline.srem(SET_KEYS[kind](org_id, user_id, object_type), *orphans)
+            metrics.INDEX_DRIFT.labels(kind="extra_member").inc(len(orphans))
 
 
 def _observe(changes: Iterable[IndexChange]) -> None:
+    """Measure how long changes took from their cause to Redis."""
     now_ms = time.time() * 1000
     visible: list[tuple[float, int]] = []
     revoked: list[tuple[float, int]] = []

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from access_indexer.core.drift import Place as IndexPlace
-from access_indexer.core.drift import Seen, expected_at, kind_of, mending, places_of
+from access_indexer.core.drift import EntryValue, IndexEntry, drift_kind, entries_of, expected_at, repair_of
 from access_indexer.core.stage import AccessFold
 from access_indexer.core.viewers import paths_of
 from access_indexer.redis.reader import RedisIndexReader
@@ -119,7 +118,7 @@ class Comparison(ABC, Generic[P]):
         """Make entries what their folds imply, removals before additions (V8). Raises: RedisError."""
 
 
-class AccessComparison(Comparison[IndexPlace]):
+class AccessComparison(Comparison[IndexEntry]):
     """The sets of records that users see, and the hashes of where records stand."""
 
     stage = INDEXER
@@ -137,48 +136,48 @@ class AccessComparison(Comparison[IndexPlace]):
         """Return the event of a message. Raises: BadMessage."""
         return read_assignment(value)
 
-    def subject(self, place: IndexPlace) -> str:
+    def subject(self, place: IndexEntry) -> str:
         """Return the record's key."""
         return place.key
 
-    def places(self, fold: AccessFold) -> Iterator[list[IndexPlace]]:
+    def places(self, fold: AccessFold) -> Iterator[list[IndexEntry]]:
         """Yield the hash and the memberships of each record."""
         for key in fold.keys(self._model.org_id):
-            standing = fold.standing(key)
-            if standing is not None:
-                yield list(places_of(standing))
+            access = fold.indexed_access(key)
+            if access is not None:
+                yield list(entries_of(access))
 
-    def found(self) -> AsyncIterator[list[IndexPlace]]:
+    def found(self) -> AsyncIterator[list[IndexEntry]]:
         """Yield all members of sets, and all hashes."""
         return self._look.entries({self._model.org_id})
 
-    async def look(self, places: Sequence[IndexPlace]) -> list[Seen]:
+    async def look(self, places: Sequence[IndexEntry]) -> list[EntryValue]:
         """Return whether sets hold ids, and what hashes say."""
-        return await self._look.at(places)
+        return await self._look.read(places)
 
-    def expected(self, fold: AccessFold, place: IndexPlace) -> Seen:
+    def expected(self, fold: AccessFold, place: IndexEntry) -> EntryValue:
         """Return the same as the fold has it."""
-        return expected_at(place, fold.standing(place.key))
+        return expected_at(place, fold.indexed_access(place.key))
 
-    def drift(self, fold: AccessFold, place: IndexPlace, expected: Seen, seen: Seen) -> Drift:
+    def drift(self, fold: AccessFold, place: IndexEntry, expected: EntryValue, seen: EntryValue) -> Drift:
         """Name the record; of a member, by which paths the user sees it, if by any (V9)."""
-        kind = kind_of(expected, seen)
+        kind = drift_kind(expected, seen)
         record = f"{place.object}/{place.record_id}"
-        if place.word == "record":
+        if place.kind == "record":
             return Drift(str(kind), f"record {record}", f"expected {_fields(expected)}, found {_fields(seen)}")
-        where = f"{place.word} {place.user_id} {record}"
-        standing = fold.standing(place.key)
-        if standing is None:
+        where = f"{place.kind} {place.user_id} {record}"
+        access = fold.indexed_access(place.key)
+        if access is None:
             return Drift(str(kind), where, "the set has it, but the record is gone")
-        stands = standing.record
-        paths = paths_of(self._model, place.user_id, stands.owner_id, stands.territories, standing.shared)
+        state = access.record
+        paths = paths_of(self._model, place.user_id, state.owner_id, state.territories, access.shared)
         by = "; ".join(map(str, paths)) if paths else "none"
         has = "the set lacks it" if expected else "the set has it"
         return Drift(str(kind), where, f"{has}; paths by which the user sees it: {by}")
 
-    async def mend(self, places: Sequence[tuple[AccessFold, IndexPlace]]) -> None:
+    async def mend(self, places: Sequence[tuple[AccessFold, IndexEntry]]) -> None:
         """Make sets and hashes what the log implies."""
-        await self._index.apply([mending(place, fold.standing(place.key)) for fold, place in places], [])
+        await self._index.apply([repair_of(place, fold.indexed_access(place.key)) for fold, place in places], [])
 
 
 class AttainmentComparison(Comparison[AttainmentKey]):

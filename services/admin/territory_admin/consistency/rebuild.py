@@ -19,7 +19,7 @@ import redis.asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from access_indexer.core.stage import AccessFold
-from access_indexer.redis.index_swap import ExchangeLost, IndexSwap
+from access_indexer.redis.index_swap import IndexSwap, RebuildLockLost
 from territory.model.compiled import Model, assemble
 from territory.stage import Effects, InputMessage, Wait
 from territory.wire.events import read_assignment
@@ -74,7 +74,7 @@ class Rebuilding:
         return sum(len(fold) for fold in self._folds.values())
 
     async def build(self, report: Report) -> None:
-        """Write the whole index under the prefix. Raises: NotComparable, ExchangeLost."""
+        """Write the whole index under the prefix. Raises: NotComparable, RebuildLockLost."""
         await self._exchange.restart()
         goal = await self._log.goal(INDEXER, self._folds)
         org_id, written = self._model.org_id, 0
@@ -95,10 +95,10 @@ class Rebuilding:
             written += len(fold)
             report(written)
         self._positions = dict(goal.ends)
-        await self._exchange.note_old()
+        await self._exchange.collect_live_keys()
 
     async def follow(self) -> Goal:
-        """Write what the log has said since; return how far it is now. Raises: NotComparable, ExchangeLost."""
+        """Write what the log has said since; return how far it is now. Raises: NotComparable, RebuildLockLost."""
         goal = await self._log.goal(INDEXER, self._folds)
         models = {self._model.org_id: self._model}
         effects = Effects()
@@ -143,13 +143,13 @@ async def rebuild(settings: Settings, *, timeout_seconds: float, report: Report)
                 "wait for it"
             )
         try:
-            async with exchange.keeping():
+            async with exchange.lock_renewed():
                 await exchange.clear()
                 done = await _rebuilt(
                     _Around(settings.org_id, partitions, stages, consumer, exchange), timeout_seconds, report
                 )
                 return replace(done, seconds=round(time.monotonic() - began, 3))
-        except ExchangeLost as lost:
+        except RebuildLockLost as lost:
             raise NotReached(str(lost)) from lost
         finally:
             await exchange.end()
@@ -194,7 +194,7 @@ async def _exchanged(
     for _ in range(TRIES_MAX):
         await log.reach(await work.follow())
         held_at = time.monotonic()
-        if not await exchange.hold():
+        if not await exchange.pause_writers():
             await asyncio.sleep(HELD_PAUSE_SECONDS)
             continue  # a rebuild of another organisation's
         try:
@@ -205,7 +205,7 @@ async def _exchanged(
             keys = await exchange.switch()
             switched = time.monotonic() - switch_at
         finally:
-            await exchange.release()
+            await exchange.resume_writers()
         if keys is not None:
             return keys, round(time.monotonic() - held_at, 3), round(switched, 3)
     raise NotReached(f"the indexes could not be exchanged in {TRIES_MAX} tries; the one in use is as it was, try again")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from access_indexer.core.viewers import NOBODY, Access, Viewers
+from access_indexer.core.viewers import NOBODY, AccessPolicy, Viewers
 from forecast_aggregator.partials.cells import Cells
 from forecast_aggregator.partials.contribution import Contribution, LeftOut, contribution_of
 from territory.model.compiled import Model
@@ -85,7 +85,7 @@ class _Side:
 
     def __init__(self, model: Model | None) -> None:
         self.model = model
-        self.access = None if model is None else Access(model)
+        self.access = None if model is None else AccessPolicy(model)
         self.cells = Cells()
         self.left_out: Counter[str] = Counter()
         self.records: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from access_indexer.core.viewers import Access, Path, paths_of
+from access_indexer.core.viewers import AccessPolicy, Path, paths_of
 from assigner.assignment.family import Family, Member
 from assigner.assignment.policy import TREE_RULED, AssignmentDecision, AssignmentPolicy
 from territory.criteria import Fields
@@ -241,7 +241,7 @@ def viewers_of(
     model: Model, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]
 ) -> list[Viewer]:
     """Return everybody who sees a record, by id: those whose sets hold it, and the administrators (V1, V9)."""
-    viewers = Access(model).viewers_of(owner_id, territories, shared)
+    viewers = AccessPolicy(model).viewers_of(owner_id, territories, shared)
     found: list[Viewer] = []
     for user_id in sorted(viewers.readers | model.admins):
         paths = paths_of(model, user_id, owner_id, territories, shared)

@@ -8,10 +8,8 @@ from typing import Any
 
 from forecast_aggregator.partials.changes import Adjustment, DealAdjusted, DealLeftOut
 from forecast_aggregator.partials.contribution import LeftOut
-from forecast_aggregator.partials.stage import PartialSumsFold
-from forecast_aggregator.totals.stage import AttainmentFold, AttainmentKey, AttainmentState
+from forecast_aggregator.totals.stage import AttainmentKey, AttainmentState
 from territory.money import text_of
-from territory.stage import Models
 from territory.wire.codec import encode
 from territory.wire.events import SUMS, Attainment, Counted
 from territory.wire.keys import (
@@ -24,11 +22,11 @@ from territory.wire.keys import (
     parse_attainment_hash_key,
     partition_of,
 )
-from territory_runtime.loop.stage import Progress
+from territory_runtime.loop.stage import Progress, ReconcileRequest
 from territory_runtime.redis.fencing import Fences
 from territory_runtime.redis.nodes import Client, Nodes, key_pages
-from territory_runtime.redis.pipe import Pipe
-from territory_runtime.redis.store import ProgressBook
+from territory_runtime.redis.pipe import FencedPipeline
+from territory_runtime.redis.store import ProgressWriter
 
 TERRITORY_FIELDS = (
     "target",
@@ -61,54 +59,49 @@ class RedisDeals:
     def __init__(self, client: Client, stage: str) -> None:
         self._redis = client
         self.fences = Fences(client, stage)
-        self._book = ProgressBook(client)
+        self._progress = ProgressWriter(client)
 
     async def apply(self, changes: Sequence[DealLeftOut | DealAdjusted], progress: list[Progress]) -> None:
-        """Add deals to the lists or remove them, then store the progress."""
-        pipe = Pipe(self.fences, [one.partition for one in progress])
+        """Add deals to the lists or remove them, then write the progress."""
+        pipeline = FencedPipeline(self.fences, [one.partition for one in progress])
         for key, name, value in {entry[:2]: entry for entry in map(_entry_of, changes)}.values():
             if value is None:
-                pipe.hdel(key, name)
+                pipeline.hdel(key, name)
             else:
-                pipe.hset(key, name, value)
-            if pipe.is_full:
-                await pipe.execute()
-        await pipe.barrier()
+                pipeline.hset(key, name, value)
+            if pipeline.is_full:
+                await pipeline.execute()
+        await pipeline.barrier()
         touched = frozenset(change.org_id for change in changes)
         for one in progress:
-            self._book.add(pipe, one, touched)
-        await pipe.execute()
-        self._book.note(progress)
+            self._progress.add(pipeline, one, touched)
+        await pipeline.execute()
+        self._progress.remember(progress)
 
-    async def reconcile(self, requests: Any, beat: Callable[[], None] = lambda: None) -> None:
-        """Temporary."""
-        for one in requests:
-            await self._reconcile_one(one.partition, one.fold, one.models, one.orgs, beat)
-
-    async def _reconcile_one(
-        self,
-        partition: int,
-        fold: PartialSumsFold,
-        models: Models,
-        unknown: frozenset[str],
-        beat: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Remove this partition's orphans from the lists of unknown organisations."""
-        self._book.forget(partition)
-        pipe = Pipe(self.fences, [partition])
-        for org_id in unknown:
+    async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None] = lambda: None) -> None:
+        """Remove the orphans of all requests from the lists, reading each organisation's lists once."""
+        for request in requests:
+            self._progress.forget(request.partition)
+        for org_id in sorted(frozenset().union(*(request.orgs for request in requests))):
+            ours = [request for request in requests if org_id in request.orgs]
             async for page in left_out_pages(self._redis, org_id):
                 beat()
-                orphans = [deal_id for deal_id in page if fold.is_orphan(org_id, deal_id)]
-                if orphans:
-                    pipe.hdel(left_out_key(org_id), *orphans)
-                    await pipe.execute()
+                for request in ours:
+                    orphans = [deal_id for deal_id in page if request.fold.is_orphan(org_id, deal_id)]
+                    await self._remove(request.partition, left_out_key(org_id), orphans)
             async for places in adjustment_pages(self._redis, org_id):
                 beat()
-                names = [adjustment_field(*place) for place in places if fold.is_orphan_adjustment(org_id, *place)]
-                if names:
-                    pipe.hdel(adjustments_key(org_id), *names)
-                    await pipe.execute()
+                for request in ours:
+                    is_orphan = request.fold.is_orphan_adjustment
+                    orphans = [adjustment_field(*place) for place in places if is_orphan(org_id, *place)]
+                    await self._remove(request.partition, adjustments_key(org_id), orphans)
+
+    async def _remove(self, partition: int, key: str, names: list[str]) -> None:
+        """Remove fields of a hash under the fence of the partition that they belong to."""
+        if names:
+            pipeline = FencedPipeline(self.fences, [partition])
+            pipeline.hdel(key, *names)
+            await pipeline.execute()
 
 
 class RedisAttainments:
@@ -118,52 +111,47 @@ class RedisAttainments:
         self._redis = client
         self.fences = Fences(client, stage)
         self._partitions = partitions
-        self._book = ProgressBook(client)
+        self._progress = ProgressWriter(client)
 
     async def apply(self, changes: list[AttainmentState], progress: list[Progress]) -> None:
-        """Replace attainments, each atomically, then store the progress."""
-        pipe = Pipe(self.fences, [one.partition for one in progress])
+        """Replace attainments, each atomically, then write the progress."""
+        pipeline = FencedPipeline(self.fences, [one.partition for one in progress])
         for change in {change.place: change for change in changes}.values():
             key = attainment_hash_key(*change.place)
             if change.attainment is None:
-                pipe.delete(key)
+                pipeline.delete(key)
             else:
-                pipe.hset(key, *attainment_hash(change.attainment))  # all fields, so one command replaces the hash
-            if pipe.is_full:
-                await pipe.execute()
-        await pipe.barrier()
+                pipeline.hset(key, *attainment_hash(change.attainment))  # all fields in one command
+            if pipeline.is_full:
+                await pipeline.execute()
+        await pipeline.barrier()
         touched = frozenset(change.place[0] for change in changes)
         for one in progress:
-            self._book.add(pipe, one, touched)
-        await pipe.execute()
-        self._book.note(progress)
+            self._progress.add(pipeline, one, touched)
+        await pipeline.execute()
+        self._progress.remember(progress)
 
-    async def reconcile(self, requests: Any, beat: Callable[[], None] = lambda: None) -> None:
-        """Temporary."""
-        for one in requests:
-            await self._reconcile_one(one.partition, one.fold, one.models, one.orgs, beat)
-
-    async def _reconcile_one(
-        self,
-        partition: int,
-        fold: AttainmentFold,
-        models: Models,
-        unknown: frozenset[str],
-        beat: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Remove this partition's orphaned attainments of unknown organisations."""
-        self._book.forget(partition)
-        pipe = Pipe(self.fences, [partition])
-        if not unknown:
+    async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None] = lambda: None) -> None:
+        """Delete the attainments that no partition has, for all requests in one walk over the keys of Redis."""
+        for request in requests:
+            self._progress.forget(request.partition)
+        by_partition = {request.partition: request for request in requests if request.orgs}
+        if not by_partition:
             return
-        async for page in attainment_pages(self.fences.nodes, unknown):
+        pipelines = {number: FencedPipeline(self.fences, [number]) for number in by_partition}
+        orgs = frozenset().union(*(request.orgs for request in by_partition.values()))
+        async for page in attainment_pages(self.fences.nodes, orgs):
             beat()
             for place in page:
-                if partition_of(attainment_key(*place), self._partitions) == partition and fold.is_orphan(place):
-                    pipe.delete(attainment_hash_key(*place))
-            if pipe.is_full:
-                await pipe.execute()
-        await pipe.execute()
+                number = partition_of(attainment_key(*place), self._partitions)
+                owner = by_partition.get(number)
+                if owner is not None and place[0] in owner.orgs and owner.fold.is_orphan(place):
+                    pipelines[number].delete(attainment_hash_key(*place))
+            for pipeline in pipelines.values():
+                if pipeline.is_full:
+                    await pipeline.execute()
+        for pipeline in pipelines.values():
+            await pipeline.execute()
 
 
 def _entry_of(change: DealLeftOut | DealAdjusted) -> tuple[str, str, str | None]:

@@ -115,7 +115,7 @@ class Checkpoint:
         ]
         await self._retry(partial(store.apply, batch.effects.changes, progress), REDIS_AWAY, "Redis")
         for number, task in batch.tasks.items():
-            task.write_sequence = store.fences.written(number)
+            task.write_sequence = store.fences.write_sequence(number)
 
     async def _send(self, messages: list[Any], encoded: dict[int, bytes]) -> None:
         if messages:

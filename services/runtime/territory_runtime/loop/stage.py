@@ -45,28 +45,31 @@ def _nothing(_: Model) -> None:
 
 
 class ReconcileRequest(NamedTuple):
-    """A restored partition, and the organisations of which nobody knows what the sink holds."""
+    """One restored partition whose orphans a sink has to remove: entries that nothing in its fold gives."""
 
     partition: int
     fold: Any
     models: Models
+    """Of the snapshot that this partition was restored to."""
     orgs: frozenset[str]
+    """Organisations whose entries in the sink are unknown; without any, only the written progress is forgotten."""
 
 
 class Sink(Protocol):
     """Where a stage's changes go besides Kafka."""
 
     fences: Fences
-    """Of the partitions that this worker may write; `reconcile` and `apply` raise Fenced and Rewound."""
+    """The epochs of this worker's partitions; `reconcile` and `apply` raise Fenced, SinkRolledBack, SinkPaused."""
 
     async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None]) -> None:
-        """Remove what the sink holds of the requests' organisations and must not; the next sweep writes the rest.
+        """Remove the orphans of all requests in one walk over the sink; the next sweeps write what is missing.
 
-        It may walk over everything that the sink holds, once for all requests: `beat` is called meanwhile.
+        Every removal goes out under the fence of its own partition. The walk may take minutes: `beat` is called all
+        the while. Harmless to repeat.
         """
 
     async def apply(self, changes: list[Any], progress: list[Progress]) -> None:
-        """Make the changes, in order, then note the progress. Harmless to repeat."""
+        """Apply changes in their order, then write the progress. Harmless to repeat."""
 
 
 @dataclass(frozen=True)

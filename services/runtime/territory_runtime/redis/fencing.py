@@ -1,16 +1,16 @@
-"""Who may write: for each partition one worker at a time, even where another one wakes up late.
+"""Fencing of Redis: only the present owner of a partition can write it.
 
-The consumer group says who has a partition. A worker that stood still for longer than its session
-lasts has not heard that its partitions went to others, and goes on in the middle of a turn. Its
-commit is refused by the group; what it sends before that is refused here.
+The consumer group assigns a partition to one worker at a time. A worker that was suspended for longer than its
+session does not know that its partitions were reassigned, and continues in the middle of a batch. Kafka refuses its
+commit; Redis refuses what it writes before that.
 
-- To Redis: every script of writes names the *term* of its partitions and is refused where a later
-  one has begun. A term begins with a commit, which only the group's present member can make.
-- To Kafka: a produce request leaves only as long as the *lease* runs, which is as long as the group
-  keeps a silent member, counted from before its last commit was sent.
+Every assignment of a partition begins a new *epoch*: a number in the commit metadata and in Redis. It begins with a
+commit, which only a present member of the group can make. Every script of writes names the epochs of its partitions,
+and is refused as a whole if Redis has a later one.
 
-Beside the term Redis counts the scripts, and the note beside the committed offset says how many
-there were. So a Redis that was emptied, or came back from an older copy, is seen at the next write.
+Beside the epoch, Redis keeps the *write sequence*: how many scripts of writes the partition has had, in all epochs.
+The commit metadata has it, too. So a Redis that was emptied, or restored from an older copy, is detected at the next
+write and at the next assignment.
 """
 
 from __future__ import annotations
@@ -28,17 +28,21 @@ from aiokafka.protocol.produce import ProduceRequest
 from territory.wire.keys import fence_key
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.model_snapshot import SnapshotId
-from territory_runtime.redis.nodes import Call, Client, Nodes
+from territory_runtime.redis.nodes import Client, Nodes, ScriptCall
 
 TAKE = """
-local names, latest, counts = {KEYS[1], unpack(ARGV, 3)}, tonumber(ARGV[1]), {}
+local names, latest, sequences = {KEYS[1], unpack(ARGV, 3)}, tonumber(ARGV[1]), {}
 for i, name in ipairs(names) do
-  local term, count = string.match(redis.call('GET', name) or '', '^(%d+)%.(%d+)$')
-  latest, counts[i] = math.max(latest, tonumber(term or 0)), tonumber(count)
+  local epoch, sequence = string.match(redis.call('GET', name) or '', '^(%d+)%.(%d+)$')
+  latest, sequences[i] = math.max(latest, tonumber(epoch or 0)), tonumber(sequence)
 end
 if latest > tonumber(ARGV[1]) then return {latest, 0, 0} end
-for i, name in ipairs(names) do redis.call('SET', name, string.format('%s.%.0f', ARGV[1], counts[i] or 0)) end
-return {latest, counts[1] or 0, counts[1] and counts[1] >= tonumber(ARGV[2]) and 1 or 0}
+for i, name in ipairs(names) do redis.call('SET', name, string.format('%s.%.0f', ARGV[1], sequences[i] or 0)) end
+return {latest, sequences[1] or 0, sequences[1] and sequences[1] >= tonumber(ARGV[2]) and 1 or 0}
+"""
+"""Arguments: the epoch, the least write sequence that Redis must have, and the names of more fences of this node.
+
+Workers of several releases share the fences: a value stays `<epoch>.<write sequence>`.
 """
 
 
@@ -47,15 +51,15 @@ class LeaseEnded(KafkaError):  # type: ignore[misc]  # aiokafka is untyped
 
 
 class Fenced(Exception):
-    """Raised when another worker has taken a partition: nothing was written."""
+    """Raised when another worker has begun a later epoch of a partition: nothing was written."""
 
 
 class SinkRolledBack(Exception):
-    """Raised when Redis lacks what was written: it was emptied, or is an older copy. Nothing was written."""
+    """Raised when Redis lacks earlier writes: it was emptied, or is an older copy. Nothing was written."""
 
 
 class SinkPaused(redis.exceptions.RedisError):
-    """Raised while nobody may write, since the index is being exchanged. Nothing was written; try again."""
+    """Raised while a rebuilt index is swapped in and all writers are paused. Nothing was written; try again."""
 
 
 class Lease:
@@ -104,103 +108,109 @@ def guard(producer: AIOKafkaProducer, lease: Lease) -> None:
 
 @dataclass(slots=True)
 class _Fence:
-    term: int
+    epoch: int
     confirmed: int
-    """The count after the last script that Redis has answered."""
+    """The write sequence after the last script that Redis has answered."""
     attempted: int
-    """The count after the last one that was sent."""
+    """The write sequence after the last script that was sent."""
 
 
 class Fences:
-    """The fences of a stage's partitions that this worker has taken.
+    """The epochs of a stage's partitions that this worker has begun.
 
-    On a cluster a partition has a fence on every master, and all count alike: each node is sent every
-    script, if only to count it. Which key is a node's fence follows from the slots that it has. Where
-    slots move, that may become another of a fixed number of keys. So a term is begun with all of these,
-    and a worker that knows the slots as they were finds the later term there, too.
+    On a cluster a partition has a fence on every master, all with the same write sequence: each node gets every
+    script, also one without commands for it. The slots of a node decide the key of its fence, out of a fixed number
+    of keys, and slots can move. So an epoch is begun under all of these keys: a worker with an outdated slot map
+    finds the later epoch, too.
     """
 
     def __init__(self, client: Client, stage: str) -> None:
         self.nodes = Nodes(client)
         self.stage = stage
-        self._taken: dict[int, _Fence] = {}
+        self._by_partition: dict[int, _Fence] = {}
 
-    async def take(self, partition: int, term: int, written: int) -> tuple[int, bool]:
-        """Begin a term, so that whoever had the partition before can't write any more.
+    async def take(self, partition: int, epoch: int, write_sequence: int) -> tuple[int, bool]:
+        """Begin an epoch, so that an earlier owner of the partition can no longer write it.
 
         Args:
-            partition: The partition, which the group has confirmed to be ours.
-            term: A term later than what the last note says.
-            written: How many scripts of writes the last note says that there were.
+            partition: The partition; the group has confirmed that it is assigned to this worker.
+            epoch: A number above the one in the last commit metadata.
+            write_sequence: The write sequence in the last commit metadata.
 
         Returns:
-            The term that Redis has, which is later than ours if it has heard of one that was never
-            noted: then ours has not begun. And whether Redis has all that was written; what says that it has
-            not stays there, until a note says so, too.
+            The epoch in Redis: a later one than ours if Redis knows one that was never committed; then ours has not
+            begun. And whether Redis has all writes up to the write sequence. If it has not, it keeps answering so
+            until the commit metadata asks for less.
         """
         calls = []
         for node in await self.nodes.all():
             key, *others = [fence_key(self.stage, partition, tag) for tag in node.tags]
-            calls.append(Call(node, TAKE, [key], [term, written, *others]))
+            calls.append(ScriptCall(node, TAKE, [key], [epoch, write_sequence, *others]))
         answers = await self.nodes.run(calls)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         latest = max(found for found, _, _ in answers)
-        if latest == term:
-            counts = [count for _, count, _ in answers]
-            self._taken[partition] = _Fence(term, min(counts), max(counts))
-        return latest, all(is_whole for _, _, is_whole in answers)
+        if latest == epoch:
+            sequences = [sequence for _, sequence, _ in answers]
+            self._by_partition[partition] = _Fence(epoch, min(sequences), max(sequences))
+        return latest, all(has_all for _, _, has_all in answers)
 
-    def written(self, partition: int) -> int:
-        """Return how many scripts of writes there were in this partition, in all terms."""
-        fence = self._taken.get(partition)
+    def write_sequence(self, partition: int) -> int:
+        """Return how many scripts of writes the partition has had, in all epochs; 0 without an epoch of ours."""
+        fence = self._by_partition.get(partition)
         return 0 if fence is None else fence.confirmed
 
     def keys(self, partitions: Iterable[int], tag: int | None = None) -> list[str]:
-        """Return the keys of partitions' fences; with a tag those of a cluster's node."""
+        """Return the keys of the fences of partitions; on a cluster, those with the tag of one node."""
         return [fence_key(self.stage, partition, tag) for partition in partitions]
 
-    def begin(self, partitions: Iterable[int]) -> list[int]:
-        """Return the arguments of a script of writes: by partition the term, the least count and the new one."""
+    def begin_write(self, partitions: Iterable[int]) -> list[int]:
+        """Return the fence arguments of a script: by partition the epoch, the least write sequence and the next."""
         arguments = []
         for partition in partitions:
-            fence = self._taken[partition]
+            fence = self._by_partition[partition]
             fence.attempted += 1
-            arguments += [fence.term, fence.confirmed, fence.attempted]
+            arguments += [fence.epoch, fence.confirmed, fence.attempted]
         return arguments
 
-    def confirm(self, partitions: Iterable[int]) -> None:
-        """Note that Redis has answered."""
+    def confirm_write(self, partitions: Iterable[int]) -> None:
+        """Record that Redis has executed the last script of partitions."""
         for partition in partitions:
-            fence = self._taken[partition]
+            fence = self._by_partition[partition]
             fence.confirmed = fence.attempted
 
 
 async def begin_epoch(
-    fences: Fences | None, partition: int, note: CommitMetadata, commit: Callable[[CommitMetadata], Awaitable[None]]
+    fences: Fences | None,
+    partition: int,
+    metadata: CommitMetadata,
+    commit: Callable[[CommitMetadata], Awaitable[None]],
 ) -> CommitMetadata:
-    """Begin a term of a partition, so that no other worker can write it; return the note with it.
+    """Begin a new epoch of a partition; return the commit metadata with it.
 
     Args:
-        fences: Of the stage's store, if it has one.
-        partition: Which.
-        note: What stands beside the committed offsets.
-        commit: Commits another note there. It comes first: only the group's present member can.
+        fences: The fences of the stage's sink; None: the stage has none.
+        partition: The partition.
+        metadata: The metadata beside the committed offsets.
+        commit: Commits other metadata with the same offsets. It comes first: only a present member of the group can.
 
-    Raises: Rewound, when Redis lacks what was written; the note says by then that nothing is known,
-    since a restore may be cut at any point, and what it writes hides that something is missing.
+    Raises: SinkRolledBack if Redis lacks earlier writes. By then the committed metadata marks everything as unknown:
+    the restore that follows may be cut at any point, and what it writes hides the loss.
     """
-    ours = note._replace(epoch=note.epoch + 1)
+    ours = metadata._replace(epoch=metadata.epoch + 1)
     while True:
         await commit(ours)
         if fences is None:
             return ours
-        found, is_whole = await fences.take(partition, ours.epoch, note.write_sequence)
-        if found > ours.epoch:  # Redis has heard of more terms than the group remembers
+        found, has_all = await fences.take(partition, ours.epoch, metadata.write_sequence)
+        if found > ours.epoch:  # the group lost its offsets, and Redis still has its epochs
             ours = ours._replace(epoch=found + 1)
-        elif not is_whole and note.applied != SnapshotId():
+        elif not has_all and metadata.applied != SnapshotId():
             await commit(CommitMetadata(epoch=ours.epoch))
-            raise SinkRolledBack(f"partition {partition}: Redis lacks what was written before")
+            raise SinkRolledBack(
+                f"partition {partition}: Redis lacks writes up to sequence {metadata.write_sequence}. It was emptied, "
+                "or is an older copy; the partition is restored and written again"
+            )
         else:
-            return ours._replace(write_sequence=fences.written(partition))
+            return ours._replace(write_sequence=fences.write_sequence(partition))

@@ -1,9 +1,8 @@
-"""The nodes that a client of Redis speaks to: one, or the masters of a cluster.
+"""The Redis nodes of a client: the single one, or the masters of a cluster.
 
-A script is done by one node, as a whole. On a cluster it may touch keys of all the slots that its node
-has, whatever keys it was sent with: Redis lets scripts without a shebang do so, and refuses those that
-touch a key of another node. Scripts are sent to a node itself, never on to where a slot has moved
-meanwhile: what that node may write, it has to say itself.
+One node executes a script as a whole. On a cluster a script without a shebang may touch all slots of its node,
+whatever keys it was sent with; a key of another node makes it fail. Scripts are sent to a node itself and never
+follow a moved slot: the node that has the slot now must be asked with a fence of its own.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 Client = redis.asyncio.Redis | redis.asyncio.RedisCluster
 
 TAGS = 256
-"""Hash tags of the keys that every node has for itself, spread evenly: 127 slots in a row have one."""
+"""Hash tags for the keys that every node has of its own, spread evenly: any 127 slots in a row have one."""
 
 
 class NodeWithoutTag(redis.exceptions.RedisError):
-    """Raised while a master has slots, but too few for a key of its own: slots are being moved. Try again."""
+    """Raised while a master has too few slots for a key of its own, as while slots are moved. Try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +35,22 @@ class Node:
 
     name: str
     tags: tuple[int | None, ...]
-    """Of the keys that it has for itself: the first is in use; None where there is one Redis, whose keys need none."""
-    do: Callable[..., Awaitable[Any]]
-    """Has one command done here. Raises: RedisError, MovedError where the key is another's."""
+    """Hash tags of its own keys, of which the first is used; a single Redis has the tag None."""
+    execute: Callable[..., Awaitable[Any]]
+    """Execute one command on this node. Raises: RedisError; MovedError if another node has the key."""
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:
-        """Return what a script gives. Raises: RedisError."""
+        """Execute a script and return its answer. Raises: RedisError."""
         call = ("EVALSHA", _sha(script), len(keys), *keys, *arguments)
         try:
-            return await self.do(*call)
-        except redis.exceptions.NoScriptError:  # it was never here, or is a replica that was promoted
-            await self.do("SCRIPT LOAD", script)
-            return await self.do(*call)
+            return await self.execute(*call)
+        except redis.exceptions.NoScriptError:  # the node is new, restarted, or a promoted replica
+            await self.execute("SCRIPT LOAD", script)
+            return await self.execute(*call)
 
 
-class Call(NamedTuple):
-    """One script for one node."""
+class ScriptCall(NamedTuple):
+    """A script for one node, with its arguments."""
 
     node: Node
     script: str
@@ -60,51 +59,51 @@ class Call(NamedTuple):
 
 
 class Nodes:
-    """The nodes of one client, as they were when last looked at; after a fault they are looked at anew."""
+    """The nodes of one client, cached until a node reports an error."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._by_slot: list[Node] = []
 
     @property
-    def are_many(self) -> bool:
-        """Whether what is sent at once may be done at different times."""
+    def is_cluster(self) -> bool:
+        """Whether commands that are sent together may be executed at different times."""
         return isinstance(self._client, redis.asyncio.RedisCluster)
 
     async def all(self) -> list[Node]:
-        """Return all nodes that have keys. Raises: RedisError, RedisClusterException."""
+        """Return all nodes that have slots. Raises: RedisError, RedisClusterException."""
         return list({id(node): node for node in await self._slots()}.values())
 
-    async def shares(self, commands: Iterable[tuple[str, ...]]) -> dict[str, list[tuple[str, ...]]]:
-        """Return commands by the name of the node that has their key, which stands second, in their order.
+    async def group_by_node(self, commands: Iterable[tuple[str, ...]]) -> dict[str, list[tuple[str, ...]]]:
+        """Return commands by the name of the node that has their key, in their order. The key is the second element.
 
         Raises: RedisError, RedisClusterException.
         """
         slots = await self._slots()
         if len(slots) == 1:
             return {slots[0].name: list(commands)}
-        shares: dict[str, list[tuple[str, ...]]] = {}
+        by_node: dict[str, list[tuple[str, ...]]] = {}
         for command in commands:
-            shares.setdefault(slots[key_slot(command[1].encode())].name, []).append(command)
-        return shares
+            by_node.setdefault(slots[key_slot(command[1].encode())].name, []).append(command)
+        return by_node
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Have nodes do scripts at the same time; return what each gives, or its fault, when all have ended."""
+    async def run(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Execute scripts on their nodes at the same time; return each one's answer or exception once all ended."""
         answers = await asyncio.gather(
             *(call.node.run(call.script, call.keys, call.arguments) for call in calls), return_exceptions=True
         )
         if any(isinstance(answer, Exception) for answer in answers):
-            await self.look_anew()
+            await self.refresh()
         return answers
 
-    async def look_anew(self) -> None:
-        """Ask the cluster before the next use who has what: a slot may have moved, or a replica was promoted."""
+    async def refresh(self) -> None:
+        """Read the slot map again before the next use: a slot may have moved, or a replica was promoted."""
         if isinstance(self._client, redis.asyncio.RedisCluster):
             self._by_slot = []
-            await self._client.aclose()  # it asks, and connects, when it is used again
+            await self._client.aclose()  # the next use connects and reads the slot map
 
     async def _slots(self) -> list[Node]:
-        """Return the node of each slot; of a Redis alone just that."""
+        """Return the node of each slot; for a single Redis, that one node."""
         if not self._by_slot:
             client = self._client
             if isinstance(client, redis.asyncio.RedisCluster):
@@ -112,7 +111,7 @@ class Nodes:
                 try:
                     self._by_slot = _by_slot(client)
                 except (NodeWithoutTag, redis.exceptions.RedisClusterException):
-                    await self.look_anew()
+                    await self.refresh()
                     raise
             else:
                 self._by_slot = [Node("redis", (None,), client.execute_command)]
@@ -120,41 +119,41 @@ class Nodes:
 
 
 class KeyWalk:
-    """A walk over the keys of all nodes. A key that is there all the while comes at least once, unless its slot moves.
+    """A SCAN over the keys of all nodes. A key that exists all the while comes at least once, unless its slot moves.
 
-    What fails may be asked for again.
+    A page that failed can be asked for again.
     """
 
     def __init__(self, nodes: Nodes, match: str | None = None) -> None:
         self._nodes = nodes
         self._options = () if match is None else ("MATCH", match)
-        self._left: deque[Node] | None = None
+        self._remaining: deque[Node] | None = None
         self._cursor = 0
 
     @property
     def is_over(self) -> bool:
-        """Whether all was seen; the next page is the first again."""
-        return self._left is None
+        """Whether the walk is at its end; the next page is the first one again."""
+        return self._remaining is None
 
     async def page(self, count: int) -> list[str]:
-        """Return some of the keys, about as many as were looked at. Raises: RedisError, RedisClusterException."""
-        if self._left is None:
-            self._left = deque(await self._nodes.all())
+        """Return the next keys, out of about `count` examined ones. Raises: RedisError, RedisClusterException."""
+        if self._remaining is None:
+            self._remaining = deque(await self._nodes.all())
         try:
-            self._cursor, keys = await self._left[0].do("SCAN", self._cursor, *self._options, "COUNT", count)
+            self._cursor, keys = await self._remaining[0].execute("SCAN", self._cursor, *self._options, "COUNT", count)
         except redis.exceptions.RedisError:
-            await self._nodes.look_anew()
-            if self._nodes.are_many:
-                self._left, self._cursor = None, 0  # a cursor is of one node
+            await self._nodes.refresh()
+            if self._nodes.is_cluster:
+                self._remaining, self._cursor = None, 0  # a cursor is valid on its own node only
             raise
         if not self._cursor:
-            self._left.popleft()
-            self._left = self._left or None
+            self._remaining.popleft()
+            self._remaining = self._remaining or None
         return list(map(str, keys))
 
 
 async def key_pages(nodes: Nodes, match: str, count: int) -> AsyncIterator[list[str]]:
-    """Yield the keys that match a pattern, in pages, each at least once. Raises: RedisError, RedisClusterException."""
+    """Yield the keys that match a pattern, in pages, at least once. Raises: RedisError, RedisClusterException."""
     walk = KeyWalk(nodes, match)
     yield await walk.page(count)
     while not walk.is_over:
@@ -168,14 +167,14 @@ def _by_slot(client: redis.asyncio.RedisCluster) -> list[Node]:
         tags[owners[slot].name].append(tag)
     for name, some in tags.items():
         if not some:
-            raise NodeWithoutTag(f"node {name} has too few slots for a fence of its own: move more there, or all away")
+            raise NodeWithoutTag(f"node {name} has too few slots for a fence of its own: move slots to it, or all away")
     nodes = {owner.name: Node(owner.name, tuple(tags[owner.name]), owner.execute_command) for owner in owners}
     return [nodes[owner.name] for owner in owners]
 
 
 @lru_cache(maxsize=1)
 def _tags() -> Mapping[int, int]:
-    """Return the slot by tag: for each of `TAGS` equal ranges of slots the smallest number that is there."""
+    """Return the slot of each tag: in each of `TAGS` equal ranges of slots, that of the smallest number."""
     found: dict[int, tuple[int, int]] = {}
     tag = 0
     while len(found) < TAGS:

@@ -1,11 +1,11 @@
-"""Many small commands to Redis at once, which are refused together where the partition is another worker's.
+"""Sends many small commands to Redis in one script, which a worker with an older epoch can't execute.
 
-They go as one argument of a script, which costs no more than a pipeline of them: packing and
-reading replies is done once. Redis does a script as a whole, so it has a bounded size.
+The commands are one packed argument of the script, so it costs no more than a pipeline: packing and parsing is done
+once. Redis executes a script as a whole, so its size is bounded.
 
-On a cluster every node gets a script with the commands for its keys, and with its own fences; one
-without commands, too: so each has counted as many. Nodes do theirs at different times, and one may
-refuse what another has done: then the turn is repeated, as after a crash between two scripts.
+On a cluster every node gets a script with the commands for its keys and with its own fences; a node without commands
+gets an empty one, so that all count the same. Nodes execute at different times, and one may refuse what another has
+executed: then the batch is repeated, as after a crash between two scripts.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import msgspec
 from territory.wire.keys import held_key
 from territory_runtime import metrics
 from territory_runtime.redis.fencing import Fenced, Fences, SinkPaused, SinkRolledBack
-from territory_runtime.redis.nodes import Call
+from territory_runtime.redis.nodes import ScriptCall
 
 CHUNK_ARGUMENTS = 5_000
-"""Names, values and members in a script: about 5 ms of Redis' time, in which nobody else is answered."""
+"""Names, values and members in one script: about 5 ms of Redis' time, during which it answers nobody else."""
 
 WRITE = """
-if #KEYS > 1 and redis.call('EXISTS', KEYS[1]) == 1 then return {'held', 0} end
+if #KEYS > 1 and redis.call('EXISTS', KEYS[1]) == 1 then return {'paused', 0} end
 local late = false
 for i = 2, #KEYS do
-  local term, count = string.match(redis.call('GET', KEYS[i]) or '', '^(%d+)%.(%d+)$')
+  local epoch, sequence = string.match(redis.call('GET', KEYS[i]) or '', '^(%d+)%.(%d+)$')
   local n = 3 * (i - 2) + 2
-  if term and tonumber(term) > tonumber(ARGV[n]) then return {'fenced', term} end
-  if not term or tonumber(term) < tonumber(ARGV[n]) or tonumber(count) < tonumber(ARGV[n + 1]) then
-    return {'rewound', redis.call('GET', KEYS[i]) or ''}
+  if epoch and tonumber(epoch) > tonumber(ARGV[n]) then return {'fenced', epoch} end
+  if not epoch or tonumber(epoch) < tonumber(ARGV[n]) or tonumber(sequence) < tonumber(ARGV[n + 1]) then
+    return {'rolled_back', redis.call('GET', KEYS[i]) or ''}
   end
-  -- one that was given up, and sent again by another connection before it came; another fence may say more
-  late = late or tonumber(count) >= tonumber(ARGV[n + 2])
+  -- a script that was given up and sent again on another connection; the next fences may have a worse answer
+  late = late or tonumber(sequence) >= tonumber(ARGV[n + 2])
 end
 if late then return {'late', 0} end
 for _, command in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call(unpack(command)) end
@@ -44,18 +44,22 @@ for i = 2, #KEYS do
 end
 return {'done', 0}
 """
+"""Keys: the pause key and the fences. Arguments: the packed commands, then `Fences.begin_write` for each fence.
+
+Workers of several releases share the fences: a value stays `<epoch>.<write sequence>`.
+"""
 
 
-class Pipe:
-    """Commands that are done in order, a bounded number as a whole; others' commands may come between those.
+class FencedPipeline:
+    """Commands that Redis executes in their order, a bounded number at a time; others' commands may come in between.
 
-    On a cluster the order is that of each node; what must be done everywhere before what follows, a `barrier` ends.
+    On a cluster each node keeps the order of its own commands. A `barrier` orders commands across nodes.
     """
 
     def __init__(self, fences: Fences, partitions: Collection[int], prefix: str = "") -> None:
-        """Collect commands for partitions whose fences were taken; with none they are refused to nobody.
+        """Collect commands under the fences of partitions, whose epochs have begun; without partitions, unfenced.
 
-        Every key is put under the prefix.
+        The prefix goes before every key.
         """
         self._prefix = prefix
         self._fences = fences
@@ -70,7 +74,7 @@ class Pipe:
 
     def hset(self, key: str, *names_and_values: str | int) -> None:
         """Set fields of a hash: a name, its value, and so on."""
-        # Numbers as texts: a script knows no integers beyond 2 ** 53.
+        # Numbers go as texts: Lua has no exact integers above 2 ** 53.
         self._add("HSET", key, *map(str, names_and_values))
 
     def hdel(self, key: str, *names: str) -> None:
@@ -78,15 +82,15 @@ class Pipe:
         self._add("HDEL", key, *names)
 
     def sadd(self, key: str, *members: str) -> None:
-        """Put members into a set."""
+        """Add members to a set."""
         self._add("SADD", key, *members)
 
     def srem(self, key: str, *members: str) -> None:
-        """Take members out of a set."""
+        """Remove members from a set."""
         self._add("SREM", key, *members)
 
     def delete(self, key: str) -> None:
-        """Remove a key."""
+        """Delete a key."""
         self._add("DEL", key)
 
     def _add(self, name: str, key: str, *arguments: str) -> None:
@@ -94,47 +98,50 @@ class Pipe:
         self._arguments += 2 + len(arguments)
 
     async def barrier(self) -> None:
-        """Have what was collected done before what is collected from now on, also on other nodes.
+        """Execute what was collected before anything that is collected after this, on all nodes.
 
         Raises: as `execute`.
         """
-        if self._commands and self._fences.nodes.are_many:
+        if self._commands and self._fences.nodes.is_cluster:
             await self.execute()
 
     async def execute(self) -> None:
-        """Have what was collected done, if all fences are ours; with nothing collected that is only seen.
+        """Execute what was collected, if no fence refuses it. Without commands, this only checks the fences.
 
-        Raises: Fenced, Rewound, StoreHeld: nothing was done, or on other nodes of a cluster only.
-        redis.exceptions.RedisError, RedisClusterException: a connection failed, or a command was
-        refused; those before it are done then.
+        Raises: Fenced, SinkRolledBack, SinkPaused: nothing was executed; on a cluster, other nodes may have done so.
+        redis.exceptions.RedisError, RedisClusterException: a connection or a command failed; the commands before it
+        may have been executed.
         """
         commands, self._commands, self._arguments = self._commands, [], 0
         if not commands and not self._partitions:
             return
         nodes = self._fences.nodes
-        shares = await nodes.shares(commands)
-        arguments = self._fences.begin(self._partitions)
+        by_node = await nodes.group_by_node(commands)
+        arguments = self._fences.begin_write(self._partitions)
         calls = []
         for node in await nodes.all():
-            if self._partitions or node.name in shares:
+            if self._partitions or node.name in by_node:
                 tag = node.tags[0]
-                packed = msgspec.msgpack.encode(shares.get(node.name, []))
+                packed = msgspec.msgpack.encode(by_node.get(node.name, []))
                 keys = [held_key(tag), *self._fences.keys(self._partitions, tag)]
-                calls.append(Call(node, WRITE, keys, [packed, *arguments]))
+                calls.append(ScriptCall(node, WRITE, keys, [packed, *arguments]))
         started = time.monotonic()
         answers = await nodes.run(calls)
         metrics.REDIS.labels(stage=self._fences.stage).observe(time.monotonic() - started)
         refused = dict(answer for answer in answers if not isinstance(answer, Exception))
-        if "held" in refused:
-            raise SinkPaused("the index is being exchanged")
+        if "paused" in refused:
+            raise SinkPaused("writes are paused while a rebuilt index is swapped in")
         if "fenced" in refused:
-            raise Fenced(f"another worker has begun term {refused['fenced']}")
-        if "rewound" in refused:
-            found = refused["rewound"]
-            raise SinkRolledBack(f"found {found!r} where this worker has written: it was emptied, or is an older copy")
+            raise Fenced(f"another worker has begun epoch {refused['fenced']} of a partition of this one")
+        if "rolled_back" in refused:
+            found = refused["rolled_back"]
+            raise SinkRolledBack(
+                f"found {found!r} as epoch and write sequence, expected what this worker wrote last: "
+                "Redis was emptied, or is an older copy"
+            )
         if "late" in refused:
-            raise SinkRolledBack("another worker of the same term has written")
+            raise SinkRolledBack("another worker with the same epoch has written")
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        self._fences.confirm(self._partitions)
+        self._fences.confirm_write(self._partitions)

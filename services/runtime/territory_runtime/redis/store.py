@@ -1,4 +1,4 @@
-"""What every store in Redis shares: the client, and how far the index is (contracts: `index:{org}`)."""
+"""What all sinks in Redis share: the client, and the progress in `index:{org}` (contracts: Redis)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import redis.asyncio
 from territory.wire.keys import index_key
 from territory_runtime.loop.stage import Progress
 from territory_runtime.redis.nodes import Client
-from territory_runtime.redis.pipe import Pipe
+from territory_runtime.redis.pipe import FencedPipeline
 from territory_runtime.settings import Settings
 
 CHUNK_MEMBERS = 500
+"""Members in one SADD or SREM."""
 
 
 def connect(settings: Settings) -> Client:
-    """Return a client; it connects when first used. Text in, text out.
+    """Return a client, which connects when it is first used. It takes and gives text.
 
-    Raises: ValueError for an address that is none; RedisClusterException for one that no cluster can have.
+    Raises: ValueError for an invalid address; RedisClusterException for one that no cluster can have.
     """
     kind = redis.asyncio.RedisCluster if settings.redis_cluster else redis.asyncio.Redis
     client: Client = kind.from_url(
@@ -31,7 +32,7 @@ def connect(settings: Settings) -> Client:
     return client
 
 
-# As one step: else who has read before another writes would write an older least over a newer one.
+# One script, so that two workers that finish at once can't leave the lower of two minimums.
 SETTLE = """
 local least
 for _, revision in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
@@ -42,41 +43,42 @@ redis.call('HSET', KEYS[1], 'model_revision', string.format('%.0f', least))
 """
 
 
-class ProgressBook:
-    """Writes how far a stage's partitions are, an organisation's only when it has changed."""
+class ProgressWriter:
+    """Writes the offset and the model revision of partitions, per organisation and only when they matter."""
 
     def __init__(self, client: Client) -> None:
         self._settle: Any = client.register_script(SETTLE)
         self._written: dict[tuple[str, int, str], int] = {}
+        """By stage, partition and organisation, the revision in Redis."""
 
     def forget(self, partition: int) -> None:
-        """Take it that nothing of a partition is written: another worker had it, or Redis was emptied."""
+        """Assume that nothing of a partition is written: another worker had it, or Redis was emptied."""
         for place in [place for place in self._written if place[1] == partition]:
             del self._written[place]
 
-    def add(self, pipe: Pipe, progress: Progress, touched: frozenset[str]) -> None:
-        """Queue a partition's progress for the organisations whose data or revision changed.
+    def add(self, pipeline: FencedPipeline, progress: Progress, changed_orgs: frozenset[str]) -> None:
+        """Queue the progress of a partition for the organisations whose records or revision changed.
 
-        The revision says that all of the partition is there under it; it is written once for each.
+        A revision means that all records of the partition are under it; it is written once.
         """
         for org, revision in progress.revisions.items():
             is_new = self._is_new(progress, org, revision)
-            if org in touched or is_new:
-                pipe.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
+            if org in changed_orgs or is_new:
+                pipeline.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
             if is_new:
-                pipe.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
+                pipeline.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
 
     async def settle(self, progress: list[Progress], partitions: int) -> None:
-        """After a write: `model_revision` is the revision that all partitions of the stage are under."""
+        """After a write: set `model_revision` to the lowest revision of all partitions, once each has one."""
         for one in progress:
             for org, revision in one.revisions.items():
                 if self._is_new(one, org, revision):
                     fields = [_revision_field(one.stage, number) for number in range(partitions)]
                     await self._settle(keys=[index_key(org)], args=fields)
-        self.note(progress)
+        self.remember(progress)
 
-    def note(self, progress: list[Progress]) -> None:
-        """After a write: remember what is in Redis, so that it is not written again."""
+    def remember(self, progress: list[Progress]) -> None:
+        """After a write: remember the revisions in Redis, so that they are not written again."""
         for one in progress:
             for org, revision in one.revisions.items():
                 self._written[one.stage, one.partition, org] = revision

@@ -1,4 +1,4 @@
-"""Where the index differs from what the log implies."""
+"""Differences between the index and what the log implies."""
 
 from __future__ import annotations
 
@@ -7,50 +7,58 @@ from typing import cast
 import pytest
 
 from access_indexer.core.changes import IndexChange, RecordState, SetChange, SetKind
-from access_indexer.core.drift import DriftKind, Place, Seen, expected_at, kind_of, mending, places_of
+from access_indexer.core.drift import (
+    DriftKind,
+    EntryValue,
+    IndexEntry,
+    drift_kind,
+    entries_of,
+    expected_at,
+    repair_of,
+)
 from access_indexer.core.stage import AccessFold
-from tests.unit.access_indexer.core.examples import assignment, model_of, told
+from tests.unit.access_indexer.core.examples import MODEL, applied, assignment
 
-MODEL = model_of()
 HASH = {"version": "1", "owner_id": "", "territories": '["bay"]', "model_revision": "1"}
 
 
 def fold_of(*territories: str) -> AccessFold:
-    """Return a partition that has one account."""
+    """Return a partition with one account."""
     fold = AccessFold(0, 1)
-    told(fold, MODEL, assignment("A-1", *territories))
+    applied(fold, MODEL, assignment("A-1", *territories))
     return fold
 
 
-def place(word: str, user_id: str = "") -> Place:
-    return Place(cast("SetKind", word), "acme", "account", "A-1", user_id)
+def entry(kind: str, user_id: str = "") -> IndexEntry:
+    """Return an entry of that account."""
+    return IndexEntry(cast("SetKind", kind), "acme", "account", "A-1", user_id)
 
 
-def test_a_record_has_its_hash_and_its_viewers() -> None:
-    """An entry for each, and no others (V1, V3)."""
-    standing = fold_of("bay").standing("acme/account/A-1")
-    assert standing is not None
-    assert sorted(places_of(standing)) == [
-        place("editable", "mia"), place("record"), place("visible", "mia"), place("visible", "sam"),
-        place("visible", "wes"),
+def test_a_record_has_a_hash_and_an_entry_per_viewer() -> None:
+    """The expected entries are the hash and one for each reader and editor, no others (V1, V3)."""
+    access = fold_of("bay").indexed_access("acme/account/A-1")
+    assert access is not None
+    assert sorted(entries_of(access)) == [
+        entry("editable", "mia"), entry("record"), entry("visible", "mia"), entry("visible", "sam"),
+        entry("visible", "wes"),
     ]  # fmt: skip
-    assert all(expected_at(each, standing) for each in places_of(standing))
-    assert expected_at(place("record"), standing) == HASH
-    assert expected_at(place("editable", "sam"), standing) is False
+    assert all(expected_at(each, access) for each in entries_of(access))
+    assert expected_at(entry("record"), access) == HASH
+    assert expected_at(entry("editable", "sam"), access) is False
 
 
-def test_nothing_is_expected_of_a_record_that_is_gone() -> None:
-    """Neither in a set nor as a hash (V7)."""
+def test_a_removed_record_has_no_entries() -> None:
+    """Neither a set nor a hash is expected of a record that is gone (V7)."""
     fold = fold_of("bay")
-    told(fold, MODEL, "A-1")
-    assert fold.standing("acme/account/A-1") is None
-    assert fold.standing("other/account/A-1") is None
-    assert expected_at(place("visible", "sam"), None) is False
-    assert expected_at(place("record"), None) == {}
+    applied(fold, MODEL, "A-1")
+    assert fold.indexed_access("acme/account/A-1") is None
+    assert fold.indexed_access("other/account/A-1") is None
+    assert expected_at(entry("visible", "sam"), None) is False
+    assert expected_at(entry("record"), None) == {}
 
 
 @pytest.mark.parametrize(
-    ("expected", "seen", "kind"),
+    ("expected", "found", "kind"),
     [
         (True, True, None), (False, False, None), (HASH, dict(HASH), None), ({}, {}, None),
         (True, False, "missing_member"), (False, True, "extra_member"),
@@ -58,35 +66,35 @@ def test_nothing_is_expected_of_a_record_that_is_gone() -> None:
         (HASH, {"version": "1"}, "wrong_record"),
     ],
 )  # fmt: skip
-def test_kinds(expected: Seen, seen: Seen, kind: DriftKind | None) -> None:
-    """Each difference has one name."""
-    assert kind_of(expected, seen) == kind
+def test_kind_of_a_difference(expected: EntryValue, found: EntryValue, kind: DriftKind | None) -> None:
+    """Every difference has exactly one kind, and equal values have none."""
+    assert drift_kind(expected, found) == kind
 
 
-def test_mending_says_what_the_log_implies() -> None:
-    """In or out, the whole hash or none."""
-    standing = fold_of("bay").standing("acme/account/A-1")
-    stands = RecordState("acme", "account", "A-1", 1, None, ("bay",), 1)
+def test_repair_makes_an_entry_what_the_log_implies() -> None:
+    """The repair of a set adds or removes one member; that of a hash replaces or deletes it."""
+    access = fold_of("bay").indexed_access("acme/account/A-1")
+    record = RecordState("acme", "account", "A-1", 1, None, ("bay",), 1)
     changes: list[IndexChange] = [
         SetChange("acme", "visible", "sam", "account", ["A-1"], True),
         SetChange("acme", "editable", "sam", "account", ["A-1"], False),
-        stands,
+        record,
     ]
-    assert [mending(place(*each), standing) for each in (("visible", "sam"), ("editable", "sam"), ("record",))] == (
+    assert [repair_of(entry(*each), access) for each in (("visible", "sam"), ("editable", "sam"), ("record",))] == (
         changes
     )
-    assert mending(place("record"), None) == RecordState("acme", "account", "A-1", None)
-    out = SetChange("acme", "visible", "sam", "account", ["A-1"], False)
-    assert mending(place("visible", "sam"), None) == out
+    assert repair_of(entry("record"), None) == RecordState("acme", "account", "A-1", None)
+    removal = SetChange("acme", "visible", "sam", "account", ["A-1"], False)
+    assert repair_of(entry("visible", "sam"), None) == removal
 
 
-def test_what_is_said_of_an_organisation() -> None:
-    """Where everything has to be said again, memory does not tell what the sets hold."""
+def test_an_organisation_in_transition_is_not_complete() -> None:
+    """Until its sweep ends, the fold does not know what the sets hold, and drift is not counted."""
     fold = AccessFold(0, 1)
-    told(fold, None, assignment("A-1"))
-    assert not fold.is_said("acme")
+    applied(fold, None, assignment("A-1"))
+    assert not fold.is_complete("acme")
     list(fold.sweep(MODEL, 10))
-    assert fold.is_said("acme")
+    assert fold.is_complete("acme")
     assert fold.orgs() == ["acme"]
     assert fold.keys("acme") == ["acme/account/A-1"]
     assert fold.keys("other") == []

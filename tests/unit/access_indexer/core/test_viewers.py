@@ -6,30 +6,30 @@ from typing import Any
 
 import pytest
 
-from access_indexer.core.viewers import Access, Path, Viewers, paths_of
+from access_indexer.core.viewers import AccessPolicy, Path, Viewers, paths_of
 from territory.model.compiled import Model
 from tests.unit.access_indexer.core.examples import TERRITORIES, USERS, but, model_of
 
 MODEL = model_of()
 
 
-def seen(
+def viewers(
     owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
 ) -> tuple[set[str], set[str]]:
     """Return who reads a record and who may edit it."""
-    viewers = Access(model).viewers_of(owner_id, territories, shared)
+    viewers = AccessPolicy(model).viewers_of(owner_id, territories, shared)
     return set(viewers.readers), set(viewers.editors)
 
 
-def shown(
+def path_texts(
     user_id: str, owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
 ) -> list[str]:
-    """Return the paths by which a user sees a record, as they are shown."""
+    """Return the texts of the paths by which a user sees a record."""
     return [str(path) for path in paths_of(model, user_id, owner_id, territories, shared)]
 
 
 def sharing(to: dict[str, str], level: str = "read", rule_id: str = "s1", **sections: Any) -> Model:
-    """Return the model with one sharing rule; records have its mark where a test says so."""
+    """Return the model with one sharing rule."""
     criteria = {"field": "sector", "eq": "medical"}
     rule = {"id": rule_id, "object": "account", "criteria": criteria, "to": to, "level": level}
     return model_of(fields={"account": {"sector": "text"}}, sharing=[rule], **sections)
@@ -40,84 +40,84 @@ def marks(model: Model) -> tuple[str, ...]:
     return tuple(model.sharing)
 
 
-def test_owner_and_superiors() -> None:
-    """The owner and who is above the owner's role, with edit; nobody of the same role (V1, V2, V3)."""
-    assert seen("ann") == ({"ann", "vic", "cleo"}, {"ann", "vic", "cleo"})
+def test_owner_and_role_superiors() -> None:
+    """The owner and the superiors of the owner's role edit; others with the same role see nothing (V1, V2, V3)."""
+    assert viewers("ann") == ({"ann", "vic", "cleo"}, {"ann", "vic", "cleo"})
 
 
 def test_nothing_goes_down_the_role_tree() -> None:
-    """Who is below the owner's role gets nothing by that (V2)."""
-    assert seen("vic") == ({"vic", "cleo"}, {"vic", "cleo"})
+    """Users below the owner's role get no access by it (V2)."""
+    assert viewers("vic") == ({"vic", "cleo"}, {"vic", "cleo"})
 
 
 def test_members_of_the_territory_and_of_those_above() -> None:
-    """Members of an ancestor see what is below, and the effective manager may edit it (V1, V3)."""
-    assert seen(None, "bay") == ({"sam", "wes", "mia"}, {"mia"})
+    """Members of an ancestor see what is below it, and the effective manager edits it (V1, V3)."""
+    assert viewers(None, "bay") == ({"sam", "wes", "mia"}, {"mia"})
 
 
 def test_nothing_goes_down_or_sideways_in_the_territory_tree() -> None:
-    """Members of a descendant or a sibling get nothing (V2)."""
-    assert seen(None, "west") == ({"wes", "mia"}, {"mia"})
+    """Members of a descendant or a sibling territory get no access (V2)."""
+    assert viewers(None, "west") == ({"wes", "mia"}, {"mia"})
 
 
-def test_members_write_where_the_holding_territory_says_so() -> None:
-    """With read_write_delete all of its members may edit, and those of its ancestors (V3)."""
-    assert seen(None, "east") == ({"eve", "mia"}, {"eve", "mia"})
+def test_members_edit_in_a_writable_territory() -> None:
+    """With read_write_delete the members of a territory and of its ancestors edit (V3)."""
+    assert viewers(None, "east") == ({"eve", "mia"}, {"eve", "mia"})
     above = model_of(territories=but(TERRITORIES, "world", users=["ann"]))
-    assert seen(None, "east", model=above) == ({"eve", "mia", "ann"}, {"eve", "mia", "ann"})
+    assert viewers(None, "east", model=above) == ({"eve", "mia", "ann"}, {"eve", "mia", "ann"})
 
 
-def test_level_is_the_holding_territorys_and_not_the_viewers_own() -> None:
-    """A member of a writable territory reads what a territory below, which is not, holds (V3)."""
+def test_level_comes_from_the_records_territory() -> None:
+    """A member of a writable territory only reads a record of a read-only territory below it (V3)."""
     model = model_of(territories=but(TERRITORIES, "west", permission="read_write_delete"))
-    assert seen(None, "bay", model=model) == ({"sam", "wes", "mia"}, {"mia"})
-    assert seen(None, "west", model=model) == ({"wes", "mia"}, {"wes", "mia"})
+    assert viewers(None, "bay", model=model) == ({"sam", "wes", "mia"}, {"mia"})
+    assert viewers(None, "west", model=model) == ({"wes", "mia"}, {"wes", "mia"})
 
 
 def test_highest_of_several_paths_counts() -> None:
-    """A reader by one territory edits by another (V3)."""
+    """A user who reads by one territory and edits by another edits (V3)."""
     model = model_of(territories=but(TERRITORIES, "east", users=["sam"]))
-    assert seen(None, "bay", "east", model=model)[1] == {"sam", "mia"}
+    assert viewers(None, "bay", "east", model=model)[1] == {"sam", "mia"}
 
 
 def test_effective_manager_is_the_nearest() -> None:
-    """With a manager of its own, one of an ancestor still edits, as the manager of that (V3)."""
+    """The nearest manager is effective; a manager of an ancestor still edits (V3)."""
     model = model_of(territories=but(TERRITORIES, "west", manager="bob"))
-    assert seen(None, "bay", model=model) == ({"sam", "wes", "bob", "mia"}, {"bob", "mia"})
+    assert viewers(None, "bay", model=model) == ({"sam", "wes", "bob", "mia"}, {"bob", "mia"})
 
 
-def test_removing_one_path_takes_only_what_it_gave() -> None:
-    """Who owns a record and sits in its territory still sees it without either (V5)."""
+def test_paths_are_independent() -> None:
+    """An owner who is also a member keeps access without either of the two (V5)."""
     model = model_of(territories=but(TERRITORIES, "bay", users=["ann"]))
-    assert "ann" in seen("ann", "bay", model=model)[0]
-    assert "ann" in seen("bob", "bay", model=model)[0]
-    assert "ann" in seen("ann", model=model)[0]
-    assert "ann" not in seen("bob", model=model)[0]
+    assert "ann" in viewers("ann", "bay", model=model)[0]
+    assert "ann" in viewers("bob", "bay", model=model)[0]
+    assert "ann" in viewers("ann", model=model)[0]
+    assert "ann" not in viewers("bob", model=model)[0]
 
 
 def test_deactivated_user_sees_nothing() -> None:
-    """Neither as owner nor as member; the superiors of the role still see what such a user owns (V7)."""
+    """A deactivated owner or member sees nothing; superiors still see what a deactivated user owns (V7)."""
     model = model_of(territories=but(TERRITORIES, "bay", users=["gone"]), users=but(USERS, "wes", active=False))
-    assert seen("gone", "bay", model=model) == ({"vic", "cleo", "mia"}, {"vic", "cleo", "mia"})
+    assert viewers("gone", "bay", model=model) == ({"vic", "cleo", "mia"}, {"vic", "cleo", "mia"})
 
 
 def test_administrators_have_no_sets() -> None:
-    """They see everything, and are listed elsewhere; one who is deactivated sees nothing (V1, V7)."""
-    assert seen("root") == ({"cleo"}, {"cleo"})
+    """Administrators are in no set, but in the set of administrators; a deactivated one sees nothing (V1, V7)."""
+    assert viewers("root") == ({"cleo"}, {"cleo"})
     assert MODEL.admins == {"root"}
     off = model_of(users=but(USERS, "root", active=False))
-    assert (off.admins, seen("root", model=off)) == (frozenset(), ({"cleo"}, {"cleo"}))
+    assert (off.admins, viewers("root", model=off)) == (frozenset(), ({"cleo"}, {"cleo"}))
 
 
 @pytest.mark.parametrize(("owner_id", "territories"), [(None, ()), ("stranger", ()), (None, ("sold",))])
 def test_unknown_owner_or_territory(owner_id: str | None, territories: tuple[str, ...]) -> None:
-    """Who is not in the model owns nothing, what is not in it holds nothing (V1)."""
-    assert seen(owner_id, *territories) == (set(), set())
+    """An owner or a territory that is not in the model gives no access (V1)."""
+    assert viewers(owner_id, *territories) == (set(), set())
 
 
-def test_like_records_share_one_answer() -> None:
-    """The same owner and territories are worked out once (V1)."""
-    access = Access(MODEL)
+def test_equal_attributes_share_one_answer() -> None:
+    """The viewers of one owner, territories and marks are worked out once (V1)."""
+    access = AccessPolicy(MODEL)
     assert access.viewers_of("ann", ("bay",), ()) is access.viewers_of("ann", ("bay",), ())
     assert isinstance(access.viewers_of("ann", ("bay",), ()), Viewers)
 
@@ -140,64 +140,67 @@ def test_like_records_share_one_answer() -> None:
     ],
 )
 def test_sharing_rule_gives_its_target_its_level(to: dict[str, str], users: set[str]) -> None:
-    """A user, a role, a role and below, a territory's members, those of a branch; read or edit (V6, V7)."""
+    """A rule for a user, a role, a branch of roles, a territory or a branch gives read or edit (V6, V7)."""
     read, edit = sharing(to), sharing(to, "edit")
-    assert seen(None, model=read, shared=marks(read)) == (users, set())
-    assert seen(None, model=edit, shared=marks(edit)) == (users, users)
+    assert viewers(None, model=read, shared=marks(read)) == (users, set())
+    assert viewers(None, model=edit, shared=marks(edit)) == (users, users)
 
 
 def test_sharing_adds_to_what_others_give() -> None:
-    """Of several paths the highest level counts, and each gives only its own (V3, V5, V6)."""
+    """Of several paths the highest level counts, and each path gives its own level only (V3, V5, V6)."""
     model = sharing({"territory": "bay"}, "edit")
-    assert seen("ann", "bay", model=model, shared=marks(model)) == (
+    assert viewers("ann", "bay", model=model, shared=marks(model)) == (
         {"ann", "vic", "cleo", "sam", "wes", "mia"},
         {"ann", "vic", "cleo", "sam", "mia"},
     )
-    assert "sam" not in seen("ann", "bay", model=model)[1]
+    assert "sam" not in viewers("ann", "bay", model=model)[1]
 
 
-def test_mark_that_the_model_does_not_have_gives_nothing() -> None:
-    """Of a rule that is gone, or of criteria that it had before: nobody sees by it meanwhile (V6)."""
+def test_unknown_mark_gives_nothing() -> None:
+    """A mark of a removed rule, or of former criteria of a rule, gives no access (V6)."""
     model = sharing({"role": "rep"})
     for mark in ("s1#000000000000", "s0#000000000000", "s1"):
-        assert seen(None, model=model, shared=(mark,)) == (set(), set())
-        assert shown("ann", None, model=model, shared=(mark,)) == []
-        assert "ann" in seen(None, model=model, shared=(mark, *marks(model)))[0]
+        assert viewers(None, model=model, shared=(mark,)) == (set(), set())
+        assert path_texts("ann", None, model=model, shared=(mark,)) == []
+        assert "ann" in viewers(None, model=model, shared=(mark, *marks(model)))[0]
 
 
 # --- rolled up along the roles ----------------------------------------------------------------
 
 
 def rolling_up(**sections: Any) -> Model:
-    """Return the model with the setting; ann, below vic in the roles, sits in the bay."""
+    """Return a model with roll-up, in which ann, below vic in the roles, is a member of the bay."""
     of_ann = but(TERRITORIES, "bay", users=["ann"])
     return model_of(settings={"territory_access_rolls_up_roles": True}, **{"territories": of_ann} | sections)
 
 
 def test_superiors_of_members_see_what_they_see() -> None:
-    """Role superiors of those who see a record by territory see it, too, at the member's level (V4)."""
-    assert seen(None, "bay", model=rolling_up()) == ({"ann", "wes", "mia", "vic", "cleo"}, {"mia", "cleo"})
+    """Role superiors of a member see the record, too, with the member's level (V4)."""
+    assert viewers(None, "bay", model=rolling_up()) == (
+        {"ann", "wes", "mia", "vic", "cleo"},
+        {"mia", "cleo"},
+    )
     without = model_of(territories=but(TERRITORIES, "bay", users=["ann"]))
-    assert seen(None, "bay", model=without) == ({"ann", "wes", "mia"}, {"mia"})
+    assert viewers(None, "bay", model=without) == ({"ann", "wes", "mia"}, {"mia"})
     writable = rolling_up(territories=but(TERRITORIES, "bay", users=["ann"], permission="read_write_delete"))
     everybody = {"ann", "wes", "mia", "vic", "cleo"}
-    assert seen(None, "bay", model=writable) == (everybody, everybody)
+    assert viewers(None, "bay", model=writable) == (everybody, everybody)
     managed = rolling_up(territories=but(TERRITORIES, "bay", manager="ann"))
-    assert seen(None, "bay", model=managed)[1] == {"ann", "mia", "vic", "cleo"}
+    assert viewers(None, "bay", model=managed)[1] == {"ann", "mia", "vic", "cleo"}
 
 
 def test_only_what_is_seen_by_territory_rolls_up() -> None:
-    """Superiors of who sees a record by a sharing rule get nothing by that (V4, V6)."""
+    """Superiors of a user who sees a record by a sharing rule get no access by it (V4, V6)."""
     model = sharing({"user": "ann"}, settings={"territory_access_rolls_up_roles": True})
-    assert seen(None, model=model, shared=marks(model)) == ({"ann"}, set())
+    assert viewers(None, model=model, shared=marks(model)) == ({"ann"}, set())
 
 
-def test_nothing_rolls_up_from_who_is_deactivated() -> None:
-    """A deactivated member sees nothing, and so do the superiors by that; as an owner it is otherwise (V4, V7)."""
+def test_nothing_rolls_up_from_a_deactivated_member() -> None:
+    """Superiors get nothing from a deactivated member, but see what a deactivated user owns (V4, V7)."""
     off = rolling_up(users=but(USERS, "ann", active=False))
-    assert "vic" not in seen(None, "bay", model=off)[0]
-    assert shown("vic", None, "bay", model=off) == []
-    assert "vic" in seen("ann", model=off)[0]
+    assert "vic" not in viewers(None, "bay", model=off)[0]
+    assert path_texts("vic", None, "bay", model=off) == []
+    assert "vic" in viewers("ann", model=off)[0]
 
 
 # --- explain ----------------------------------------------------------------------------------
@@ -222,14 +225,14 @@ def test_nothing_rolls_up_from_who_is_deactivated() -> None:
     ],
 )
 def test_every_path_or_none(user_id: str, owner_id: str | None, territories: tuple[str, ...], paths: list[str]) -> None:
-    """`explain` gives every path with its level, and none where there is none (V1, V2, V3, V7, V9)."""
-    assert shown(user_id, owner_id, *territories) == paths
+    """Every path is listed with its level, and none for a user without access (V1, V2, V3, V7, V9)."""
+    assert path_texts(user_id, owner_id, *territories) == paths
 
 
 def test_all_paths_of_one_user() -> None:
-    """Owner, superior, member here and above: none hides another, so that each can be taken away (V5, V9)."""
+    """Several paths of one user are all listed, so that each can be removed (V5, V9)."""
     model = model_of(territories=[node | {"users": ["ann"]} for node in TERRITORIES])
-    assert shown("ann", "ann", "bay", "east", model=model) == [
+    assert path_texts("ann", "ann", "bay", "east", model=model) == [
         "owner (edit)",
         "member of territory bay (read)",
         "member of territory west, which is above bay (read)",
@@ -239,12 +242,12 @@ def test_all_paths_of_one_user() -> None:
     ]
 
 
-def test_paths_that_are_rolled_up() -> None:
-    """Each names the member, where that one sits, and the two roles (V4, V9)."""
-    assert shown("vic", None, "bay", model=rolling_up()) == [
+def test_paths_rolled_up() -> None:
+    """A rolled-up path names the member, the member's territory and the two roles (V4, V9)."""
+    assert path_texts("vic", None, "bay", model=rolling_up()) == [
         "role vp is above role rep of ann, member of territory bay (read)"
     ]
-    assert shown("cleo", None, "bay", model=rolling_up()) == [
+    assert path_texts("cleo", None, "bay", model=rolling_up()) == [
         "role ceo is above role rep of ann, member of territory bay (read)",
         "role ceo is above role clerk of wes, member of territory west, which is above bay (read)",
         "role ceo is above role clerk of mia, manager of territory world, which is above bay (edit)",
@@ -252,12 +255,12 @@ def test_paths_that_are_rolled_up() -> None:
 
 
 def test_paths_by_sharing_rules() -> None:
-    """Each names the rule and whom it is for (V6, V9)."""
+    """A path by a sharing rule names the rule and its target (V6, V9)."""
     model = sharing({"territory_and_below": "west"}, "edit")
-    assert shown("sam", None, model=model, shared=marks(model)) == [
+    assert path_texts("sam", None, model=model, shared=marks(model)) == [
         "sharing rule s1 for territory and below west (edit)"
     ]
-    assert shown("sam", "sam", "bay", model=model, shared=marks(model)) == [
+    assert path_texts("sam", "sam", "bay", model=model, shared=marks(model)) == [
         "owner (edit)",
         "member of territory bay (read)",
         "sharing rule s1 for territory and below west (edit)",
@@ -273,9 +276,9 @@ def test_paths_by_sharing_rules() -> None:
 def test_paths_and_sets_agree(
     territories: list[dict[str, Any]], place: tuple[str, ...], rolls_up: bool, to: dict[str, str]
 ) -> None:
-    """A user has a path exactly where a set, or being an administrator, says so; and so with edit (V1, V3, V9)."""
+    """Exactly the users whose sets hold a record, and administrators, have a path; the same with edit (V1, V3, V9)."""
     model = sharing(to, "edit", territories=territories, settings={"territory_access_rolls_up_roles": rolls_up})
-    readers, editors = seen("ann", *place, model=model, shared=marks(model))
+    readers, editors = viewers("ann", *place, model=model, shared=marks(model))
     for user_id in model.people:
         paths = paths_of(model, user_id, "ann", place, marks(model))
         assert bool(paths) == (user_id in readers or user_id in model.admins)

@@ -57,63 +57,65 @@ def test_a_lease_is_renewed_in_time() -> None:
     assert not half_gone(lease)
 
 
-class Redis:
-    """A store's fences that have a term, and all that was written or not."""
+class RedisFence:
+    """The fences of a sink with one epoch and one write sequence."""
 
-    def __init__(self, term: int, count: int) -> None:
-        self.term, self.count = term, count
+    def __init__(self, epoch: int, sequence: int) -> None:
+        self.epoch, self.sequence = epoch, sequence
         self.taken: list[int] = []
 
-    async def take(self, partition: int, term: int, written: int) -> tuple[int, bool]:
-        self.taken.append(term)
-        if self.term > term:
-            return self.term, False
-        self.term = term
-        return term, self.count >= written
+    async def take(self, partition: int, epoch: int, write_sequence: int) -> tuple[int, bool]:
+        """Begin an epoch unless there is a later one, as `Fences.take` does."""
+        self.taken.append(epoch)
+        if self.epoch > epoch:
+            return self.epoch, False
+        self.epoch = epoch
+        return epoch, self.sequence >= write_sequence
 
-    def written(self, partition: int) -> int:
-        return self.count
+    def write_sequence(self, partition: int) -> int:
+        """Return how many writes there were."""
+        return self.sequence
 
 
-SWEPT = CommitMetadata(SnapshotId(12), SnapshotId(15), 3, 8, epoch=4, write_sequence=7)
+SWEEPING = CommitMetadata(SnapshotId(12), SnapshotId(15), 3, 8, epoch=4, write_sequence=7)
 
 
-def begun(note: CommitMetadata, redis: Redis | None) -> tuple[CommitMetadata | None, list[CommitMetadata]]:
-    """Return the note that a term begins with, none where Redis lacks something, and what was committed."""
+def begun(metadata: CommitMetadata, fence: RedisFence | None) -> tuple[CommitMetadata | None, list[CommitMetadata]]:
+    """Return the metadata that an epoch begins with, None where Redis lacks writes, and what was committed."""
     committed: list[CommitMetadata] = []
 
-    async def commit(said: CommitMetadata) -> None:
-        committed.append(said)
+    async def commit(each: CommitMetadata) -> None:
+        committed.append(each)
 
     try:
-        return asyncio.run(begin_epoch(cast(Fences, redis), 0, note, commit)), committed
+        return asyncio.run(begin_epoch(cast(Fences, fence), 0, metadata, commit)), committed
     except SinkRolledBack:
         return None, committed
 
 
-def test_a_term_begins_with_a_commit() -> None:
-    """Which only the present member can make; the count of writes is Redis' own (A9)."""
-    redis = Redis(term=4, count=9)
-    assert begun(SWEPT, redis) == (SWEPT._replace(epoch=5, write_sequence=9), [SWEPT._replace(epoch=5)])
-    assert redis.taken == [5]
-    assert begun(SWEPT, None) == (SWEPT._replace(epoch=5), [SWEPT._replace(epoch=5)])
+def test_an_epoch_begins_with_a_commit() -> None:
+    """Only a present member of the group can commit; the write sequence is the one of Redis (A9)."""
+    fence = RedisFence(epoch=4, sequence=9)
+    assert begun(SWEEPING, fence) == (SWEEPING._replace(epoch=5, write_sequence=9), [SWEEPING._replace(epoch=5)])
+    assert fence.taken == [5]
+    assert begun(SWEEPING, None) == (SWEEPING._replace(epoch=5), [SWEEPING._replace(epoch=5)])
 
 
-def test_a_term_is_later_than_any_that_redis_has_heard_of() -> None:
-    """Offsets of a group can be lost, and Redis' terms not."""
-    redis = Redis(term=40, count=0)
-    assert begun(CommitMetadata(), redis) == (
+def test_an_epoch_is_later_than_any_in_redis() -> None:
+    """The group can lose its offsets while Redis keeps its epochs."""
+    fence = RedisFence(epoch=40, sequence=0)
+    assert begun(CommitMetadata(), fence) == (
         CommitMetadata(epoch=41),
         [CommitMetadata(epoch=1), CommitMetadata(epoch=41)],
     )
-    assert redis.taken == [1, 41]
+    assert fence.taken == [1, 41]
 
 
-def test_what_redis_lacks_is_written_down_before_anything_hides_it() -> None:
-    """However often a restore is cut afterwards, nothing is taken for known (A9, V8)."""
-    redis = Redis(term=4, count=6)
-    assert begun(SWEPT, redis) == (None, [SWEPT._replace(epoch=5), CommitMetadata(epoch=5)])
-    assert begun(CommitMetadata(epoch=5), redis) == (
+def test_lost_writes_are_committed_as_unknown_first() -> None:
+    """However often the restore is cut afterwards, no organisation is taken for known (A9, V8)."""
+    fence = RedisFence(epoch=4, sequence=6)
+    assert begun(SWEEPING, fence) == (None, [SWEEPING._replace(epoch=5), CommitMetadata(epoch=5)])
+    assert begun(CommitMetadata(epoch=5), fence) == (
         CommitMetadata(epoch=6, write_sequence=6),
         [CommitMetadata(epoch=6)],
     )
