@@ -61,6 +61,7 @@ Place = tuple[StageName, int]
 TURNS_MAX = 20_000
 """After how many turns without a pause something goes round in circles."""
 SWEEP_RECORDS_MAX = 2
+PROCEED_RECORDS_MAX = 2
 BATCH_RECORDS_MAX = 6
 FIRST_MS = 1_500_000_000_000
 FIRST_DAY = date(2017, 7, 14)
@@ -407,6 +408,8 @@ class Worker:
         self._hear_of_decisions()
         if self._turn is not None or held.is_sweeping or held.now.moment != self._in_effect().moment:
             return True
+        if held.fold.unfinished_from is not None:
+            return True
         return any(offset != len(self._house.log(topic, self.partition)) for topic, offset in held.next_offsets.items())
 
     def step(self, random: Dice) -> Phase | None:
@@ -422,7 +425,8 @@ class Worker:
         """Take a batch and a slice of a sweep, and do what follows; stop before everything that others can see."""
         held, newest = self._held, self._in_effect()
         self._hear_of_decisions()
-        if held.may_pass_to(newest) and not self._is_repeating:
+        # Not to another day's models while a fan-out is unfinished: a successor would repeat its message under them.
+        if held.may_pass_to(newest) and not self._is_repeating and held.fold.unfinished_from is None:
             held.pass_to(newest)
         if held.is_untold:
             yield "commit"
@@ -431,8 +435,11 @@ class Worker:
         models = held.now.models
         effects = Effects()
         offsets = self._take_batch(models, effects, random)
-        if not offsets and not held.is_sweeping:
+        is_unfinished = held.fold.unfinished_from is not None
+        if not offsets and not held.is_sweeping and not is_unfinished:
             return
+        if is_unfinished:
+            held.fold.proceed(models, effects, PROCEED_RECORDS_MAX)
         if held.is_sweeping:
             held.sweep_on(effects)
         held.fold.flush(models, effects)
@@ -461,8 +468,12 @@ class Worker:
         self._house.redis.progress.setdefault(self.place, {}).update(self._held.revisions)
 
     def _commit(self) -> None:
-        note = self._held.note
-        self._house.committed[self.place] = Committed(dict(self._held.next_offsets), str(note))
+        note, offsets = self._held.note, dict(self._held.next_offsets)
+        unfinished_from = self._held.fold.unfinished_from
+        if unfinished_from is not None:  # of the first input: a successor applies that message again
+            topic = next(iter(self.stage.inputs))
+            offsets[topic] = min(offsets[topic], unfinished_from)
+        self._house.committed[self.place] = Committed(offsets, str(note))
         self._held.committed = note
 
     @property

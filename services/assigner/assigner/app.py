@@ -1,4 +1,4 @@
-"""Joins the assigner's topics to its two stages."""
+"""The assigner's service: which topics its two stages read, and what they are restored from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from territory_runtime.settings import Settings
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     """Return the assigner, ready to run. Raises: CannotStart when its engine is not installed."""
     try:
-        linkers = PolicyCache(settings.assigner_engine)
+        policies = PolicyCache(settings.assigner_engine)
     except EngineMissing as missing:
         raise CannotStart(f"TERRITORY_ASSIGNER_ENGINE: {missing}") from missing
     host = ServiceApp("assigner", settings, provisioned)
@@ -28,7 +28,7 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
             name="assigner-intake",
             inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
             state=(topics.RECORD_STATES, read_record),
-            make=lambda partition, _: IntakeFold(partition),
+            make=lambda partition, _: IntakeFold(partition, settings.deleted_retention_days),
         )
     )
     host.add_stage(
@@ -36,8 +36,8 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
             name="assigner-assignment",
             inputs={topics.FAMILIES: read_record},
             state=(topics.FAMILIES, read_record),
-            make=lambda *_: AssignmentFold(linkers),
-            prepare=linkers.prepare,
+            make=lambda _, partitions: AssignmentFold(policies, partitions),
+            prepare=policies.prepare,
             follows_days=True,
             paced_by=Downstream(group="access-indexer", topic=topics.ASSIGNMENTS),
         )

@@ -19,7 +19,7 @@ def test_why_names_the_leaves_that_held() -> None:
     """From the root down, ancestors' leaves included (A10)."""
     linker = AssignmentPolicy(model_of())
     fields = linker.fields_of("account", SAN_FRANCISCO)
-    assert linker.telling("account").why("bay", fields) == (
+    assert linker.explainer("account").why("bay", fields) == (
         "west: country in [US, CA]",
         "bay: city eq San Francisco",
     )
@@ -37,19 +37,19 @@ def test_why_names_the_leaves_that_held() -> None:
 def test_failure_is_the_first_from_the_root(fields: dict[str, Any], failure: tuple[str, Failure] | None) -> None:
     """For a territory that is not linked, the first leaf that failed and what the record has (A10)."""
     linker = AssignmentPolicy(model_of())
-    assert linker.telling("account").failure("bay", linker.fields_of("account", fields)) == failure
+    assert linker.explainer("account").failure("bay", linker.fields_of("account", fields)) == failure
 
 
 def test_near_misses_fail_by_one_leaf() -> None:
     """Deepest first; a parent's failing leaf counts for all below, two failing leaves are too many (A10)."""
     linker = AssignmentPolicy(model_of())
-    near = linker.telling("account").near_misses(linker.fields_of("account", {"country": "US"}), 9)
+    near = linker.explainer("account").near_misses(linker.fields_of("account", {"country": "US"}), 9)
     assert [(miss.territory_id, str(miss.failure)) for miss in near] == [
         ("bay", "city eq San Francisco: the record's value is missing"),
         ("large", "revenue ge 1000000: the record's value is missing"),
     ]
-    assert linker.telling("account").near_misses(linker.fields_of("account", {"country": "US"}), 1) == near[:1]
-    nowhere = linker.telling("account").near_misses(linker.fields_of("account", {"city": "San Francisco"}), 9)
+    assert linker.explainer("account").near_misses(linker.fields_of("account", {"country": "US"}), 1) == near[:1]
+    nowhere = linker.explainer("account").near_misses(linker.fields_of("account", {"city": "San Francisco"}), 9)
     assert [(miss.territory_id, miss.failing_territory) for miss in nowhere] == [
         ("bay", "west"),
         ("large", "large"),
@@ -77,7 +77,7 @@ def huge_model(territories: int) -> dict[str, Any]:
 def test_why_has_a_bound() -> None:
     """Rules of any size make no assignment that its topic would refuse, which would stop the partition for all."""
     linker = AssignmentPolicy(compile_model(huge_model(12), 1))
-    standing = linker.of_ruled(record("account/A-1"))
+    standing = linker.decide_by_rules(record("account/A-1"))
     assert len(standing.links) == 10
     assert len(encode(standing.links)) < REQUEST_BYTES_MAX / 2
     for link in standing.links:
@@ -85,7 +85,7 @@ def test_why_has_a_bound() -> None:
         assert link.why[-1] == f"and {LEAVES - WHY_LINES_MAX} more"
         assert all(len(line) <= WHY_CHARACTERS_MAX for line in link.why)
         assert link.why[0].endswith("…")
-    (chosen,) = linker.of_deal(record("deal/D-1"), None, standing).links
+    (chosen,) = linker.decide_deal(record("deal/D-1"), None, standing).links
     assert len(chosen.why) == WHY_LINES_MAX + 1
     assert chosen.why[0].startswith("inherited from account")
 
@@ -98,6 +98,6 @@ def test_why_of_some_parts_has_a_bound() -> None:
     linker = AssignmentPolicy(
         compile_model({"org": "acme", "fields": {"account": {"name": "text"}}, "territories": territories}, 1)
     )
-    telling = linker.telling("account")
+    telling = linker.explainer("account")
     assert telling.why("t", linker.fields_of("account", {}))[-1] == "and 1 more"
     assert len(telling.why("t", linker.fields_of("account", {"name": "7"}))) == WHY_LINES_MAX - 1

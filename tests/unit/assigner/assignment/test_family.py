@@ -84,8 +84,8 @@ def test_each_is_decided_by_those_above() -> None:
     """The account by rules, the contact by the account, the deal by the contact (A2, A5, A6)."""
     family, linker = family_of(ACCOUNT, ANN, DEAL), AssignmentPolicy(model_of())
     for member in family:
-        member.standing = family.decide(member.record, linker)
-    why = {member.record.key: link.why for member in family if member.standing for link in member.standing.links}
+        member.decision = family.decide(member.record, linker)
+    why = {member.record.key: link.why for member in family if member.decision for link in member.decision.links}
     assert why == {
         key_of("account/A-1"): ("west: country in [US, CA]",),
         key_of("contact/ann"): ("inherited from account A-1",),

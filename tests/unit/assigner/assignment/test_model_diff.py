@@ -102,8 +102,8 @@ def family_of(*records: Record) -> Family:
 def decided(family: Family, linker: AssignmentPolicy) -> list[AssignmentDecision]:
     """Return where the members stand under a model."""
     for member in family:
-        member.standing = family.decide(member.record, linker)
-    return [member.standing for member in family if member.standing is not None]
+        member.decision = family.decide(member.record, linker)
+    return [member.decision for member in family if member.decision is not None]
 
 
 @given(changed_trees(), families(), st.sampled_from([1, 10]))
@@ -113,7 +113,7 @@ def test_what_is_left_out_stands_where_it_stood(
     """A family that a change cannot move stands the same under both models (A8, A9)."""
     old, new = (model_of(*tree, revision=revision, limit=limit) for revision, tree in enumerate(trees, 1))
     family = family_of(*records)
-    moves = ModelDiff(old, new).may_move(family)
+    moves = ModelDiff(old, new).may_change_any(family)
     event(f"moves: {moves}")
     if not moves:
         assert decided(family, AssignmentPolicy(old)) == decided(family, AssignmentPolicy(new))
@@ -179,7 +179,7 @@ def test_sharing_rules_that_change_move_what_they_take(models: tuple[Model, Mode
         record("deal/D-1", account_id="A-1", fields=said[2]),
     )
     for each in (family, family_of(record("lead/L-1", fields=said[3]))):
-        moves = ModelDiff(old, new).may_move(each)
+        moves = ModelDiff(old, new).may_change_any(each)
         event(f"moves: {moves}")
         if not moves:
             assert decided(each, AssignmentPolicy(old)) == decided(each, AssignmentPolicy(new))
@@ -200,7 +200,7 @@ def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
                          "to": {"territory": "west"}} for country in ("US", "FR"))  # fmt: skip
     key, other = f"{kind}/1", "lead/2" if kind == "deal" else "deal/2"
     moves = {
-        (country, change): ModelDiff(*models).may_move(family_of(record(key, fields={"country": country})))
+        (country, change): ModelDiff(*models).may_change_any(family_of(record(key, fields={"country": country})))
         for country in ("US", "FR", "CA")
         for change, models in {
             "comes": (shared_by(), shared_by(american)),
@@ -213,7 +213,7 @@ def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
     assert {at for at, may in moves.items() if may} == {
         ("US", "comes"), ("US", "goes"), ("US", "asks for others"), ("FR", "asks for others"),
     }  # fmt: skip
-    assert not ModelDiff(shared_by(), shared_by(american)).may_move(family_of(record(other, fields={"country": "US"})))
+    assert not ModelDiff(shared_by(), shared_by(american)).may_change_any(family_of(record(other, fields={"country": "US"})))
 
 
 def test_day_moves_what_relative_sharing_rules_take() -> None:
@@ -221,9 +221,9 @@ def test_day_moves_what_relative_sharing_rules_take() -> None:
     recent = {"id": "s1", "object": "deal", "criteria": CRITERIA[3], "to": {"territory": "west"}}
     first, second = (shared_by(recent, today=day) for day in (DAYS[0], DAYS[2]))
     assert first.sharing.keys() == second.sharing.keys()
-    may = [ModelDiff(first, second).may_move(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS]
+    may = [ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS]
     assert may == [True, True, True]
-    assert not ModelDiff(first, second).may_move(family_of(record("deal/D", fields={"since": "2017-01-01"})))
+    assert not ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": "2017-01-01"})))
 
 
 # --- one thing at a time ----------------------------------------------------------------------
@@ -250,8 +250,8 @@ AMERICAN = record("account/A-1", fields={"country": "US"})
 def test_change_of_one_thing(after: Model, moving: list[Record], staying: list[Record]) -> None:
     """Of a change of one territory, only records that it takes, or took, may move (A8)."""
     difference = ModelDiff(BEFORE, after)
-    assert [difference.may_move(family_of(one)) for one in moving] == [True] * len(moving)
-    assert [difference.may_move(family_of(one)) for one in staying] == [False] * len(staying)
+    assert [difference.may_change_any(family_of(one)) for one in moving] == [True] * len(moving)
+    assert [difference.may_change_any(family_of(one)) for one in staying] == [False] * len(staying)
 
 
 def test_what_only_reads_otherwise_moves() -> None:
@@ -260,8 +260,8 @@ def test_what_only_reads_otherwise_moves() -> None:
         model_of({"id": "large", "rules": {"account": {"field": "revenue", "ge": bound}}}, {"id": "a"}, {"id": "b"})
         for bound in (1_000_000, 1_000_000.0)
     )
-    assert ModelDiff(old, new).may_move(family_of(record("account/A-1", fields={"revenue": 2_000_000})))
-    assert not ModelDiff(old, new).may_move(family_of(AMERICAN))
+    assert ModelDiff(old, new).may_change_any(family_of(record("account/A-1", fields={"revenue": 2_000_000})))
+    assert not ModelDiff(old, new).may_change_any(family_of(AMERICAN))
 
 
 def test_same_places_do_not_move() -> None:
@@ -275,11 +275,11 @@ def test_same_places_do_not_move() -> None:
         "territories": [{"id": f"t{n}", "rules": {"account": rule}} for n, rule in enumerate((circle, polygon))],
     }
     near = family_of(record("account/A-1", fields={"spot": {"lat": 37.78, "lon": -122.4}}))
-    assert not ModelDiff(compile_model(document, 1), compile_model(document, 2)).may_move(near)
+    assert not ModelDiff(compile_model(document, 1), compile_model(document, 2)).may_change_any(near)
     ring[1] = [11, 0]
     inside = family_of(record("account/A-2", fields={"spot": {"lat": 1, "lon": 5}}))
     document["territories"].append({"id": "other"})
     changed = ModelDiff(
         compile_model({**document, "territories": [*document["territories"][:1]]}, 1), compile_model(document, 2)
     )
-    assert changed.may_move(inside)
+    assert changed.may_change_any(inside)

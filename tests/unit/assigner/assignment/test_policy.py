@@ -33,7 +33,7 @@ def causes(stands: AssignmentDecision) -> dict[str, tuple[Cause, ...]]:
 
 def test_rule_and_hand_at_once() -> None:
     """A pair can be linked by rule and by hand: both causes are kept, with both reasons (A4, A10)."""
-    stands = AssignmentPolicy(model_of()).of_ruled(record("account/A-1", fields=SAN_FRANCISCO, links={"bay": "assign"}))
+    stands = AssignmentPolicy(model_of()).decide_by_rules(record("account/A-1", fields=SAN_FRANCISCO, links={"bay": "assign"}))
     assert stands.links == (
         Link("bay", ("rule", "manual"), ("west: country in [US, CA]", "bay: city eq San Francisco", BY_HAND)),
     )
@@ -41,13 +41,13 @@ def test_rule_and_hand_at_once() -> None:
 
 def test_manual_link_needs_no_rule() -> None:
     """It never depends on rules (A4)."""
-    stands = AssignmentPolicy(model_of()).of_ruled(record("lead/L-1", links={"world": "assign"}))
+    stands = AssignmentPolicy(model_of()).decide_by_rules(record("lead/L-1", links={"world": "assign"}))
     assert stands.links == (Link("world", ("manual",), (BY_HAND,)),)
 
 
 def test_exclusion_beats_a_rule() -> None:
     """And the territory above does not take the record in its place: the excluded one qualifies still (A2, A4)."""
-    stands = AssignmentPolicy(model_of()).of_ruled(
+    stands = AssignmentPolicy(model_of()).decide_by_rules(
         record("account/A-1", fields=SAN_FRANCISCO, links={"bay": "exclude"})
     )
     assert stands == AssignmentDecision(())
@@ -55,7 +55,7 @@ def test_exclusion_beats_a_rule() -> None:
 
 def test_territory_that_is_not_in_the_model() -> None:
     """A manual link to it stays with the record and is named; an exclusion of it means nothing (A11)."""
-    stands = AssignmentPolicy(model_of()).of_ruled(
+    stands = AssignmentPolicy(model_of()).decide_by_rules(
         record("lead/L-1", links={"y": "assign", "x": "assign", "z": "exclude"})
     )
     assert stands == AssignmentDecision((), dropped=("x", "y"))
@@ -82,7 +82,7 @@ ORDER = ["hand", "first", "deep", "a", "b"]
 def test_who_stays_below_the_limit(limit: int | None) -> None:
     """Manual first, then priority, depth and id; what was cut is named in that order; no limit cuts nothing (A3)."""
     account = record("account/A-1", fields={"country": "US"}, links={"hand": "assign"})
-    stands = AssignmentPolicy(ranked_model(limit)).of_ruled(account)
+    stands = AssignmentPolicy(ranked_model(limit)).decide_by_rules(account)
     kept = len(ORDER) if limit is None else limit
     assert (territories(stands), list(stands.cut)) == (ORDER[:kept], ORDER[kept:])
 
@@ -93,7 +93,7 @@ def test_who_stays_below_the_limit(limit: int | None) -> None:
 def test_contact_takes_all_links_of_its_account() -> None:
     """As inherited; its own manual links add, its exclusions take away (A4, A5)."""
     contact = record("contact/C-1", account_id="A-1", links={"games": "assign", "large": "exclude", "west": "assign"})
-    stands = AssignmentPolicy(model_of()).of_contact(contact, standing("west", "bay", "large"))
+    stands = AssignmentPolicy(model_of()).decide_contact(contact, standing("west", "bay", "large"))
     assert causes(stands) == {"west": ("inherited", "manual"), "games": ("manual",), "bay": ("inherited",)}
     assert stands.links[2].why == ("inherited from account A-1",)
 
@@ -102,13 +102,13 @@ def test_contact_takes_all_links_of_its_account() -> None:
 def test_contact_without_an_account_that_has_links(account: AssignmentDecision | None) -> None:
     """It has no link but its own (A5)."""
     contact = record("contact/C-1", account_id="A-1", fields=SAN_FRANCISCO)
-    assert AssignmentPolicy(model_of()).of_contact(contact, account) == AssignmentDecision(())
+    assert AssignmentPolicy(model_of()).decide_contact(contact, account) == AssignmentDecision(())
 
 
 def test_contact_has_the_limit_of_accounts() -> None:
     """Its manual links count, and stay first (A3, A5)."""
     contact = record("contact/C-1", account_id="A-1", links={"world": "assign"})
-    stands = AssignmentPolicy(model_of(limit=2)).of_contact(contact, standing("west", "bay"))
+    stands = AssignmentPolicy(model_of(limit=2)).decide_contact(contact, standing("west", "bay"))
     assert (territories(stands), stands.cut) == (["world", "bay"], ("west",))
 
 
@@ -119,24 +119,24 @@ def test_deal_goes_by_its_contact_if_that_has_territories() -> None:
     """The account is asked only where the contact has none (A6)."""
     deal = record("deal/D-1", account_id="A-1", contact_id="C-1")
     linker = AssignmentPolicy(model_of())
-    by_contact = linker.of_deal(deal, standing("large"), standing("west"))
+    by_contact = linker.decide_deal(deal, standing("large"), standing("west"))
     assert by_contact.links == (Link("large", ("inherited",), ("inherited from contact C-1",)),)
     for contact in (None, standing()):
-        by_account = linker.of_deal(deal, contact, standing("west"))
+        by_account = linker.decide_deal(deal, contact, standing("west"))
         assert by_account.links == (Link("west", ("inherited",), ("inherited from account A-1",)),)
 
 
 def test_one_is_chosen_and_the_rest_are_named() -> None:
     """By priority, depth and id, at most one (A3, A6)."""
     deal = record("deal/D-1", account_id="A-1")
-    stands = AssignmentPolicy(model_of()).of_deal(deal, None, standing("west", "bay", "large"))
+    stands = AssignmentPolicy(model_of()).decide_deal(deal, None, standing("west", "bay", "large"))
     assert (territories(stands), stands.runners_up) == (["bay"], ("large", "west"))
 
 
 def test_manual_link_of_the_account_is_not_one_of_the_deal() -> None:
     """Manual comes first where it is the deal's own; the account's ranks like any candidate (A6)."""
     by_hand = AssignmentDecision((Link("west", ("manual",), ()), Link("bay", ("rule",), ())))
-    assert territories(AssignmentPolicy(model_of()).of_deal(record("deal/D-1", account_id="A-1"), None, by_hand)) == [
+    assert territories(AssignmentPolicy(model_of()).decide_deal(record("deal/D-1", account_id="A-1"), None, by_hand)) == [
         "bay"
     ]
 
@@ -145,11 +145,11 @@ def test_deal_rule_of_the_territory_itself() -> None:
     """A candidate is kept where its own deal rule holds; one without such a rule is kept (A6, A10)."""
     linker, candidates = AssignmentPolicy(model_of()), standing("games", "world")
     gtx = record("deal/D-1", account_id="A-1", fields={"product": "GTX Pro"})
-    assert linker.of_deal(gtx, None, candidates).links == (
+    assert linker.decide_deal(gtx, None, candidates).links == (
         Link("games", ("inherited",), ("inherited from account A-1", "games: product starts_with GTX")),
     )
     other = record("deal/D-2", account_id="A-1", fields={"product": "MG"})
-    assert territories(linker.of_deal(other, None, candidates)) == ["world"]
+    assert territories(linker.decide_deal(other, None, candidates)) == ["world"]
 
 
 def test_deal_rules_of_ancestors_are_not_asked() -> None:
@@ -158,14 +158,14 @@ def test_deal_rules_of_ancestors_are_not_asked() -> None:
         {"id": "games", "rules": {"deal": {"field": "product", "eq": "GTX"}}}, {"id": "sub", "parent": "games"}
     )
     assert territories(
-        AssignmentPolicy(model).of_deal(record("deal/D-1", account_id="A-1"), None, standing("sub"))
+        AssignmentPolicy(model).decide_deal(record("deal/D-1", account_id="A-1"), None, standing("sub"))
     ) == ["sub"]
 
 
 def test_manual_link_on_the_deal_wins() -> None:
     """Neither candidates nor deal rules are asked; of several the rest are runners-up (A6)."""
     deal = record("deal/D-1", account_id="A-1", links={"games": "assign", "bay": "assign", "gone": "assign"})
-    stands = AssignmentPolicy(model_of()).of_deal(deal, None, standing("west"))
+    stands = AssignmentPolicy(model_of()).decide_deal(deal, None, standing("west"))
     assert stands == AssignmentDecision(
         (Link("bay", ("manual",), (BY_HAND,)),), runners_up=("games",), dropped=("gone",)
     )
@@ -175,8 +175,8 @@ def test_exclusion_on_the_deal_takes_a_candidate() -> None:
     """The next one is chosen; where none is left the deal does not fall back on the account (A4, A6)."""
     linker = AssignmentPolicy(model_of())
     deal = record("deal/D-1", account_id="A-1", contact_id="C-1", links={"bay": "exclude"})
-    assert territories(linker.of_deal(deal, None, standing("bay", "west"))) == ["west"]
-    assert territories(linker.of_deal(deal, standing("bay"), standing("west"))) == []
+    assert territories(linker.decide_deal(deal, None, standing("bay", "west"))) == ["west"]
+    assert territories(linker.decide_deal(deal, standing("bay"), standing("west"))) == []
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_deal_without_a_territory_says_why(
     state: dict[str, Any], account: AssignmentDecision | None, reason: str
 ) -> None:
     """It is listed as unassigned with the reason, never silently dropped (A10, F2)."""
-    stands = AssignmentPolicy(model_of()).of_deal(record("deal/D-1", **state), None, account)
+    stands = AssignmentPolicy(model_of()).decide_deal(record("deal/D-1", **state), None, account)
     assert stands.links == ()
     assert (stands.unassigned or "").startswith(reason)
 
@@ -225,13 +225,13 @@ def test_marks_of_rules_that_hold_are_said() -> None:
     """Every sharing rule that holds is named by its mark, whatever becomes of the record's links (V6)."""
     model = sharing_model(american("s2", "account"), american("s1", "account"), american("s0", "lead"))
     linker = AssignmentPolicy(model)
-    stands = linker.of_ruled(record("account/A-1", fields={"country": "US"}))
+    stands = linker.decide_by_rules(record("account/A-1", fields={"country": "US"}))
     assert (ids(stands.shared), territories(stands)) == (["s1", "s2"], ["west"])
     assert set(stands.shared) < set(model.sharing)
-    excluded = linker.of_ruled(record("account/A-1", fields={"country": "US"}, links={"west": "exclude"}))
+    excluded = linker.decide_by_rules(record("account/A-1", fields={"country": "US"}, links={"west": "exclude"}))
     assert (excluded.shared, territories(excluded)) == (stands.shared, [])
-    assert linker.of_ruled(record("account/A-1", fields={"country": "FR"})).shared == ()
-    assert ids(linker.of_ruled(record("lead/L-1", fields={"country": "us"})).shared) == ["s0"]
+    assert linker.decide_by_rules(record("account/A-1", fields={"country": "FR"})).shared == ()
+    assert ids(linker.decide_by_rules(record("lead/L-1", fields={"country": "us"})).shared) == ["s0"]
 
 
 def test_contacts_and_deals_are_shared_by_their_own_fields() -> None:
@@ -241,21 +241,21 @@ def test_contacts_and_deals_are_shared_by_their_own_fields() -> None:
     )
     account = AssignmentDecision((Link("west", ("rule",), ()),), shared=("a#of-the-account",))
     contact = record("contact/C-1", account_id="A-1", fields={"country": "US"})
-    assert ids(linker.of_contact(contact, account).shared) == ["c"]
-    assert ids(linker.of_contact(contact, None).shared) == ["c"]
-    assert linker.of_contact(record("contact/C-2", account_id="A-1"), account).shared == ()
+    assert ids(linker.decide_contact(contact, account).shared) == ["c"]
+    assert ids(linker.decide_contact(contact, None).shared) == ["c"]
+    assert linker.decide_contact(record("contact/C-2", account_id="A-1"), account).shared == ()
     for links in ({}, {"west": "assign"}, {"west": "exclude"}):
         deal = record("deal/D-1", account_id="A-1", fields={"product": "US"}, links=links)
-        assert ids(linker.of_deal(deal, None, account).shared) == ["d"]
-    assert linker.of_deal(record("deal/D-2", account_id="A-1"), None, account).shared == ()
+        assert ids(linker.decide_deal(deal, None, account).shared) == ["d"]
+    assert linker.decide_deal(record("deal/D-2", account_id="A-1"), None, account).shared == ()
 
 
 def test_wrong_values_are_counted_once() -> None:
     """A value of the wrong type counts once, also where territories and sharing rules compare its field (C6)."""
     linker = AssignmentPolicy(sharing_model(american("s1", "account"), american("s2", "deal", "product")))
-    linker.of_ruled(record("account/A-1", fields={"country": 7}))
+    linker.decide_by_rules(record("account/A-1", fields={"country": 7}))
     assert linker.wrong_values == 1
-    linker.of_deal(record("deal/D-1", fields={"product": 7}), None, standing("games"))
+    linker.decide_deal(record("deal/D-1", fields={"product": 7}), None, standing("games"))
     assert linker.wrong_values == 2
 
 
@@ -268,5 +268,5 @@ def test_many_sharing_rules_are_indexed(engine: EngineName, count: int) -> None:
         for number in range(count)
     ]
     linker = AssignmentPolicy(sharing_model(*rules), engine)
-    shared = linker.of_ruled(record("account/A-1", fields={"revenue": 15})).shared
+    shared = linker.decide_by_rules(record("account/A-1", fields={"revenue": 15})).shared
     assert ids(shared) == ["s0", "s1"]

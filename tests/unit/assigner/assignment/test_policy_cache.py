@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 from weakref import ref
 
-from assigner.assignment.policy_cache import KEPT, PolicyCache
+from assigner.assignment.policy_cache import KEPT_POLICIES, PolicyCache
 from tests.unit.assigner.examples import model_of
 
 
 def test_linker_is_made_once_and_let_go() -> None:
     """All partitions share it, also for an older model that some are still under; then it is gone at once."""
     linkers = PolicyCache()
-    models = [model_of(revision=revision) for revision in range(1, KEPT + 2)]
+    models = [model_of(revision=revision) for revision in range(1, KEPT_POLICIES + 2)]
     made = [linkers.of(model) for model in models]
     for model in models:
         linkers.prepare(model)
@@ -34,6 +34,6 @@ def test_difference_is_worked_out_beforehand() -> None:
     first, second, third = (model_of(revision=revision) for revision in (1, 2, 3))
     linkers.prepare(first)
     linkers.prepare(second)
-    prepared = linkers.difference(linkers.of(first), linkers.of(second))
-    assert linkers.difference(linkers.of(first), linkers.of(second)) is prepared
-    assert linkers.difference(linkers.of(first), linkers.of(third)) is not prepared
+    prepared = linkers.diff(linkers.of(first), linkers.of(second))
+    assert linkers.diff(linkers.of(first), linkers.of(second)) is prepared
+    assert linkers.diff(linkers.of(first), linkers.of(third)) is not prepared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assigner.assignment.stage import AssignmentFold
-from assigner.intake.stage import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
+from assigner.intake.merge import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
 from territory.model.compiled import Model
 from territory.stage import Effects, InputMessage, Message, Models
 from territory.wire.events import DealFacts, Record, Released
@@ -282,8 +282,8 @@ def test_unknown_organisation_is_said_again() -> None:
 def test_restore_follows_moves_and_deletes() -> None:
     """The last word of the topic counts, in whichever family (A8, A9)."""
     fold = restored(CONTACT, record("contact/C-1", 2, account_id="A-2"), ACCOUNT)
-    fold.restore(InputMessage(FAMILIES.name, key_of("account/A-1"), None, {}))
-    fold.restore(InputMessage(FAMILIES.name, key_of("account/never"), None, {}))
+    for gone in ("account/A-1", "account/never"):
+        fold.restore(InputMessage(FAMILIES.name, key_of(gone), None, {INTAKE_PARTITION: "3"}))
     assert len(fold) == 1
     effects = decided(fold, record("account/A-2", fields=SAN_FRANCISCO))
     assert places(effects) == {"account/A-2": ("bay",), "contact/C-1": ("bay",)}

@@ -6,15 +6,8 @@ from typing import Any
 
 import pytest
 
-from assigner.intake.stage import (
-    GONE_AGAIN,
-    INTAKE_PARTITION,
-    MOVED,
-    PLAUSIBLE_DELAY_MS,
-    REASON,
-    RECORD_BYTES_MAX,
-    IntakeFold,
-)
+from assigner.intake.merge import GONE_AGAIN, INTAKE_PARTITION, MOVED, PLAUSIBLE_DELAY_MS, REASON, RECORD_BYTES_MAX
+from assigner.intake.stage import IntakeFold
 from territory.stage import Effects, InputMessage, Message
 from territory.wire.codec import encode
 from territory.wire.events import LinkKind, Record, RecordChange, Released
