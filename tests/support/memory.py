@@ -62,6 +62,8 @@ TURNS_MAX = 20_000
 """After how many turns without a pause something goes round in circles."""
 SWEEP_RECORDS_MAX = 2
 PROCEED_RECORDS_MAX = 2
+FOLLOWERS_AT_ONCE_MAX = (0, 1, 50)
+"""By partition: all families count as large, some, and none."""
 BATCH_RECORDS_MAX = 6
 FIRST_MS = 1_500_000_000_000
 FIRST_DAY = date(2017, 7, 14)
@@ -262,7 +264,9 @@ STAGES = (
         "assigning",
         {topics.FAMILIES.name: read_record},
         (topics.FAMILIES.name, read_record),
-        lambda partition, partitions: AssignmentFold(),
+        lambda partition, partitions: AssignmentFold(
+            partitions=partitions, followers_at_once_max=FOLLOWERS_AT_ONCE_MAX[partition % 3]
+        ),
         follows_days=True,
     ),
     Stage(

@@ -33,7 +33,7 @@ from territory.wire.events import Record
 from territory.wire.keys import org_of
 
 FOLLOWERS_AT_ONCE_MAX = 50
-"""A family of more members is large; a contact with more deals fans out in steps."""
+"""So many followers take about a millisecond."""
 HEADS = ("account", "contact")
 """The object types that others inherit from."""
 
@@ -41,16 +41,23 @@ HEADS = ("account", "contact")
 class AssignmentFold:
     """The families of one partition, and the decisions for their members."""
 
-    def __init__(self, policies: PolicyCache | None = None, partitions: int | None = None) -> None:
+    def __init__(
+        self,
+        policies: PolicyCache | None = None,
+        partitions: int | None = None,
+        followers_at_once_max: int = FOLLOWERS_AT_ONCE_MAX,
+    ) -> None:
         """Begin without records.
 
         Args:
             policies: Shared by all partitions of a worker.
-            partitions: Of the topics; None: not known, so no release is refused for its partition.
+            partitions: Of the topics; None: not known, so no tombstone is refused for its partition.
+            followers_at_once_max: A family of more members is large, and its followers are decided in steps.
         """
         self._table = FamilyTable()
         self._policies = policies or PolicyCache()
         self._partitions = partitions
+        self._followers_at_once_max = followers_at_once_max
         self._clock = count(1)
         self._unfinished: dict[str, Family] = {}
         """By family key, the fan-outs that hold an offset back; the next one to proceed with comes first."""
@@ -105,7 +112,7 @@ class AssignmentFold:
         if before is not None and self._table.family_key_of(message.key) != record.family:
             self._remove(message.key, policy, origin, message.offset, effects)
         family = self._table.family_at(record)
-        if _is_small(family):
+        if self._is_small(family):
             self._decide_in_small(family, message, policy, origin, effects)
         else:
             self._decide_in_large(family, message, policy, origin, effects)
@@ -148,7 +155,7 @@ class AssignmentFold:
             family = self._table.family(model.org_id, key)
             if family is None:
                 continue
-            if _is_small(family):
+            if self._is_small(family):
                 self._sweep_small(family, policy, effects)
             else:
                 effects = yield from self._sweep_large(key, family, policy, limit, effects)
@@ -208,6 +215,9 @@ class AssignmentFold:
                 return effects  # a message was applied meanwhile
         family.policy = policy
         return effects
+
+    def _is_small(self, family: Family) -> bool:
+        return len(family) <= self._followers_at_once_max and family.fan_out is None
 
     # --- small families: everything at once --------------------------------------------------
 
@@ -283,7 +293,7 @@ class AssignmentFold:
         fan_out = self._fan_out_of(family)
         fan_out.change_head(head, origin)
         deals = family.deals_naming(head.id) if head.object == "contact" else None
-        if deals is None or len(deals) > FOLLOWERS_AT_ONCE_MAX:
+        if deals is None or len(deals) > self._followers_at_once_max:
             fan_out.request_lap(offset)
             self._unfinished.setdefault(head.family, family)
             return
@@ -329,7 +339,7 @@ class AssignmentFold:
         family, family_key = self._table.family_of(key), self._table.family_key_of(key)
         if family is None or family_key is None:
             return
-        is_small = _is_small(family)
+        is_small = self._is_small(family)
         if policy is not None and is_small:
             self._move_to(policy, family, effects)  # first: what was emitted so far counted the record
         elif policy is not None:
@@ -343,10 +353,6 @@ class AssignmentFold:
             _decide_followers(family, record, policy, origin, effects)
         else:
             self._begin_fan_out(family, record, origin, offset, effects)
-
-
-def _is_small(family: Family) -> bool:
-    return len(family) <= FOLLOWERS_AT_ONCE_MAX and family.fan_out is None
 
 
 def _fan_out(family: Family) -> FanOut:

@@ -213,7 +213,9 @@ def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
     assert {at for at, may in moves.items() if may} == {
         ("US", "comes"), ("US", "goes"), ("US", "asks for others"), ("FR", "asks for others"),
     }  # fmt: skip
-    assert not ModelDiff(shared_by(), shared_by(american)).may_change_any(family_of(record(other, fields={"country": "US"})))
+    assert not ModelDiff(shared_by(), shared_by(american)).may_change_any(
+        family_of(record(other, fields={"country": "US"}))
+    )
 
 
 def test_day_moves_what_relative_sharing_rules_take() -> None:
@@ -221,7 +223,9 @@ def test_day_moves_what_relative_sharing_rules_take() -> None:
     recent = {"id": "s1", "object": "deal", "criteria": CRITERIA[3], "to": {"territory": "west"}}
     first, second = (shared_by(recent, today=day) for day in (DAYS[0], DAYS[2]))
     assert first.sharing.keys() == second.sharing.keys()
-    may = [ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS]
+    may = [
+        ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS
+    ]
     assert may == [True, True, True]
     assert not ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": "2017-01-01"})))
 

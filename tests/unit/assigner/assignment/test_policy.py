@@ -33,7 +33,9 @@ def causes(stands: AssignmentDecision) -> dict[str, tuple[Cause, ...]]:
 
 def test_rule_and_hand_at_once() -> None:
     """A pair can be linked by rule and by hand: both causes are kept, with both reasons (A4, A10)."""
-    stands = AssignmentPolicy(model_of()).decide_by_rules(record("account/A-1", fields=SAN_FRANCISCO, links={"bay": "assign"}))
+    stands = AssignmentPolicy(model_of()).decide_by_rules(
+        record("account/A-1", fields=SAN_FRANCISCO, links={"bay": "assign"})
+    )
     assert stands.links == (
         Link("bay", ("rule", "manual"), ("west: country in [US, CA]", "bay: city eq San Francisco", BY_HAND)),
     )
@@ -136,9 +138,9 @@ def test_one_is_chosen_and_the_rest_are_named() -> None:
 def test_manual_link_of_the_account_is_not_one_of_the_deal() -> None:
     """Manual comes first where it is the deal's own; the account's ranks like any candidate (A6)."""
     by_hand = AssignmentDecision((Link("west", ("manual",), ()), Link("bay", ("rule",), ())))
-    assert territories(AssignmentPolicy(model_of()).decide_deal(record("deal/D-1", account_id="A-1"), None, by_hand)) == [
-        "bay"
-    ]
+    assert territories(
+        AssignmentPolicy(model_of()).decide_deal(record("deal/D-1", account_id="A-1"), None, by_hand)
+    ) == ["bay"]
 
 
 def test_deal_rule_of_the_territory_itself() -> None:
