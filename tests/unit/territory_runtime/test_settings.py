@@ -75,3 +75,13 @@ def test_every_setting_is_in_the_readme() -> None:
         if name.upper() not in table and f"…_{name.upper().rsplit('_', 1)[1]}" not in table
     ]
     assert missing == []
+
+
+def test_deleted_records_are_kept_as_long_as_their_topic() -> None:
+    """A retention below that of crm.records.v1 is refused with both numbers; one that is equal is taken (A4)."""
+    with pytest.raises(SettingsRefused, match=r"TERRITORY_DELETED_RETENTION_DAYS: found 6, expected at least 7"):
+        read_settings({"TERRITORY_DELETED_RETENTION_DAYS": "6"})
+    with pytest.raises(SettingsRefused, match=r"TERRITORY_DELETED_RETENTION_DAYS: .*greater than or equal to 1"):
+        read_settings({"TERRITORY_DELETED_RETENTION_DAYS": "0"})
+    assert read_settings({"TERRITORY_DELETED_RETENTION_DAYS": "7"}).deleted_retention_days == 7
+    assert read_settings({}).deleted_retention_days == 30

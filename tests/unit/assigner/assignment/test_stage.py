@@ -15,9 +15,9 @@ from tests.unit.assigner.examples import (
     SAN_FRANCISCO,
     TREE,
     assignment_of,
+    emitted,
     key_of,
     model_of,
-    places,
     record,
 )
 
@@ -84,7 +84,7 @@ def test_followers_come_along() -> None:
     fold = AssignmentFold()
     decided(fold, DEAL, CONTACT, ACCOUNT)
     effects = decided(fold, ELSEWHERE)
-    assert places(effects) == {"account/A-1": ("west",), "contact/C-1": ("west",), "deal/D-1": ("west",)}
+    assert emitted(effects) == {"account/A-1": ("west",), "contact/C-1": ("west",), "deal/D-1": ("west",)}
     assert effects.outcomes == {"decided": 1, "followed": 2}
     deal = assignment_of(effects, "deal/D-1")
     assert deal.event_id == "account/A-1@2"  # what the change of the deal follows from
@@ -94,7 +94,7 @@ def test_followers_are_silent_where_nothing_changed() -> None:
     """A change of the account that leaves its links alone is said of the account only (A8)."""
     fold = AssignmentFold()
     decided(fold, ACCOUNT, CONTACT, DEAL)
-    assert places(decided(fold, record("account/A-1", 2, owner_id="bob", fields=SAN_FRANCISCO))) == {
+    assert emitted(decided(fold, record("account/A-1", 2, owner_id="bob", fields=SAN_FRANCISCO))) == {
         "account/A-1": ("bay",)
     }
 
@@ -102,8 +102,8 @@ def test_followers_are_silent_where_nothing_changed() -> None:
 def test_arrival_before_the_account() -> None:
     """Whatever comes first, the end is the same (A9)."""
     fold = AssignmentFold()
-    assert places(decided(fold, DEAL, CONTACT)) == {"deal/D-1": (), "contact/C-1": ()}
-    assert places(decided(fold, ACCOUNT)) == {"account/A-1": ("bay",), "contact/C-1": ("bay",), "deal/D-1": ("bay",)}
+    assert emitted(decided(fold, DEAL, CONTACT)) == {"deal/D-1": (), "contact/C-1": ()}
+    assert emitted(decided(fold, ACCOUNT)) == {"account/A-1": ("bay",), "contact/C-1": ("bay",), "deal/D-1": ("bay",)}
 
 
 def test_repeat_is_said_again_and_older_is_stale() -> None:
@@ -113,7 +113,7 @@ def test_repeat_is_said_again_and_older_is_stale() -> None:
     assert decided(fold, ELSEWHERE).messages == first.messages
     assert decided(fold, ACCOUNT).outcomes == {"stale": 1}
     older_link = record("account/A-1", 2, link_version=1, fields={}, links={"large": "assign"})
-    assert places(decided(fold, older_link)) == {"account/A-1": ("large",)}
+    assert emitted(decided(fold, older_link)) == {"account/A-1": ("large",)}
 
 
 def test_no_model_yet() -> None:
@@ -121,7 +121,7 @@ def test_no_model_yet() -> None:
     fold = AssignmentFold()
     effects = decided(fold, ACCOUNT, CONTACT, model=None)
     assert (effects.messages, effects.outcomes) == ([], {"no_model": 2})
-    assert places(swept(fold, MODEL)) == {"account/A-1": ("bay",), "contact/C-1": ("bay",)}
+    assert emitted(swept(fold, MODEL)) == {"account/A-1": ("bay",), "contact/C-1": ("bay",)}
 
 
 # --- a model changes --------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_sweep_says_what_changed() -> None:
     fold = AssignmentFold()
     decided(fold, ACCOUNT, CONTACT, record("lead/L-1", fields={"country": "US"}))
     effects = swept(fold, WIDER)
-    assert places(effects) == {"account/A-1": ("west", "extra"), "contact/C-1": ("west", "extra")}
+    assert emitted(effects) == {"account/A-1": ("west", "extra"), "contact/C-1": ("west", "extra")}
     said = assignment_of(effects, "account/A-1")
     assert (said.model_revision, said.event_id, said.since_ms) == (2, "model/acme/2", 0)
     assert effects.swept == len(fold) == 3
@@ -151,14 +151,14 @@ def test_territory_without_its_rule_links() -> None:
     assert assignment_of(effects, "account/A-1").territories == ("west", "extra")
     by_hand = assignment_of(effects, "account/A-2")
     assert (by_hand.territories, by_hand.dropped) == ((), ("bay",))
-    assert places(swept(fold, model_of(revision=3)))["account/A-2"] == ("bay",)
+    assert emitted(swept(fold, model_of(revision=3)))["account/A-2"] == ("bay",)
 
 
 def test_whole_family_under_one_model() -> None:
     """The first record that comes after an activation takes its family along; the sweep has nothing left (A8, A9)."""
     fold = AssignmentFold()
     decided(fold, ACCOUNT, CONTACT)
-    assert places(decided(fold, record("contact/C-1", 2, account_id="A-1"), model=WIDER)) == {
+    assert emitted(decided(fold, record("contact/C-1", 2, account_id="A-1"), model=WIDER)) == {
         "account/A-1": ("west", "extra"),
         "contact/C-1": ("west", "extra"),
     }
@@ -192,7 +192,7 @@ def test_sweep_passes_over_what_cannot_move() -> None:
     assert slices == [[], [], ["redecided"], []]
     assert swept(fold, WIDER).messages == []
     leads = decided(fold, record("lead/L-1", 2, fields={"country": "CA"}), model=WIDER)
-    assert places(leads) == {"lead/L-1": ("west",)}
+    assert emitted(leads) == {"lead/L-1": ("west",)}
 
 
 def test_sweep_takes_more_of_those_that_stay() -> None:
@@ -224,15 +224,39 @@ def test_moved_record_is_released_without_a_word() -> None:
     effects = drain_and_leave(fold, "contact/C-1", MOVED)
     assert effects.messages == []
     assert effects.state[0].value == Released("acme", "contact", "C-1", again=False)
-    assert places(decided(fold, ELSEWHERE)) == {"account/A-1": ("west",)}
+    assert emitted(decided(fold, ELSEWHERE)) == {"account/A-1": ("west",)}
 
 
 @pytest.mark.parametrize(("reason", "again"), [(None, False), (GONE_AGAIN, True)])
 def test_tombstone_of_what_is_not_known_is_answered(reason: str | None, again: bool) -> None:
     """A null once more, and a release; the second of them ends the matter (A4)."""
     effects = drain_and_leave(AssignmentFold(), "lead/L-1", reason)
-    assert places(effects) == {"lead/L-1": None}
+    assert emitted(effects) == {"lead/L-1": None}
     assert effects.state[0].value == Released("acme", "lead", "L-1", again=again)
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ({}, "none"),
+        ({INTAKE_PARTITION: "three"}, "'three'"),
+        ({INTAKE_PARTITION: "-1"}, "'-1'"),
+        ({INTAKE_PARTITION: "8"}, "'8'"),
+    ],
+    ids=["no header", "no number", "negative", "no such partition"],
+)
+def test_foreign_tombstone_is_refused(headers: dict[str, str], found: str) -> None:
+    """A tombstone that intake did not write is a dead letter with code and reason; the record stays."""
+    fold = AssignmentFold(partitions=8)
+    decided(fold, ACCOUNT)
+    effects, foreign = Effects(), InputMessage(FAMILIES.name, ACCOUNT.key, None, headers)
+    fold.apply(foreign, {"acme": MODEL}, effects)
+    [(refused, code, reason)] = effects.refused
+    assert (refused, code) == (foreign, "wrong_type")
+    assert f"found {found}, expected a partition number below 8" in reason
+    assert (effects.messages, effects.state) == ([], [])
+    fold.restore(foreign)
+    assert len(fold) == 1
 
 
 def test_followers_of_a_deleted_account() -> None:
@@ -240,7 +264,7 @@ def test_followers_of_a_deleted_account() -> None:
     fold = AssignmentFold()
     decided(fold, ACCOUNT, CONTACT, DEAL)
     effects = drain_and_leave(fold, "account/A-1")
-    assert places(effects) == {"account/A-1": None, "contact/C-1": (), "deal/D-1": ()}
+    assert emitted(effects) == {"account/A-1": None, "contact/C-1": (), "deal/D-1": ()}
     deal = assignment_of(effects, "deal/D-1")
     assert deal.unassigned == "its account A-1 is not known"
     assert deal.since_ms == 9_000
@@ -249,7 +273,7 @@ def test_followers_of_a_deleted_account() -> None:
 def test_delete_without_a_model() -> None:
     """The record is gone all the same (A4, V7)."""
     fold = restored(ACCOUNT, CONTACT, model=None)
-    assert places(drain_and_leave(fold, "account/A-1", models={})) == {"account/A-1": None}
+    assert emitted(drain_and_leave(fold, "account/A-1", models={})) == {"account/A-1": None}
     assert len(fold) == 1
 
 
@@ -260,7 +284,7 @@ def test_known_organisation_is_not_said_again() -> None:
     """What the active model decides was said; followers are known to stand where they stood (A9)."""
     fold = restored(ACCOUNT, CONTACT, DEAL)
     assert swept(fold, MODEL).messages == []
-    assert places(decided(fold, ELSEWHERE)) == {
+    assert emitted(decided(fold, ELSEWHERE)) == {
         "account/A-1": ("west",),
         "contact/C-1": ("west",),
         "deal/D-1": ("west",),
@@ -270,13 +294,13 @@ def test_known_organisation_is_not_said_again() -> None:
 def test_known_organisation_under_a_new_model() -> None:
     """Differences to what was said under the model before are said, no more (A8, A9)."""
     fold = restored(ACCOUNT, record("lead/L-1", fields={"country": "US"}))
-    assert places(swept(fold, WIDER)) == {"account/A-1": ("west", "extra")}
+    assert emitted(swept(fold, WIDER)) == {"account/A-1": ("west", "extra")}
 
 
 def test_unknown_organisation_is_said_again() -> None:
     """Also what stands where it stood: nobody knows what was said of it (A9)."""
     fold = restored(ACCOUNT, CONTACT, unknown=frozenset({"acme"}))
-    assert places(swept(fold, MODEL)) == {"account/A-1": ("bay",), "contact/C-1": ("bay",)}
+    assert emitted(swept(fold, MODEL)) == {"account/A-1": ("bay",), "contact/C-1": ("bay",)}
 
 
 def test_restore_follows_moves_and_deletes() -> None:
@@ -286,7 +310,7 @@ def test_restore_follows_moves_and_deletes() -> None:
         fold.restore(InputMessage(FAMILIES.name, key_of(gone), None, {INTAKE_PARTITION: "3"}))
     assert len(fold) == 1
     effects = decided(fold, record("account/A-2", fields=SAN_FRANCISCO))
-    assert places(effects) == {"account/A-2": ("bay",), "contact/C-1": ("bay",)}
+    assert emitted(effects) == {"account/A-2": ("bay",), "contact/C-1": ("bay",)}
     flushed = Effects()
     fold.flush({"acme": MODEL}, flushed)
     assert flushed == Effects()
