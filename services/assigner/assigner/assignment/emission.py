@@ -1,12 +1,13 @@
-"""The assignment event of a decision, and the cost of deciding in units of a sweep's budget."""
+"""Emits decisions as assignments; and what deciding costs, in units of a sweep's budget."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from assigner.assignment.policy import AssignmentDecision
+from assigner.assignment.family import Family, Member
+from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
 from territory.model.compiled import Model
-from territory.stage import Message
+from territory.stage import Effects, Message
 from territory.wire import topics
 from territory.wire.events import Assignment, DealFacts, Record
 
@@ -58,3 +59,25 @@ def assignment_message(record: Record, decision: AssignmentDecision, model: Mode
 def territories_of(decision: AssignmentDecision) -> tuple[str, ...]:
     """Return the territories of a decision: all that followers inherit from it."""
     return tuple(link.territory_id for link in decision.links)
+
+
+def decide_and_emit(
+    member: Member, family: Family, policy: AssignmentPolicy, origin: Origin, effects: Effects
+) -> AssignmentDecision:
+    """Decide the record of a message; count its values of a wrong type."""
+    wrong_before = policy.wrong_values
+    decision = member.decision = family.decide(member.record, policy)
+    effects.messages.append(assignment_message(member.record, decision, policy.model, origin))
+    effects.outcomes["decided"] += 1
+    if policy.wrong_values != wrong_before:
+        effects.outcomes["wrong_type"] += policy.wrong_values - wrong_before
+    return decision
+
+
+def decide_followers(family: Family, head: Record, policy: AssignmentPolicy, origin: Origin, effects: Effects) -> None:
+    """Decide the followers of a record whose territories changed; emit the differences (A5, A6, A8)."""
+    for member in family.followers_of(head):
+        before, member.decision = member.decision, family.decide(member.record, policy)
+        if member.decision != before:
+            effects.messages.append(assignment_message(member.record, member.decision, policy.model, origin))
+            effects.outcomes["followed"] += 1

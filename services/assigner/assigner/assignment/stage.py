@@ -15,13 +15,15 @@ from assigner.assignment.emission import (
     UNCHANGED_COST,
     Origin,
     assignment_message,
+    decide_and_emit,
+    decide_followers,
     origin_of_model,
     territories_of,
 )
-from assigner.assignment.family import Family, Member
+from assigner.assignment.family import Family
 from assigner.assignment.family_table import FamilyTable
 from assigner.assignment.fan_out import FanOut
-from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
+from assigner.assignment.policy import AssignmentPolicy
 from assigner.assignment.policy_cache import PolicyCache
 from assigner.assignment.releases import release_of
 from assigner.intake.merge import MOVED, REASON
@@ -211,8 +213,6 @@ class AssignmentFold:
             if member is not None and diff.may_change(member.record):
                 return effects
             effects = yield from _chunk_if_full(effects, limit)
-            if family.policy is not old or family.fan_out is not None:
-                return effects  # a message was applied meanwhile
         family.policy = policy
         return effects
 
@@ -229,9 +229,9 @@ class AssignmentFold:
         self._move_to(policy, family, effects)
         member = family.member(key)
         before = None if member is None or member.decision is None else territories_of(member.decision)
-        after = _decide_and_emit(self._table.put(key, record), family, policy, origin, effects)
+        after = decide_and_emit(self._table.put(key, record), family, policy, origin, effects)
         if before is None or before != territories_of(after):
-            _decide_followers(family, record, policy, origin, effects)
+            decide_followers(family, record, policy, origin, effects)
 
     def _is_unaffected(self, family: Family, policy: AssignmentPolicy) -> bool:
         """Whether no member can be decided differently under another policy; then the family gets that policy."""
@@ -273,7 +273,7 @@ class AssignmentFold:
         else:
             family.fan_out.decide_heads(record, effects)
             member.decided_at = family.fan_out.newest
-        after = _decide_and_emit(member, family, policy, origin, effects)
+        after = decide_and_emit(member, family, policy, origin, effects)
         if before is None or before != territories_of(after):
             self._begin_fan_out(family, record, origin, message.offset, effects)
 
@@ -350,7 +350,7 @@ class AssignmentFold:
         if not len(family):
             self._unfinished.pop(family_key, None)
         elif is_small:
-            _decide_followers(family, record, policy, origin, effects)
+            decide_followers(family, record, policy, origin, effects)
         else:
             self._begin_fan_out(family, record, origin, offset, effects)
 
@@ -359,28 +359,6 @@ def _fan_out(family: Family) -> FanOut:
     if family.fan_out is None:
         raise AssertionError("a family without a fan-out counts as unfinished")
     return family.fan_out
-
-
-def _decide_and_emit(
-    member: Member, family: Family, policy: AssignmentPolicy, origin: Origin, effects: Effects
-) -> AssignmentDecision:
-    """Decide the record of a message; count its values of a wrong type."""
-    wrong_before = policy.wrong_values
-    decision = member.decision = family.decide(member.record, policy)
-    effects.messages.append(assignment_message(member.record, decision, policy.model, origin))
-    effects.outcomes["decided"] += 1
-    if policy.wrong_values != wrong_before:
-        effects.outcomes["wrong_type"] += policy.wrong_values - wrong_before
-    return decision
-
-
-def _decide_followers(family: Family, head: Record, policy: AssignmentPolicy, origin: Origin, effects: Effects) -> None:
-    """Decide the followers of a record whose territories changed; emit the differences (A5, A6, A8)."""
-    for member in family.followers_of(head):
-        before, member.decision = member.decision, family.decide(member.record, policy)
-        if member.decision != before:
-            effects.messages.append(assignment_message(member.record, member.decision, policy.model, origin))
-            effects.outcomes["followed"] += 1
 
 
 def _territories_before(family: Family, key: str, policy: AssignmentPolicy) -> tuple[str, ...] | None:

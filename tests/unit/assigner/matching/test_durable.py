@@ -81,7 +81,7 @@ def test_too_many_in_all() -> None:
     lists = [{"field": "n", "in": list(range(1_000))}] * 21
     found = refusals(book_of(*lists))
     assert len(found) == 21
-    assert "the rules have 21000 alternatives in all, at most 20000 are carried" in found["t20"]
+    assert "the rules have 21000 alternatives in all, at most 20000 are supported" in found["t20"]
 
 
 @needs_durable
