@@ -1,4 +1,4 @@
-"""Changes become whole records, each version once, and go to their family."""
+"""Intake: changes become whole records, each version once, and go to their family."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NOON_MS = 1_488_369_600_000  # 2017-03-01T12:00:00Z
 
 
 def state_of(effects: Effects) -> Record:
-    """Return the last state that intake wrote down."""
+    """Return the last state that intake stored."""
     value = effects.state[-1].value
     assert isinstance(value, Record)
     return value
 
 
 def forwarded(effects: Effects) -> list[tuple[str, str | int, str | None]]:
-    """Return key, family and, of a tombstone, the reason of what was forwarded."""
+    """Return key and family of each forwarded message, and the reason of a tombstone."""
     return [
         (message.key, message.route, dict(message.headers).get(REASON, "deleted") if message.value is None else None)
         for message in effects.messages
@@ -36,7 +36,7 @@ def forwarded(effects: Effects) -> list[tuple[str, str | int, str | None]]:
 
 
 def test_upsert_is_the_whole_record() -> None:
-    """What the newer version does not say is gone; state and message are alike (contracts: RecordChange)."""
+    """An upsert replaces the whole record; state and forwarded message are the same (contracts: RecordChange)."""
     intake = IntakeFold(3)
     taken_in(intake, change("upsert", "deal/D-1", 1, owner_id="ann", account_id="A-1", fields={"product": "GTX"}))
     effects = taken_in(intake, change("upsert", "deal/D-1", 2, owner_id="bob", fields={"stage": "Won"}))
@@ -46,8 +46,8 @@ def test_upsert_is_the_whole_record() -> None:
     assert effects.messages[-1] == Message(FAMILIES.name, key_of("deal/D-1"), after, key_of("deal/D-1"))
 
 
-def test_patch_says_what_changed() -> None:
-    """A null clears, what is absent stays: fields, owner and account alike (contracts: RecordChange)."""
+def test_patch_changes_what_it_names() -> None:
+    """In a patch, null clears and absence keeps: fields, owner and account alike (contracts: RecordChange)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "deal/D-1", 1, owner_id="ann", account_id="A-1", fields={"a": 1, "b": 2}))
     after = state_of(taken_in(intake, change("patch", "deal/D-1", 2, owner_id=None, fields={"a": None, "c": 3})))
@@ -55,7 +55,7 @@ def test_patch_says_what_changed() -> None:
 
 
 def test_cleared_account_is_a_move() -> None:
-    """A patch that clears the account takes the record to a family of its own (A8)."""
+    """A patch that clears the account moves the record to a family of its own (A8)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "contact/C-1", 1, account_id="A-1"))
     assert forwarded(taken_in(intake, change("patch", "contact/C-1", 2, account_id=None))) == [
@@ -76,7 +76,7 @@ def test_not_newer_is_stale(op: str, version: int) -> None:
 
 
 def test_delete_remembers_its_version() -> None:
-    """A late copy of an older event brings nothing back, a newer upsert does (A4)."""
+    """A late copy of an older event does not bring a deleted record back; a newer upsert does (A4)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "lead/L-1", 1, owner_id="ann", fields={"country": "US"}))
     effects = taken_in(intake, change("delete", "lead/L-1", 5))
@@ -88,7 +88,7 @@ def test_delete_remembers_its_version() -> None:
 
 
 def test_delete_goes_to_the_family_that_has_the_record() -> None:
-    """A delete names no account: the tombstone goes where the record was, and there is no move (A4)."""
+    """A delete names no account: the tombstone goes to the record's last family (A4)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
     assert forwarded(taken_in(intake, change("delete", "deal/D-1", 2))) == [
@@ -96,8 +96,8 @@ def test_delete_goes_to_the_family_that_has_the_record() -> None:
     ]
 
 
-def test_delete_of_what_was_never_seen_is_remembered() -> None:
-    """The delete came first; the older upsert stays dead (A4, A9)."""
+def test_delete_of_an_unknown_record_is_remembered() -> None:
+    """If the delete comes first, the older upsert is stale (A4, A9)."""
     intake = IntakeFold(0)
     assert taken_in(intake, change("delete", "lead/L-1", 2)).outcomes == {"accepted": 1}
     assert taken_in(intake, change("upsert", "lead/L-1", 1)).outcomes == {"stale": 1}
@@ -106,7 +106,7 @@ def test_delete_of_what_was_never_seen_is_remembered() -> None:
 # --- links ------------------------------------------------------------------------------------
 
 
-def test_links_have_a_count_of_their_own() -> None:
+def test_links_have_versions_of_their_own() -> None:
     """Version 1 of a link is not stale beside version 9 of the record, a repeat of it is (contracts: version)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "account/A-1", 9))
@@ -117,7 +117,7 @@ def test_links_have_a_count_of_their_own() -> None:
 
 
 def test_later_link_replaces_the_earlier() -> None:
-    """Of an assignment and an exclusion for one pair the later stays; `none` takes either back (A4)."""
+    """Of an assignment and an exclusion for one pair the later counts; `none` removes either (A4)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "account/A-1", 1))
     for version, kind, links in ((1, "assign", {"t": "assign"}), (2, "exclude", {"t": "exclude"}), (3, "none", {})):
@@ -126,7 +126,7 @@ def test_later_link_replaces_the_earlier() -> None:
 
 
 def test_links_outlive_changes_of_the_record() -> None:
-    """A person's decision is kept with the record across its changes, also when it is replaced whole (A4)."""
+    """A manual link survives changes of the record, an upsert included (A4)."""
     intake = IntakeFold(0)
     taken_in(
         intake, change("upsert", "account/A-1", 1), change("link", "account/A-1", 1, territory_id="t", kind="assign")
@@ -136,7 +136,7 @@ def test_links_outlive_changes_of_the_record() -> None:
 
 
 def test_link_waits_for_its_record() -> None:
-    """A link that comes before its record is kept, forwarded by nobody, and there when the record comes (A9)."""
+    """A link before its record is stored and not forwarded; the record has it when it comes (A9)."""
     intake = IntakeFold(0)
     effects = taken_in(intake, change("link", "account/A-1", 1, territory_id="west", kind="assign"))
     assert effects.messages == []
@@ -144,8 +144,8 @@ def test_link_waits_for_its_record() -> None:
     assert state_of(taken_in(intake, change("upsert", "account/A-1", 1))).links == {"west": "assign"}
 
 
-def test_waiting_link_is_no_family() -> None:
-    """A deal whose link came first moves from nowhere: no tombstone goes to a family that never had it (A8)."""
+def test_waiting_link_is_in_no_family() -> None:
+    """A deal whose link came first has no old family, so no tombstone is sent (A8)."""
     intake = IntakeFold(0)
     taken_in(intake, change("link", "deal/D-1", 1, territory_id="west", kind="assign"))
     assert forwarded(taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))) == [
@@ -153,8 +153,8 @@ def test_waiting_link_is_no_family() -> None:
     ]
 
 
-def test_delete_takes_links_along() -> None:
-    """Neither the record's return nor a late copy of the link brings a link back (A4)."""
+def test_delete_removes_links() -> None:
+    """A deleted record loses its links; neither its return nor a late copy brings one back (A4)."""
     intake = IntakeFold(0)
     link = change("link", "account/A-1", 4, territory_id="west", kind="assign")
     taken_in(intake, change("upsert", "account/A-1", 1), link, change("delete", "account/A-1", 2))
@@ -167,7 +167,7 @@ def test_delete_takes_links_along() -> None:
 
 
 def test_refused_wrong_key() -> None:
-    """Keyed otherwise, changes of one record would be in no order; the reason names both keys (contracts: Refused)."""
+    """A key that is not the record's is refused; the reason names both keys (contracts: Refused)."""
     effects = taken_in(IntakeFold(0), change("upsert", "lead/L-1", 1), key=key_of("lead/L-2"))
     assert codes(effects) == ["wrong_key"]
     assert "acme/lead/L-2" in effects.refused[0][2]
@@ -176,7 +176,7 @@ def test_refused_wrong_key() -> None:
 
 
 def test_refused_null_value() -> None:
-    """A null on the upstream's topic is no delete: that is an op, with a version (contracts: Refused)."""
+    """A message without a value is no delete: that is an op, with a version (contracts: Refused)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "lead/L-1", 1))
     effects = Effects()
@@ -186,7 +186,7 @@ def test_refused_null_value() -> None:
 
 
 def test_refused_release_without_a_value() -> None:
-    """A tombstone on the releases topic is nothing that the assigner writes: a dead letter (contracts: Refused)."""
+    """A tombstone on the releases topic is refused: the assigner writes none (contracts: Refused)."""
     effects = Effects()
     IntakeFold(0).apply(InputMessage(RELEASES.name, key_of("lead/L-1"), None, {}), {}, effects)
     assert codes(effects) == ["not_json"]
@@ -207,7 +207,7 @@ LINK = {"territory_id": "west", "kind": "assign"}
     ids=["patch of nothing", "patch of a deleted one", "link of a deleted one", "patch where only a link waits"],
 )
 def test_refused_no_record(seen: list[RecordChange], late: RecordChange) -> None:
-    """A patch needs a record, and a link none that is deleted; the stream goes on (contracts: Refused)."""
+    """A patch needs a record, and a link one that is not deleted; the stream goes on (contracts: Refused)."""
     intake = IntakeFold(0)
     taken_in(intake, *seen)
     effects = taken_in(intake, late)
@@ -216,8 +216,8 @@ def test_refused_no_record(seen: list[RecordChange], late: RecordChange) -> None
     assert taken_in(intake, change("upsert", "account/A-1", 3)).outcomes == {"accepted": 1}
 
 
-def test_repeat_of_what_was_refused_is_refused() -> None:
-    """A patch that came before its record is refused again when the turn is repeated after a crash (A9)."""
+def test_repeat_of_a_refused_message_is_refused() -> None:
+    """A patch before its record is refused again when its batch is repeated after a crash (A9)."""
     patch = InputMessage(RECORDS.name, key_of("lead/L-1"), change("patch", "lead/L-1", 5), {}, offset=40)
     upsert = InputMessage(RECORDS.name, key_of("lead/L-1"), change("upsert", "lead/L-1", 3), {}, offset=41)
     first, effects = IntakeFold(0), Effects()
@@ -231,15 +231,15 @@ def test_repeat_of_what_was_refused_is_refused() -> None:
     assert (again.state, again.outcomes) == ([], {"stale": 1})
 
 
-def test_what_was_refused_is_forgotten_after_its_turn() -> None:
-    """Offsets of refused messages stay with the states of their own turn only: no state grows by them (A9)."""
+def test_refusals_are_forgotten_after_their_batch() -> None:
+    """Only states of the same batch have the offsets of refused messages, so no state grows by them (A9)."""
     intake = IntakeFold(0)
     taken_in(intake, change("patch", "lead/L-1", 5))
     assert state_of(taken_in(intake, change("upsert", "lead/L-1", 3))).refused == ()
 
 
 def test_refused_too_large() -> None:
-    """A record that patches make too large for a topic stays as it was, and goes on (contracts: Refused)."""
+    """A patch that makes a record too large is refused; the next one is merged (contracts: Refused)."""
     intake = IntakeFold(0)
     half: Any = "x" * (RECORD_BYTES_MAX // 2)
     before = state_of(taken_in(intake, change("upsert", "lead/L-1", 1, fields={"a": half})))
@@ -251,7 +251,7 @@ def test_refused_too_large() -> None:
 
 
 def test_refused_too_large_with_its_links() -> None:
-    """Links are part of the record: an upsert that fits alone may be too large beside them (contracts: Refused)."""
+    """Links count: an upsert that fits alone can be too large with them (contracts: Refused)."""
     intake = IntakeFold(0)
     links: dict[str, LinkKind] = {f"{number:0200}": "assign" for number in range(4_600)}
     before = record("lead/L-1", links=links)
@@ -266,7 +266,7 @@ def test_refused_too_large_with_its_links() -> None:
 
 
 def test_move_leaves_a_tombstone_first() -> None:
-    """The old family hears `moved` before the new one has the record, and where to release it to (A8)."""
+    """The old family gets a tombstone with reason and partition, before the new family gets the record (A8)."""
     intake = IntakeFold(5)
     taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
     effects = taken_in(intake, change("upsert", "deal/D-1", 2, account_id="A-2"))
@@ -276,8 +276,8 @@ def test_move_leaves_a_tombstone_first() -> None:
     assert (value.value, value.route) == (state_of(effects), key_of("account/A-2"))
 
 
-def test_deleted_record_that_comes_back_elsewhere_moves_from_nowhere() -> None:
-    """Its old family has let go of it with the delete (A8)."""
+def test_deleted_record_comes_back_in_another_family() -> None:
+    """No tombstone is sent: the old family removed the record with the delete (A8)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"), change("delete", "deal/D-1", 2))
     assert forwarded(taken_in(intake, change("upsert", "deal/D-1", 3, account_id="A-2"))) == [
@@ -286,7 +286,7 @@ def test_deleted_record_that_comes_back_elsewhere_moves_from_nowhere() -> None:
 
 
 def test_release_forwards_the_record_once_more() -> None:
-    """So the family that has it speaks last; intake's own state does not change (A8)."""
+    """A release makes the present family emit last; intake's state does not change (A8)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
     effects = taken_in(intake, Released("acme", "deal", "D-1", again=False))
@@ -295,7 +295,7 @@ def test_release_forwards_the_record_once_more() -> None:
 
 
 def test_release_of_a_deleted_record_is_answered_once() -> None:
-    """Its tombstone is said once more; the release that answers that one ends the matter (A4)."""
+    """A deleted record's tombstone is sent once more, and the release that answers it gets no answer (A4)."""
     intake = IntakeFold(2)
     taken_in(intake, change("upsert", "deal/D-1", 1), change("delete", "deal/D-1", 2))
     effects = taken_in(intake, Released("acme", "deal", "D-1", again=False))
@@ -304,8 +304,8 @@ def test_release_of_a_deleted_record_is_answered_once() -> None:
     assert taken_in(intake, Released("acme", "deal", "D-1", again=True)).messages == []
 
 
-def test_release_of_what_is_not_there_is_heard_by_nobody() -> None:
-    """A record that this memory does not know, or knows by a waiting link alone, is in no family (A8)."""
+def test_release_of_an_unknown_record_forwards_nothing() -> None:
+    """An unknown record, or one with only a waiting link, is in no family (A8)."""
     intake = IntakeFold(0)
     taken_in(intake, change("link", "deal/D-2", 1, territory_id="west", kind="assign"))
     for record_id in ("D-1", "D-2"):
@@ -315,8 +315,8 @@ def test_release_of_what_is_not_there_is_heard_by_nobody() -> None:
 # --- memory and time --------------------------------------------------------------------------
 
 
-def test_restores_what_it_wrote() -> None:
-    """The last state of each record is its memory; a null forgets one (A9)."""
+def test_restore_loads_stored_states() -> None:
+    """A restore keeps the last state of each record; a tombstone removes it (A9)."""
     intake = IntakeFold(0)
     for state in (record("lead/L-1", 4), record("lead/L-2", 1)):
         intake.restore(InputMessage(RECORD_STATES.name, state.key, state, {}))
@@ -337,8 +337,8 @@ def test_restores_what_it_wrote() -> None:
         ("yesterday", NOON_MS),
     ],
 )
-def test_time_is_the_upstreams_where_it_is_plausible(occurred_at: str, since_ms: int) -> None:
-    """History, the future and what is no time are no latency: the broker's time counts (contracts: Metrics)."""
+def test_time_is_the_upstreams_if_plausible(occurred_at: str, since_ms: int) -> None:
+    """Times of history, of the future, or unreadable ones are replaced by the broker's (contracts: Metrics)."""
     sent = change("upsert", "lead/L-1", 1).model_copy(update={"occurred_at": occurred_at})
     assert state_of(taken_in(IntakeFold(0), sent, timestamp_ms=NOON_MS)).since_ms == since_ms
 
