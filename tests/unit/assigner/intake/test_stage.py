@@ -376,7 +376,7 @@ def test_late_copy_within_the_retention_brings_nothing_back() -> None:
 
 
 def test_time_is_the_lowest_of_a_batch() -> None:
-    """One message with a time in the future forgets nothing: the others of its batch tell better (A4)."""
+    """One message with a time in the future expires nothing, since the lowest time of its batch counts (A4)."""
     intake, effects = with_deleted("lead/L-1"), Effects()
     for version, timestamp_ms in ((1, NOON_MS + 1), (2, NOON_MS + 9_999 * DAY_MS)):
         sent = change("upsert", "lead/L-2", version)

@@ -175,5 +175,5 @@ def test_extra_is_missing() -> None:
         "except EngineMissing as missing:\n"
         "    print(missing)\n"
     )
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert "install territory[durable], for which a C compiler must be there" in told
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert "install territory[durable], for which a C compiler must be there" in output
