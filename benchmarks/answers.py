@@ -58,11 +58,11 @@ class Answers:
 
     def _decided(self, record: Record) -> AssignmentDecision:
         if record.object in ("account", "lead"):
-            return self._linker.of_ruled(record)
+            return self._linker.decide_by_rules(record)
         account = self._relative(record, "account", record.account_id)
         if record.object == "contact":
-            return self._linker.of_contact(record, account)
-        return self._linker.of_deal(record, self._relative(record, "contact", record.contact_id), account)
+            return self._linker.decide_contact(record, account)
+        return self._linker.decide_deal(record, self._relative(record, "contact", record.contact_id), account)
 
     def _relative(self, record: Record, kind: str, record_id: str | None) -> AssignmentDecision | None:
         """Return the assignment of a record that another one names, if both are of the same family."""

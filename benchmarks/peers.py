@@ -135,10 +135,10 @@ def account_key_of(record: Record) -> str | None:
 def decide(linker: AssignmentPolicy, record: Record, account: AssignmentDecision | None) -> AssignmentDecision:
     """Return the decision for a live record, given that of its account."""
     if record.object in ("account", "lead"):
-        return linker.of_ruled(record)
+        return linker.decide_by_rules(record)
     if record.object == "contact":
-        return linker.of_contact(record, account)
-    return linker.of_deal(record, None, account)
+        return linker.decide_contact(record, account)
+    return linker.decide_deal(record, None, account)
 
 
 def said(linker: AssignmentPolicy, record: Record, standing: AssignmentDecision) -> bytes:

@@ -29,7 +29,7 @@ class NoSuchPlace(AttributeError):
 
 def _versions() -> None:
     """A change that is not newer than what is known is dropped (A4, A9)."""
-    _replace(intake, "_is_stale", lambda change, before: False)
+    _replace(intake, "is_stale", lambda change, before: False)
 
 
 def _send_before_commit() -> None:

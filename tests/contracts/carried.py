@@ -1,4 +1,4 @@
-"""The engines that a suite tries, and as much of a rule book as each of them carries."""
+"""The engines that the suite runs, and the part of a rule book that each of them supports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ others = pytest.mark.parametrize("engine", [param for name, param in _PARAMS.ite
 
 
 def carried(engine: EngineName, book: RuleBook) -> tuple[Matcher, RuleBook]:
-    """Return a matcher for as much of a book as the engine carries; only durable_rules may refuse something."""
+    """Return a matcher for the part of a book that the engine supports; only durable_rules may refuse rules."""
     try:
         return matcher_of(engine, book), book
     except RulesRefused as refused:

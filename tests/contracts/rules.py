@@ -1,4 +1,4 @@
-"""Random rules over every operator, and random records that come close to them."""
+"""Random rules with every operator, and random records that nearly match them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
     "tags": _TAGS,
     "spot": _PLACES,
 }
-"""By field, what rules ask for and records have."""
+"""By field, the values of rules and records."""
 ODD: Mapping[str, tuple[Any, ...]] = {
     "country": ("", "  ", 7, None, True, "x" * 2_000, "springfield"),
     "zip": ("", None, 94105, "94105" * 400),
@@ -74,24 +74,24 @@ ODD: Mapping[str, tuple[Any, ...]] = {
     "tags": ("a", ["a", 1], [""], None),
     "spot": ([0, 0], {"lat": 91, "lon": 0}, {"lat": 1}, {"lat": True, "lon": 1}, None),
 }
-"""By field, what is missing, of the wrong type, or far from every rule (C6)."""
+"""By field, values that are missing, of the wrong type, or far from every rule (C6)."""
 
 
 # --- rules -----------------------------------------------------------------------------------
 
 
 def dice_of(seed: int | str) -> Random:
-    """Return the dice of a seed."""
+    """Return a random generator."""
     return Random(seed)  # noqa: S311 -- rules, not secrets
 
 
 def operators_of(field: str) -> list[str]:
-    """Return the operators that fit a field."""
+    """Return the operators of a field's type."""
     return [word for word, operator in OPERATORS.items() if TYPES[field] in operator.types]
 
 
 def operand(field: str, word: str, dice: Random) -> Any:
-    """Return something that an operator may want of a field."""
+    """Return a random operand of an operator for a field."""
     values, kind = VALUES[field], TYPES[field]
     match OPERATORS[word].shape:
         case "flag":
@@ -117,12 +117,12 @@ def operand(field: str, word: str, dice: Random) -> Any:
 
 
 def leaf(field: str, word: str, dice: Random) -> Document:
-    """Return a comparison of a field by an operator."""
+    """Return a leaf with a random operand."""
     return {"field": field, word: operand(field, word, dice)}
 
 
 def document(fields: Sequence[str], dice: Random, leaves: int = 6) -> Document:
-    """Return a tree of at most so many leaves over some fields."""
+    """Return a rule with at most so many leaves over some fields."""
     if leaves == 1 or dice.random() < 0.2:
         field = dice.choice(fields)
         return leaf(field, dice.choice(operators_of(field)), dice)
@@ -144,7 +144,7 @@ def wide_document(fields: Sequence[str], dice: Random) -> Document:
 
 
 def criterion_of(document: Document) -> Criterion:
-    """Return the rule of a document that is right, as it is meant on `TODAY`."""
+    """Return the rule of a valid document, resolved for `TODAY`."""
     criterion, faults = parse(document, TYPES, "rule", Lists(TABLES))
     assert criterion is not None, faults
     return criterion.on(TODAY, CALENDAR)
@@ -156,7 +156,7 @@ def flat(*rules: Document) -> RuleBook:
 
 
 def book(dice: Random) -> RuleBook:
-    """Return rules in a tree of any shape; half of them ask one field much."""
+    """Return rules in a random tree; half of them compare a single field."""
     fields = list(TYPES)
     rules: list[Rule] = []
     for place in range(dice.randint(0, 12)):
@@ -170,7 +170,7 @@ def book(dice: Random) -> RuleBook:
 
 
 def raw_values(field: str) -> list[Any]:
-    """Return what a record may have in a field: what rules ask for, what comes close, what is missing or odd."""
+    """Return values that a record may have in a field: values of rules, near ones, missing and odd ones."""
     values: list[Any] = [*VALUES[field], *ODD[field]]
     if field == "tags":
         values = [list(some) for count in range(4) for some in combinations(_TAGS, count)] + list(ODD[field])
@@ -183,6 +183,6 @@ def record(dice: Random) -> dict[str, Any]:
 
 
 def typed(raw: Mapping[str, Any]) -> Fields:
-    """Return the typed values of raw fields, as services read them."""
+    """Return the typed values of raw fields."""
     values, _ = read_fields(TYPES, raw)
     return values

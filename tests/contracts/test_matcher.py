@@ -1,4 +1,4 @@
-"""What every matching engine promises: the same territories as the plain one, for any rules and any record."""
+"""The contract of matching engines: for any rules and record, the same territories as the plain engine."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ NOT_CARRIED = {
     "contains", "not_contains", "ends_with", "includes_any", "includes_all", "excludes_any", "excludes_all",
     "within_km", "in_polygon",
 }  # fmt: skip
-"""Operators that durable_rules has no equal for."""
+"""Operators that durable_rules cannot express."""
 
 
 def check(engine: EngineName, book: RuleBook, raw: list[dict[str, Any]]) -> None:
-    """See that an engine that carries a book finds what the plain one finds."""
+    """Assert that an engine finds the same territories as the plain one."""
     matcher, plain = matcher_of(engine, book), PlainMatcher(book)
     for fields in raw:
         values = typed(fields)
@@ -52,7 +52,7 @@ def check(engine: EngineName, book: RuleBook, raw: list[dict[str, Any]]) -> None
 
 @others
 def test_engine_agrees_with_the_plain_one(engine: EngineName) -> None:
-    """Every engine finds what the plain one finds, in the order of the book (C1 to C7, A1, A2)."""
+    """Every engine finds the same territories as the plain one, in the order of the book (C1 to C7, A1, A2)."""
     rules = kept = found = 0
 
     @given(seed=st.integers(0, 2**64))
@@ -72,14 +72,14 @@ def test_engine_agrees_with_the_plain_one(engine: EngineName) -> None:
         kept += len(part.rules)
 
     agrees()
-    assert found > rules  # else the records are too far from the rules to prove anything
+    assert found > rules  # otherwise the records hardly ever match, and prove nothing
     assert kept > rules / 3
 
 
 @others
 @pytest.mark.parametrize("field", TYPES)
-def test_all_that_is_asked_of_a_field(engine: EngineName, field: str) -> None:
-    """Every operator, negated or not, alone and beside all others, for every value (C2, C4)."""
+def test_every_operator_of_a_field(engine: EngineName, field: str) -> None:
+    """Every operator agrees, negated or not, alone and beside all others, for every value (C2, C4)."""
     dice = dice_of(field)
     single = [leaf(field, word, dice) for word in operators_of(field) for _ in range(4)]
     single += [{"not": one} for one in single]
@@ -93,7 +93,7 @@ def test_all_that_is_asked_of_a_field(engine: EngineName, field: str) -> None:
 
 @others
 def test_rules_of_many_clauses(engine: EngineName) -> None:
-    """Rules that an engine may look up in part only, among others (C1)."""
+    """Rules with many clauses agree, of which an engine may look up a part only (C1)."""
     dice = dice_of("wide")
     for _ in range(60 if engine == "index" else 15):
         fields = dice.sample(sorted(TYPES), 2)
@@ -106,14 +106,14 @@ def test_rules_of_many_clauses(engine: EngineName) -> None:
 
 
 def test_all_operators_are_tried() -> None:
-    """The suite knows a field for every operator."""
+    """The suite has a field for every operator."""
     assert {word for field in TYPES for word in operators_of(field)} == set(OPERATORS)
 
 
 @needs_durable
 @pytest.mark.parametrize("word", OPERATORS)
-def test_what_durable_rules_carries(word: str) -> None:
-    """It refuses the operators that it has no equal for, negated or not, and no others."""
+def test_operators_that_durable_rules_supports(word: str) -> None:
+    """It refuses the operators that it cannot express, negated or not, and no others."""
     dice = dice_of(word)
     field = next(field for field in TYPES if word in operators_of(field))
     for _ in range(20):
@@ -214,7 +214,7 @@ EASTERN = {"type": "Polygon", "coordinates": [[[170, 0], [180, 0], [180, 10], [1
     ],
 )
 def test_argued_case(engine: EngineName, field: str, word: str, operand: Any, *, raw: Any, holds: bool) -> None:
-    """A rule holds as it should, and its negation does not (C2 to C7)."""
+    """A rule holds as expected, and its negation does not (C2 to C7)."""
     rule = {"field": field, word: operand}
     if engine == "durable" and word in NOT_CARRIED:
         with pytest.raises(RulesRefused):
@@ -229,7 +229,7 @@ def test_argued_case(engine: EngineName, field: str, word: str, operand: Any, *,
 
 @engines
 def test_many_siblings(engine: EngineName) -> None:
-    """So many that they are indexed in several blocks; rules that cannot hold, hold always, or need many clauses."""
+    """Siblings in several blocks agree; some rules never hold, always hold, or have many clauses."""
     never = {"all": [{"field": "revenue", "lt": 5}, {"field": "revenue", "gt": 9}]}
     always = {"any": [{"field": "country", "is_empty": True}, {"field": "country", "is_not_empty": True}]}
     many = {"all": [{"any": [{"field": "revenue", "eq": 2 * n}, {"field": "revenue", "eq": n}]} for n in range(8)]}
@@ -241,7 +241,7 @@ def test_many_siblings(engine: EngineName) -> None:
 
 @engines
 def test_rule_with_many_clauses_across_blocks(engine: EngineName) -> None:
-    """A rule's clauses stay in one block, so that it is found once (A2)."""
+    """A rule's clauses are in one block, so that it is found once (A2)."""
     either = {"any": [{"field": "country", "is_empty": True}, {"field": "revenue", "is_empty": True}]}
     book = flat(*[either] * 2_500)
     assert matcher_of(engine, book).matching({}) == [f"t{n}" for n in range(2_500)]
@@ -250,7 +250,7 @@ def test_rule_with_many_clauses_across_blocks(engine: EngineName) -> None:
 
 @engines
 def test_deep_tree(engine: EngineName) -> None:
-    """A chain of a thousand territories is walked to its end (A2)."""
+    """The deepest of a chain of 1 500 territories is found (A2)."""
     rule = criterion_of({"field": "revenue", "ge": 1})
     book = RuleBook(tuple(Rule(f"t{n}", rule, n - 1) for n in range(1_500)))
     assert matcher_of(engine, book).matching({"revenue": 1}) == ["t1499"]
@@ -259,7 +259,7 @@ def test_deep_tree(engine: EngineName) -> None:
 
 @engines
 def test_long_lists(engine: EngineName) -> None:
-    """Lists that are asked one by one, and more of them than that; with and without something else of their field."""
+    """Long lists agree, few and many in one column, with and without other predicates of their field."""
     lists = [[f"{start + n:05}" for n in range(LONG_LIST)] for start in range(0, 10 * (LONG_LISTS_MAX + 4), 10)]
     for count in (1, LONG_LISTS_MAX, LONG_LISTS_MAX + 1):
         rules: list[Document] = [{"field": "zip", "in": values} for values in lists[:count]]
@@ -269,22 +269,22 @@ def test_long_lists(engine: EngineName) -> None:
             {"all": [{"field": "zip", "in": lists[0]}, {"field": "zip", "starts_with": "0000"}]},
             {"field": "zip", "is_empty": True},
         ]
-        if engine != "durable":  # which multiplies the lists
+        if engine != "durable":  # it multiplies the lists
             rules.append({"all": [{"field": "zip", "in": lists[0]}, {"field": "zip", "in": lists[1]}]})
         check(engine, flat(*rules), [{}, *({"zip": f"{n:05}"} for n in range(0, 200, 7)), {"zip": "00005"}])
 
 
 @pytest.mark.parametrize("engine", [name for name in ENGINE_NAMES if name != "durable"])
 def test_long_list_of_a_set(engine: EngineName) -> None:
-    """A field of many values that is asked for any of many (C4)."""
+    """A set is compared with a long list (C4)."""
     matcher = matcher_of(engine, flat({"field": "tags", "includes_any": [f"{n:05}" for n in range(LONG_LIST)]}))
     assert matcher.matching(typed({"tags": ["x", "00063"]})) == ["t0"]
     assert matcher.matching(typed({"tags": ["x", "00064"]})) == []
 
 
 @pytest.mark.parametrize("engine", [name for name in ENGINE_NAMES if name != "durable"])
-def test_list_that_is_not_narrowed(engine: EngineName) -> None:
-    """A very long list with something else of its field: the rest is evaluated (C4)."""
+def test_very_long_list_is_not_filtered(engine: EngineName) -> None:
+    """Of a very long list with another predicate of its field, the other one is evaluated (C4)."""
     values = list(range(FILTERED_VALUES_MAX + 1))
     rule = {"all": [{"field": "revenue", "in": values}, {"field": "revenue", "gt": 7}]}
     matcher = matcher_of(engine, flat(rule))

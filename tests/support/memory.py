@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from access_indexer import app as access_indexer
 from assigner import app as assigner
 from assigner.assignment.policy_cache import PolicyCache
+from assigner.assignment.stage import AssignmentFold
 from forecast_aggregator import app as forecast_aggregator
 from forecast_aggregator.partials.targets import TargetCache
 from territory.model.compiled import Model, compile_model, digest_of, pieces_of_model
@@ -81,6 +82,7 @@ SETTINGS = read_settings({
     "TERRITORY_BATCH_EFFECTS_MAX": "20",
     "TERRITORY_PARTIALS_INTERVAL_SECONDS": "0",
 })  # fmt: skip
+FOLLOWERS_AT_ONCE_MAX = (0, 1, 50)
 IDLE = frozenset({"poll", "sleep"})
 READING = frozenset({"ask"})
 HOUSES_MAX = 6
@@ -326,7 +328,9 @@ class MemoryHouse:
 
         match name:
             case "intake" | "assigning":
-                found = assigner.stages(self._policies)[name == "assigning"]
+                found = assigner.stages(self._policies, SETTINGS)[name == "assigning"]
+                if name == "assigning":
+                    found = replace(found, make=self._make_assignment_fold)
             case "indexing":
                 found = access_indexer.stage_of(sink(), emit_changes=True)
             case "summing" | "totals":
@@ -334,6 +338,11 @@ class MemoryHouse:
                 both = forecast_aggregator.stages(sink(), sink(), targets=targets, settings=SETTINGS)
                 found = both[name == "totals"]
         return replace(found, sweep_share=1, paced_by=None)
+
+    def _make_assignment_fold(self, partition: int, partitions: int) -> Fold:
+        """Return the fold of a partition: in one all families count as large, in one some, in one none."""
+        at_once_max = FOLLOWERS_AT_ONCE_MAX[partition % len(FOLLOWERS_AT_ONCE_MAX)]
+        return AssignmentFold(self._policies, partitions, followers_at_once_max=at_once_max)
 
     def fold(self, place: Place) -> Fold:
         """Return a worker's memory."""

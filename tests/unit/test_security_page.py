@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import assigner.assignment.explanations
-import assigner.intake.stage
+import assigner.intake.merge
 import territory.criteria.parsing
 import territory.criteria.values
 import territory.model.compiled
@@ -20,7 +20,7 @@ import territory_runtime.kafka.clients
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 MODULES = {
-    "intake": assigner.intake.stage,
+    "intake": assigner.intake.merge,
     "explanations": assigner.assignment.explanations,
     "codec": territory.wire.codec,
     "parsing": territory.criteria.parsing,

@@ -1,4 +1,4 @@
-"""Joins the assigner's topics to its two stages."""
+"""The assigner's service: which topics its two stages read, and what they are restored from."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ INTAKE = "assigner-intake"
 ASSIGNMENT = "assigner-assignment"
 
 
-def stages(policies: PolicyCache) -> tuple[Stage, Stage]:
+def stages(policies: PolicyCache, settings: Settings) -> tuple[Stage, Stage]:
     """Return the two stages of the assigner: intake by record, assignment by family."""
     intake = Stage(
         name=INTAKE,
         inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
         state=(topics.RECORD_STATES, read_record),
-        make=lambda partition, _: IntakeFold(partition),
+        make=lambda partition, _: IntakeFold(partition, settings.deleted_retention_days),
     )
     assignment = Stage(
         name=ASSIGNMENT,
         inputs={topics.FAMILIES: read_record},
         state=(topics.FAMILIES, read_record),
-        make=lambda *_: AssignmentFold(policies),
+        make=lambda _, partitions: AssignmentFold(policies, partitions),
         prepare=policies.prepare,
         follows_days=True,
         paced_by=Downstream(group="access-indexer", topic=topics.ASSIGNMENTS),
@@ -45,6 +45,6 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     except EngineMissing as missing:
         raise CannotStart(f"TERRITORY_ASSIGNER_ENGINE: {missing}") from missing
     service = ServiceApp("assigner", settings, provisioned)
-    for stage in stages(policies):
+    for stage in stages(policies, settings):
         service.add_stage(stage)
     return service

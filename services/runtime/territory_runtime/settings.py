@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from territory.wire.topics import RECORDS
+
 PREFIX = "TERRITORY_"
 
 
@@ -72,6 +74,9 @@ class Settings(BaseSettings):
     assigner_engine: Annotated[
         Literal["index", "plain", "durable"], Field(description="What the assigner evaluates rules with.")
     ] = "index"
+    deleted_retention_days: Annotated[
+        int, Field(ge=1, le=3650, description="How long the assigner keeps the version of a deleted record.")
+    ] = 30
     data_dir: Annotated[str | None, Field(description="Where Faust keeps its files; none: a temporary folder.")] = None
 
 
@@ -109,6 +114,12 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         for name in ("kafka_sasl_username", "kafka_sasl_password"):
             if getattr(settings, name) is None:
                 yield f"{PREFIX}{name.upper()} is missing; {settings.kafka_security_protocol} needs it"
+    if settings.deleted_retention_days < (RECORDS.retention_days or 0):
+        yield (
+            f"{PREFIX}DELETED_RETENTION_DAYS: found {settings.deleted_retention_days}, expected at least "
+            f"{RECORDS.retention_days}: so long {RECORDS.name} keeps messages, and an old one that is read again "
+            "must not bring a deleted record back"
+        )
     cafile = settings.kafka_ssl_cafile
     if cafile is not None and not Path(cafile).is_file():
         yield f"{PREFIX}KAFKA_SSL_CAFILE: there is no file {cafile}; name one with the authority's certificate in PEM"

@@ -1,4 +1,4 @@
-"""What the tests of the assigner share: a small model, changes of records, and whole records."""
+"""Examples that the assigner's tests share: a small model, changes of records, and whole records."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ TREE: tuple[Node, ...] = (
 SAN_FRANCISCO: Node = {"country": "US", "city": "San Francisco"}
 
 
-def model_of(*territories: Node, revision: int = 1, limit: int | None = 10) -> Model:
-    """Return a model of some territories, the tree above unless given."""
+def model_of(*territories: Node, revision: int = 1, limit: int | None = 10, org: str = "acme") -> Model:
+    """Return a model of some territories, of `TREE` unless given."""
     document: Node = {
-        "org": "acme",
+        "org": org,
         "settings": {"max_territories_per_record": limit},
         "fields": FIELDS,
         "territories": list(territories or TREE),
@@ -43,12 +43,12 @@ def model_of(*territories: Node, revision: int = 1, limit: int | None = 10) -> M
     return compile_model(document, revision)
 
 
-def change(op: str, key: str, version: int, **said: Any) -> RecordChange:
-    """Return a change of the record `<object>/<id>`; what is not said is absent."""
+def change(op: str, key: str, version: int, **attributes: Any) -> RecordChange:
+    """Return a change of the record `<object>/<id>`; attributes that are not given are absent."""
     object_type, record_id = key.split("/")
     document: Node = {
         "event_id": f"{key}@{version}", "org_id": "acme", "object": object_type, "id": record_id, "version": version,
-        "op": op, "occurred_at": "2017-03-01T10:00:00Z", **said,
+        "op": op, "occurred_at": "2017-03-01T10:00:00Z", **attributes,
     }  # fmt: skip
     return RecordChange.model_validate(document)
 
@@ -60,9 +60,9 @@ def record(key: str, version: int = 1, **state: Any) -> Record:
         "link_version": 0, "deleted": False, "owner_id": None, "account_id": None, "contact_id": None, "fields": {},
         "links": {}, "intake_partition": 3, "event_id": f"{key}@{version}", "since_ms": 1_000,
     }  # fmt: skip
-    said = blank | state
-    family = family_key("acme", object_type, record_id, said["account_id"], said["contact_id"])
-    return Record(org_id="acme", object=object_type, id=record_id, version=version, family=family, **said)  # type: ignore[arg-type]  # one of the four, from a test
+    whole = blank | state
+    family = family_key("acme", object_type, record_id, whole["account_id"], whole["contact_id"])
+    return Record(org_id="acme", object=object_type, id=record_id, version=version, family=family, **whole)  # type: ignore[arg-type]  # one of the four, from a test
 
 
 def key_of(key: str) -> str:
@@ -70,8 +70,8 @@ def key_of(key: str) -> str:
     return record_key("acme", *key.split("/"))
 
 
-def taken(intake: IntakeFold, *events: Any, key: str | None = None, timestamp_ms: int = 0) -> Effects:
-    """Return what follows from some events that intake takes in one turn; their keys are their own unless given."""
+def taken_in(intake: IntakeFold, *events: Any, key: str | None = None, timestamp_ms: int = 0) -> Effects:
+    """Return the effects of one batch of intake; each event has its own key unless one is given."""
     effects = Effects()
     for event in events:
         sent_as = event.key if key is None else key
@@ -81,28 +81,29 @@ def taken(intake: IntakeFold, *events: Any, key: str | None = None, timestamp_ms
 
 
 def codes(effects: Effects) -> list[str]:
-    """Return the codes of what was refused."""
+    """Return the codes of the refused messages."""
     return [code for _, code, _ in effects.refused]
 
 
 def assignment_of(effects: Effects, key: str) -> Assignment:
-    """Return the assignment of `<object>/<id>` that was said last."""
-    said = _said_of(effects)[key_of(key)]
-    assert said is not None
-    return said
+    """Return the last emitted assignment of `<object>/<id>`."""
+    assignment = _assignments(effects)[key_of(key)]
+    assert assignment is not None
+    return assignment
 
 
-def places(effects: Effects) -> dict[str, tuple[str, ...] | None]:
-    """Return the territories that were said last of every record, by `<object>/<id>`; None: it is gone."""
+def emitted(effects: Effects) -> dict[str, tuple[str, ...] | None]:
+    """Return the territories of the last assignment of every record, by `<object>/<id>`; None: a tombstone."""
     return {
-        key.removeprefix("acme/"): None if said is None else said.territories for key, said in _said_of(effects).items()
+        key.removeprefix("acme/"): None if assignment is None else assignment.territories
+        for key, assignment in _assignments(effects).items()
     }
 
 
-def _said_of(effects: Effects) -> dict[str, Assignment | None]:
-    said: dict[str, Assignment | None] = {}
+def _assignments(effects: Effects) -> dict[str, Assignment | None]:
+    last: dict[str, Assignment | None] = {}
     for message in effects.messages:
         assert message.topic == ASSIGNMENTS.name
         assert message.value is None or isinstance(message.value, Assignment)
-        said[message.key] = message.value
-    return said
+        last[message.key] = message.value
+    return last

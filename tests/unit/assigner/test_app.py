@@ -1,4 +1,4 @@
-"""What joins the topics to the stages."""
+"""The assigner's service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from territory_runtime.settings import Settings
 
 
 def test_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told at the start, with the setting and what to install."""
+    """A missing engine ends the start, naming the setting and what to install."""
     monkeypatch.setitem(sys.modules, "durable.engine", None)
     monkeypatch.setitem(sys.modules, "durable", None)
     monkeypatch.setitem(sys.modules, "durable_rules_engine", None)

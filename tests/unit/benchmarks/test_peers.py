@@ -55,7 +55,9 @@ def test_a_patch_of_what_is_not_there_is_dropped() -> None:
 def test_they_say_what_is_right_where_accounts_come_first() -> None:
     """A record beside its account's last standing gets the right territories (A2, A5, A6)."""
     answers, linker = Answers(MODEL, CHANGES), AssignmentPolicy(MODEL)
-    standings = {key: linker.of_ruled(record) for key, record in answers.records.items() if record.object == "account"}
+    standings = {
+        key: linker.decide_by_rules(record) for key, record in answers.records.items() if record.object == "account"
+    }
     linked = 0
     for key, record in answers.records.items():
         standing = decide(linker, record, standings.get(account_key_of(record) or ""))

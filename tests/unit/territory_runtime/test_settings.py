@@ -88,3 +88,13 @@ def test_every_setting_is_on_its_page() -> None:
         assert name.upper() in documented, name
         if field.default is not None:
             assert documented[name.upper()].strip("` ").replace(" ", "") == default_shown(field.default), name
+
+
+def test_deleted_records_are_kept_as_long_as_their_topic() -> None:
+    """A retention below that of crm.records.v1 is refused with both numbers; one that is equal is taken (A4)."""
+    with pytest.raises(SettingsRefused, match=r"TERRITORY_DELETED_RETENTION_DAYS: found 6, expected at least 7"):
+        read_settings({"TERRITORY_DELETED_RETENTION_DAYS": "6"})
+    with pytest.raises(SettingsRefused, match=r"TERRITORY_DELETED_RETENTION_DAYS: .*greater than or equal to 1"):
+        read_settings({"TERRITORY_DELETED_RETENTION_DAYS": "0"})
+    assert read_settings({"TERRITORY_DELETED_RETENTION_DAYS": "7"}).deleted_retention_days == 7
+    assert read_settings({}).deleted_retention_days == 30

@@ -52,7 +52,7 @@ class Explainer:
         self._family = family
         self._linker = AssignmentPolicy(model)
         for member in family:  # each after those that it follows
-            member.standing = family.decide(member.record, self._linker)
+            member.decision = family.decide(member.record, self._linker)
 
     def record(self, key: str) -> Record | None:
         """Return a member's whole record."""
@@ -95,7 +95,7 @@ class Explainer:
             return []
         by_hand = {territory_id for territory_id, kind in record.links.items() if kind == "assign"}
         fields = self._linker.fields_of(record.object, record.fields)
-        found = self._linker.telling(record.object).near_misses(fields, limit + len(by_hand))
+        found = self._linker.explainer(record.object).near_misses(fields, limit + len(by_hand))
         return [
             Near(near.territory_id, near.failing_territory, str(near.failure))
             for near in found
@@ -109,9 +109,9 @@ class Explainer:
         return member
 
     def _standing(self, member: Member) -> AssignmentDecision:
-        if member.standing is None:
+        if member.decision is None:
             raise KeyError(member.record.key)
-        return member.standing
+        return member.decision
 
     # --- what stood against it ---------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Explainer:
         kind: RuledObject = "account" if record.object == "account" else "lead"
         fields = self._linker.fields_of(kind, record.fields)
         excluded = record.links.get(territory_id) == "exclude"
-        failure = self._linker.telling(kind).failure(territory_id, fields)
+        failure = self._linker.explainer(kind).failure(territory_id, fields)
         if failure is not None:
             above, leaf = failure
             place = "its own rule" if above == territory_id else f"the rule of {above}, which is above it,"

@@ -1,4 +1,4 @@
-"""Why a territory takes a record, why another does not, and which ones nearly did (A10)."""
+"""Explains territory rules: which leaves held, which one failed, and which territories a record nearly had (A10)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from territory.model.document import RuledObject
 
 WHY_LINES_MAX = 100
 WHY_CHARACTERS_MAX = 300
-"""How many leaves are told of one link, and how much of each: a model that has rules of thousands of leaves, or
-operands of any length, must not make an assignment that its topic refuses, which would stop the partition."""
+"""Bounds of the explanation of one link. Without them, a rule of thousands of leaves, or with long operands, would
+make an assignment that its topic refuses, and that would stop the partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A territory that would qualify if one leaf held: its own or one of a territory above it."""
+    """A territory that would qualify if one leaf held, of its own rule or of an ancestor's."""
 
     territory_id: str
     failing_territory: str
@@ -25,36 +25,37 @@ class NearMiss:
 
 
 class RuleExplainer:
-    """Tells about one object type under one model. Lines are made once; records choose among them."""
+    """The explanations of one object type under one model. Their lines are formatted once, and shared by records."""
 
     def __init__(self, model: Model, kind: RuledObject) -> None:
         self._model = model
         self._kind = kind
-        self._tellers: dict[str, _Teller] = {}
+        self._lines_of: dict[str, _RuleLines] = {}
+        """By territory, made when the first record qualifies."""
 
     def why(self, territory_id: str, fields: Fields) -> tuple[str, ...]:
         """Return the leaves that held for a qualifying territory, from the root down."""
-        teller = self._tellers.get(territory_id)
-        if teller is None:
-            teller = self._tellers[territory_id] = _Teller(self._rules_above(territory_id))
-        return teller.lines(fields)
+        lines_of = self._lines_of.get(territory_id)
+        if lines_of is None:
+            lines_of = self._lines_of[territory_id] = _RuleLines(self._rules_on_path(territory_id))
+        return lines_of.held(fields)
 
     def failure(self, territory_id: str, fields: Fields) -> tuple[str, Failure] | None:
-        """Return the first territory from the root down whose rule fails, and its failing leaf; None if none does."""
-        for above, rule in self._rules_above(territory_id):
+        """Return the first territory from the root down whose rule fails, and the leaf that fails; None if all hold."""
+        for above, rule in self._rules_on_path(territory_id):
             if not rule.holds(fields):
                 return above, rule.failure(fields)
         return None
 
     def near_misses(self, fields: Fields, limit: int) -> list[NearMiss]:
-        """Return territories with a rule that fail by exactly one leaf, ancestors' rules included; deepest first.
+        """Return the territories that a record misses by exactly one leaf, ancestors' rules included; deepest first.
 
-        Of an `any`, the part with the fewest failing leaves counts; of a `not`, the leaves that
+        Of an `any`, the part with the fewest failing leaves counts. Of a `not`, the leaves count that
         would have to fail.
         """
         found: list[NearMiss] = []
         miss_of: dict[str, tuple[str, Failure] | None] = {}
-        """By territory that is no further than one leaf away: what fails there or above."""
+        """By territory at most one leaf away, the leaf that fails there or above; others are absent."""
         for territory_id in self._model.tree:
             parent = self._model.tree.parent_of(territory_id)
             if parent is not None and parent not in miss_of:
@@ -71,42 +72,43 @@ class RuleExplainer:
         found.sort(key=lambda near: (-self._model.tree.depth_of(near.territory_id), near.territory_id))
         return found[:limit]
 
-    def _rules_above(self, territory_id: str) -> list[tuple[str, Criterion]]:
+    def _rules_on_path(self, territory_id: str) -> list[tuple[str, Criterion]]:
         path = reversed(self._model.tree.path_of(territory_id))
         rules = [(above, self._model.territories[above].rules.get(self._kind)) for above in path]
         return [(above, rule) for above, rule in rules if rule is not None]
 
 
-def told(lines: Sequence[str]) -> tuple[str, ...]:
-    """Return why as an assignment says it: so many lines, and how many there are besides."""
+def shorten_lines(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return an explanation within the bounds; its last line counts what was left out."""
     more = len(lines) - WHY_LINES_MAX
-    return tuple(map(_cut, lines)) if more <= 0 else (*map(_cut, lines[:WHY_LINES_MAX]), f"and {more} more")
+    return tuple(map(_shorten, lines)) if more <= 0 else (*map(_shorten, lines[:WHY_LINES_MAX]), f"and {more} more")
 
 
-def _cut(line: str) -> str:
+def _shorten(line: str) -> str:
     return line if len(line) <= WHY_CHARACTERS_MAX else f"{line[: WHY_CHARACTERS_MAX - 1]}…"
 
 
-class _Teller:
-    """Tells why one territory takes a record."""
+class _RuleLines:
+    """The lines of the rules on one territory's path."""
 
     __slots__ = ("_always", "_parts")
 
     def __init__(self, rules: list[tuple[str, Criterion]]) -> None:
         self._parts = [part for territory_id, rule in rules for part in _parts(f"{territory_id}: ", rule)]
         fixed = tuple(part for part in self._parts if isinstance(part, str))
-        self._always = told(fixed) if len(fixed) == len(self._parts) else None
+        self._always = shorten_lines(fixed) if len(fixed) == len(self._parts) else None
 
-    def lines(self, fields: Fields) -> tuple[str, ...]:
+    def held(self, fields: Fields) -> tuple[str, ...]:
+        """Return the lines of the leaves that held, if all rules hold."""
         if self._always is not None:
             return self._always
         lines: list[str] = []
-        _tell(self._parts, fields, lines)
-        return tuple(lines) if len(lines) <= WHY_LINES_MAX else told(lines)
+        _add_held(self._parts, fields, lines)
+        return tuple(lines) if len(lines) <= WHY_LINES_MAX else shorten_lines(lines)
 
 
 _Part = str | list[tuple[Criterion, "list[_Part]"]]
-"""A line that is told always, or those of an `any` with what each is told for."""
+"""A line that holds whenever the rule does; or the parts of an `any`, each with the lines that it adds if it holds."""
 
 
 def _parts(prefix: str, criterion: Criterion) -> list[_Part]:
@@ -114,17 +116,17 @@ def _parts(prefix: str, criterion: Criterion) -> list[_Part]:
         return [part for inner in criterion.parts for part in _parts(prefix, inner)]
     if isinstance(criterion, AnyOf):
         return [[(inner, _parts(prefix, inner)) for inner in criterion.parts]]
-    return [_cut(prefix + line) for line in criterion.held({})]
+    return [_shorten(prefix + line) for line in criterion.held({})]
 
 
-def _tell(parts: list[_Part], fields: Fields, lines: list[str]) -> None:
+def _add_held(parts: list[_Part], fields: Fields, lines: list[str]) -> None:
     for part in parts:
         if isinstance(part, str):
             lines.append(part)
         else:
             for criterion, inner in part:
                 if criterion.holds(fields):
-                    _tell(inner, fields, lines)
+                    _add_held(inner, fields, lines)
 
 
 def _leaves_to_hold(criterion: Criterion, fields: Fields) -> int:
@@ -142,7 +144,7 @@ def _leaves_to_change(criterion: Criterion, fields: Fields, *, wanted: bool) -> 
 
 
 def _nearest(criterion: Criterion, fields: Fields, *, wanted: bool) -> Failure:
-    """Return the one leaf that would have to change."""
+    """Return the one leaf that would have to change for a criterion to hold, or to fail."""
     if isinstance(criterion, Not):
         return _nearest(criterion.part, fields, wanted=not wanted)
     if isinstance(criterion, Leaf):

@@ -1,4 +1,4 @@
-"""What a change of the model can move: most changes are of a few territories, most records are in others."""
+"""Compares two models, so that a sweep decides only records that can be decided differently under the new one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from territory.wire.events import Record
 
 
 class ModelDiff:
-    """Tells which families may stand elsewhere under a new model than under an old one.
+    """The records that a change from one model to another may affect.
 
-    It errs on the side of moving: a family that it leaves out stands where it stood.
+    It may name a record whose decision stays. A record that it does not name has the same decision.
     """
 
     def __init__(self, old: Model, new: Model) -> None:
+        """Compare two models of one organisation, in time that grows with the number of territories."""
         self._touches: dict[ObjectType, list[Callable[[Record], bool]]] = {kind: [] for kind in OBJECTS}
         self._everything = (
             old.max_territories_per_record != new.max_territories_per_record or old.field_types != new.field_types
         )
         if self._everything:
-            return  # and fields may be gone that rules of the old model name
+            return  # the rules of the old model may name fields that are gone
         for kind in TREE_RULED:
             touched = _touched(old, new, kind)
             if 2 * len(touched) > len(new.territories):
@@ -46,22 +47,24 @@ class ModelDiff:
             if any(book.rules for book in shared):
                 self._touches[about].append(_toucher(new, about, changed, shared))
 
-    def may_move(self, family: Family) -> bool:
-        """Whether a member of a family may stand elsewhere.
+    def may_change_any(self, family: Family) -> bool:
+        """Whether a member of a family may be decided differently."""
+        return self._everything or any(self.may_change(member.record) for member in family)
 
-        What people decided by hand may hide or add anything, so records with links may always
-        move. Contacts and deals follow their account (A5, A6); sharing rules ask for them themselves (V6).
+    def may_change(self, record: Record) -> bool:
+        """Whether a record may be decided differently by itself, not only because of its account or contact.
+
+        A record with manual links always may: a link can hide a territory, or add one that was not in the model.
         """
-        return self._everything or any(self._may_move(member.record) for member in family)
-
-    def _may_move(self, record: Record) -> bool:
-        return bool(record.links) or any(touches(record) for touches in self._touches[record.object])
+        return (
+            self._everything or bool(record.links) or any(touches(record) for touches in self._touches[record.object])
+        )
 
 
 def _touched(old: Model, new: Model, kind: RuledObject) -> frozenset[str]:
-    """Return the territories that take other records than before, or other deals, or rank otherwise.
+    """Return the territories whose rules, ancestors, deal rules or rank differ.
 
-    A territory that is not among them qualifies for the same records as before (A1).
+    For all others, the same records qualify as before (A1).
     """
     changed = set(old.territories.keys() - new.territories.keys())
     for territory_id in new.tree:  # parents first
@@ -82,19 +85,19 @@ def _touched(old: Model, new: Model, kind: RuledObject) -> frozenset[str]:
 
 
 def _changed_sharing(old: Model, new: Model) -> frozenset[str]:
-    """Return the marks of the sharing rules that are added, removed or of other criteria, on another day perhaps.
+    """Return the marks of the sharing rules that are added or removed, or whose criteria differ.
 
-    A change of a target or a level leaves a mark as it is, and what is said of records with it.
+    Criteria with relative dates differ on another day. A change of a rule's target or level changes no assignment.
     """
     both = old.sharing.keys() & new.sharing.keys()
-    otherwise = {mark for mark in both if not _same(old.sharing[mark].criterion, new.sharing[mark].criterion)}
-    return frozenset((old.sharing.keys() ^ new.sharing.keys()) | otherwise)
+    different = {mark for mark in both if not _same(old.sharing[mark].criterion, new.sharing[mark].criterion)}
+    return frozenset((old.sharing.keys() ^ new.sharing.keys()) | different)
 
 
 def _toucher(
     new: Model, kind: ObjectType, touched: frozenset[str], books: Sequence[RuleBook]
 ) -> Callable[[Record], bool]:
-    """Return whether a record is taken by something touched under one of two models, whose rule books are given."""
+    """Return a predicate: whether one of the changed rules holds for a record, by the rule books of both models."""
     names = sorted(name for book in books for name in book.fields)
     types = {name: new.field_types[kind][name] for name in names}
     matchers: list[Matcher] = [quick_matcher_of("index", book) for book in books]
@@ -107,7 +110,7 @@ def _toucher(
 
 
 def _same(left: Criterion | None, right: Criterion | None) -> bool:
-    """Whether two rules hold for the same records and say the same of why, as far as their form tells."""
+    """Whether two rules have the same form: then they hold for the same records, with the same explanation."""
     if left is right:
         return True
     if left is None or right is None or type(left) is not type(right):

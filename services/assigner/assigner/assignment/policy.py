@@ -1,4 +1,4 @@
-"""The links of one record, from the rules and from what people decided (A1 to A6, A10, A11); who shares it (V6)."""
+"""Decides one record under one model: its territories (A1 to A6, A10, A11), and its sharing rules (V6)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assigner.assignment.explanations import RuleExplainer, told
+from assigner.assignment.explanations import RuleExplainer, shorten_lines
 from assigner.matching.engines import EngineName, matcher_of, quick_matcher_of
 from assigner.matching.port import Matcher, RulesRefused
 from assigner.matching.rule_book import RuleBook, rule_book, sharing_book
@@ -17,18 +17,28 @@ from territory.model.compiled import Model
 from territory.model.document import OBJECTS, ObjectType, RuledObject
 from territory.wire.events import Cause, Link, Record
 
-SHARED_STANDINGS_MAX = 100_000
+INTERNED_DECISIONS_MAX = 100_000
+"""Of each of the two caches of decisions; a full one is emptied."""
 RULED_OBJECTS: tuple[RuledObject, ...] = ("account", "lead", "deal")
 TREE_RULED: tuple[RuledObject, ...] = ("account", "lead")
-"""The object types that rules decide along the tree; a deal's rules only choose among what it inherits (A6)."""
+"""The object types that rules assign along the tree; a deal's rules only choose among what it inherits (A6)."""
 
 Causes = dict[str, list[tuple[Cause, tuple[str, ...]]]]
-"""By territory, why a record is linked to it."""
+"""By territory, the causes of a record's link to it, each with its lines of explanation."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentDecision:
-    """Where a record stands under a model, without the record's own data."""
+    """What a model decides for a record, without the record's own data; many records share one.
+
+    Attributes:
+        links: The territories, with causes and explanations, in the order of A3.
+        cut: Territories beyond the model's limit of a record (A3).
+        runners_up: Other territories that a deal could have had (A6).
+        dropped: Manually assigned territories that are not in the model (A11).
+        unassigned: Why a deal has no territory.
+        shared: The marks of the sharing rules that hold (V6).
+    """
 
     links: tuple[Link, ...]
     cut: tuple[str, ...] = ()
@@ -36,30 +46,30 @@ class AssignmentDecision:
     dropped: tuple[str, ...] = ()
     unassigned: str | None = None
     shared: tuple[str, ...] = ()
-    """The marks of the sharing rules that hold (V6)."""
 
 
-NOWHERE = AssignmentDecision(())
+NO_TERRITORY = AssignmentDecision(())
 
 
 class AssignmentPolicy:
-    """Decides links under one model. Pure: the same record and relatives give the same answer (A9).
-
-    Raises: ModelRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
-    """
+    """The rules of one model, ready to decide. Pure: a record and its relatives give one decision (A9)."""
 
     def __init__(self, model: Model, engine: EngineName = "index") -> None:
+        """Compile the rules, which may take seconds.
+
+        Raises: ModelRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
+        """
         self.model = model
         self.wrong_values = 0
-        """How many values of fields that rules compare were of the wrong type so far (C6)."""
+        """Values of a wrong type so far, in fields that rules compare (C6)."""
         books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
         shared = {kind: book for kind in OBJECTS if (book := sharing_book(model.sharing, kind)).rules}
-        self._matchers, self._sharers = _matchers(engine, books, shared, model)
-        self._telling = {kind: RuleExplainer(model, kind) for kind in TREE_RULED}
+        self._matchers, self._sharing_matchers = _matchers(engine, books, shared, model)
+        self._explainers = {kind: RuleExplainer(model, kind) for kind in TREE_RULED}
         self._types = {kind: _types_of(model, kind, [books, shared]) for kind in OBJECTS}
         self._by_rules: dict[tuple[tuple[str, ...], ...], AssignmentDecision] = {}
-        """By territories, sharing rules and what held in each: standings of records that only rules have a say in."""
-        self._shared: dict[AssignmentDecision, AssignmentDecision] = {}
+        """Decisions of records without manual links, by territories, sharing rules and the leaves that held in each."""
+        self._interned: dict[AssignmentDecision, AssignmentDecision] = {}
 
     def fields_of(self, kind: ObjectType, fields: Mapping[str, object]) -> Fields:
         """Return the typed values of the fields that rules compare (C3, C6)."""
@@ -68,25 +78,25 @@ class AssignmentPolicy:
         return values
 
     def matching(self, kind: RuledObject, fields: Fields) -> list[str]:
-        """Return the territories that take an account or a lead by rule (A2)."""
+        """Return the territories that an account or a lead qualifies for by rule (A2)."""
         return self._matchers[kind].matching(fields)
 
     def shared(self, kind: ObjectType, fields: Fields) -> tuple[str, ...]:
         """Return the marks of the sharing rules that hold for a record (V6)."""
-        sharer = self._sharers.get(kind)
-        return () if sharer is None else tuple(sharer.matching(fields))
+        matcher = self._sharing_matchers.get(kind)
+        return () if matcher is None else tuple(matcher.matching(fields))
 
-    def telling(self, kind: RuledObject) -> RuleExplainer:
-        """Return who tells why accounts or leads are in territories or not (A10)."""
-        return self._telling[kind]
+    def explainer(self, kind: RuledObject) -> RuleExplainer:
+        """Return the explainer of accounts or of leads (A10)."""
+        return self._explainers[kind]
 
-    def of_ruled(self, record: Record) -> AssignmentDecision:
-        """Decide for an account or a lead: rules and its own manual links (A2, A3, A4, A7), sharing rules (V6)."""
+    def decide_by_rules(self, record: Record) -> AssignmentDecision:
+        """Decide an account or a lead by rules and its manual links (A2, A3, A4, A7); sharing rules (V6)."""
         kind: RuledObject = "account" if record.object == "account" else "lead"
         fields = self.fields_of(kind, record.fields)
         found, shared = self.matching(kind, fields), self.shared(kind, fields)
-        telling = self._telling[kind]
-        why = [telling.why(territory_id, fields) for territory_id in found]
+        explainer = self._explainers[kind]
+        why = [explainer.why(territory_id, fields) for territory_id in found]
         causes: Causes
         if record.links:
             causes = {
@@ -95,22 +105,22 @@ class AssignmentPolicy:
                 if record.links.get(territory_id) != "exclude"
             }
             return self._limited(record, causes, shared)
-        place = (tuple(found), shared, *why)
-        standing = self._by_rules.get(place)
-        if standing is None:
-            if len(self._by_rules) >= SHARED_STANDINGS_MAX:
+        parts = (tuple(found), shared, *why)
+        decision = self._by_rules.get(parts)
+        if decision is None:
+            if len(self._by_rules) >= INTERNED_DECISIONS_MAX:
                 self._by_rules.clear()
             causes = {territory_id: [("rule", lines)] for territory_id, lines in zip(found, why, strict=True)}
-            standing = self._by_rules[place] = self._limited(record, causes, shared)
-        return standing
+            decision = self._by_rules[parts] = self._limited(record, causes, shared)
+        return decision
 
-    def of_contact(self, contact: Record, account: AssignmentDecision | None) -> AssignmentDecision:
-        """Decide for a contact: its account's links and its own manual ones (A5), sharing rules (V6)."""
+    def decide_contact(self, contact: Record, account: AssignmentDecision | None) -> AssignmentDecision:
+        """Decide a contact: its account's territories and its manual links (A5); sharing rules (V6)."""
         shared: tuple[str, ...] = ()
-        if "contact" in self._sharers:
+        if "contact" in self._sharing_matchers:
             shared = self.shared("contact", self.fields_of("contact", contact.fields))
         if not contact.links and (account is None or not account.links):
-            return self._share(AssignmentDecision((), shared=shared)) if shared else NOWHERE
+            return self._intern(AssignmentDecision((), shared=shared)) if shared else NO_TERRITORY
         causes: Causes = {}
         for link in account.links if account is not None else ():
             if contact.links.get(link.territory_id) != "exclude":
@@ -118,17 +128,17 @@ class AssignmentPolicy:
                 causes[link.territory_id] = [("inherited", why)]
         return self._limited(contact, causes, shared)
 
-    def of_deal(
+    def decide_deal(
         self, deal: Record, contact: AssignmentDecision | None, account: AssignmentDecision | None
     ) -> AssignmentDecision:
-        """Decide for a deal: a manual link, else one of its contact's or account's territories (A6); sharing (V6)."""
-        is_read = "deal" in self._sharers
+        """Decide a deal: a manual link, else one of its contact's or account's territories (A6); sharing (V6)."""
+        is_read = "deal" in self._sharing_matchers
         fields = self.fields_of("deal", deal.fields) if is_read else {}
         shared = self.shared("deal", fields)
-        by_hand, dropped = self._by_hand(deal)
-        if by_hand:
-            first, *others = self._ranked(by_hand)
-            links = (Link(first, ("manual",), (_BY_HAND,)),)
+        manual, dropped = self._manual(deal)
+        if manual:
+            first, *others = self._ranked(manual)
+            links = (Link(first, ("manual",), (_MANUAL_LINE,)),)
             return AssignmentDecision(links, runners_up=tuple(others), dropped=dropped, shared=shared)
         source, candidates = "contact", contact.links if contact is not None else ()
         if not candidates:
@@ -146,32 +156,33 @@ class AssignmentPolicy:
         why = [f"inherited from {source} {named}"]
         if rule is not None:
             why += [f"{first}: {leaf}" for leaf in rule.held(fields)]
-        links = (Link(first, ("inherited",), told(why)),)
-        return self._share(AssignmentDecision(links, runners_up=tuple(others), dropped=dropped, shared=shared))
+        links = (Link(first, ("inherited",), shorten_lines(why)),)
+        return self._intern(AssignmentDecision(links, runners_up=tuple(others), dropped=dropped, shared=shared))
 
-    def _share(self, standing: AssignmentDecision) -> AssignmentDecision:
-        """Return an equal standing that is in memory already: many records share theirs with others."""
-        if len(self._shared) >= SHARED_STANDINGS_MAX:
-            self._shared.clear()
-        return self._shared.setdefault(standing, standing)
+    def _intern(self, decision: AssignmentDecision) -> AssignmentDecision:
+        """Return an equal decision that is in memory already, if there is one."""
+        if len(self._interned) >= INTERNED_DECISIONS_MAX:
+            self._interned.clear()
+        return self._interned.setdefault(decision, decision)
 
     def _takes_deal(self, territory_id: str, fields: Fields) -> bool:
         rule = self.model.territories[territory_id].rules.get("deal")
         return rule is None or rule.holds(fields)
 
-    def _by_hand(self, record: Record) -> tuple[list[str], tuple[str, ...]]:
-        """Return the territories assigned by hand that are in the model, and those that are not (A11)."""
+    def _manual(self, record: Record) -> tuple[list[str], tuple[str, ...]]:
+        """Return the manually assigned territories: those in the model, and those that are not (A11)."""
         if not record.links:
             return [], ()
         assigned = sorted(territory for territory, kind in record.links.items() if kind == "assign")
-        there = [territory for territory in assigned if territory in self.model.territories]
-        return there, tuple(territory for territory in assigned if territory not in self.model.territories)
+        known = [territory for territory in assigned if territory in self.model.territories]
+        return known, tuple(territory for territory in assigned if territory not in self.model.territories)
 
     def _limited(self, record: Record, causes: Causes, shared: tuple[str, ...]) -> AssignmentDecision:
-        by_hand, dropped = self._by_hand(record)
-        for territory_id in by_hand:
-            causes.setdefault(territory_id, []).append(("manual", (_BY_HAND,)))
-        order = self._ranked(causes, first=frozenset(by_hand))
+        """Return the decision of a record's causes: in the order of A3, up to the model's limit."""
+        manual, dropped = self._manual(record)
+        for territory_id in manual:
+            causes.setdefault(territory_id, []).append(("manual", (_MANUAL_LINE,)))
+        order = self._ranked(causes, first=frozenset(manual))
         limit = self.model.max_territories_per_record
         kept, cut = (order, []) if limit is None else (order[:limit], order[limit:])
         links = tuple(
@@ -182,21 +193,21 @@ class AssignmentPolicy:
             )
             for territory_id in kept
         )
-        return self._share(AssignmentDecision(links, cut=tuple(cut), dropped=dropped, shared=shared))
+        return self._intern(AssignmentDecision(links, cut=tuple(cut), dropped=dropped, shared=shared))
 
     def _ranked(self, territory_ids: Collection[str], first: frozenset[str] = frozenset()) -> list[str]:
-        """Order territories as A3 does: `first` ones, then priority, depth and id."""
+        """Sort territories as A3 does: `first`, then priority, depth and id."""
         if len(territory_ids) < 2:
             return list(territory_ids)
         territories = self.model.territories
         return sorted(territory_ids, key=lambda territory: (territory not in first, territories[territory].rank))
 
 
-_BY_HAND = "assigned by hand"
+_MANUAL_LINE = "assigned by hand"
 
 
 def _types_of(model: Model, kind: ObjectType, books: Iterable[Mapping[Any, RuleBook]]) -> dict[str, FieldType]:
-    """Return the fields of an object type that some rules compare, with their types."""
+    """Return the types of the fields that the rules of an object type compare."""
     names = {name for of_kind in books if kind in of_kind for name in of_kind[kind].fields}
     return {name: model.field_types[kind][name] for name in sorted(names)}
 
@@ -204,12 +215,12 @@ def _types_of(model: Model, kind: ObjectType, books: Iterable[Mapping[Any, RuleB
 def _matchers(
     engine: EngineName, books: Mapping[RuledObject, RuleBook], shared: Mapping[ObjectType, RuleBook], model: Model
 ) -> tuple[dict[RuledObject, Matcher], dict[ObjectType, Matcher]]:
-    """Return the matchers of the objects that rules decide along the tree, and those of sharing rules.
+    """Return the matchers of territory rules, and those of sharing rules, by object type.
 
     Raises: ModelRefused.
     """
     matchers: dict[RuledObject, Matcher] = {}
-    sharers: dict[ObjectType, Matcher] = {}
+    sharing_matchers: dict[ObjectType, Matcher] = {}
     faults: list[Fault] = []
     for kind in TREE_RULED:
         try:
@@ -218,15 +229,16 @@ def _matchers(
             faults += [Fault(f"territories[{territory_id}].rules.{kind}", why) for territory_id, why in refused.refused]
     for about, book in shared.items():
         try:
-            sharers[about] = quick_matcher_of(engine, book)
+            sharing_matchers[about] = quick_matcher_of(engine, book)
         except RulesRefused as refused:
             faults += [Fault(f"sharing[{model.sharing[mark].id}].criteria", why) for mark, why in refused.refused]
     if faults:
         raise ModelRefused(sorted(faults))
-    return matchers, sharers
+    return matchers, sharing_matchers
 
 
 def _unassigned(deal: Record, account: AssignmentDecision | None, candidates: int, source: str) -> str:
+    """Return why a deal has no territory."""
     if candidates:
         return (
             f"none of the {candidates} territories of its {source} takes it: excluded, or their deal rules do not hold"

@@ -1,249 +1,394 @@
-"""Second stage: whole records become assignments, each beside its account (A1 to A11, V6).
+"""Second stage of the assigner: decides whole records, each beside its account (A1 to A11, V6).
 
-Partitioned by family. A family is decided under one model at a time: a change of the model
-reaches it with the sweep, or with the first change of one of its records, whichever is first.
+Partitioned by account family. A change of a record reaches its followers, and a change of the model
+reaches every family: in a small family at once, in a large one step by step (`fan_out.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from itertools import count
 
-from assigner.assignment.family import Family, Member
-from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
+from assigner.assignment.emission import (
+    EMITTED_COST,
+    SKIPPED_COST,
+    UNCHANGED_COST,
+    Origin,
+    assignment_message,
+    decide_and_emit,
+    decide_followers,
+    origin_of_model,
+    territories_of,
+)
+from assigner.assignment.family import Family
+from assigner.assignment.family_table import FamilyTable
+from assigner.assignment.fan_out import FanOut
+from assigner.assignment.policy import AssignmentPolicy
 from assigner.assignment.policy_cache import PolicyCache
-from assigner.intake.stage import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
+from assigner.assignment.releases import release_of
+from assigner.intake.merge import MOVED, REASON
+from territory.errors import BadMessage
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Message, Models, WithoutFanOut
+from territory.stage import Effects, InputMessage, Message, Models
 from territory.wire import topics
-from territory.wire.events import Assignment, DealFacts, Record, Released
-from territory.wire.keys import org_of, parse_record_key
+from territory.wire.events import Record
+from territory.wire.keys import org_of
 
-SILENT_COST = 0.25
-"""What it costs to decide a record that stays, compared with one of which something is said, which others hear."""
-PASSED_OVER_COST = 0.05
-"""The same where a look at the family shows that nobody in it can move."""
-
-Origin = tuple[str, int]
-"""The id and the time of the event that a decision follows from; the time is 0 for a change of the model."""
+FOLLOWERS_AT_ONCE_MAX = 50
+"""So many followers take about a millisecond."""
+HEADS = ("account", "contact")
+"""The object types that others inherit from."""
 
 
-class AssignmentFold(WithoutFanOut):
-    """The families of one partition and where their members stand."""
+class AssignmentFold:
+    """The families of one partition, and the decisions for their members."""
 
-    def __init__(self, linkers: PolicyCache | None = None) -> None:
-        self._families: dict[str, dict[str, Family]] = {}
-        self._family_of: dict[str, str] = {}
-        self._linkers = linkers or PolicyCache()
+    def __init__(
+        self,
+        policies: PolicyCache | None = None,
+        partitions: int | None = None,
+        followers_at_once_max: int = FOLLOWERS_AT_ONCE_MAX,
+    ) -> None:
+        """Begin without records.
+
+        Args:
+            policies: Shared by all partitions of a worker.
+            partitions: Of the topics; None: not known, so no tombstone is refused for its partition.
+            followers_at_once_max: A family of more members is large, and its followers are decided in steps.
+        """
+        self._table = FamilyTable()
+        self._policies = policies or PolicyCache()
+        self._partitions = partitions
+        self._followers_at_once_max = followers_at_once_max
+        self._clock = count(1)
+        self._unfinished: dict[str, Family] = {}
+        """By family key, the fan-outs that hold an offset back; the next one to proceed with comes first."""
 
     def __len__(self) -> int:
-        return len(self._family_of)
+        return len(self._table)
+
+    # --- restore -----------------------------------------------------------------------------
 
     def restore(self, message: InputMessage) -> None:
-        """Take a whole record as it was forwarded (territory.internal.families.v1)."""
-        if message.event is None:
-            self._let_go(message.key)
-        else:
-            self._put(message.key, message.event)
+        """Load a whole record as intake forwarded it (territory.internal.families.v1)."""
+        if message.event is not None:
+            self._table.put(message.key, message.event)
+            return
+        try:
+            release_of(message, self._partitions)
+        except BadMessage:
+            return  # refused when it came: the record is still here
+        self._table.remove(message.key)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
-        """Take it that what the active models decide has been said, but for unknown organisations."""
-        for org_id, families in self._families.items():
+        """Assume that the decisions under the active models were emitted, except for unknown organisations."""
+        for org_id, families in self._table.organisations():
             if org_id in models and org_id not in unknown:
-                linker = self._linkers.of(models[org_id])
-                for family in families.values():
-                    family.linker = linker
-                    family.is_open = True
+                policy = self._policies.of(models[org_id])
+                for family in families:
+                    family.policy = policy
+                    family.has_undecided = True
 
-    def flush(self, models: Models, effects: Effects) -> None:
-        """Nothing is put off."""
+    # --- messages ----------------------------------------------------------------------------
 
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
-        """Decide the territories of one record and of those that follow it.
+        """Decide one record and emit its assignment; decide its followers, or put that off if they are many.
 
-        The same record twice is said twice: the second is what a release asks for.
+        A record that comes twice is emitted twice: a release asks for that.
         """
         model = models.get(org_of(message.key))
-        linker = self._linkers.of(model) if model is not None else None
+        policy = self._policies.of(model) if model is not None else None
         if message.event is None:
-            self._remove(message, linker, effects)
+            self._apply_tombstone(message, policy, effects)
             return
         record: Record = message.event
-        before = self._member(message.key)
+        before = self._table.member(message.key)
         if before is not None and record.order < before.record.order:
             effects.outcomes["stale"] += 1
             return
-        family, links_before = self._bring_up(message.key, record, linker, effects)
-        member = self._put(message.key, record)
-        if linker is None:
+        if policy is None:
+            self._table.put(message.key, record)
             effects.outcomes["no_model"] += 1
             return
-        origin = (record.event_id, record.since_ms)
-        wrong_before = linker.wrong_values
-        member.standing = family.decide(record, linker)
-        effects.messages.append(_said(member.record, member.standing, linker.model, origin))
-        effects.outcomes["decided"] += 1
-        if linker.wrong_values != wrong_before:
-            effects.outcomes["wrong_type"] += linker.wrong_values - wrong_before
-        if links_before is None or links_before != _territories(member.standing):
-            self._follow(family, record, linker, origin, effects)
+        origin = Origin(record.event_id, record.since_ms)
+        if before is not None and self._table.family_key_of(message.key) != record.family:
+            self._remove(message.key, policy, origin, message.offset, effects)
+        family = self._table.family_at(record)
+        if self._is_small(family):
+            self._decide_in_small(family, message, policy, origin, effects)
+        else:
+            self._decide_in_large(family, message, policy, origin, effects)
+
+    def flush(self, models: Models, effects: Effects) -> None:
+        """Add nothing: all that waits for the end of a batch is a fan-out, which `proceed` continues."""
+
+    @property
+    def unfinished_from(self) -> int | None:
+        """The offset of the oldest message with followers still to be decided; None: there is none."""
+        offsets = [_fan_out(family).unfinished_from for family in self._unfinished.values()]
+        return min((offset for offset in offsets if offset is not None), default=None)
+
+    def proceed(self, models: Models, effects: Effects, limit: int) -> None:
+        """Continue fan-outs for about `limit` emitted records; families take turns from call to call."""
+        left = float(limit)
+        while left > 0 and self._unfinished:
+            key, family = next(iter(self._unfinished.items()))
+            model, fan_out = models.get(org_of(key)), _fan_out(family)
+            if model is not None and family.policy is not (policy := self._policies.of(model)):
+                family.policy = policy
+                fan_out.change_model()
+                fan_out.request_lap(None)
+            left -= fan_out.proceed(effects, left)
+            del self._unfinished[key]
+            if fan_out.unfinished_from is not None:
+                self._unfinished[key] = family  # at the end: other families go first
+            self._close_if_done(key, family)
+
+    # --- changes of the model ----------------------------------------------------------------
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
-        """Decide the families anew that a change of the model can move; say what changed.
+        """Decide the families again that a change of the model can affect; emit what changed.
 
-        A slice has about `limit` records of which something is said, to the end of a family, or more that stay.
+        A chunk emits about `limit` records, or decides more that stay. It may end within a large family.
         """
-        linker = self._linkers.of(model)
+        policy = self._policies.of(model)
         effects = Effects()
-        for key in list(self._families.get(model.org_id, ())):
-            family = self._families.get(model.org_id, {}).get(key)
+        for key in self._table.family_keys(model.org_id):
+            family = self._table.family(model.org_id, key)
             if family is None:
                 continue
-            if family.linker is linker or self._stays(family, linker):
-                effects.cost += len(family) * PASSED_OVER_COST
+            if self._is_small(family):
+                self._sweep_small(family, policy, effects)
             else:
-                before = len(effects.messages)
-                self._bring(family, linker, effects)
-                said = len(effects.messages) - before
-                effects.cost += said + (len(family) - said) * SILENT_COST
+                effects = yield from self._sweep_large(key, family, policy, limit, effects)
             effects.swept += len(family)
             if effects.cost >= limit:
                 yield effects
                 effects = Effects()
         yield effects
 
-    # --- families ----------------------------------------------------------------------------
+    def _sweep_small(self, family: Family, policy: AssignmentPolicy, effects: Effects) -> None:
+        if family.policy is policy or self._is_unaffected(family, policy):
+            effects.cost += len(family) * SKIPPED_COST
+            return
+        before = len(effects.messages)
+        self._move_to(policy, family, effects)
+        emitted = len(effects.messages) - before
+        effects.cost += emitted * EMITTED_COST + (len(family) - emitted) * UNCHANGED_COST
 
-    def _family(self, key: str) -> Family | None:
-        family_key = self._family_of.get(key)
-        return None if family_key is None else self._families[org_of(key)][family_key]
+    def _sweep_large(
+        self, key: str, family: Family, policy: AssignmentPolicy, limit: int, effects: Effects
+    ) -> Generator[Effects, None, Effects]:
+        """Bring one large family under a policy, chunk by chunk; return the effects of the last, begun chunk.
 
-    def _member(self, key: str) -> Member | None:
-        family = self._family(key)
-        return None if family is None else family.member(key)
+        Messages may be applied between two chunks. The first of them moves the family to the policy itself.
+        """
+        if family.policy is not policy and family.fan_out is None:
+            effects = yield from self._pass_over_if_unaffected(family, policy, limit, effects)
+        if family.policy is not policy and family.fan_out is None:
+            effects = yield from _compute_undecided(family, limit, effects)
+        if family.policy is not policy:
+            family.policy = policy
+            self._fan_out_of(family).change_model()
+        fan_out = family.fan_out
+        if fan_out is not None:
+            lap = fan_out.request_lap(None)
+            while not fan_out.is_done(lap):
+                effects.cost += fan_out.proceed(effects, limit - effects.cost)
+                effects = yield from _chunk_if_full(effects, limit)
+            self._close_if_done(key, family)
+        return effects
 
-    def _put(self, key: str, record: Record) -> Member:
-        if self._family_of.get(key, record.family) != record.family:
-            self._let_go(key)
-        self._family_of[key] = record.family
-        return self._family_at(record).put(key, record)
+    def _pass_over_if_unaffected(
+        self, family: Family, policy: AssignmentPolicy, limit: int, effects: Effects
+    ) -> Generator[Effects, None, Effects]:
+        """Give a large family another policy if no member can be decided differently under it."""
+        old = family.policy
+        if old is None:
+            return effects
+        diff = self._policies.diff(old, policy)
+        for key in family.keys:
+            member = family.member(key)
+            effects.cost += SKIPPED_COST
+            if member is not None and diff.may_change(member.record):
+                return effects
+            effects = yield from _chunk_if_full(effects, limit)
+        family.policy = policy
+        return effects
 
-    def _family_at(self, record: Record) -> Family:
-        families = self._families.setdefault(record.org_id, {})
-        family = families.get(record.family)
-        if family is None:
-            family = families[record.family] = Family()
-        return family
+    def _is_small(self, family: Family) -> bool:
+        return len(family) <= self._followers_at_once_max and family.fan_out is None
 
-    def _let_go(self, key: str) -> Record | None:
-        family_key = self._family_of.pop(key, None)
-        if family_key is None:
-            return None
-        families = self._families[org_of(key)]
-        family = families[family_key]
-        record = family.remove(key)
-        if not len(family):
-            del families[family_key]
-        return record
+    # --- small families: everything at once --------------------------------------------------
 
-    # --- decisions ---------------------------------------------------------------------------
-
-    def _bring_up(
-        self, key: str, record: Record, linker: AssignmentPolicy | None, effects: Effects
-    ) -> tuple[Family, tuple[str, ...] | None]:
-        """Return the record's family under the present model, and the record's links there so far."""
-        family = self._family_at(record)
-        if linker is None:
-            return family, None
-        self._bring(family, linker, effects)
+    def _decide_in_small(
+        self, family: Family, message: InputMessage, policy: AssignmentPolicy, origin: Origin, effects: Effects
+    ) -> None:
+        """Decide one record and its followers, and emit them."""
+        key, record = message.key, message.event
+        self._move_to(policy, family, effects)
         member = family.member(key)
-        return family, _territories(member.standing) if member is not None else None
+        before = None if member is None or member.decision is None else territories_of(member.decision)
+        after = decide_and_emit(self._table.put(key, record), family, policy, origin, effects)
+        if before is None or before != territories_of(after):
+            decide_followers(family, record, policy, origin, effects)
 
-    def _stays(self, family: Family, linker: AssignmentPolicy) -> bool:
-        """Whether nobody in a family can stand elsewhere under another model; then the family is brought there."""
-        if family.linker is None or self._linkers.difference(family.linker, linker).may_move(family):
+    def _is_unaffected(self, family: Family, policy: AssignmentPolicy) -> bool:
+        """Whether no member can be decided differently under another policy; then the family gets that policy."""
+        if family.policy is None or self._policies.diff(family.policy, policy).may_change_any(family):
             return False
-        family.linker = linker
+        family.policy = policy
         return True
 
-    def _bring(self, family: Family, linker: AssignmentPolicy, effects: Effects) -> None:
-        """Decide a family under a model, unless it is, and say which of its members stand elsewhere now."""
-        if family.linker is linker or self._stays(family, linker):
-            self._settle(family)
+    def _move_to(self, policy: AssignmentPolicy, family: Family, effects: Effects) -> None:
+        """Bring a small family under a policy, unless it is; emit the decisions that change, or all if unknown."""
+        before = family.policy
+        is_decided = before is policy or self._is_unaffected(family, policy)
+        if family.has_undecided and family.policy is not None:
+            for member in family:
+                family.compute_decision(member, family.policy)
+            family.has_undecided = False
+        if is_decided:
             return
-        self._settle(family)
-        known = family.linker is not None
-        family.linker = linker
-        origin = (f"model/{linker.model.org_id}/{linker.model.revision}", 0)
+        family.policy = policy
+        origin = origin_of_model(policy.model)
         for member in family:
-            before = member.standing
-            member.standing = family.decide(member.record, linker)
-            if not known or member.standing != before:
-                effects.messages.append(_said(member.record, member.standing, linker.model, origin))
+            old, member.decision = member.decision, family.decide(member.record, policy)
+            if before is None or member.decision != old:
+                effects.messages.append(assignment_message(member.record, member.decision, policy.model, origin))
                 effects.outcomes["redecided"] += 1
 
-    def _settle(self, family: Family) -> None:
-        """Work out the standings that a restore left open, under the model that they were said with."""
-        linker = family.linker
-        if linker is None or not family.is_open:
+    # --- large families: step by step --------------------------------------------------------
+
+    def _decide_in_large(
+        self, family: Family, message: InputMessage, policy: AssignmentPolicy, origin: Origin, effects: Effects
+    ) -> None:
+        """Decide one record of a large family under the newest model and heads, and emit it."""
+        record: Record = message.event
+        self._begin_move_to(policy, family, message.offset, record.family)
+        before = _territories_before(family, message.key, policy) if record.object in HEADS else None
+        member = self._table.put(message.key, record)
+        if family.fan_out is None:
+            family.compute_heads(record, policy)
+        else:
+            family.fan_out.decide_heads(record, effects)
+            member.decided_at = family.fan_out.newest
+        after = decide_and_emit(member, family, policy, origin, effects)
+        if before is None or before != territories_of(after):
+            self._begin_fan_out(family, record, origin, message.offset, effects)
+
+    def _begin_move_to(self, policy: AssignmentPolicy, family: Family, offset: int, family_key: str) -> None:
+        """Put off bringing a large family under a policy, unless it is."""
+        if family.policy is not policy:
+            family.policy = policy
+            fan_out = self._fan_out_of(family)
+            fan_out.change_model()
+            fan_out.request_lap(offset)
+            self._unfinished.setdefault(family_key, family)
+
+    def _begin_fan_out(self, family: Family, head: Record, origin: Origin, offset: int, effects: Effects) -> None:
+        """Decide the followers of a head of a large family; put that off if they are many."""
+        if head.object not in HEADS or not len(family):
             return
-        for member in family:
-            if member.standing is None:
-                member.standing = family.decide(member.record, linker)
-        family.is_open = False
+        fan_out = self._fan_out_of(family)
+        fan_out.change_head(head, origin)
+        deals = family.deals_naming(head.id) if head.object == "contact" else None
+        if deals is None or len(deals) > self._followers_at_once_max:
+            fan_out.request_lap(offset)
+            self._unfinished.setdefault(head.family, family)
+            return
+        for key in deals:
+            deal = family.member(key)
+            if deal is not None:
+                fan_out.decide_if_due(deal, effects)
+        self._close_if_done(head.family, family)
 
-    def _follow(self, family: Family, head: Record, linker: AssignmentPolicy, origin: Origin, effects: Effects) -> None:
-        """Decide those that follow a record whose links have changed (A5, A6, A8)."""
-        for member in family.followers_of(head):
-            before = member.standing
-            member.standing = family.decide(member.record, linker)
-            if member.standing != before:
-                effects.messages.append(_said(member.record, member.standing, linker.model, origin))
-                effects.outcomes["followed"] += 1
+    def _fan_out_of(self, family: Family) -> FanOut:
+        if family.fan_out is None:
+            family.fan_out = FanOut(family, self._clock)
+        return family.fan_out
 
-    def _remove(self, message: InputMessage, linker: AssignmentPolicy | None, effects: Effects) -> None:
-        """Let go of a record that was deleted, or that moved to another family (A4, A8)."""
-        reason = message.headers.get(REASON)
-        family = self._family(message.key)
-        if family is not None:
-            if linker is not None:
-                self._bring(family, linker, effects)  # while the record is still there: what was said counted it
-            record = self._let_go(message.key)
-            if linker is not None and record is not None:
-                self._follow(family, record, linker, (f"gone/{message.key}", message.timestamp_ms), effects)
-        if reason != MOVED:
+    def _close_if_done(self, family_key: str, family: Family) -> None:
+        if family.fan_out is not None and family.fan_out.is_done():
+            family.fan_out = None
+            self._unfinished.pop(family_key, None)
+
+    # --- records that leave a family ---------------------------------------------------------
+
+    def _apply_tombstone(self, message: InputMessage, policy: AssignmentPolicy | None, effects: Effects) -> None:
+        """Remove a record that was deleted, or that moved to another family, and answer with a release (A4, A8).
+
+        The release goes out even for a record that is not here, and only once all assignments are acknowledged.
+        Otherwise the record's present family could answer before the last assignment of this one.
+        """
+        try:
+            release = release_of(message, self._partitions)
+        except BadMessage as bad:
+            effects.refused.append((message, bad.code, str(bad)))
+            return
+        is_move = message.headers.get(REASON) == MOVED
+        origin = Origin(f"gone/{message.key}", message.timestamp_ms)
+        self._remove(message.key, policy, origin, message.offset, effects)
+        if not is_move:
             effects.messages.append(Message(topics.ASSIGNMENTS.name, message.key, None, message.key))
-        # Also for a record that this memory does not know; and only once all assignments are acknowledged.
-        # Else the family that the record is in could answer before what this one has just said of it.
-        org_id, object_type, record_id = parse_record_key(message.key)
-        released = Released(org_id, object_type, record_id, again=reason == GONE_AGAIN)  # type: ignore[arg-type]  # our own key
-        home = int(message.headers[INTAKE_PARTITION])
-        effects.state.append(Message(topics.RELEASES.name, released.key, released, home))
-        effects.outcomes["moved" if reason == MOVED else "gone"] += 1
+        effects.state.append(release)
+        effects.outcomes["moved" if is_move else "gone"] += 1
+
+    def _remove(self, key: str, policy: AssignmentPolicy | None, origin: Origin, offset: int, effects: Effects) -> None:
+        """Remove a record from its family, and decide its followers without it."""
+        family, family_key = self._table.family_of(key), self._table.family_key_of(key)
+        if family is None or family_key is None:
+            return
+        is_small = self._is_small(family)
+        if policy is not None and is_small:
+            self._move_to(policy, family, effects)  # first: what was emitted so far counted the record
+        elif policy is not None:
+            self._begin_move_to(policy, family, offset, family_key)
+        record = self._table.remove(key)
+        if record is None or policy is None:
+            return
+        if not len(family):
+            self._unfinished.pop(family_key, None)
+        elif is_small:
+            decide_followers(family, record, policy, origin, effects)
+        else:
+            self._begin_fan_out(family, record, origin, offset, effects)
 
 
-def _territories(standing: AssignmentDecision | None) -> tuple[str, ...] | None:
-    return None if standing is None else tuple(link.territory_id for link in standing.links)
+def _fan_out(family: Family) -> FanOut:
+    if family.fan_out is None:
+        raise AssertionError("a family without a fan-out counts as unfinished")
+    return family.fan_out
 
 
-def _said(record: Record, standing: AssignmentDecision, model: Model, origin: Origin) -> Message:
-    event_id, since_ms = origin
-    assignment = Assignment(
-        org_id=record.org_id,
-        object=record.object,
-        id=record.id,
-        version=record.version,
-        model_revision=model.revision,
-        owner_id=record.owner_id,
-        links=standing.links,
-        cut=standing.cut,
-        runners_up=standing.runners_up,
-        dropped=standing.dropped,
-        unassigned=standing.unassigned,
-        deal=DealFacts.of(record.fields) if record.object == "deal" else None,
-        family=record.family,
-        event_id=event_id,
-        since_ms=since_ms,
-        shared=standing.shared,
-    )
-    key = record.key
-    return Message(topics.ASSIGNMENTS.name, key, assignment, key)
+def _territories_before(family: Family, key: str, policy: AssignmentPolicy) -> tuple[str, ...] | None:
+    """Return what followers inherited from a member so far; None where some may have inherited something else."""
+    member = family.member(key)
+    if member is None or (family.fan_out is not None and family.fan_out.is_due(member)):
+        return None
+    return territories_of(family.compute_decision(member, policy))
+
+
+def _compute_undecided(family: Family, limit: int, effects: Effects) -> Generator[Effects, None, Effects]:
+    """Compute the decisions that a restore left open in a large family, while no message changes it."""
+    policy = family.policy
+    if policy is None or not family.has_undecided:
+        return effects
+    for key in family.keys:
+        member = family.member(key)
+        if member is not None:
+            effects.cost += SKIPPED_COST if member.decision is not None else UNCHANGED_COST
+            family.compute_decision(member, policy)
+        effects = yield from _chunk_if_full(effects, limit)
+        if family.policy is not policy or family.fan_out is not None:
+            return effects
+    family.has_undecided = False
+    return effects
+
+
+def _chunk_if_full(effects: Effects, limit: int) -> Generator[Effects, None, Effects]:
+    """Yield a chunk that has reached its limit and return the next one, empty; else return the same."""
+    if effects.cost < limit:
+        return effects
+    yield effects
+    return Effects()

@@ -1,1 +1,1 @@
-"""Which rules of a rule book hold for a record: three engines with the same answers."""
+"""Rule matching: the territories that a record qualifies for. One port, three engines with the same answers."""

@@ -1,7 +1,8 @@
-"""Rules as clauses: what an index can look up, field by field, and what is left to evaluate.
+"""Rules as clauses: the part of a rule that an index can look up, field by field.
 
-A clause is a conjunction. A rule holds only if one of its clauses does; where all of its clauses
-are exact, also the other way round. Negation moves to the leaves: the logic is two-valued (C2).
+A clause is a conjunction of predicates. A rule can hold only if one of its clauses does. If its clauses
+are exact, the rule holds whenever one of them does; otherwise it is evaluated as well. Negations are
+moved to the leaves, since a leaf is either true or false (C2).
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ from territory.criteria import AnyOf, Criterion, Leaf, Not
 from territory.criteria.values import Value
 
 CLAUSES_MAX = 32
-"""A rule that would need more is looked up by what all of them need, and then evaluated."""
+"""A rule with more is looked up by the predicates that they share, and then evaluated."""
 FILTERED_VALUES_MAX = 10_000
-"""A longer list is not narrowed by what else is asked of its field."""
+"""A longer list of values is not filtered by the other predicates of its field."""
 
 
 class Literal(NamedTuple):
-    """A leaf, or its negation."""
+    """A leaf or its negation."""
 
     leaf: Leaf
     negated: bool
-    """Whether it holds where the leaf's positive test fails, a missing value included (C2)."""
+    """True if it holds where the leaf's positive test fails, also for a missing value (C2)."""
 
     def accepts(self, value: Value) -> bool:
-        """Whether it holds for a value that is there."""
+        """Whether it holds for a value that is not missing."""
         return self.leaf.test(value) is not self.negated
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Predicates by column that must all hold; not exact: there is more to it than these."""
+    """Predicates by column that must all hold; if not exact, they are necessary but not sufficient."""
 
     predicates: Mapping[Column, Predicate]
     exact: bool
@@ -55,7 +56,7 @@ _Conjunction = tuple[Literal, ...]
 
 
 def _conjunctions(criterion: Criterion, *, negated: bool) -> tuple[list[_Conjunction], bool]:
-    """Return conjunctions of which at least one holds where the rule does, and whether that is all it takes."""
+    """Return conjunctions of which one holds where the rule does, and whether the reverse is true as well."""
     if isinstance(criterion, Not):
         return _conjunctions(criterion.part, negated=not negated)
     if isinstance(criterion, Leaf):
@@ -69,23 +70,23 @@ def _conjunctions(criterion: Criterion, *, negated: bool) -> tuple[list[_Conjunc
     several = [found for found, _ in parts if len(found) != 1]
     for conjunctions in sorted(several, key=len):
         if len(product) * len(conjunctions) > CLAUSES_MAX:
-            return product, False  # what is left out is evaluated
+            return product, False  # the other parts are evaluated
         product = [left + right for left in product for right in conjunctions]
     return product, exact
 
 
-# --- what is asked of one column -------------------------------------------------------------
+# --- predicates of one column ----------------------------------------------------------------
 
 
 class Column(NamedTuple):
-    """A field as one kind of index sees it: as it is, or as a postal code."""
+    """A field with the order of its values: their own, or that of postal codes."""
 
     field: str
     kind: str
 
 
 class Span(NamedTuple):
-    """The values from low to high; None is an open end, and whether that is included is of no matter."""
+    """The values from low to high; None is an open end."""
 
     low: Any
     low_included: bool
@@ -120,21 +121,21 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The text starts so."""
+    """The text starts with this prefix."""
 
     prefix: str
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The set has at least one of these."""
+    """The set contains at least one of these."""
 
     values: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """The value is there, or is missing."""
+    """The value is not missing; or, if not `there`, it is missing."""
 
     there: bool
 
@@ -142,16 +143,16 @@ class There:
 Predicate = Values | NotValues | Spans | Prefix | Members | There
 
 
-def _clause(literals: _Conjunction) -> Clause | None:
-    """Return the clause of a conjunction; None where nothing can satisfy it."""
+def _clause(conjunction: _Conjunction) -> Clause | None:
+    """Return the clause of a conjunction; None if no value can satisfy it."""
     by_column: dict[Column, list[Literal]] = {}
-    for literal in literals:
+    for literal in conjunction:
         kind = "postal" if literal.leaf.operator == "postal_between" else "plain"
         by_column.setdefault(Column(literal.leaf.field, kind), []).append(literal)
     predicates: dict[Column, Predicate] = {}
     exact = True
-    for column, asked in by_column.items():
-        predicate, is_exact = (len(asked) == 1 and _alone(asked[0])) or _predicate(asked)
+    for column, literals in by_column.items():
+        predicate, is_exact = (len(literals) == 1 and _alone(literals[0])) or _predicate(literals)
         exact &= is_exact
         if isinstance(predicate, Values) and not predicate.values:
             return None
@@ -169,9 +170,9 @@ _INCLUDES = {"includes_any", "includes_all"}
 
 
 def _alone(literal: Literal) -> tuple[Predicate, bool] | None:
-    """Return what `_predicate` does of the most frequent literals, each alone in its column; None of others.
+    """Return the same as `_predicate`, in half the time, for the most frequent literals; None for others.
 
-    Most columns of most rules are asked one thing: to look at what it goes together with costs twice as much.
+    Most columns have a single literal in most rules.
     """
     leaf = literal.leaf
     if leaf.operator in EQUAL:
@@ -184,60 +185,60 @@ def _alone(literal: Literal) -> tuple[Predicate, bool] | None:
     return None
 
 
-def _predicate(asked: list[Literal]) -> tuple[Predicate | None, bool]:
-    """Return what can be looked up of what is asked of one column, and whether that is all of it."""
-    if any(not literal.negated for literal in asked):
-        asked = [literal for literal in asked if literal.leaf.operator not in _EMPTY or literal.negated]
-        if any(literal.leaf.operator in _EMPTY for literal in asked):
-            return Values(frozenset()), True  # it must be there and must not
-        return _present(asked) if asked else (There(there=True), True)
-    if any(literal.leaf.operator in _EMPTY for literal in asked):
+def _predicate(literals: list[Literal]) -> tuple[Predicate | None, bool]:
+    """Return the predicate of all literals of one column, and whether it is equivalent to them."""
+    if any(not literal.negated for literal in literals):
+        literals = [literal for literal in literals if literal.leaf.operator not in _EMPTY or literal.negated]
+        if any(literal.leaf.operator in _EMPTY for literal in literals):
+            return Values(frozenset()), True  # a contradiction
+        return _present(literals) if literals else (There(there=True), True)
+    if any(literal.leaf.operator in _EMPTY for literal in literals):
         return There(there=False), True  # a missing value satisfies every negation (C2)
-    if all(literal.leaf.operator in EQUAL for literal in asked):
-        return NotValues(frozenset().union(*(values_of(literal.leaf) for literal in asked))), True
-    if all(literal.leaf.operator in _ORDER for literal in asked):
-        return _spans(asked), True
+    if all(literal.leaf.operator in EQUAL for literal in literals):
+        return NotValues(frozenset().union(*(values_of(literal.leaf) for literal in literals))), True
+    if all(literal.leaf.operator in _ORDER for literal in literals):
+        return _spans(literals), True
     return None, False
 
 
-def _present(asked: list[Literal]) -> tuple[Predicate | None, bool]:
-    """Return the most telling of what is asked of a value that must be there."""
-    finite = [literal for literal in asked if literal.leaf.operator in EQUAL and not literal.negated]
+def _present(literals: list[Literal]) -> tuple[Predicate | None, bool]:
+    """Return the most selective predicate of literals that a missing value does not satisfy."""
+    finite = [literal for literal in literals if literal.leaf.operator in EQUAL and not literal.negated]
     if finite:
         shortest = min((values_of(literal.leaf) for literal in finite), key=len)
-        others = [literal for literal in asked if literal is not finite[0]] if len(finite) == 1 else asked
+        others = [literal for literal in literals if literal is not finite[0]] if len(finite) == 1 else literals
         if not others:
             return Values(shortest), True
         if len(shortest) > FILTERED_VALUES_MAX:
             return Values(shortest), False
         return Values(frozenset(value for value in shortest if all(one.accepts(value) for one in others))), True
-    ordered = [literal for literal in asked if literal.leaf.operator in _ORDER]
+    ordered = [literal for literal in literals if literal.leaf.operator in _ORDER]
     if any(not literal.negated for literal in ordered):
-        return _spans(ordered), len(ordered) == len(asked)
-    prefixes = [one for one in asked if one.leaf.operator in _PREFIX and not one.negated]
+        return _spans(ordered), len(ordered) == len(literals)
+    prefixes = [one for one in literals if one.leaf.operator in _PREFIX and not one.negated]
     if prefixes:
         longest = max((str(one.leaf.wanted) for one in prefixes), key=len)
-        return Prefix(longest), len(asked) == 1
-    included = [one for one in asked if one.leaf.operator in _INCLUDES and not one.negated]
+        return Prefix(longest), len(literals) == 1
+    included = [one for one in literals if one.leaf.operator in _INCLUDES and not one.negated]
     if included:
         first = included[0].leaf
         wanted: frozenset[str] = first.wanted
         if first.operator == "includes_any":
-            return Members(wanted), len(asked) == 1
-        return Members(frozenset({min(wanted)})), len(asked) == 1 and len(wanted) == 1
+            return Members(wanted), len(literals) == 1
+        return Members(frozenset({min(wanted)})), len(literals) == 1 and len(wanted) == 1
     return There(there=True), False
 
 
 # --- spans -----------------------------------------------------------------------------------
 
 
-def _spans(asked: list[Literal]) -> Spans:
+def _spans(literals: list[Literal]) -> Spans:
     spans: list[Span] = [LINE]
-    for literal in asked:
+    for literal in literals:
         span = _span(literal.leaf)
         taken = _complement(span) if literal.negated else [span]
         spans = [both for left in spans for right in taken if (both := _both(left, right)) is not None]
-    return Spans(tuple(spans), missing=all(literal.negated for literal in asked))
+    return Spans(tuple(spans), missing=all(literal.negated for literal in literals))
 
 
 def _span(leaf: Leaf) -> Span:
@@ -257,7 +258,7 @@ def _span(leaf: Leaf) -> Span:
 
 
 def postal_key(code: str) -> tuple[int, str]:
-    """Return what orders postal codes: those of one length stand together (C4)."""
+    """Return the sort key of postal codes: by length, then as text (C4)."""
     return len(code), code
 
 

@@ -1,6 +1,6 @@
-"""What some siblings' rules ask of one column: from a field's value to those that it does not rule out.
+"""The index of one column: from a field's value to the clauses that the value does not rule out.
 
-The clauses of a block of siblings are numbered, and a set of them is an integer with one bit each.
+The clauses of a block of siblings are numbered; a set of clauses is an integer with one bit each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from territory.criteria.values import Value
 
 LONG_LIST = 64
 LONG_LISTS_MAX = 8
-"""So many long lists in one column are asked one by one; more of them are worth an entry for every value."""
+"""Up to so many long lists in a column are searched one by one; with more, every value has an entry in the table."""
 
 
 Lookup = Callable[[Value | None, int], int]
@@ -24,15 +24,15 @@ class ColumnIndex:
     """One column of one block.
 
     Attributes:
-        asking: The clauses that ask something of the column.
-        there: Those that a value does not rule out of which nothing else is known.
-        bits: Called with a value, or None for a missing one, and `there`: the clauses that it does not rule out.
+        asking: The clauses with a predicate of this column.
+        there: The clauses that a value without an entry in the table does not rule out.
+        bits: Called with a value, None for a missing one, and `there`; returns the clauses that it does not rule out.
     """
 
     __slots__ = ("_are_sets", "_is_postal", "_lines", "_long", "_prefixes", "_table", "asking", "bits", "there")
 
     def __init__(self, kind: str, everything: int, asked: list[tuple[int, Predicate]]) -> None:
-        """Index the predicates of clauses, each given as its bit; the other clauses of `everything` ask nothing."""
+        """Index predicates, each with the bit of its clause; the other clauses of `everything` have none here."""
         self._is_postal = kind == "postal"
         self._are_sets = any(isinstance(predicate, Members) for _, predicate in asked)
         self.asking = sum(bit for bit, _ in asked)
@@ -76,7 +76,7 @@ class ColumnIndex:
         self.bits: Lookup = self._table.get if is_table else self._line_bits if is_lines else self._bits
 
     def _line_bits(self, value: Value | None, there: int) -> int:
-        """Do as `_bits` where only ranges are asked for: the most frequent of what no table holds."""
+        """Return the same as `_bits` for a column that has ranges only."""
         return self._table[None] if value is None else there | self._lines.bits(value)  # type: ignore[union-attr]
 
     def _bits(self, value: Value | None, there: int) -> int:
@@ -98,7 +98,7 @@ class ColumnIndex:
 
 
 class SpanTable:
-    """Which spans a value is in: sorted bounds, and before, at and after each the clauses that are open there."""
+    """The clauses with a span that a value is in, by binary search over the sorted bounds."""
 
     __slots__ = ("_bits", "_bounds")
 
@@ -116,7 +116,7 @@ class SpanTable:
             closing[last + 1] = closing.get(last + 1, 0) | bit
         is_open = 0
         for place in range(len(self._bits)):
-            # Closing first: a clause with two spans may leave one and enter the other.
+            # Closing first: one span of a clause may end where another begins.
             is_open = is_open & ~closing.get(place, 0) | opening.get(place, 0)
             self._bits[place] = is_open
 

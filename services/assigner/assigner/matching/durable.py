@@ -1,59 +1,55 @@
-"""The durable engine: the rules as durable_rules has them, where it can say them exactly.
+"""The durable engine: translates rules to durable_rules, where it can express them exactly.
 
-A rule becomes alternatives, each a conjunction of comparisons of one attribute with one value, and
-each alternative a rule of durable_rules. A record becomes one fact. Every attribute of a fact is
-always there and always of the same type, for durable_rules compares across types by texts:
+A rule becomes alternatives, each a conjunction of comparisons of one attribute with one value. Each
+alternative becomes a rule of durable_rules, and a record becomes one fact. All facts have all attributes,
+always with the same type, since durable_rules compares values of different types as texts:
 
-- A text is the hexadecimal digits of its UTF-8 bytes, which order and begin as its characters do.
-  A missing one is empty, which no text is (C3).
-- A number, day, instant or truth value is a whole number. It stands in two attributes, which differ
-  where it is missing: there it is below all numbers in the one and above all in the other. What
-  asks for a value looks where a missing one fails, a negation where it holds (C2).
+- A text becomes the hexadecimal digits of its UTF-8 bytes, which keep its order and its prefixes.
+  A missing text is empty; a text of a record never is (C3).
+- A number, day, instant or boolean becomes an integer, in two attributes. A missing value is below all
+  numbers in one, and above all in the other. A comparison uses the attribute in which a missing value
+  fails; its negation uses the one in which it holds (C2).
 
-What that cannot carry is refused by name; nothing is approximated.
+A rule that cannot be expressed so is refused with its territory and the reason. Nothing is approximated.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal
-from itertools import count
 from typing import Any, NamedTuple
 
+from assigner.matching.durable_rule_sets import Alternative, Comparison, RuleSet, in_rule_sets, require_durable_rules
 from assigner.matching.operators import EQUAL, RELATIVE, values_of
-from assigner.matching.port import EngineMissing, RulesRefused
+from assigner.matching.port import RulesRefused
 from assigner.matching.rule_book import RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not, leaves_of
 from territory.criteria.values import Value
 
 ALTERNATIVES_MAX = 1_000
-"""The most of one rule; every value of a list is one."""
+"""Of one rule; every value of a list is an alternative."""
 ALTERNATIVES_IN_ALL_MAX = 20_000
-"""The most of a rule book: 4 000 rules of five. Each costs 10 to 25 kB and up to a microsecond a record."""
+"""Of a rule book. Each takes 10 to 25 kB, and up to a microsecond for every record."""
 TEXT_LENGTH_MAX = 1_000
-"""A longer text in a rule is refused; of a record's texts no more is looked at than rules ask for."""
+"""A longer text in a rule is refused. Of a longer text in a record, only the beginning is compared."""
 ATTRIBUTES_MAX = 250
-"""durable_rules takes 255, of which some are its own."""
+"""durable_rules has at most 255, some of them its own."""
 
 _LIMIT = 2**62
 """Beyond every whole number in a rule; durable_rules has 64 bits."""
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _EXACT = Context(prec=80)
 
-_names = count()
-
 
 class DurableMatcher:
-    """Asks durable_rules which rules hold, and walks the tree with the answer.
+    """Asks durable_rules which rules hold, and keeps the deepest of them in the tree.
 
     Raises: RulesRefused; EngineMissing.
     """
 
     def __init__(self, book: RuleBook) -> None:
-        _library()  # its absence is told first
+        require_durable_rules()  # first: a missing library is the plainest fault
         self._book = book
         self._attributes = _Attributes(book)
         refused: list[tuple[str, str]] = []
@@ -61,58 +57,45 @@ class DurableMatcher:
         for place, rule in enumerate(book.rules):
             try:
                 numbered += [(place, found) for found in _alternatives(rule.criterion, self._attributes, negated=False)]
-            except _Unfit as unfit:
+            except _NotExpressible as unfit:
                 refused.append((rule.territory_id, f"{unfit}; {_ADVICE}"))
         if not refused and len(numbered) > ALTERNATIVES_IN_ALL_MAX:
-            why = f"the rules have {len(numbered)} alternatives in all, at most {ALTERNATIVES_IN_ALL_MAX} are carried"
+            why = f"the rules have {len(numbered)} alternatives in all, at most {ALTERNATIVES_IN_ALL_MAX} are supported"
             refused = [(rule.territory_id, f"{why}; {_ADVICE}") for rule in book.rules]
         if refused:
             raise RulesRefused(refused)
         self._holding: set[int] = set()
-        self._rule_sets = [_RuleSet(part, self._holding) for part in _parts(numbered)]
+        self._rule_sets = [RuleSet(part, self._holding) for part in in_rule_sets(numbered)]
 
     def matching(self, fields: Fields) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
         self._holding.clear()
         fact = self._attributes.fact(fields)
         for rule_set in self._rule_sets:
-            rule_set.ask(fact)
+            rule_set.evaluate(fact)
         return self._book.deepest(sorted(self._holding))
 
 
 _ADVICE = "change the rule, or use the index engine (TERRITORY_ASSIGNER_ENGINE=index)"
 
 
-class _Unfit(Exception):
-    """Raised where durable_rules cannot say exactly what a rule means."""
+class _NotExpressible(Exception):
+    """Raised where durable_rules cannot express a rule exactly."""
 
 
 # --- records as facts ------------------------------------------------------------------------
 
 
 class Attribute(NamedTuple):
-    """A field as one kind of comparison sees it."""
+    """A field in the form that one kind of comparison needs."""
 
     field: str
     kind: str
-    """`there`, `low` and `high` (a number, below or above all where it is missing), `text`, or `code`."""
-
-
-class Comparison(NamedTuple):
-    """An attribute, compared with a value."""
-
-    name: str
-    operator: str
-    value: int | str
-
-    def document(self) -> dict[str, Any]:
-        """Return it as durable_rules reads it."""
-        compared = {self.name: self.value}
-        return compared if self.operator == "eq" else {f"${self.operator}": compared}
+    """`there`, `low` or `high` (an integer; a missing value is below or above all), `text`, or `code`."""
 
 
 class _Attributes:
-    """The attributes that the rules of a book compare, by the names that they have in facts."""
+    """The attributes that the rules of a book compare, with their names in facts."""
 
     def __init__(self, book: RuleBook) -> None:
         self._decimals: dict[str, int] = {}
@@ -124,22 +107,22 @@ class _Attributes:
         self._names: dict[Attribute, str] = {}
 
     def comparison(self, field: str, kind: str, operator: str, wanted: Any) -> Comparison:
-        """Return the comparison of an attribute, which every fact has from now on. Raises: _Unfit."""
+        """Return a comparison, and add its attribute to all facts. Raises: _NotExpressible."""
         value: int | str
         if kind == "there":
             value = wanted
         elif kind in ("text", "code"):
             if len(wanted) > TEXT_LENGTH_MAX:
-                raise _Unfit(
-                    f"{field} is compared with {len(wanted)} characters, at most {TEXT_LENGTH_MAX} are carried"
+                raise _NotExpressible(
+                    f"{field} is compared with {len(wanted)} characters, at most {TEXT_LENGTH_MAX} are supported"
                 )
             value = _text(wanted, kind)
         else:
             value = self._whole(field, wanted)
             if not -_LIMIT < value - 1 < value + 1 < _LIMIT:
-                raise _Unfit(
+                raise _NotExpressible(
                     f"{field} is compared with {wanted}, and somewhere with {self._decimals.get(field, 0)} decimals: "
-                    "together they need more than 18 digits, the most that are carried exactly"
+                    "together they need more than 18 digits, the most that are exact"
                 )
         return Comparison(self._name(Attribute(field, kind)), operator, value)
 
@@ -147,18 +130,18 @@ class _Attributes:
         found = self._names.get(attribute)
         if found is None:
             if len(self._names) == ATTRIBUTES_MAX:
-                raise _Unfit(f"the rules compare more than {ATTRIBUTES_MAX} fields")
+                raise _NotExpressible(f"the rules compare more than {ATTRIBUTES_MAX} fields")
             found = self._names[attribute] = f"a{len(self._names)}"
         return found
 
     def fact(self, fields: Fields) -> dict[str, int | str]:
-        """Return a record as durable_rules is told of it."""
+        """Return the fact of a record."""
         fact: dict[str, int | str] = {"id": "1"}
         for (field, kind), name in self._names.items():
-            fact[name] = self._seen(field, kind, fields.get(field))
+            fact[name] = self._value(field, kind, fields.get(field))
         return fact
 
-    def _seen(self, field: str, kind: str, value: Value | None) -> int | str:
+    def _value(self, field: str, kind: str, value: Value | None) -> int | str:
         if kind == "there":
             return int(value is not None)
         if kind in ("low", "high"):
@@ -170,9 +153,9 @@ class _Attributes:
         return _text(value[: TEXT_LENGTH_MAX + 1], kind)  # type: ignore[index, arg-type]  # a text
 
     def _whole(self, field: str, value: Any) -> int:
-        """Return a number, day, instant or truth value as a whole number that orders as it does.
+        """Return a number, day, instant or boolean as an integer of the same order.
 
-        A rule's are even. A record's number that lies between two that a rule could name is odd.
+        Numbers of rules are even. A number of a record between two that a rule could have is odd.
         """
         if isinstance(value, datetime):
             return (value - _EPOCH) // _MICROSECOND
@@ -196,16 +179,14 @@ def _text(text: str, kind: str) -> str:
 
 # --- rules as alternatives -------------------------------------------------------------------
 
-Alternative = tuple[Comparison, ...]
-
 _OPPOSITE = {"eq": "neq", "neq": "eq", "lt": "gte", "gte": "lt", "gt": "lte", "lte": "gt"}
 _BOUND = {"lt": ("high", "lt"), "le": ("high", "lte"), "gt": ("low", "gt"), "ge": ("low", "gte")}
-"""Where an operator looks so that it fails, and its opposite holds, for a missing value."""
+"""The attribute in which an operator fails, and its opposite holds, for a missing value."""
 _RANGES = {"between", "not_between", *RELATIVE}
 
 
 def _alternatives(criterion: Criterion, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
-    """Return conjunctions of which one holds exactly where the rule does, or its negation. Raises: _Unfit."""
+    """Return conjunctions of which one holds exactly where the rule, or its negation, does. Raises: _NotExpressible."""
     if isinstance(criterion, Not):
         return _alternatives(criterion.part, attributes, negated=not negated)
     if isinstance(criterion, Leaf):
@@ -224,36 +205,36 @@ def _bounded(alternatives: Iterable[Alternative]) -> list[Alternative]:
     for alternative in alternatives:
         found.append(alternative)
         if len(found) > ALTERNATIVES_MAX:
-            raise _Unfit(f"it has more than {ALTERNATIVES_MAX} alternatives, every value of a list counted")
+            raise _NotExpressible(f"it has more than {ALTERNATIVES_MAX} alternatives, every value of a list counted")
     return found
 
 
 def _of_leaf(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
-    """Return the alternatives of a leaf's positive test, or of its negation, which a missing value satisfies (C2)."""
+    """Return the alternatives of a leaf's positive test, or of its negation, which holds for a missing value (C2)."""
     if leaf.operator in EQUAL:
         values = values_of(leaf)
         if len(values) > ALTERNATIVES_MAX:
-            raise _Unfit(
-                f"{leaf.field} {leaf.operator} has {len(values)} values, at most {ALTERNATIVES_MAX} are carried"
+            raise _NotExpressible(
+                f"{leaf.field} {leaf.operator} has {len(values)} values, at most {ALTERNATIVES_MAX} are supported"
             )
         kind = "text" if isinstance(next(iter(values), None), str) else "low"
         either = [attributes.comparison(leaf.field, kind, "eq", value) for value in values]
         if not negated:
             return [(one,) for one in either]
-        # An empty table is one that no value is in: all texts are there, or are not.
+        # An empty table: its negation holds for every record.
         return [tuple(map(_opposite, either)) or (attributes.comparison(leaf.field, "there", "gte", 0),)]
     both = _both(leaf, attributes)
     return [(_opposite(one),) for one in both] if negated else [tuple(both)]
 
 
 def _both(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
-    """Return what must hold, one or two comparisons, where a leaf's positive test does."""
+    """Return the one or two comparisons that are equivalent to a leaf's positive test."""
     field, wanted = leaf.field, leaf.wanted
     if leaf.operator in ("is_empty", "is_not_empty"):
         return [attributes.comparison(field, "there", "eq", 1)]
     if leaf.operator in ("starts_with", "not_starts_with"):
         least = attributes.comparison(field, "text", "gte", wanted)
-        return [least, least._replace(operator="lt", value=f"{least.value}g")]  # g is after all hexadecimal digits
+        return [least, least._replace(operator="lt", value=f"{least.value}g")]  # g sorts after all hexadecimal digits
     if leaf.operator == "postal_between":
         low, high = wanted
         return [attributes.comparison(field, "code", "gte", low), attributes.comparison(field, "code", "lte", high)]
@@ -262,7 +243,7 @@ def _both(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
         return [attributes.comparison(field, kind, word, bound) for kind, word, bound in bounds if bound is not None]
     if leaf.operator in _BOUND:
         return [attributes.comparison(field, *_BOUND[leaf.operator], wanted)]
-    raise _Unfit(f"{field} {leaf.operator} has no equal in durable_rules")
+    raise _NotExpressible(f"{field} {leaf.operator} has no equal in durable_rules")
 
 
 def _opposite(comparison: Comparison) -> Comparison:
@@ -273,129 +254,3 @@ def _operands(leaf: Leaf) -> tuple[Any, ...]:
     if isinstance(leaf.wanted, frozenset | tuple):
         return tuple(leaf.wanted)
     return (leaf.wanted,)
-
-
-# --- rule sets -------------------------------------------------------------------------------
-
-_PENDING_MAX = 64
-"""durable_rules fails on a record that has more comparisons waiting to be followed up."""
-_BRANCHES_MAX = 500
-"""durable_rules takes 511 comparisons that follow the same ones."""
-_ENDS_MAX = 250
-"""durable_rules takes 256 rules with the same comparisons; with more it overwrites its own memory."""
-_ACTIONS_MAX = 4_000
-"""durable_rules takes 4 096 rules in a set."""
-
-
-class _Branch:
-    """Alternatives that begin alike, counted as durable_rules will lay them out."""
-
-    def __init__(self) -> None:
-        self.pending = 1
-        """The most comparisons of it that can wait at once: of equalities of one attribute one holds at most."""
-        self._below: dict[Comparison, _Branch] = {}
-        self._equal: dict[str, int] = {}
-        """By attribute, the most that wait behind one of its equalities."""
-        self._others = 0
-        self._ends = 0
-
-    def add(self, alternative: Alternative, at: int = 0) -> bool:
-        """Count an alternative in; whether all limits of durable_rules are kept."""
-        if at == len(alternative):
-            self._ends += 1
-            return self._ends <= _ENDS_MAX
-        comparison = alternative[at]
-        below = self._below.get(comparison)
-        before = 0 if below is None else below.pending
-        if below is None:
-            below = self._below[comparison] = _Branch()
-        fits = below.add(alternative, at + 1)
-        if comparison.operator == "eq":
-            self._equal[comparison.name] = max(self._equal.get(comparison.name, 0), below.pending)
-        else:
-            self._others += below.pending - before
-        self.pending = max(1, sum(self._equal.values()) + self._others)
-        return fits and self.pending <= _PENDING_MAX and len(self._below) <= _BRANCHES_MAX
-
-
-def _parts(numbered: list[tuple[int, Alternative]]) -> Iterator[list[tuple[int, Alternative]]]:
-    """Yield as many alternatives at a time as durable_rules takes in one rule set."""
-    usage = Counter(comparison for _, alternative in numbered for comparison in alternative)
-
-    def order(comparison: Comparison) -> tuple[bool, int, Comparison]:
-        return comparison.operator != "eq", -usage[comparison], comparison
-
-    part: list[tuple[int, Alternative]] = []
-    root = _Branch()
-    for place, unordered in numbered:
-        alternative = tuple(sorted(set(unordered), key=order))
-        if not root.add(alternative) or len(part) == _ACTIONS_MAX:
-            yield part
-            part, root = [], _Branch()
-            root.add(alternative)
-        part.append((place, alternative))
-    if part:
-        yield part
-
-
-class _Library(NamedTuple):
-    """What is used of durable_rules: its module, and the function that frees a rule set by its handle."""
-
-    engine: Any
-    free: Callable[[object], object]
-
-
-def _library() -> _Library:
-    """Return durable_rules, an extra that is needed only where this engine is chosen. Raises: EngineMissing."""
-    try:
-        import durable_rules_engine  # noqa: PLC0415 -- see above
-        from durable import engine  # noqa: PLC0415 -- see above
-    except ImportError as missing:
-        raise EngineMissing(
-            "the engine durable needs durable_rules, which is not installed; install territory[durable], "
-            "for which a C compiler must be there, or set TERRITORY_ASSIGNER_ENGINE=index"
-        ) from missing
-    return _Library(engine, durable_rules_engine.delete_ruleset)
-
-
-class _RuleSet:
-    """One rule set of durable_rules, freed with this object.
-
-    It has no host: a host's timers would take results away from the call that waits for them, and
-    it keeps every rule set for ever. durable_rules itself frees the rules, but not what it keeps of
-    the one session that records are asserted in: about 12 kB a rule stay.
-    """
-
-    def __init__(self, alternatives: list[tuple[int, Alternative]], holding: set[int]) -> None:
-        library = _library()
-        definition = {
-            f"r{number}": {
-                "all": [{"m": {"$and": [comparison.document() for comparison in alternative]}}],
-                "run": _noting(place, holding),
-            }
-            for number, (place, alternative) in enumerate(alternatives)
-        }
-        self._rules = library.engine.Ruleset(f"territory-{next(_names)}", None, definition)
-        self._nothing_holds: type[Exception] = library.engine.MessageNotHandledException
-        weakref.finalize(self, library.free, self._rules._handle)  # noqa: SLF001 -- it has no other name
-
-    def ask(self, fact: dict[str, int | str]) -> None:
-        """Note the places of the rules that hold for a fact."""
-        try:
-            state = self._rules.assert_fact(fact)
-        except self._nothing_holds:
-            return
-        self._rules.do_actions(state, _ended)
-        self._rules.retract_fact(fact)
-
-
-def _noting(place: int, holding: set[int]) -> Callable[[object], None]:
-    def note(_: object) -> None:  # durable_rules calls back with one argument, and looks that there is one
-        holding.add(place)
-
-    return note
-
-
-def _ended(error: BaseException | None, _: object) -> None:
-    if error is not None:
-        raise error

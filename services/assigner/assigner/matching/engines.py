@@ -1,4 +1,4 @@
-"""The engines by name, as the setting TERRITORY_ASSIGNER_ENGINE has them."""
+"""The engines by the names that the setting TERRITORY_ASSIGNER_ENGINE takes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ENGINES: dict[EngineName, Callable[[RuleBook], Matcher]] = {
 
 
 PLAIN_RULES_MAX = 40
-"""So few rules are evaluated sooner than they are indexed."""
+"""Up to so many rules, evaluating all of them is faster than an index."""
 
 
 def quick_matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
-    """Return a matcher for a rule book that may be small: the plain engine's where it has few rules.
+    """Return a matcher for a rule book that may be small: with few rules, the plain engine's.
 
-    Raises: RulesRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
+    Raises: RulesRefused where the engine cannot evaluate a rule exactly; EngineMissing where it is not installed.
     """
     return matcher_of("plain" if len(book.rules) <= PLAIN_RULES_MAX else engine, book)
 
@@ -36,6 +36,6 @@ def quick_matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
 def matcher_of(engine: EngineName, book: RuleBook) -> Matcher:
     """Return a matcher for a rule book.
 
-    Raises: RulesRefused where the engine cannot carry a rule exactly; EngineMissing where it is not installed.
+    Raises: RulesRefused where the engine cannot evaluate a rule exactly; EngineMissing where it is not installed.
     """
     return _ENGINES[engine](book)

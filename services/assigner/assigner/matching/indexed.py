@@ -1,9 +1,9 @@
-"""The indexed engine: what a record's fields rule out is looked up, not evaluated.
+"""The indexed engine: looks up which rules a record's fields rule out, instead of evaluating rules.
 
-Siblings are indexed together: every clause of their rules has a bit, a field's value gives the bits
-that it does not rule out, and the clauses that no field rules out are left. Only below rules that
-hold are the children looked at. So a rule that fails costs nothing below it (A1), and what a
-record costs depends on the branches that it goes down, not on how many territories there are.
+The rules of siblings are indexed together. Every clause of them has a bit. A field's value gives the
+bits of the clauses that it does not rule out, and the intersection over all fields are the clauses that
+hold. Children are looked at only below rules that hold (A1). So the cost of a record depends on the
+branches that it qualifies for, not on the number of territories.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from assigner.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import Criterion, Fields
 
 BLOCK_CLAUSES_MAX = 4_096
-"""More clauses of siblings are indexed in several blocks: a set of them takes a bit each."""
+"""Siblings with more clauses are indexed in several blocks, so that the bit sets stay short."""
 
 
 class IndexedMatcher:
-    """Looks up which rules may hold, and evaluates what no index can decide."""
+    """Looks up which rules may hold, and evaluates those that an index cannot decide."""
 
     def __init__(self, book: RuleBook) -> None:
         clauses = [clauses_of(rule.criterion) for rule in book.rules]
@@ -29,7 +29,7 @@ class IndexedMatcher:
             for rule, of_rule in zip(book.rules, clauses, strict=True)
             if not all(clause.exact for clause in of_rule)
         )
-        """The territories whose rules are evaluated after the index has narrowed them."""
+        """The territories with a rule that is looked up in part, and then evaluated."""
         self._territories = [rule.territory_id for rule in book.rules]
         siblings: dict[int, list[int]] = {}
         for place, rule in enumerate(book.rules):
@@ -54,25 +54,27 @@ class IndexedMatcher:
 
 
 class _Block:
-    """Some siblings, or all of them."""
+    """The index of some siblings' clauses."""
 
-    __slots__ = ("_columns", "_everything", "_places", "_unproved")
+    __slots__ = ("_columns", "_everything", "_places", "_to_evaluate")
 
     def __init__(self, numbered: list[tuple[int, Criterion, Clause]]) -> None:
-        """Index clauses, each with the place of its rule in the book and the rule itself."""
+        """Index clauses, each with the position of its rule in the book and the rule itself."""
         self._everything = (1 << len(numbered)) - 1
         self._places = [place for place, _, _ in numbered]
-        self._unproved = [None if clause.exact else criterion for _, criterion, clause in numbered]
+        self._to_evaluate = [None if clause.exact else criterion for _, criterion, clause in numbered]
         by_column: dict[Column, list[tuple[int, Predicate]]] = {}
         for number, (_, _, clause) in enumerate(numbered):
             for column, predicate in clause.predicates.items():
                 by_column.setdefault(column, []).append((1 << number, predicate))
         columns = [(column, ColumnIndex(column.kind, self._everything, asked)) for column, asked in by_column.items()]
-        columns.sort(key=lambda indexed: -indexed[1].asking.bit_count())  # the most telling first
+        columns.sort(
+            key=lambda indexed: -indexed[1].asking.bit_count()
+        )  # the column that most clauses test comes first
         self._columns = [(column.field, index.asking, index.bits, index.there) for column, index in columns]
 
     def holding(self, fields: Fields) -> list[int]:
-        """Return the places of the rules that hold."""
+        """Return the positions of the rules that hold by themselves."""
         left = self._everything
         for field, asking, bits, there in self._columns:
             if left & asking:
@@ -86,9 +88,9 @@ class _Block:
             number = lowest.bit_length() - 1
             place = self._places[number]
             if places and places[-1] == place:
-                continue  # another clause of a rule that holds
-            unproved = self._unproved[number]
-            if unproved is None or unproved.holds(fields):
+                continue  # another clause of the same rule
+            to_evaluate = self._to_evaluate[number]
+            if to_evaluate is None or to_evaluate.holds(fields):
                 places.append(place)
         return places
 

@@ -1,4 +1,4 @@
-"""Operators by what can be made of them, whichever way a rule is looked at."""
+"""Groups of operators that the engines and the rule analysis treat alike."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from territory.criteria import Leaf
 from territory.criteria.values import Value
 
 EQUAL = frozenset({"eq", "ne", "in", "not_in", "in_table"})
-"""Their positive test is that the field has one of the leaf's values (`values_of`)."""
+"""Operators that test whether the field has one of the leaf's values (`values_of`), or that it has none."""
 RELATIVE = frozenset({"within_last_days", "within_next_days", "older_than_days", "in_period"})
-"""Their meaning moves with the day (C7)."""
+"""Operators whose bounds depend on the current day (C7)."""
 
 
 def values_of(leaf: Leaf) -> frozenset[Value]:
-    """Return the values of which a leaf's positive test wants one; its operator is one of `EQUAL`."""
+    """Return the values of a leaf whose operator is one of `EQUAL`."""
     wanted: Any = leaf.wanted
     return wanted if isinstance(wanted, frozenset) else frozenset((wanted,))

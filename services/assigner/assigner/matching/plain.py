@@ -1,4 +1,4 @@
-"""The plain engine: what matching means, in a page."""
+"""The plain engine: evaluates every rule. It defines what matching means (A1, A2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from territory.criteria import Fields
 
 
 class PlainMatcher:
-    """Evaluates rules one by one, each after the one above it."""
+    """Evaluates the rules one by one, parents first."""
 
     def __init__(self, book: RuleBook) -> None:
         self._rules = book.rules
@@ -15,9 +15,9 @@ class PlainMatcher:
     def matching(self, fields: Fields) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2)."""
         qualifying = {NO_PARENT}
-        surpassed: set[int] = set()
+        has_qualifying_below: set[int] = set()
         for place, rule in enumerate(self._rules):
             if rule.parent in qualifying and rule.criterion.holds(fields):
                 qualifying.add(place)
-                surpassed.add(rule.parent)
-        return [self._rules[place].territory_id for place in sorted(qualifying - surpassed - {NO_PARENT})]
+                has_qualifying_below.add(rule.parent)
+        return [self._rules[place].territory_id for place in sorted(qualifying - has_qualifying_below - {NO_PARENT})]

@@ -1,4 +1,4 @@
-"""The port that every matching engine serves."""
+"""The port that every matching engine implements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from territory.errors import TerritoryError
 
 
 class Matcher(Protocol):
-    """Finds the territories that take a record by rule; made from one rule book."""
+    """Finds the territories whose rules hold for a record; built from one rule book."""
 
     def matching(self, fields: Fields) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2).
@@ -20,7 +20,7 @@ class Matcher(Protocol):
 
 
 class RulesRefused(TerritoryError):
-    """Raised when an engine cannot carry rules exactly as they are meant; `refused` has each territory and why."""
+    """Raised when an engine cannot evaluate rules exactly; `refused` has each territory id with the reason."""
 
     def __init__(self, refused: Sequence[tuple[str, str]]) -> None:
         super().__init__("\n".join(f"{territory_id}: {why}" for territory_id, why in refused))
@@ -28,4 +28,4 @@ class RulesRefused(TerritoryError):
 
 
 class EngineMissing(TerritoryError):
-    """Raised when the engine that was asked for is not installed."""
+    """Raised when the configured engine is not installed."""

@@ -1,4 +1,4 @@
-"""The rules of one object type as a tree of their own: all that a matching engine needs to know."""
+"""Rule books: the rules of one object type as a tree, without the territories that have none."""
 
 from __future__ import annotations
 
@@ -15,44 +15,43 @@ NO_PARENT = -1
 
 
 class Rule(NamedTuple):
-    """One territory's rule, and where the rule above it is in the book."""
+    """One territory's rule, and the position of the rule above it in the book."""
 
     territory_id: str
-    """In a book of sharing rules, which have no tree, the rule's mark."""
+    """In a book of sharing rules: the rule's mark."""
     criterion: Criterion
     parent: int
-    """Place of the nearest territory above that has a rule; `NO_PARENT`: there is none."""
+    """The position of the nearest ancestor's rule; `NO_PARENT`: no ancestor has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """The territories that have a rule, each after the one above it, siblings in the tree's order.
+    """The rules, parents first, siblings in the order of the tree.
 
-    A territory without a rule passes its parent's answer on and takes nothing (A1): it has no place here.
+    A territory without a rule qualifies with its parent and takes no record itself (A1), so it is left out.
     """
 
     rules: tuple[Rule, ...]
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields that the rules compare."""
+        """The names of the fields that the rules compare."""
         return frozenset(leaf.field for rule in self.rules for leaf in leaves_of(rule.criterion))
 
     def deepest(self, holding: Iterable[int]) -> list[str]:
         """Return the qualifying territories that have no qualifying one below them (A1, A2).
 
         Args:
-            holding: The places of the rules that hold, whatever is above them; they rise, so that each comes
-                after the one above it.
+            holding: The positions of the rules that hold by themselves, in ascending order: parents first.
         """
         qualifying = {NO_PARENT}
-        surpassed = {NO_PARENT}
+        has_qualifying_below = {NO_PARENT}
         for place in holding:
             parent = self.rules[place].parent
             if parent in qualifying:
                 qualifying.add(place)
-                surpassed.add(parent)
-        return [self.rules[place].territory_id for place in sorted(qualifying - surpassed)]
+                has_qualifying_below.add(parent)
+        return [self.rules[place].territory_id for place in sorted(qualifying - has_qualifying_below)]
 
 
 def rule_book(model: Model, kind: RuledObject, only: Collection[str] | None = None) -> RuleBook:
@@ -61,12 +60,12 @@ def rule_book(model: Model, kind: RuledObject, only: Collection[str] | None = No
     Args:
         model: The model.
         kind: The object type.
-        only: Leave out all territories but these and those above them; None takes all.
+        only: Keep these territories and their ancestors; None keeps all.
     """
     wanted = None if only is None else {above for territory_id in only for above in model.tree.path_of(territory_id)}
     rules: list[Rule] = []
     place_below: dict[str, int] = {}
-    """By territory, the place of the rule that a child of it stands under."""
+    """By territory, the position of the rule that its children's rules are below."""
     for territory_id in model.tree:
         if wanted is not None and territory_id not in wanted:
             continue
@@ -82,5 +81,5 @@ def rule_book(model: Model, kind: RuledObject, only: Collection[str] | None = No
 
 
 def sharing_book(rules: Mapping[str, Sharing], kind: ObjectType) -> RuleBook:
-    """Return the sharing rules for an object type, by their marks: all of them are roots (V6)."""
+    """Return the sharing rules of an object type, by their marks; none is below another (V6)."""
     return RuleBook(tuple(Rule(mark, rule.criterion, NO_PARENT) for mark, rule in rules.items() if rule.object == kind))

@@ -48,6 +48,8 @@ class PartitionTask:
         """By organisation, the rest of its sweep."""
         self.committed: CommitMetadata | None = None
         """The metadata of the last commit; None: not known."""
+        self.is_input_paused = False
+        """Whether no message is processed until the fan-outs under way are finished."""
         self._waiting: dict[str, int | None] = {}
         """Sweeps that wait until the upstream stage's output is processed up to an offset; None: not known yet."""
         self._resumed: frozenset[str] = frozenset()
@@ -157,12 +159,17 @@ class PartitionTask:
         """Whether the partition can move to another snapshot now, as far as this memory knows.
 
         It cannot while a sweep is left that a predecessor began: the fold takes each record as emitted under the
-        applied snapshot, and it may be under the target. It cannot move to another day while any sweep is left:
-        records would have been emitted under three days, and the metadata names two.
+        applied snapshot, and it may be under the target. It cannot move to another day while a sweep or a fan-out is
+        left: records would have been emitted under three days, and the metadata names two.
         """
         if newest.id == self.snapshot.id or self._resumed & self.sweeps.keys():
             return False
-        return not (self.sweeps and self._passes_a_day(newest))
+        return not ((self.sweeps or self.is_unfinished) and self._passes_a_day(newest))
+
+    def awaits_fan_out(self, newest: ModelSnapshot) -> bool:
+        """Whether only a fan-out delays a move to another day. Then the input has to pause, or it might last for ever."""
+        is_new = newest.id != self.snapshot.id
+        return is_new and self.is_unfinished and not self.sweeps and self._passes_a_day(newest)
 
     def move_to(self, newest: ModelSnapshot) -> bool:
         """Begin to move to another snapshot; messages are processed under it from now on.

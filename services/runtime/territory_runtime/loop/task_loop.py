@@ -311,6 +311,7 @@ class TaskLoop:
             await self._restore_all_anew()
             return
         for task in tasks:
+            task.is_input_paused = task.awaits_fan_out(newest)
             if task.may_move_to(newest) and not task.is_repeating and task.move_to(newest):
                 break  # closing periods takes long: the others follow in the next rounds, between heartbeats
         uncommitted = {number: task.metadata for number, task in self._tasks.items() if task.target_uncommitted}

@@ -1,4 +1,4 @@
-"""Why a territory takes a record, why another does not, and which ones nearly did."""
+"""Explanations: the leaves that held or failed, and near misses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.unit.assigner.examples import SAN_FRANCISCO, model_of, record
 
 
 def test_why_names_the_leaves_that_held() -> None:
-    """From the root down, ancestors' leaves included (A10)."""
-    linker = AssignmentPolicy(model_of())
-    fields = linker.fields_of("account", SAN_FRANCISCO)
-    assert linker.telling("account").why("bay", fields) == (
+    """An explanation names the leaves that held, from the root down (A10)."""
+    policy = AssignmentPolicy(model_of())
+    fields = policy.fields_of("account", SAN_FRANCISCO)
+    assert policy.explainer("account").why("bay", fields) == (
         "west: country in [US, CA]",
         "bay: city eq San Francisco",
     )
@@ -35,22 +35,22 @@ def test_why_names_the_leaves_that_held() -> None:
     ids=["an ancestor's rule", "its own rule", "none"],
 )
 def test_failure_is_the_first_from_the_root(fields: dict[str, Any], failure: tuple[str, Failure] | None) -> None:
-    """For a territory that is not linked, the first leaf that failed and what the record has (A10)."""
-    linker = AssignmentPolicy(model_of())
-    assert linker.telling("account").failure("bay", linker.fields_of("account", fields)) == failure
+    """Of a territory without a link, the first leaf that failed is named, with the record's value (A10)."""
+    policy = AssignmentPolicy(model_of())
+    assert policy.explainer("account").failure("bay", policy.fields_of("account", fields)) == failure
 
 
 def test_near_misses_fail_by_one_leaf() -> None:
-    """Deepest first; a parent's failing leaf counts for all below, two failing leaves are too many (A10)."""
-    linker = AssignmentPolicy(model_of())
-    near = linker.telling("account").near_misses(linker.fields_of("account", {"country": "US"}), 9)
+    """Near misses come deepest first; a parent's failing leaf counts for all below, two leaves are too many (A10)."""
+    policy = AssignmentPolicy(model_of())
+    near = policy.explainer("account").near_misses(policy.fields_of("account", {"country": "US"}), 9)
     assert [(miss.territory_id, str(miss.failure)) for miss in near] == [
         ("bay", "city eq San Francisco: the record's value is missing"),
         ("large", "revenue ge 1000000: the record's value is missing"),
     ]
-    assert linker.telling("account").near_misses(linker.fields_of("account", {"country": "US"}), 1) == near[:1]
-    nowhere = linker.telling("account").near_misses(linker.fields_of("account", {"city": "San Francisco"}), 9)
-    assert [(miss.territory_id, miss.failing_territory) for miss in nowhere] == [
+    assert policy.explainer("account").near_misses(policy.fields_of("account", {"country": "US"}), 1) == near[:1]
+    none = policy.explainer("account").near_misses(policy.fields_of("account", {"city": "San Francisco"}), 9)
+    assert [(miss.territory_id, miss.failing_territory) for miss in none] == [
         ("bay", "west"),
         ("large", "large"),
         ("west", "west"),
@@ -61,7 +61,7 @@ LEAVES = 400
 
 
 def huge_model(territories: int) -> dict[str, Any]:
-    """Return a model of rules with hundreds of long leaves, all of which hold for a record without anything."""
+    """Return a model of rules with hundreds of long leaves, all of which hold for a record without fields."""
     leaves = [{"field": "name", "ne": f"{number} {'x' * 1_000}"} for number in range(LEAVES)]
     return {
         "org": "acme",
@@ -75,29 +75,29 @@ def huge_model(territories: int) -> dict[str, Any]:
 
 
 def test_why_has_a_bound() -> None:
-    """Rules of any size make no assignment that its topic would refuse, which would stop the partition for all."""
-    linker = AssignmentPolicy(compile_model(huge_model(12), 1))
-    standing = linker.of_ruled(record("account/A-1"))
-    assert len(standing.links) == 10
-    assert len(encode(standing.links)) < REQUEST_BYTES_MAX / 2
-    for link in standing.links:
+    """Rules of any size make no assignment that its topic refuses: that would stop the partition."""
+    policy = AssignmentPolicy(compile_model(huge_model(12), 1))
+    decision = policy.decide_by_rules(record("account/A-1"))
+    assert len(decision.links) == 10
+    assert len(encode(decision.links)) < REQUEST_BYTES_MAX / 2
+    for link in decision.links:
         assert len(link.why) == WHY_LINES_MAX + 1
         assert link.why[-1] == f"and {LEAVES - WHY_LINES_MAX} more"
         assert all(len(line) <= WHY_CHARACTERS_MAX for line in link.why)
         assert link.why[0].endswith("…")
-    (chosen,) = linker.of_deal(record("deal/D-1"), None, standing).links
+    (chosen,) = policy.decide_deal(record("deal/D-1"), None, decision).links
     assert len(chosen.why) == WHY_LINES_MAX + 1
     assert chosen.why[0].startswith("inherited from account")
 
 
 def test_why_of_some_parts_has_a_bound() -> None:
-    """The same where not all that is told is always told: of an `any` only what holds."""
+    """The bound holds for rules with `any` as well, of which only the parts that hold are named."""
     leaves = [{"field": "name", "ne": str(number)} for number in range(WHY_LINES_MAX)]
     rule = {"any": [{"field": "name", "is_empty": True}, *leaves]}
     territories: Any = [{"id": "t", "rules": {"account": rule}}]
-    linker = AssignmentPolicy(
+    policy = AssignmentPolicy(
         compile_model({"org": "acme", "fields": {"account": {"name": "text"}}, "territories": territories}, 1)
     )
-    telling = linker.telling("account")
-    assert telling.why("t", linker.fields_of("account", {}))[-1] == "and 1 more"
-    assert len(telling.why("t", linker.fields_of("account", {"name": "7"}))) == WHY_LINES_MAX - 1
+    explainer = policy.explainer("account")
+    assert explainer.why("t", policy.fields_of("account", {}))[-1] == "and 1 more"
+    assert len(explainer.why("t", policy.fields_of("account", {"name": "7"}))) == WHY_LINES_MAX - 1

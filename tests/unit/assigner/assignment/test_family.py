@@ -1,4 +1,4 @@
-"""Who stands beside whom."""
+"""Families: their members, and whom each inherits from."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def keys(family: Family) -> list[str]:
     return [member.record.key.removeprefix("acme/") for member in family]
 
 
-def test_members_come_after_those_that_they_follow() -> None:
-    """Account, contacts, deals, in whatever order they arrived (A5, A6, A9)."""
+def test_members_come_after_those_they_inherit_from() -> None:
+    """The order is account, contacts, deals, in whatever order they arrived (A5, A6, A9)."""
     assert keys(family_of(DEAL, ANN, OTHER_DEAL, ACCOUNT)) == ["account/A-1", "contact/ann", "deal/D-1", "deal/D-2"]
 
 
 def test_new_state_replaces_the_old() -> None:
-    """A member keeps its standing until it is decided anew (A9)."""
+    """A member stays the same, with its decision, when its record is replaced (A9)."""
     family = family_of(ACCOUNT)
     member = family.member(ACCOUNT.key)
     again = record("account/A-1", 2)
@@ -42,7 +42,7 @@ def test_new_state_replaces_the_old() -> None:
 
 
 def test_removed_member_is_gone() -> None:
-    """What is let go of is handed back; who is no member can't be removed (A8)."""
+    """Removing returns the record; removing what is no member is an error (A8)."""
     family = family_of(ACCOUNT, ANN)
     assert family.remove(ANN.key) is ANN
     assert family.member(ANN.key) is None
@@ -62,13 +62,13 @@ def test_removed_member_is_gone() -> None:
     ids=["account", "contact", "deal", "lead"],
 )
 def test_followers(head: Record, followers: list[str]) -> None:
-    """All others follow an account, the deals that name it a contact, nobody a deal or lead (A5, A6, A7)."""
+    """An account has all others as followers, a contact the deals that name it, deals and leads none (A5, A6, A7)."""
     found = family_of(DEAL, OTHER_DEAL, ANN, ACCOUNT).followers_of(head)
     assert [member.record.key.removeprefix("acme/") for member in found] == followers
 
 
 def test_account_and_contact_of_a_deal() -> None:
-    """They count where they are of the same family; else the deal goes without (A6)."""
+    """Account and contact count only within the deal's family (A6)."""
     family = family_of(ACCOUNT, ANN)
     account, contact = family.account_of(DEAL), family.contact_of(DEAL)
     assert account is not None
@@ -80,12 +80,12 @@ def test_account_and_contact_of_a_deal() -> None:
     assert family.contact_of(record("deal/D-4", account_id="A-1")) is None
 
 
-def test_each_is_decided_by_those_above() -> None:
-    """The account by rules, the contact by the account, the deal by the contact (A2, A5, A6)."""
-    family, linker = family_of(ACCOUNT, ANN, DEAL), AssignmentPolicy(model_of())
+def test_each_is_decided_from_those_it_inherits_from() -> None:
+    """An account is decided by rules, a contact by its account, a deal by its contact (A2, A5, A6)."""
+    family, policy = family_of(ACCOUNT, ANN, DEAL), AssignmentPolicy(model_of())
     for member in family:
-        member.standing = family.decide(member.record, linker)
-    why = {member.record.key: link.why for member in family if member.standing for link in member.standing.links}
+        member.decision = family.decide(member.record, policy)
+    why = {member.record.key: link.why for member in family if member.decision for link in member.decision.links}
     assert why == {
         key_of("account/A-1"): ("west: country in [US, CA]",),
         key_of("contact/ann"): ("inherited from account A-1",),
@@ -93,7 +93,19 @@ def test_each_is_decided_by_those_above() -> None:
     }
 
 
-def test_lead_is_a_family_of_its_own() -> None:
-    """It is decided by lead rules alone (A7)."""
-    stands = Family().decide(record("lead/L-1", fields={"country": "CA"}), AssignmentPolicy(model_of()))
-    assert [link.territory_id for link in stands.links] == ["west"]
+def test_lead_is_decided_alone() -> None:
+    """A lead is decided by lead rules alone (A7)."""
+    decision = Family().decide(record("lead/L-1", fields={"country": "CA"}), AssignmentPolicy(model_of()))
+    assert [link.territory_id for link in decision.links] == ["west"]
+
+
+def test_deals_of_a_contact_are_indexed() -> None:
+    """The index follows deals that come, leave, and name another contact (A6)."""
+    family = family_of(ACCOUNT, ANN, DEAL)
+    assert list(family.deals_naming("ann")) == [DEAL.key]
+    second = record("deal/D-2", account_id="A-1", contact_id="ann")
+    family.put(second.key, second)
+    assert list(family.deals_naming("ann")) == [DEAL.key, second.key]
+    family.put(second.key, OTHER_DEAL)
+    family.remove(DEAL.key)
+    assert (list(family.deals_naming("ann")), list(family.deals_naming("bob"))) == ([], [second.key])

@@ -1,4 +1,4 @@
-"""What a change of the model can move."""
+"""Model differences: which records a change of the model can affect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OWN_RULES: tuple[dict[str, Any], ...] = (
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Give a small tree of territories with rules from a few."""
+    """Draw a small tree of territories, with rules from a short list."""
     names = [f"t{number}" for number in range(draw(st.integers(1, 9)))]
     return [
         {
@@ -48,7 +48,7 @@ def trees(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @st.composite
 def changed_trees(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Give a tree and the same with one or two territories replaced, added or taken away."""
+    """Draw a tree, and the same with one or two territories replaced, added or removed."""
     before = draw(trees())
     after = [dict(node) for node in before]
     for _ in range(draw(st.integers(0, 2))):
@@ -75,7 +75,7 @@ links = st.dictionaries(st.sampled_from(["t0", "t1", "t3"]), st.sampled_from(["a
 
 @st.composite
 def families(draw: st.DrawFn) -> list[Record]:
-    """Give an account with a contact and deals, or a lead."""
+    """Draw an account with a contact and deals, or a lead."""
     few_links: st.SearchStrategy[dict[str, str]] = st.one_of(st.just({}), st.just({}), links)
     if draw(st.booleans()):
         return [record("lead/L-1", fields=draw(fields), links=draw(few_links))]
@@ -99,21 +99,21 @@ def family_of(*records: Record) -> Family:
     return family
 
 
-def decided(family: Family, linker: AssignmentPolicy) -> list[AssignmentDecision]:
-    """Return where the members stand under a model."""
+def decided(family: Family, policy: AssignmentPolicy) -> list[AssignmentDecision]:
+    """Return the decisions for the members under a model."""
     for member in family:
-        member.standing = family.decide(member.record, linker)
-    return [member.standing for member in family if member.standing is not None]
+        member.decision = family.decide(member.record, policy)
+    return [member.decision for member in family if member.decision is not None]
 
 
 @given(changed_trees(), families(), st.sampled_from([1, 10]))
-def test_what_is_left_out_stands_where_it_stood(
+def test_unaffected_families_have_the_same_decisions(
     trees: tuple[list[dict[str, Any]], list[dict[str, Any]]], records: list[Record], limit: int
 ) -> None:
-    """A family that a change cannot move stands the same under both models (A8, A9)."""
+    """A family that a change does not affect has the same decisions under both models (A8, A9)."""
     old, new = (model_of(*tree, revision=revision, limit=limit) for revision, tree in enumerate(trees, 1))
     family = family_of(*records)
-    moves = ModelDiff(old, new).may_move(family)
+    moves = ModelDiff(old, new).may_change_any(family)
     event(f"moves: {moves}")
     if not moves:
         assert decided(family, AssignmentPolicy(old)) == decided(family, AssignmentPolicy(new))
@@ -145,7 +145,7 @@ rules = st.lists(
 
 @st.composite
 def shared_models(draw: st.DrawFn) -> tuple[Model, Model]:
-    """Give two models that differ in their sharing rules, the tables, the calendar or the day alone."""
+    """Draw two models that differ in sharing rules, tables, the calendar or the day alone."""
     territories = [{"id": "world"}, {"id": "west", "parent": "world"}, {"id": "east", "parent": "world"}]
     found: list[Model] = []
     sharing = draw(rules)
@@ -170,23 +170,23 @@ shared_fields = st.fixed_dictionaries(
 
 
 @given(shared_models(), st.lists(shared_fields, min_size=4, max_size=4))
-def test_sharing_rules_that_change_move_what_they_take(models: tuple[Model, Model], said: list[dict[str, Any]]) -> None:
-    """A family that a change of sharing rules, tables or the day cannot move has the same marks (V6, C7, A9)."""
+def test_unaffected_families_have_the_same_marks(models: tuple[Model, Model], documents: list[dict[str, Any]]) -> None:
+    """A family that a change of sharing rules, tables or the day does not affect keeps its marks (V6, C7, A9)."""
     old, new = models
     family = family_of(
-        record("account/A-1", fields=said[0]),
-        record("contact/C-1", account_id="A-1", fields=said[1]),
-        record("deal/D-1", account_id="A-1", fields=said[2]),
+        record("account/A-1", fields=documents[0]),
+        record("contact/C-1", account_id="A-1", fields=documents[1]),
+        record("deal/D-1", account_id="A-1", fields=documents[2]),
     )
-    for each in (family, family_of(record("lead/L-1", fields=said[3]))):
-        moves = ModelDiff(old, new).may_move(each)
+    for each in (family, family_of(record("lead/L-1", fields=documents[3]))):
+        moves = ModelDiff(old, new).may_change_any(each)
         event(f"moves: {moves}")
         if not moves:
             assert decided(each, AssignmentPolicy(old)) == decided(each, AssignmentPolicy(new))
 
 
 def shared_by(*rules: dict[str, Any], today: date = DAYS[0]) -> Model:
-    """Return a model with some sharing rules, and territories that stay as they are."""
+    """Return a model with some sharing rules; its territories are always the same."""
     fields = dict.fromkeys(("account", "contact", "lead", "deal"), TYPES)
     territories = [{"id": "world"}, {"id": "west", "parent": "world"}, {"id": "east", "parent": "world"}]
     document: dict[str, Any] = {"org": "acme", "fields": fields, "territories": territories, "sharing": list(rules)}
@@ -194,13 +194,13 @@ def shared_by(*rules: dict[str, Any], today: date = DAYS[0]) -> Model:
 
 
 @pytest.mark.parametrize("kind", ["account", "contact", "lead", "deal"])
-def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
-    """Of a rule that comes, goes or has other criteria; none where its target or level changes alone (V6)."""
+def test_only_records_of_a_changed_sharing_rule_are_affected(kind: str) -> None:
+    """A rule that is added, removed or has other criteria affects its records; a new target or level none (V6)."""
     american, french = ({"id": "s1", "object": kind, "criteria": {"field": "country", "eq": country},
                          "to": {"territory": "west"}} for country in ("US", "FR"))  # fmt: skip
     key, other = f"{kind}/1", "lead/2" if kind == "deal" else "deal/2"
     moves = {
-        (country, change): ModelDiff(*models).may_move(family_of(record(key, fields={"country": country})))
+        (country, change): ModelDiff(*models).may_change_any(family_of(record(key, fields={"country": country})))
         for country in ("US", "FR", "CA")
         for change, models in {
             "comes": (shared_by(), shared_by(american)),
@@ -213,17 +213,21 @@ def test_only_records_that_a_sharing_rule_takes_may_move(kind: str) -> None:
     assert {at for at, may in moves.items() if may} == {
         ("US", "comes"), ("US", "goes"), ("US", "asks for others"), ("FR", "asks for others"),
     }  # fmt: skip
-    assert not ModelDiff(shared_by(), shared_by(american)).may_move(family_of(record(other, fields={"country": "US"})))
+    assert not ModelDiff(shared_by(), shared_by(american)).may_change_any(
+        family_of(record(other, fields={"country": "US"}))
+    )
 
 
-def test_day_moves_what_relative_sharing_rules_take() -> None:
-    """On a new day, what a rule took or takes; its mark is the same (V6, C7)."""
+def test_new_day_affects_relative_sharing_rules() -> None:
+    """On a new day, records that a relative rule held for, or holds for now, are affected (V6, C7)."""
     recent = {"id": "s1", "object": "deal", "criteria": CRITERIA[3], "to": {"territory": "west"}}
     first, second = (shared_by(recent, today=day) for day in (DAYS[0], DAYS[2]))
     assert first.sharing.keys() == second.sharing.keys()
-    may = [ModelDiff(first, second).may_move(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS]
+    may = [
+        ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": str(day)}))) for day in DAYS
+    ]
     assert may == [True, True, True]
-    assert not ModelDiff(first, second).may_move(family_of(record("deal/D", fields={"since": "2017-01-01"})))
+    assert not ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": "2017-01-01"})))
 
 
 # --- one thing at a time ----------------------------------------------------------------------
@@ -247,25 +251,25 @@ AMERICAN = record("account/A-1", fields={"country": "US"})
     ],
     ids=["nothing", "a rule", "a priority", "a deal rule of a territory that takes none", "a setting"],
 )
-def test_change_of_one_thing(after: Model, moving: list[Record], staying: list[Record]) -> None:
-    """Of a change of one territory, only records that it takes, or took, may move (A8)."""
-    difference = ModelDiff(BEFORE, after)
-    assert [difference.may_move(family_of(one)) for one in moving] == [True] * len(moving)
-    assert [difference.may_move(family_of(one)) for one in staying] == [False] * len(staying)
+def test_change_of_one_territory(after: Model, moving: list[Record], staying: list[Record]) -> None:
+    """A change of one territory affects only records that qualify for it now or did before (A8)."""
+    diff = ModelDiff(BEFORE, after)
+    assert [diff.may_change_any(family_of(one)) for one in moving] == [True] * len(moving)
+    assert [diff.may_change_any(family_of(one)) for one in staying] == [False] * len(staying)
 
 
-def test_what_only_reads_otherwise_moves() -> None:
-    """An assignment says why in the words of the model, so that a new way to write a bound is said, too (A10)."""
+def test_new_spelling_of_a_rule_affects_its_records() -> None:
+    """Explanations quote the model's text, so a bound that is written differently is emitted again (A10)."""
     old, new = (
         model_of({"id": "large", "rules": {"account": {"field": "revenue", "ge": bound}}}, {"id": "a"}, {"id": "b"})
         for bound in (1_000_000, 1_000_000.0)
     )
-    assert ModelDiff(old, new).may_move(family_of(record("account/A-1", fields={"revenue": 2_000_000})))
-    assert not ModelDiff(old, new).may_move(family_of(AMERICAN))
+    assert ModelDiff(old, new).may_change_any(family_of(record("account/A-1", fields={"revenue": 2_000_000})))
+    assert not ModelDiff(old, new).may_change_any(family_of(AMERICAN))
 
 
-def test_same_places_do_not_move() -> None:
-    """A circle or a polygon that stands in the model as before is the same (C4)."""
+def test_equal_places_affect_nothing() -> None:
+    """A circle or polygon with the same text is the same (C4)."""
     circle = {"field": "spot", "within_km": {"lat": 37.77, "lon": -122.42, "km": 50}}
     ring = [[0, 0], [10, 0], [10, 10], [0, 0]]
     polygon = {"field": "spot", "in_polygon": {"type": "Polygon", "coordinates": [ring]}}
@@ -275,11 +279,11 @@ def test_same_places_do_not_move() -> None:
         "territories": [{"id": f"t{n}", "rules": {"account": rule}} for n, rule in enumerate((circle, polygon))],
     }
     near = family_of(record("account/A-1", fields={"spot": {"lat": 37.78, "lon": -122.4}}))
-    assert not ModelDiff(compile_model(document, 1), compile_model(document, 2)).may_move(near)
+    assert not ModelDiff(compile_model(document, 1), compile_model(document, 2)).may_change_any(near)
     ring[1] = [11, 0]
     inside = family_of(record("account/A-2", fields={"spot": {"lat": 1, "lon": 5}}))
     document["territories"].append({"id": "other"})
     changed = ModelDiff(
         compile_model({**document, "territories": [*document["territories"][:1]]}, 1), compile_model(document, 2)
     )
-    assert changed.may_move(inside)
+    assert changed.may_change_any(inside)

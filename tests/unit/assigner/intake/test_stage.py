@@ -1,4 +1,4 @@
-"""Changes become whole records, each version once, and go to their family."""
+"""Intake: changes become whole records, each version once, and go to their family."""
 
 from __future__ import annotations
 
@@ -6,33 +6,26 @@ from typing import Any
 
 import pytest
 
-from assigner.intake.stage import (
-    GONE_AGAIN,
-    INTAKE_PARTITION,
-    MOVED,
-    PLAUSIBLE_DELAY_MS,
-    REASON,
-    RECORD_BYTES_MAX,
-    IntakeFold,
-)
+from assigner.intake.merge import GONE_AGAIN, INTAKE_PARTITION, MOVED, PLAUSIBLE_DELAY_MS, REASON, RECORD_BYTES_MAX
+from assigner.intake.stage import EXPIRED_AT_ONCE_MAX, IntakeFold
 from territory.stage import Effects, InputMessage, Message
 from territory.wire.codec import encode
 from territory.wire.events import LinkKind, Record, RecordChange, Released
-from territory.wire.topics import FAMILIES, RECORD_STATES, RECORDS
-from tests.unit.assigner.examples import change, codes, key_of, model_of, record, taken
+from territory.wire.topics import DAY_MS, FAMILIES, RECORD_STATES, RECORDS, RELEASES
+from tests.unit.assigner.examples import change, codes, key_of, model_of, record, taken_in
 
 NOON_MS = 1_488_369_600_000  # 2017-03-01T12:00:00Z
 
 
 def state_of(effects: Effects) -> Record:
-    """Return the last state that intake wrote down."""
+    """Return the last state that intake stored."""
     value = effects.state[-1].value
     assert isinstance(value, Record)
     return value
 
 
 def forwarded(effects: Effects) -> list[tuple[str, str | int, str | None]]:
-    """Return key, family and, of a tombstone, the reason of what was forwarded."""
+    """Return key and family of each forwarded message, and the reason of a tombstone."""
     return [
         (message.key, message.route, dict(message.headers).get(REASON, "deleted") if message.value is None else None)
         for message in effects.messages
@@ -43,29 +36,29 @@ def forwarded(effects: Effects) -> list[tuple[str, str | int, str | None]]:
 
 
 def test_upsert_is_the_whole_record() -> None:
-    """What the newer version does not say is gone; state and message are alike (contracts: RecordChange)."""
+    """An upsert replaces the whole record; state and forwarded message are the same (contracts: RecordChange)."""
     intake = IntakeFold(3)
-    taken(intake, change("upsert", "deal/D-1", 1, owner_id="ann", account_id="A-1", fields={"product": "GTX"}))
-    effects = taken(intake, change("upsert", "deal/D-1", 2, owner_id="bob", fields={"stage": "Won"}))
+    taken_in(intake, change("upsert", "deal/D-1", 1, owner_id="ann", account_id="A-1", fields={"product": "GTX"}))
+    effects = taken_in(intake, change("upsert", "deal/D-1", 2, owner_id="bob", fields={"stage": "Won"}))
     after = state_of(effects)
     assert (after.owner_id, after.account_id, after.fields) == ("bob", None, {"stage": "Won"})
     assert effects.state == [Message(RECORD_STATES.name, key_of("deal/D-1"), after, 3)]
     assert effects.messages[-1] == Message(FAMILIES.name, key_of("deal/D-1"), after, key_of("deal/D-1"))
 
 
-def test_patch_says_what_changed() -> None:
-    """A null clears, what is absent stays: fields, owner and account alike (contracts: RecordChange)."""
+def test_patch_changes_what_it_names() -> None:
+    """In a patch, null clears and absence keeps: fields, owner and account alike (contracts: RecordChange)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "deal/D-1", 1, owner_id="ann", account_id="A-1", fields={"a": 1, "b": 2}))
-    after = state_of(taken(intake, change("patch", "deal/D-1", 2, owner_id=None, fields={"a": None, "c": 3})))
+    taken_in(intake, change("upsert", "deal/D-1", 1, owner_id="ann", account_id="A-1", fields={"a": 1, "b": 2}))
+    after = state_of(taken_in(intake, change("patch", "deal/D-1", 2, owner_id=None, fields={"a": None, "c": 3})))
     assert (after.owner_id, after.account_id, after.fields) == (None, "A-1", {"b": 2, "c": 3})
 
 
 def test_cleared_account_is_a_move() -> None:
-    """A patch that clears the account takes the record to a family of its own (A8)."""
+    """A patch that clears the account moves the record to a family of its own (A8)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "contact/C-1", 1, account_id="A-1"))
-    assert forwarded(taken(intake, change("patch", "contact/C-1", 2, account_id=None))) == [
+    taken_in(intake, change("upsert", "contact/C-1", 1, account_id="A-1"))
+    assert forwarded(taken_in(intake, change("patch", "contact/C-1", 2, account_id=None))) == [
         (key_of("contact/C-1"), key_of("account/A-1"), MOVED),
         (key_of("contact/C-1"), key_of("contact/C-1"), None),
     ]
@@ -76,104 +69,106 @@ def test_cleared_account_is_a_move() -> None:
 def test_not_newer_is_stale(op: str, version: int) -> None:
     """A version that is not newer than the last one seen is dropped and counted (contracts: version)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "lead/L-1", 7))
-    effects = taken(intake, change(op, "lead/L-1", version))
+    taken_in(intake, change("upsert", "lead/L-1", 7))
+    effects = taken_in(intake, change(op, "lead/L-1", version))
     assert effects.outcomes == {"stale": 1}
     assert (effects.messages, effects.state, effects.refused) == ([], [], [])
 
 
 def test_delete_remembers_its_version() -> None:
-    """A late copy of an older event brings nothing back, a newer upsert does (A4)."""
+    """A late copy of an older event does not bring a deleted record back; a newer upsert does (A4)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "lead/L-1", 1, owner_id="ann", fields={"country": "US"}))
-    effects = taken(intake, change("delete", "lead/L-1", 5))
+    taken_in(intake, change("upsert", "lead/L-1", 1, owner_id="ann", fields={"country": "US"}))
+    effects = taken_in(intake, change("delete", "lead/L-1", 5))
     after = state_of(effects)
     assert (after.deleted, after.version, after.owner_id, after.fields) == (True, 5, None, {})
     assert forwarded(effects) == [(key_of("lead/L-1"), key_of("lead/L-1"), "deleted")]
-    assert taken(intake, change("upsert", "lead/L-1", 4)).outcomes == {"stale": 1}
-    assert not state_of(taken(intake, change("upsert", "lead/L-1", 6))).deleted
+    assert taken_in(intake, change("upsert", "lead/L-1", 4)).outcomes == {"stale": 1}
+    assert not state_of(taken_in(intake, change("upsert", "lead/L-1", 6))).deleted
 
 
 def test_delete_goes_to_the_family_that_has_the_record() -> None:
-    """A delete names no account: the tombstone goes where the record was, and there is no move (A4)."""
+    """A delete names no account: the tombstone goes to the record's last family (A4)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
-    assert forwarded(taken(intake, change("delete", "deal/D-1", 2))) == [
+    taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
+    assert forwarded(taken_in(intake, change("delete", "deal/D-1", 2))) == [
         (key_of("deal/D-1"), key_of("account/A-1"), "deleted")
     ]
 
 
-def test_delete_of_what_was_never_seen_is_remembered() -> None:
-    """The delete came first; the older upsert stays dead (A4, A9)."""
+def test_delete_of_an_unknown_record_is_remembered() -> None:
+    """If the delete comes first, the older upsert is stale (A4, A9)."""
     intake = IntakeFold(0)
-    assert taken(intake, change("delete", "lead/L-1", 2)).outcomes == {"accepted": 1}
-    assert taken(intake, change("upsert", "lead/L-1", 1)).outcomes == {"stale": 1}
+    assert taken_in(intake, change("delete", "lead/L-1", 2)).outcomes == {"accepted": 1}
+    assert taken_in(intake, change("upsert", "lead/L-1", 1)).outcomes == {"stale": 1}
 
 
 # --- links ------------------------------------------------------------------------------------
 
 
-def test_links_have_a_count_of_their_own() -> None:
+def test_links_have_versions_of_their_own() -> None:
     """Version 1 of a link is not stale beside version 9 of the record, a repeat of it is (contracts: version)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "account/A-1", 9))
+    taken_in(intake, change("upsert", "account/A-1", 9))
     link = change("link", "account/A-1", 1, territory_id="west", kind="assign")
-    after = state_of(taken(intake, link))
+    after = state_of(taken_in(intake, link))
     assert (after.version, after.link_version, after.links) == (9, 1, {"west": "assign"})
-    assert taken(intake, link).outcomes == {"stale": 1}
+    assert taken_in(intake, link).outcomes == {"stale": 1}
 
 
 def test_later_link_replaces_the_earlier() -> None:
-    """Of an assignment and an exclusion for one pair the later stays; `none` takes either back (A4)."""
+    """Of an assignment and an exclusion for one pair the later counts; `none` removes either (A4)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "account/A-1", 1))
+    taken_in(intake, change("upsert", "account/A-1", 1))
     for version, kind, links in ((1, "assign", {"t": "assign"}), (2, "exclude", {"t": "exclude"}), (3, "none", {})):
-        after = state_of(taken(intake, change("link", "account/A-1", version, territory_id="t", kind=kind)))
+        after = state_of(taken_in(intake, change("link", "account/A-1", version, territory_id="t", kind=kind)))
         assert after.links == links
 
 
 def test_links_outlive_changes_of_the_record() -> None:
-    """A person's decision is kept with the record across its changes, also when it is replaced whole (A4)."""
+    """A manual link survives changes of the record, an upsert included (A4)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "account/A-1", 1), change("link", "account/A-1", 1, territory_id="t", kind="assign"))
-    assert state_of(taken(intake, change("upsert", "account/A-1", 2))).links == {"t": "assign"}
-    assert state_of(taken(intake, change("patch", "account/A-1", 3))).links == {"t": "assign"}
+    taken_in(
+        intake, change("upsert", "account/A-1", 1), change("link", "account/A-1", 1, territory_id="t", kind="assign")
+    )
+    assert state_of(taken_in(intake, change("upsert", "account/A-1", 2))).links == {"t": "assign"}
+    assert state_of(taken_in(intake, change("patch", "account/A-1", 3))).links == {"t": "assign"}
 
 
 def test_link_waits_for_its_record() -> None:
-    """A link that comes before its record is kept, forwarded by nobody, and there when the record comes (A9)."""
+    """A link before its record is stored and not forwarded; the record has it when it comes (A9)."""
     intake = IntakeFold(0)
-    effects = taken(intake, change("link", "account/A-1", 1, territory_id="west", kind="assign"))
+    effects = taken_in(intake, change("link", "account/A-1", 1, territory_id="west", kind="assign"))
     assert effects.messages == []
     assert state_of(effects).version == 0
-    assert state_of(taken(intake, change("upsert", "account/A-1", 1))).links == {"west": "assign"}
+    assert state_of(taken_in(intake, change("upsert", "account/A-1", 1))).links == {"west": "assign"}
 
 
-def test_waiting_link_is_no_family() -> None:
-    """A deal whose link came first moves from nowhere: no tombstone goes to a family that never had it (A8)."""
+def test_waiting_link_is_in_no_family() -> None:
+    """A deal whose link came first has no old family, so no tombstone is sent (A8)."""
     intake = IntakeFold(0)
-    taken(intake, change("link", "deal/D-1", 1, territory_id="west", kind="assign"))
-    assert forwarded(taken(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))) == [
+    taken_in(intake, change("link", "deal/D-1", 1, territory_id="west", kind="assign"))
+    assert forwarded(taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))) == [
         (key_of("deal/D-1"), key_of("account/A-1"), None)
     ]
 
 
-def test_delete_takes_links_along() -> None:
-    """Neither the record's return nor a late copy of the link brings a link back (A4)."""
+def test_delete_removes_links() -> None:
+    """A deleted record loses its links; neither its return nor a late copy brings one back (A4)."""
     intake = IntakeFold(0)
     link = change("link", "account/A-1", 4, territory_id="west", kind="assign")
-    taken(intake, change("upsert", "account/A-1", 1), link, change("delete", "account/A-1", 2))
-    after = state_of(taken(intake, change("upsert", "account/A-1", 3)))
+    taken_in(intake, change("upsert", "account/A-1", 1), link, change("delete", "account/A-1", 2))
+    after = state_of(taken_in(intake, change("upsert", "account/A-1", 3)))
     assert (after.links, after.link_version) == ({}, 4)
-    assert taken(intake, link).outcomes == {"stale": 1}
+    assert taken_in(intake, link).outcomes == {"stale": 1}
 
 
 # --- refusals ---------------------------------------------------------------------------------
 
 
 def test_refused_wrong_key() -> None:
-    """Keyed otherwise, changes of one record would be in no order; the reason names both keys (contracts: Refused)."""
-    effects = taken(IntakeFold(0), change("upsert", "lead/L-1", 1), key=key_of("lead/L-2"))
+    """A key that is not the record's is refused; the reason names both keys (contracts: Refused)."""
+    effects = taken_in(IntakeFold(0), change("upsert", "lead/L-1", 1), key=key_of("lead/L-2"))
     assert codes(effects) == ["wrong_key"]
     assert "acme/lead/L-2" in effects.refused[0][2]
     assert "acme/lead/L-1" in effects.refused[0][2]
@@ -181,13 +176,21 @@ def test_refused_wrong_key() -> None:
 
 
 def test_refused_null_value() -> None:
-    """A null on the upstream's topic is no delete: that is an op, with a version (contracts: Refused)."""
+    """A message without a value is no delete: that is an op, with a version (contracts: Refused)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "lead/L-1", 1))
+    taken_in(intake, change("upsert", "lead/L-1", 1))
     effects = Effects()
     intake.apply(InputMessage(RECORDS.name, key_of("lead/L-1"), None, {}), {}, effects)
     assert codes(effects) == ["not_json"]
-    assert taken(intake, change("patch", "lead/L-1", 2)).outcomes == {"accepted": 1}
+    assert taken_in(intake, change("patch", "lead/L-1", 2)).outcomes == {"accepted": 1}
+
+
+def test_refused_release_without_a_value() -> None:
+    """A tombstone on the releases topic is refused: the assigner writes none (contracts: Refused)."""
+    effects = Effects()
+    IntakeFold(0).apply(InputMessage(RELEASES.name, key_of("lead/L-1"), None, {}), {}, effects)
+    assert codes(effects) == ["not_json"]
+    assert "expected a Released" in effects.refused[0][2]
 
 
 LINK = {"territory_id": "west", "kind": "assign"}
@@ -204,17 +207,17 @@ LINK = {"territory_id": "west", "kind": "assign"}
     ids=["patch of nothing", "patch of a deleted one", "link of a deleted one", "patch where only a link waits"],
 )
 def test_refused_no_record(seen: list[RecordChange], late: RecordChange) -> None:
-    """A patch needs a record, and a link none that is deleted; the stream goes on (contracts: Refused)."""
+    """A patch needs a record, and a link one that is not deleted; the stream goes on (contracts: Refused)."""
     intake = IntakeFold(0)
-    taken(intake, *seen)
-    effects = taken(intake, late)
+    taken_in(intake, *seen)
+    effects = taken_in(intake, late)
     assert codes(effects) == ["no_record"]
     assert (effects.messages, effects.state) == ([], [])
-    assert taken(intake, change("upsert", "account/A-1", 3)).outcomes == {"accepted": 1}
+    assert taken_in(intake, change("upsert", "account/A-1", 3)).outcomes == {"accepted": 1}
 
 
-def test_repeat_of_what_was_refused_is_refused() -> None:
-    """A patch that came before its record is refused again when the turn is repeated after a crash (A9)."""
+def test_repeat_of_a_refused_message_is_refused() -> None:
+    """A patch before its record is refused again when its batch is repeated after a crash (A9)."""
     patch = InputMessage(RECORDS.name, key_of("lead/L-1"), change("patch", "lead/L-1", 5), {}, offset=40)
     upsert = InputMessage(RECORDS.name, key_of("lead/L-1"), change("upsert", "lead/L-1", 3), {}, offset=41)
     first, effects = IntakeFold(0), Effects()
@@ -228,27 +231,27 @@ def test_repeat_of_what_was_refused_is_refused() -> None:
     assert (again.state, again.outcomes) == ([], {"stale": 1})
 
 
-def test_what_was_refused_is_forgotten_after_its_turn() -> None:
-    """Offsets of refused messages stay with the states of their own turn only: no state grows by them (A9)."""
+def test_refusals_are_forgotten_after_their_batch() -> None:
+    """Only states of the same batch have the offsets of refused messages, so no state grows by them (A9)."""
     intake = IntakeFold(0)
-    taken(intake, change("patch", "lead/L-1", 5))
-    assert state_of(taken(intake, change("upsert", "lead/L-1", 3))).refused == ()
+    taken_in(intake, change("patch", "lead/L-1", 5))
+    assert state_of(taken_in(intake, change("upsert", "lead/L-1", 3))).refused == ()
 
 
 def test_refused_too_large() -> None:
-    """A record that patches make too large for a topic stays as it was, and goes on (contracts: Refused)."""
+    """A patch that makes a record too large is refused; the next one is merged (contracts: Refused)."""
     intake = IntakeFold(0)
     half: Any = "x" * (RECORD_BYTES_MAX // 2)
-    before = state_of(taken(intake, change("upsert", "lead/L-1", 1, fields={"a": half})))
+    before = state_of(taken_in(intake, change("upsert", "lead/L-1", 1, fields={"a": half})))
     assert len(encode(before)) < RECORD_BYTES_MAX
-    effects = taken(intake, change("patch", "lead/L-1", 2, fields={"b": half}))
+    effects = taken_in(intake, change("patch", "lead/L-1", 2, fields={"b": half}))
     assert codes(effects) == ["too_large"]
     assert (effects.messages, effects.state) == ([], [])
-    assert state_of(taken(intake, change("patch", "lead/L-1", 3, fields={"a": None, "b": 1}))).fields == {"b": 1}
+    assert state_of(taken_in(intake, change("patch", "lead/L-1", 3, fields={"a": None, "b": 1}))).fields == {"b": 1}
 
 
 def test_refused_too_large_with_its_links() -> None:
-    """Links are part of the record: an upsert that fits alone may be too large beside them (contracts: Refused)."""
+    """Links count: an upsert that fits alone can be too large with them (contracts: Refused)."""
     intake = IntakeFold(0)
     links: dict[str, LinkKind] = {f"{number:0200}": "assign" for number in range(4_600)}
     before = record("lead/L-1", links=links)
@@ -263,64 +266,64 @@ def test_refused_too_large_with_its_links() -> None:
 
 
 def test_move_leaves_a_tombstone_first() -> None:
-    """The old family hears `moved` before the new one has the record, and where to release it to (A8)."""
+    """The old family gets a tombstone with reason and partition, before the new family gets the record (A8)."""
     intake = IntakeFold(5)
-    taken(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
-    effects = taken(intake, change("upsert", "deal/D-1", 2, account_id="A-2"))
+    taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
+    effects = taken_in(intake, change("upsert", "deal/D-1", 2, account_id="A-2"))
     tombstone, value = effects.messages
     assert (tombstone.value, tombstone.route) == (None, key_of("account/A-1"))
     assert tombstone.headers == ((REASON, MOVED), (INTAKE_PARTITION, "5"))
     assert (value.value, value.route) == (state_of(effects), key_of("account/A-2"))
 
 
-def test_deleted_record_that_comes_back_elsewhere_moves_from_nowhere() -> None:
-    """Its old family has let go of it with the delete (A8)."""
+def test_deleted_record_comes_back_in_another_family() -> None:
+    """No tombstone is sent: the old family removed the record with the delete (A8)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "deal/D-1", 1, account_id="A-1"), change("delete", "deal/D-1", 2))
-    assert forwarded(taken(intake, change("upsert", "deal/D-1", 3, account_id="A-2"))) == [
+    taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"), change("delete", "deal/D-1", 2))
+    assert forwarded(taken_in(intake, change("upsert", "deal/D-1", 3, account_id="A-2"))) == [
         (key_of("deal/D-1"), key_of("account/A-2"), None)
     ]
 
 
 def test_release_forwards_the_record_once_more() -> None:
-    """So the family that has it speaks last; intake's own state does not change (A8)."""
+    """A release makes the present family emit last; intake's state does not change (A8)."""
     intake = IntakeFold(0)
-    taken(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
-    effects = taken(intake, Released("acme", "deal", "D-1", again=False))
+    taken_in(intake, change("upsert", "deal/D-1", 1, account_id="A-1"))
+    effects = taken_in(intake, Released("acme", "deal", "D-1", again=False))
     assert forwarded(effects) == [(key_of("deal/D-1"), key_of("account/A-1"), None)]
     assert effects.state == []
 
 
 def test_release_of_a_deleted_record_is_answered_once() -> None:
-    """Its tombstone is said once more; the release that answers that one ends the matter (A4)."""
+    """A deleted record's tombstone is sent once more, and the release that answers it gets no answer (A4)."""
     intake = IntakeFold(2)
-    taken(intake, change("upsert", "deal/D-1", 1), change("delete", "deal/D-1", 2))
-    effects = taken(intake, Released("acme", "deal", "D-1", again=False))
+    taken_in(intake, change("upsert", "deal/D-1", 1), change("delete", "deal/D-1", 2))
+    effects = taken_in(intake, Released("acme", "deal", "D-1", again=False))
     [tombstone] = effects.messages
     assert tombstone.headers == ((REASON, GONE_AGAIN), (INTAKE_PARTITION, "2"))
-    assert taken(intake, Released("acme", "deal", "D-1", again=True)).messages == []
+    assert taken_in(intake, Released("acme", "deal", "D-1", again=True)).messages == []
 
 
-def test_release_of_what_is_not_there_is_heard_by_nobody() -> None:
-    """A record that this memory does not know, or knows by a waiting link alone, is in no family (A8)."""
+def test_release_of_an_unknown_record_forwards_nothing() -> None:
+    """An unknown record, or one with only a waiting link, is in no family (A8)."""
     intake = IntakeFold(0)
-    taken(intake, change("link", "deal/D-2", 1, territory_id="west", kind="assign"))
+    taken_in(intake, change("link", "deal/D-2", 1, territory_id="west", kind="assign"))
     for record_id in ("D-1", "D-2"):
-        assert taken(intake, Released("acme", "deal", record_id, again=False)).messages == []
+        assert taken_in(intake, Released("acme", "deal", record_id, again=False)).messages == []
 
 
 # --- memory and time --------------------------------------------------------------------------
 
 
-def test_restores_what_it_wrote() -> None:
-    """The last state of each record is its memory; a null forgets one (A9)."""
+def test_restore_loads_stored_states() -> None:
+    """A restore keeps the last state of each record; a tombstone removes it (A9)."""
     intake = IntakeFold(0)
     for state in (record("lead/L-1", 4), record("lead/L-2", 1)):
         intake.restore(InputMessage(RECORD_STATES.name, state.key, state, {}))
     intake.restore(InputMessage(RECORD_STATES.name, key_of("lead/L-2"), None, {}))
     intake.restored({}, frozenset({"acme"}))
     assert len(intake) == 1
-    assert taken(intake, change("upsert", "lead/L-1", 4)).outcomes == {"stale": 1}
+    assert taken_in(intake, change("upsert", "lead/L-1", 4)).outcomes == {"stale": 1}
     assert list(intake.sweep(model_of(), 1)) == []
 
 
@@ -334,7 +337,78 @@ def test_restores_what_it_wrote() -> None:
         ("yesterday", NOON_MS),
     ],
 )
-def test_time_is_the_upstreams_where_it_is_plausible(occurred_at: str, since_ms: int) -> None:
-    """History, the future and what is no time are no latency: the broker's time counts (contracts: Metrics)."""
+def test_time_is_the_upstreams_if_plausible(occurred_at: str, since_ms: int) -> None:
+    """Times of history, of the future, or unreadable ones are replaced by the broker's (contracts: Metrics)."""
     sent = change("upsert", "lead/L-1", 1).model_copy(update={"occurred_at": occurred_at})
-    assert state_of(taken(IntakeFold(0), sent, timestamp_ms=NOON_MS)).since_ms == since_ms
+    assert state_of(taken_in(IntakeFold(0), sent, timestamp_ms=NOON_MS)).since_ms == since_ms
+
+
+# --- deleted records expire -------------------------------------------------------------------
+
+DAYS = 7
+EXPIRY_MS = NOON_MS + DAYS * DAY_MS + PLAUSIBLE_DELAY_MS
+
+
+def with_deleted(*keys: str) -> IntakeFold:
+    """Return an intake with records that were deleted at noon, as version 5."""
+    intake = IntakeFold(2, deleted_retention_days=DAYS)
+    for key in keys:
+        taken_in(intake, change("upsert", key, 1), change("delete", key, 5), timestamp_ms=NOON_MS)
+    return intake
+
+
+def test_deleted_record_is_forgotten_after_its_retention() -> None:
+    """It leaves the memory, and a tombstone takes it out of the state's topic; other records stay (A4)."""
+    intake = with_deleted("lead/L-1")
+    taken_in(intake, change("upsert", "lead/L-2", 1), timestamp_ms=NOON_MS)
+    effects = taken_in(intake, change("upsert", "lead/L-3", 1), timestamp_ms=EXPIRY_MS + 1)
+    assert effects.state[-1] == Message(RECORD_STATES.name, key_of("lead/L-1"), None, 2)
+    assert effects.outcomes == {"accepted": 1, "expired": 1}
+    assert len(intake) == 2
+    assert len(taken_in(intake, change("upsert", "lead/L-4", 1), timestamp_ms=EXPIRY_MS + 2).state) == 1
+
+
+def test_late_copy_within_the_retention_brings_nothing_back() -> None:
+    """Up to the last moment an event that is older than the delete is stale (A4)."""
+    intake = with_deleted("lead/L-1")
+    assert taken_in(intake, change("upsert", "lead/L-1", 4), timestamp_ms=EXPIRY_MS).outcomes == {"stale": 1}
+    assert len(intake) == 1
+
+
+def test_time_is_the_lowest_of_a_batch() -> None:
+    """One message with a time in the future expires nothing, since the lowest time of its batch counts (A4)."""
+    intake, effects = with_deleted("lead/L-1"), Effects()
+    for version, timestamp_ms in ((1, NOON_MS + 1), (2, NOON_MS + 9_999 * DAY_MS)):
+        sent = change("upsert", "lead/L-2", version)
+        intake.apply(InputMessage(RECORDS.name, sent.key, sent, {}, timestamp_ms), {}, effects)
+    intake.flush({}, effects)
+    assert effects.outcomes == {"accepted": 2}
+
+
+def test_record_that_came_back_does_not_expire() -> None:
+    """A newer upsert ends the deletion; a second delete begins a retention of its own (A4)."""
+    intake = with_deleted("lead/L-1")
+    taken_in(intake, change("upsert", "lead/L-1", 6), timestamp_ms=NOON_MS + 1)
+    assert taken_in(intake, change("patch", "lead/L-1", 7), timestamp_ms=EXPIRY_MS + 1).outcomes == {"accepted": 1}
+    taken_in(intake, change("delete", "lead/L-1", 8), timestamp_ms=EXPIRY_MS + 1)
+    assert len(taken_in(intake, change("upsert", "lead/L-2", 1), timestamp_ms=EXPIRY_MS + 2).state) == 1
+
+
+def test_restored_deletion_expires() -> None:
+    """After a restart as well: the state has the time of the delete; a tombstone of it is final (A4, A9)."""
+    gone = record("lead/L-1", 5, deleted=True, since_ms=NOON_MS)
+    intake = IntakeFold(2, deleted_retention_days=DAYS)
+    intake.restore(InputMessage(RECORD_STATES.name, gone.key, gone, {}))
+    assert taken_in(intake, change("upsert", "lead/L-2", 1), timestamp_ms=EXPIRY_MS + 1).outcomes["expired"] == 1
+    again = IntakeFold(2, deleted_retention_days=DAYS)
+    again.restore(InputMessage(RECORD_STATES.name, gone.key, gone, {}))
+    again.restore(InputMessage(RECORD_STATES.name, gone.key, None, {}))
+    assert taken_in(again, change("upsert", "lead/L-2", 1), timestamp_ms=EXPIRY_MS + 1).outcomes == {"accepted": 1}
+
+
+def test_expiry_is_bounded() -> None:
+    """A batch forgets a bounded number; the next ones forget the rest (A4)."""
+    intake = with_deleted(*(f"lead/L-{number}" for number in range(EXPIRED_AT_ONCE_MAX + 1)))
+    for number, expired in enumerate((EXPIRED_AT_ONCE_MAX, 1)):
+        effects = taken_in(intake, change("upsert", "lead/other", number + 1), timestamp_ms=EXPIRY_MS + 1)
+        assert effects.outcomes["expired"] == expired

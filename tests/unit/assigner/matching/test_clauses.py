@@ -1,4 +1,4 @@
-"""What an index is told of a rule."""
+"""Clauses: the part of a rule that an index can look up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contracts import rules
 
 
 def criterion_of(document: Any) -> Criterion:
-    """Return the rule of a document that is right."""
+    """Return the rule of a valid document."""
     criterion, faults = parse(document, {"c": "text", "n": "number"}, "rule")
     assert criterion is not None, faults
     return criterion
@@ -33,18 +33,18 @@ THERE, MISSING = {"field": "n", "is_not_empty": True}, {"field": "n", "is_empty"
     ],
 )
 def test_rule_that_never_holds(document: Any) -> None:
-    """It has no clauses, and so no bit in any index (C1)."""
+    """A rule that cannot hold has no clauses, and so no bit in any index (C1)."""
     assert clauses_of(criterion_of(document)) == []
 
 
-def test_contradictions_are_left_out() -> None:
-    """Of a product only what can hold is indexed."""
+def test_contradictory_clauses_are_dropped() -> None:
+    """Of a product, only clauses that can hold are indexed."""
     either = {"any": [{"field": "n", "eq": 1}, {"field": "n", "eq": 2}]}
     assert len(clauses_of(criterion_of({"all": [either, either]}))) == 2
 
 
 def test_too_many_clauses() -> None:
-    """A rule that would need more is looked up by what all of them need, and evaluated."""
+    """A rule with too many clauses is looked up by what they share, and evaluated."""
     fine = {"any": [{"field": "n", "eq": number} for number in range(CLAUSES_MAX)]}
     assert [clause.exact for clause in clauses_of(criterion_of(fine))] == [True] * CLAUSES_MAX
     many = {"all": [{"any": [*fine["any"], {"field": "n", "eq": -1}]}, {"field": "c", "eq": "x"}]}
@@ -60,8 +60,8 @@ EVALUATED = {
 
 
 @pytest.mark.parametrize("word", OPERATORS)
-def test_what_is_looked_up(word: str) -> None:
-    """All other operators need no evaluation: the index alone decides them."""
+def test_operators_that_the_index_decides(word: str) -> None:
+    """The index alone decides these operators, without evaluation."""
     field = next(field for field in rules.TYPES if word in rules.operators_of(field))
     operand = ["a", "b"] if word == "includes_all" else rules.operand(field, word, rules.dice_of(word))
     (clause,) = clauses_of(rules.criterion_of({"field": field, word: operand}))
@@ -69,14 +69,14 @@ def test_what_is_looked_up(word: str) -> None:
 
 
 def test_longest_prefix() -> None:
-    """Of several the longest is looked up: it rules out most."""
+    """Of several prefixes the longest is looked up: it rules out most."""
     both = {"all": [{"field": "c", "starts_with": "a"}, {"field": "c", "starts_with": "abc"}]}
     (clause,) = clauses_of(criterion_of(both))
     assert list(clause.predicates.values()) == [Prefix("abc")]
 
 
-def test_what_is_off_the_index() -> None:
-    """The territories whose rules are evaluated are named."""
+def test_rules_that_are_evaluated_are_named() -> None:
+    """`off_index` names the territories whose rules are evaluated."""
     documents = [
         {"field": "c", "contains": "x"},
         {"field": "c", "starts_with": "x"},

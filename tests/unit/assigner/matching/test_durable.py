@@ -1,4 +1,4 @@
-"""What the durable engine refuses, and the limits of durable_rules that it keeps away from."""
+"""The durable engine: what it refuses, and the limits of durable_rules that it does not reach."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def book_of(*documents: Any, fields: int = 1) -> RuleBook:
 
 
 def refusals(book: RuleBook) -> dict[str, str]:
-    """Return what is refused of a book, and why."""
+    """Return the refused territories of a book, with the reasons."""
     with pytest.raises(RulesRefused) as refused:
         DurableMatcher(book)
     return dict(refused.value.refused)
@@ -54,8 +54,8 @@ FINE = {"field": "n", "lt": 5}
         ({"any": [{"field": "n", "lt": "0.000000000001"}, {"field": "n", "eq": 10**7}]}, "somewhere with 12 decimals"),
     ],
 )
-def test_refused_by_name(document: Any, why: str) -> None:
-    """What it cannot say exactly is refused, by territory, with why and what to do; what it can is not."""
+def test_inexpressible_rule_is_refused_by_name(document: Any, why: str) -> None:
+    """A rule that cannot be expressed exactly is refused with territory, reason and remedy; others are not."""
     found = refusals(book_of(FINE, document))
     assert list(found) == ["t1"]
     assert why in found["t1"]
@@ -63,8 +63,8 @@ def test_refused_by_name(document: Any, why: str) -> None:
 
 
 @needs_durable
-def test_largest_number_is_carried() -> None:
-    """Numbers up to the bound are told apart, and larger ones of records stand above all of them (C6)."""
+def test_largest_number_is_exact() -> None:
+    """Numbers up to the bound are distinguished; larger ones of records are above all of them (C6)."""
     most = 2**61 - 2
     matcher = DurableMatcher(
         book_of({"field": "n", "lt": most}, {"field": "n", "eq": most}, {"field": "n", "gt": most})
@@ -76,17 +76,17 @@ def test_largest_number_is_carried() -> None:
 
 
 @needs_durable
-def test_too_many_in_all() -> None:
-    """A book of more rules than are measured to be bearable is refused whole."""
+def test_book_with_too_many_alternatives() -> None:
+    """A book with more alternatives than the limit is refused as a whole."""
     lists = [{"field": "n", "in": list(range(1_000))}] * 21
     found = refusals(book_of(*lists))
     assert len(found) == 21
-    assert "the rules have 21000 alternatives in all, at most 20000 are carried" in found["t20"]
+    assert "the rules have 21000 alternatives in all, at most 20000 are supported" in found["t20"]
 
 
 @needs_durable
 def test_too_many_fields() -> None:
-    """durable_rules takes no more attributes of a fact."""
+    """A book that compares more fields than a fact can have is refused."""
     rules = [{"field": f"n{number}", "lt": number} for number in range(durable.ATTRIBUTES_MAX + 1)]
     found = refusals(book_of(*rules, fields=len(rules)))
     assert list(found) == [f"t{durable.ATTRIBUTES_MAX}"]
@@ -107,7 +107,7 @@ def test_too_many_fields() -> None:
     ],
 )
 def test_all_hold_at_once(documents: list[Any]) -> None:
-    """However many hold for one record, none is lost: durable_rules fails or forgets beyond its limits."""
+    """However many rules hold for one record, all are found: durable_rules fails or forgets beyond its limits."""
     matcher = DurableMatcher(book_of(*documents))
     for _ in range(3):
         assert matcher.matching({"n": 1_000, "c": "x"}) == [f"t{place}" for place in range(len(documents))]
@@ -116,7 +116,7 @@ def test_all_hold_at_once(documents: list[Any]) -> None:
 
 @needs_durable
 def test_two_matchers_of_one_book() -> None:
-    """A model that is loaded anew has rule sets of its own."""
+    """A model that is loaded twice has two independent matchers."""
     first, second = DurableMatcher(book_of(FINE)), DurableMatcher(book_of(FINE))
     assert first.matching({"n": 1}) == second.matching({"n": 1}) == ["t0"]
     del first
@@ -126,7 +126,7 @@ def test_two_matchers_of_one_book() -> None:
 
 @needs_durable
 def test_model_is_refused() -> None:
-    """A model with rules that the engine cannot carry is refused whole, each rule by its path."""
+    """A model with inexpressible rules is refused, with the path of each rule."""
     rules = {"account": {"field": "city", "contains": "x"}, "lead": {"field": "country", "ends_with": "x"}}
     model = model_of({"id": "world"}, {"id": "odd", "parent": "world", "rules": rules})
     with pytest.raises(ModelRefused) as refused:
@@ -140,8 +140,8 @@ def test_model_is_refused() -> None:
 
 @needs_durable
 @pytest.mark.parametrize("count", [1, 50])
-def test_sharing_rules_that_it_cannot_carry(count: int) -> None:
-    """Many sharing rules are its own, and refused by their path; few are evaluated plainly, and carried (V6)."""
+def test_inexpressible_sharing_rules(count: int) -> None:
+    """Many sharing rules go to durable_rules, and can be refused; few are evaluated by the plain engine (V6)."""
     rules = [
         {"id": f"s{number:02}", "object": "contact", "to": {"territory": "world"},
          "criteria": {"field": "city", "ends_with" if number == 0 else "eq": "x"}}
@@ -162,7 +162,7 @@ def test_sharing_rules_that_it_cannot_carry(count: int) -> None:
 
 
 def test_extra_is_missing() -> None:
-    """Its absence is told with what to install, and is no reason to refuse a model."""
+    """A missing library is reported with what to install; it refuses no model."""
     program = (
         "import sys\n"
         "sys.modules['durable_rules_engine'] = None\n"
@@ -175,5 +175,5 @@ def test_extra_is_missing() -> None:
         "except EngineMissing as missing:\n"
         "    print(missing)\n"
     )
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert "install territory[durable], for which a C compiler must be there" in told
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert "install territory[durable], for which a C compiler must be there" in output
