@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import redis
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from territory_admin.log.topic_reader import started
@@ -265,7 +264,7 @@ class Faults:
 async def _join(settings: Settings, group: str, topics: list[str], seconds: float, dice: random.Random) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        consumer = clients.group_consumer(settings, group, partition_assignment_strategy=(RangePartitionAssignor,))
+        consumer = clients.group_consumer(settings, group)
         try:
             async with started(consumer):
                 consumer.subscribe(topics)

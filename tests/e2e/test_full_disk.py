@@ -102,7 +102,9 @@ def test_a_broker_without_room_is_waited_for(kafka_house: House, kafka: KafkaSer
     assert until(lambda: not wrong_assignments(kafka_house, history), SECONDS_MAX)
     assert until(lambda: kafka_house.page(SERVICE, "ready")[0] == 200, SECONDS_MAX)
     lines = [json.loads(line) for line in kafka_house.log_of(SERVICE).splitlines() if line.startswith("{")]
-    waits, ends = (Counter(line["part"] for line in lines if line["event"] == what) for what in ("waiting", "going on"))
+    waits, ends = (
+        Counter(line["part"] for line in lines if line["event"] == what) for what in ("waiting", "recovered")
+    )
     assert waits == ends
     assert waits["topics"] == 1
     assert sum(line["logger"].startswith("aiokafka") for line in lines) <= LIBRARY_LINES_MAX

@@ -15,7 +15,6 @@ from typing import cast
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.structs import ConsumerRecord
 from kafka import KafkaProducer, errors
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from structlog.testing import capture_logs
@@ -29,13 +28,13 @@ from territory_admin.log.topic_reader import committed_offsets, started
 from territory_control.local.child_process import until
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
-from territory_runtime.kafka.dead_letters import bury
-from territory_runtime.kafka.producer import FencedProducer
-from territory_runtime.kafka.topic_health import PART, TopicWatcher
+from territory_runtime.kafka.dead_letters import DeadLetter
+from territory_runtime.kafka.lease import Lease
+from territory_runtime.kafka.producer import BatchProducer, FencedProducer
+from territory_runtime.kafka.topic_health import PART, TopicHealth
 from territory_runtime.loop.model_watcher import ModelWatcher
 from territory_runtime.loop.stage import Stage
 from territory_runtime.loop.task_loop import TaskLoop
-from territory_runtime.redis.fencing import Lease
 from territory_runtime.settings import Settings
 from tests.integration.examples import provisioned, settings_for, topic_admin
 from tests.integration.test_task_loop import Heard, NoModels
@@ -238,7 +237,7 @@ def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
 
     with capture_logs() as lines:
         asyncio.run(play())
-    assert [line["event"] for line in lines if line["event"] in ("waiting", "going on")] == ["waiting", "going on"]
+    assert [line["event"] for line in lines if line["event"] in ("waiting", "recovered")] == ["waiting", "recovered"]
 
 
 def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) -> None:
@@ -308,9 +307,11 @@ def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(setting
 
     async def play() -> Redriven:
         async with started(clients.producer(settings)) as producer:
-            for offset, value in enumerate(values):
-                message = ConsumerRecord(RECORDS.name, 0, offset, 0, 0, KEY, value, None, len(KEY), len(value), ())
-                await bury(producer, message, "s", code="no_record", reason="found it so")
+            letters = [
+                DeadLetter(RECORDS.name, 0, offset, KEY, value, (), "s", "no_record", "found it so")
+                for offset, value in enumerate(values)
+            ]
+            await BatchProducer(producer, PARTITIONS).send_dead_letters(letters)
         wanted = Wanted(key=KEY.decode(), code="no_record")
         return await redrive(settings, wanted, lambda *_: None, again=False)
 
@@ -390,6 +391,25 @@ def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) ->
     asyncio.run(play())
 
 
+@asynccontextmanager
+async def checking(settings: Settings, health: Health) -> AsyncIterator[None]:
+    """Check the topics all the time in the block, as a service's timer does every few seconds."""
+    topics = TopicHealth(settings, health, PARTITIONS)
+
+    async def check_forever() -> None:
+        while True:
+            await topics.check()
+            await asyncio.sleep(0.2)
+
+    checks = asyncio.create_task(check_forever())
+    try:
+        yield
+    finally:
+        checks.cancel()
+        await asyncio.wait([checks])
+        await topics.close()
+
+
 @pytest.mark.parametrize("topic", [RECORDS, DEAD_LETTERS], ids=lambda topic: topic.name)
 def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
     """Whoever reads or writes it, and whether there is something to do: one line, not ready, ready with the topic."""
@@ -397,9 +417,9 @@ def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
     health = RuleExplainer()
 
     async def play() -> None:
-        async with TopicWatcher(settings, health, PARTITIONS):
+        async with checking(settings, health):
             await asyncio.to_thread(remove, settings, topic.name)
-            await health.until(lambda why: f"{topic.name} is not there" in why.get(PART, ""))
+            await health.until(lambda why: f"{topic.name} is missing" in why.get(PART, ""))
             with topic_admin(settings) as admin:
                 admin.create_topics([NewTopic(topic.name, PARTITIONS + 1, 1)])
             await health.until(lambda why: "has 2 partitions, it had 1" in why.get(PART, ""))
@@ -409,7 +429,7 @@ def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
 
     with capture_logs() as lines:
         asyncio.run(play())
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]
 
 
 def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
@@ -418,7 +438,7 @@ def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: 
     health = RuleExplainer()
 
     async def play() -> None:
-        async with TopicWatcher(settings, health, PARTITIONS):
+        async with checking(settings, health):
             await asyncio.to_thread(broker.stop)
             await health.until(lambda why: "Kafka is away" in why.get(PART, ""))
             assert health.stuck() == []
@@ -427,4 +447,4 @@ def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: 
 
     with capture_logs() as lines:
         asyncio.run(play())
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]

@@ -13,8 +13,8 @@ from territory.stage import Message
 from territory.wire.codec import encode
 from territory.wire.keys import partition_of
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, Topic
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.kafka.producer import BatchProducer, FencedProducer, cloud_event
-from territory_runtime.redis.fencing import Lease
 from territory_runtime.settings import Settings
 from tests.integration.examples import messages_of, producer, provisioned, settings_for
 from tests.support.servers import Kafka

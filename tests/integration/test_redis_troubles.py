@@ -180,7 +180,7 @@ def test_a_write_waits_for_the_end_of_trouble(
 
     with server, operating(server) as operator, capture_logs() as lines:
         asyncio.run(acts(operator))
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]
     assert health.hindrances == {}
     assert (REGISTRY.get_sample_value("territory_waiting_total", {"part": unique, "away": "Redis"}) or 0) >= 1
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.admin import NewTopic
 
 from territory.model.compiled import Model
@@ -128,9 +127,7 @@ class Place:
     @asynccontextmanager
     async def second_member(self) -> AsyncIterator[AIOKafkaConsumer]:
         """Have another member in the group, which is given some partitions and takes nothing."""
-        consumer = clients.group_consumer(
-            self.settings, self.name, partition_assignment_strategy=(RangePartitionAssignor,)
-        )
+        consumer = clients.group_consumer(self.settings, self.name)
         consumer.subscribe([self.name])
         async with started(consumer):
             yield consumer

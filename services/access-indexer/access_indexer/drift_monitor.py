@@ -149,7 +149,7 @@ class DriftMonitor(BackgroundTask):
             async def step(folds: Folds) -> None:
                 await self._watch.step(folds, found, count)
 
-            await self._stage.between_turns(step)
+            await self._stage.between_batches(step)
         except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as fault:
             # What is away the stage waits for; what was found comes round again.
             log.warning("the index is not looked at", fault=f"{type(fault).__name__}: {fault}")

@@ -9,11 +9,12 @@ from assigner.matching.port import EngineMissing
 from territory.wire import topics
 from territory.wire.codec import reader_of
 from territory.wire.events import Released, read_record, read_record_change
-from territory_runtime.app import CannotStart, ServiceApp
+from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.loop.backpressure import Downstream
 from territory_runtime.loop.stage import Stage
 from territory_runtime.settings import Settings
+from territory_runtime.startup_checks import CannotStart
 
 
 def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:

@@ -63,4 +63,4 @@ class SumsMonitor(BackgroundTask):
         async def step(folds: Mapping[int, PartialSumsFold]) -> None:
             self._watch.step(folds, count)
 
-        await self._stage.between_turns(step)
+        await self._stage.between_batches(step)

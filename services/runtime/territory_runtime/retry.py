@@ -12,7 +12,8 @@ from aiokafka import errors as kafka_errors
 
 from territory_runtime import metrics
 from territory_runtime.health import Health
-from territory_runtime.redis.fencing import Fenced, LeaseEnded, SinkPaused, SinkRolledBack
+from territory_runtime.kafka.lease import LeaseEnded
+from territory_runtime.redis.fencing import Fenced, SinkPaused, SinkRolledBack
 from territory_runtime.redis.nodes import NodeWithoutTag
 
 Result = TypeVar("Result")
@@ -154,4 +155,4 @@ class _Trouble:
         """Say that it goes on, if it was said that it does not."""
         if self._is_told:
             self._health.clear(self._part, cause=self._what)
-            log.info("going on", part=self._part)
+            log.info("recovered", part=self._part)

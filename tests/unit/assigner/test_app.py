@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from assigner.app import build
-from territory_runtime.app import CannotStart
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.settings import Settings
+from territory_runtime.startup_checks import CannotStart
 
 
 def test_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

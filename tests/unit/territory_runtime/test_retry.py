@@ -74,7 +74,7 @@ def test_no_answer_is_told() -> None:
             asyncio.run(retry_while_unavailable("x", health, (), answered_when_it_is_told, answer_seconds=0.0))
             == "done"
         )
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]
     assert health.hindrances == {}
 
 
@@ -93,7 +93,7 @@ def test_refusals_that_an_operator_ends(refusal: redis.exceptions.RedisError) ->
     away = _Away([refusal] * 2, Health())
     with capture_logs() as lines:
         assert asyncio.run(retry_while_unavailable("x", away.health, REDIS_AWAY, away)) == "done"
-    assert [line["event"] for line in lines] == ["waiting", "going on"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]
 
 
 def test_other_refusals_come_through() -> None:

@@ -63,6 +63,39 @@ def test_settings_are_frozen() -> None:
         read_settings({}).org_id = "other"  # type: ignore[misc]  # that is the point
 
 
+def test_names_and_defaults_of_batches_and_faults() -> None:
+    """What operators may already have in a values file."""
+    settings = read_settings({})
+    assert (settings.batch_seconds_max, settings.batch_effects_max) == (0.1, 20_000)
+    assert settings.on_processing_error == "dead_letter"
+    assert settings.kafka_group_instance_id is None
+    assert settings.point_queries is False
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ON_PROCESSING_ERROR", "skip"),
+        ("BATCH_SECONDS_MAX", "0"),
+        ("BATCH_EFFECTS_MAX", "0"),
+        ("KAFKA_GROUP_INSTANCE_ID", ""),
+        ("KAFKA_GROUP_INSTANCE_ID", "a b"),
+        ("ADVERTISED_ADDRESS", "http://host:80/"),
+        ("ADVERTISED_ADDRESS", "host"),
+    ],
+)
+def test_values_out_of_bounds_are_refused(name: str, value: str) -> None:
+    """Before anything starts, by name."""
+    with pytest.raises(SettingsRefused, match=f"TERRITORY_{name}"):
+        read_settings({f"TERRITORY_{name}": value})
+
+
+@pytest.mark.parametrize("address", ["worker-0.workers:9464", "10.0.0.7:80", "[fd00::1]:9464"])
+def test_addresses_that_others_can_reach(address: str) -> None:
+    """A name or an IP address, and a port."""
+    assert read_settings({"TERRITORY_ADVERTISED_ADDRESS": address}).advertised_address == address
+
+
 def test_every_setting_is_in_the_readme() -> None:
     """The README's table names every setting."""
     from pathlib import Path  # noqa: PLC0415 -- only this test reads a file

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import UnknownMemberIdError
 from aiokafka.structs import ConsumerRecord
 from mode import Service
@@ -33,6 +32,9 @@ from territory.wire.topics import Topic
 from territory_runtime import metrics
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
+from territory_runtime.kafka.aiokafka_internals import is_member
+from territory_runtime.kafka.assignor import CopartitionedAssignor
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.kafka.producer import FencedProducer
 from territory_runtime.loop.backpressure import SweepThrottle, pace_of
 from territory_runtime.loop.checkpoint import perform
@@ -44,7 +46,7 @@ from territory_runtime.loop.shutdown import STOP_SECONDS_MAX, drain_and_leave
 from territory_runtime.loop.stage import Progress, Stage, every
 from territory_runtime.loop.stage_metrics import StageMetrics
 from territory_runtime.loop.upstream_watermark import decided_position, follow_decisions
-from territory_runtime.redis.fencing import Lease, begin_epoch
+from territory_runtime.redis.fencing import begin_epoch
 from territory_runtime.retry import (
     ANSWER_SECONDS_MAX,
     KAFKA_AWAY,
@@ -76,6 +78,7 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._readers = {topic.name: read for topic, read in stage.inputs.items()}
         self._held: dict[int, PartitionTask] = {}
         self._turn_lock = asyncio.Lock()
+        self.assignor = CopartitionedAssignor()
         self._lease = Lease(settings.kafka_session_timeout_seconds)
         self._looked_at = 0.0
         self._assigned: frozenset[int] = frozenset()
@@ -93,9 +96,7 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     @Service.task
     async def _run(self) -> None:
         await self._models.caught_up()
-        self._consumer = clients.group_consumer(
-            self._settings, self._stage.name, partition_assignment_strategy=(RangePartitionAssignor,)
-        )
+        self._consumer = clients.group_consumer(self._settings, self._stage.name, self.assignor)
         self._admin = clients.group_admin(self._settings)
         self._sender = FencedProducer(self._settings, self._stage.name, self._partitions, self._lease, self._confirm)
         self._counting = StageMetrics(
@@ -128,7 +129,8 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the turn that is under way end and commit before partitions go."""
-        self._rebalancing = True  # before the turn ends: what it commits renews no lease
+        self._rebalancing = True
+        self._lease.rebalance_began()  # before the turn ends: what it commits renews no lease
         self._health.hinder(self._stage.name, "rebalancing")
         async with self._turn_lock:
             self._assigned = frozenset()
@@ -138,9 +140,15 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         """Note what this worker has from now on; the loop restores it before the next turn."""
         self._assigned = frozenset(partition.partition for partition in assigned)
         self._rebalancing = False
+        self._lease.rebalance_ended()
         self._taken_over = False
 
-    async def between_turns(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
+    @property
+    def owners(self) -> Mapping[str, Collection[int]]:
+        """By address of a worker, the partition numbers that it owns, as of the last assignment."""
+        return self.assignor.owners
+
+    async def between_batches(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
         """Let something look at the folds, by partition, while no turn is under way: what they say is stored.
 
         The next turn waits for it, so it must be short. It is not called while partitions are taken over.
@@ -399,8 +407,7 @@ class TaskLoop(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     async def _commit_to_group(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         asked_at = self._lease.now()
-        if not clients.is_member(self._consumer):  # Kafka takes a commit from nobody, too, while a group is empty
+        if not is_member(self._consumer):  # Kafka takes a commit from nobody, too, while a group is empty
             raise UnknownMemberIdError("this worker has left the group")
         await self._consumer.commit(offsets)
-        if not self._rebalancing:
-            self._lease.renew(asked_at)
+        self._lease.renew(asked_at)
