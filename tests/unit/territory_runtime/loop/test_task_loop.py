@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any, cast
+
+from aiokafka import TopicPartition
 
 from territory.model.compiled import Model, compile_model
 from territory.stage import Fold
@@ -83,3 +86,28 @@ def test_organisations_that_come_after_the_model_topic_was_replaced() -> None:
     assert (loop.passed(), loop._taken_over) == (PARTITIONS, True)
     loop.models.now_are(acme, beta, compile_model({"org": "gamma"}, 1))
     assert (loop.passed(), loop._taken_over) == (0, False)
+
+
+class _Consumer:
+    """A member of a group that accepts every commit."""
+
+    _coordinator = SimpleNamespace(generation=1)
+
+    async def commit(self, offsets: Any) -> None:
+        pass
+
+
+def test_a_commit_during_a_rebalance_renews_no_lease() -> None:
+    """The group accepts it from the generation that ends, and then gives the partitions to others (A9)."""
+
+    async def play() -> list[bool]:
+        loop = _Loop()
+        loop._consumer = _Consumer()
+        renewed = []
+        for change in (loop.on_partitions_revoked, loop.on_partitions_assigned):
+            await change({TopicPartition(topics.ASSIGNMENTS.name, 0)})
+            await loop._commit_to_group({})
+            renewed.append(not loop._lease.is_half_gone)
+        return renewed
+
+    assert asyncio.run(play()) == [False, True]
