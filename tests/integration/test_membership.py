@@ -61,7 +61,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         consumer: AIOKafkaConsumer = clients.group_consumer(
             self.group.settings(self._name),
             self.group.name,
-            RangePartitionAssignor if self._is_old else self.assignor,  # type: ignore[arg-type]  # the version before
+            RangePartitionAssignor if self._is_old else self.assignor,  # as the version before
         )
         consumer.subscribe(self.group.topics, listener=self)
         async with started(consumer):

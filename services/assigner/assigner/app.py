@@ -30,7 +30,8 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
             inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
             state=(topics.RECORD_STATES, read_record),
             make=lambda partition, _: IntakeFold(partition),
-        )
+        ),
+        lookup=IntakeFold.record_state,
     )
     host.add_stage(
         Stage(

@@ -1,6 +1,6 @@
 """The HTTP server of a worker: /metrics, /live, /ready, and point queries on request.
 
-A plain aiohttp server and not Faust's: see docs/adr/0014.
+A plain aiohttp server and not Faust's: see docs/adr/0013.
 """
 
 from __future__ import annotations

@@ -118,6 +118,10 @@ class IntakeFold(WithoutFanOut):
         elif not released.again:
             effects.messages.append(_tombstone(record, GONE_AGAIN))
 
+    def record_state(self, key: str) -> Record | None:
+        """Return a record as it was last accepted, for point queries; None if it is not in this partition."""
+        return self._record(key)
+
     def _record(self, key: str) -> Record | None:
         written = self._records.get(key)
         return None if written is None else read_record(written)
