@@ -44,7 +44,7 @@ def buried(
     headers: Sequence[tuple[str, bytes]] = (),
     reason: str = "found half of it",
 ) -> tuple[ConsumerRecord, ConsumerRecord]:
-    """Return a message as a worker read it from the upstream's topic, and as it stands on the dead letters."""
+    """Return a message as a worker read it from the upstream's topic, and its dead letter."""
     partitions, key = provisioned(settings), f"{org}/account/é:{{/".encode()
 
     async def publish() -> None:

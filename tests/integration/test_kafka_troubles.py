@@ -1,4 +1,4 @@
-"""Bad days of a real broker, and the real loop: told, seen on /ready, waited for, and over by themselves."""
+"""Outages of a real broker under the real loop: logged once, shown on /ready, waited for, and over by themselves."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ def settings(broker: Kafka) -> Settings:
     return settings_for(broker.bootstrap_servers, PARTITIONS).model_copy(update={"kafka_session_timeout_seconds": 6.0})
 
 
-class RuleExplainer(Health):
-    """What the parts say of themselves, and word of it."""
+class ObservedHealth(Health):
+    """Health that a test can wait on."""
 
     def __init__(self) -> None:
         super().__init__()
         self._news = asyncio.Event()
-        self.told: list[str] = []
-        """Everything that hindered any part."""
+        self.reasons: list[str] = []
+        """Every reason that any part reported, in order."""
 
     def hinder(self, part: str, why: str, cause: str = "") -> None:
         super().hinder(part, why, cause)
-        self.told.append(why)
+        self.reasons.append(why)
         self._news.set()
 
     def clear(self, part: str, cause: str | None = None) -> None:
@@ -82,7 +82,7 @@ class RuleExplainer(Health):
         self._news.set()
 
     async def until(self, so: Callable[[dict[str, str]], bool]) -> None:
-        """Wait until what is said of the parts is so."""
+        """Wait until the parts' reasons satisfy a condition."""
         async with asyncio.timeout(SECONDS_MAX):
             while not so(self.hindrances):
                 self._news.clear()
@@ -90,7 +90,7 @@ class RuleExplainer(Health):
 
 
 class Passing(Heard):
-    """A fold that says what it hears."""
+    """A fold that forwards each message."""
 
     def __init__(self, into: list[int], news: asyncio.Event, out: str) -> None:
         super().__init__(into, news)
@@ -109,7 +109,7 @@ class Worker:
         self.name, self.out = name[-90:], f"{name[-90:]}-out"
         self.heard: list[int] = []
         self.news = asyncio.Event()
-        self.health = RuleExplainer()
+        self.health = ObservedHealth()
         topic = Topic(self.name, "delete", None, None, public=False, says="For a test.")
         stage = Stage(
             name=self.name,
@@ -121,7 +121,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have it run in the block."""
+        """Run it in the block."""
         async with self.loop:
             yield
 
@@ -132,7 +132,7 @@ class Worker:
                 await producer.send_and_wait(self.name, value, key=KEY, partition=0)
 
     async def until_heard(self, value: object) -> None:
-        """Wait until it has taken something."""
+        """Wait until it has processed a value."""
         async with asyncio.timeout(SECONDS_MAX):
             while value not in self.heard:
                 self.news.clear()
@@ -198,25 +198,25 @@ def noise(size: int) -> bytes:
 
 
 def test_a_worker_is_not_ready_while_partitions_change_hands(worker: Worker) -> None:
-    """Before it has its partitions and their memory, and from the moment that another joins until all is settled."""
+    """Until its partitions are restored, and from the moment that another worker joins until the group has settled."""
     other = Worker(worker.settings, worker.name)
     assert worker.health.hindrances == {worker.name: "starting"}
 
     async def play() -> None:
         async with worker.running():
             await worker.health.until(lambda why: not why)
-            assert any("restoring partition" in why for why in worker.health.told)
-            worker.health.told.clear()
+            assert any("restoring partition" in why for why in worker.health.reasons)
+            worker.health.reasons.clear()
             async with other.running():
                 await other.health.until(lambda why: not why)
-            assert worker.health.told[0] == "rebalancing"
+            assert worker.health.reasons[0] == "rebalancing"
             await worker.health.until(lambda why: not why)
 
     asyncio.run(play())
 
 
 def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
-    """A letter that can't be written is waited for: what follows is not taken, and nothing is lost."""
+    """A letter that cannot be written is waited for: nothing after it is committed, and nothing is lost."""
 
     async def play() -> None:
         async with worker.running():
@@ -241,7 +241,7 @@ def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
 
 
 def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) -> None:
-    """It was made with a lower limit than ours; raised, the same message goes through, and the next ones."""
+    """It was created with a lower limit than ours; once that is raised, the same message goes through."""
 
     async def play() -> None:
         async with worker.running():
@@ -261,7 +261,7 @@ def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) ->
 
 
 def test_a_refused_batch_does_not_spoil_those_after_it(worker: Worker) -> None:
-    """It has used numbers of the producer's, and the broker takes none after a gap: the next producer counts anew."""
+    """It has used sequence numbers, and the broker accepts none after a gap: a new producer counts from 0."""
     large = json.loads(noise(SMALL))
 
     async def confirm() -> None:
@@ -301,7 +301,7 @@ def test_dead_letters_that_take_only_small_messages(worker: Worker) -> None:
 
 
 def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(settings: Settings) -> None:
-    """Its topic takes only smaller messages than it did: that one is passed over, those after it are sent again."""
+    """Its topic takes only smaller messages by now: that letter is skipped, those after it are sent again."""
     provisioned(settings)
     values = [b"1", noise(SMALL), b"2"]
 
@@ -325,7 +325,7 @@ def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(setting
 
 
 def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
-    """A broken promise of our own ends the process, loudly; a successor finds the same message (conventions)."""
+    """An exception of our own ends the process with a traceback; a successor gets the same message (conventions)."""
     provisioned(settings)
 
     async def publish() -> None:
@@ -356,7 +356,7 @@ def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
 
 
 def test_a_topic_that_was_deleted_is_waited_for(worker: Worker) -> None:
-    """A worker without what it reads is not ready; made anew, the topic is read from its beginning."""
+    """A worker without its input is not ready; a topic that is created again is read from its beginning."""
 
     async def play() -> None:
         async with worker.running():
@@ -376,7 +376,7 @@ def test_a_topic_that_was_deleted_is_waited_for(worker: Worker) -> None:
 
 
 def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) -> None:
-    """Nobody heard of it: what is on the new one is not taken for known because of its offsets (A9)."""
+    """Unnoticed: messages of the new topic are processed although their offsets are below the committed one (A9)."""
 
     async def play() -> None:
         async with worker.running():
@@ -411,10 +411,10 @@ async def checking(settings: Settings, health: Health) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("topic", [RECORDS, DEAD_LETTERS], ids=lambda topic: topic.name)
-def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
-    """Whoever reads or writes it, and whether there is something to do: one line, not ready, ready with the topic."""
+def test_a_topic_that_is_away_is_reported(settings: Settings, topic: Topic) -> None:
+    """Even where nothing reads or writes it: one line, not ready, and ready again with the topic."""
     provisioned(settings)
-    health = RuleExplainer()
+    health = ObservedHealth()
 
     async def play() -> None:
         async with checking(settings, health):
@@ -432,10 +432,10 @@ def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
     assert [line["event"] for line in lines] == ["waiting", "recovered"]
 
 
-def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
-    """Nothing is asked of it, and /ready says so all the same; with the broker it is ready again."""
+def test_an_idle_service_reports_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
+    """/ready fails although there is nothing to do; with the broker back it succeeds again."""
     provisioned(settings)
-    health = RuleExplainer()
+    health = ObservedHealth()
 
     async def play() -> None:
         async with checking(settings, health):
