@@ -128,47 +128,36 @@ class BatchProducer:
         return again
 
     async def _send_letters(self, partition: int, queue: Sequence[Sequence[DeadLetter]]) -> list[Exception | None]:
-        """Send one partition's groups in order; return for each the fault, None for one that was acknowledged."""
-        faults: list[Exception | None] = []
-        in_flight: list[tuple[int, Awaitable[object]]] = []
-        for place, group in enumerate(queue):
-            faults.append(None)
+        """Send one partition's groups in order; return for each the fault, None where it was acknowledged."""
+        submitted = []
+        for group in queue:
             entries = [(letter.sent_key, letter.value, letter.sent_headers()) for letter in group]
-            fault = await self._submit(DEAD_LETTERS.name, partition, entries, place, in_flight)
-            faults[place] = fault
-        for (place, _), outcome in zip(in_flight, await _outcomes(in_flight), strict=True):
-            faults[place] = faults[place] or outcome
-        return faults
+            submitted.append(await self._submit(DEAD_LETTERS.name, partition, entries))
+        return [await _first_fault(in_flight) or fault for in_flight, fault in submitted]
 
     async def _send_in_order(self, topic: str, partition: int, entries: Iterable[Entry]) -> Exception | None:
         """Send one partition's messages in order; return the first fault once nothing is in flight any more."""
-        in_flight: list[tuple[int, Awaitable[object]]] = []
-        fault = await self._submit(topic, partition, entries, 0, in_flight)
-        found = [outcome for outcome in await _outcomes(in_flight) if outcome is not None]
-        return found[0] if found else fault
+        in_flight, fault = await self._submit(topic, partition, entries)
+        return await _first_fault(in_flight) or fault
 
     async def _submit(
-        self,
-        topic: str,
-        partition: int,
-        entries: Iterable[Entry],
-        place: int,
-        in_flight: list[tuple[int, Awaitable[object]]],
-    ) -> Exception | None:
-        """Hand messages to the producer in batches, adding what is in flight; return what kept it from going on."""
+        self, topic: str, partition: int, entries: Iterable[Entry]
+    ) -> tuple[list[Awaitable[object]], Exception | None]:
+        """Hand messages to the producer in batches; return those in flight, and the fault that kept back the rest."""
+        in_flight: list[Awaitable[object]] = []
         batch = self._producer.create_batch()
         try:
             for key, value, headers in entries:
                 if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                    in_flight.append((place, await self._producer.send_batch(batch, topic, partition=partition)))
+                    in_flight.append(await self._producer.send_batch(batch, topic, partition=partition))
                     batch = self._producer.create_batch()
-                    # An empty batch takes a message of any size; whether the topic does, the broker says.
+                    # An empty batch accepts a message of any size; the broker decides whether the topic does.
                     batch.append(key=key, value=value, timestamp=None, headers=headers)
             if batch.record_count():
-                in_flight.append((place, await self._producer.send_batch(batch, topic, partition=partition)))
+                in_flight.append(await self._producer.send_batch(batch, topic, partition=partition))
         except (KafkaError, OSError) as fault:
-            return fault
-        return None
+            return in_flight, fault
+        return in_flight, None
 
 
 def _entries(topic: str, messages: Iterable[Message], encoded: dict[int, bytes]) -> Iterable[Entry]:
@@ -184,13 +173,15 @@ def _entries(topic: str, messages: Iterable[Message], encoded: dict[int, bytes])
         yield key, value, headers
 
 
-async def _outcomes(in_flight: Iterable[tuple[int, Awaitable[object]]]) -> list[Exception | None]:
-    """Wait for everything in flight; return the fault of each, None where it was acknowledged."""
-    done = await asyncio.gather(*(sent for _, sent in in_flight), return_exceptions=True)
-    for outcome in done:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+async def _first_fault(in_flight: Iterable[Awaitable[object]]) -> Exception | None:
+    """Wait for everything in flight; return the first fault, None where all was acknowledged."""
+    first = None
+    for outcome in await asyncio.gather(*in_flight, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            first = first or outcome
+        elif isinstance(outcome, BaseException):
             raise outcome  # a cancellation
-    return [outcome if isinstance(outcome, Exception) else None for outcome in done]
+    return first
 
 
 def raise_first(faults: Iterable[Exception | None]) -> None:
