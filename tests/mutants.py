@@ -77,9 +77,9 @@ MUTANTS = (
     ),
     Mutant(
         "lease renewed amid a rebalance",
-        f"{LOOP}/task_loop.py",
-        "        if not self._rebalancing:\n            self._lease.renew(asked_at)\n",
-        "        self._lease.renew(asked_at)\n",
+        f"{KAFKA}/lease.py",
+        "        if not self._is_rebalancing:\n",
+        "        if True:\n",
         (f"{LOOP_TESTS}/test_task_loop.py",),
     ),
     Mutant(

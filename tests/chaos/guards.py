@@ -11,12 +11,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from assigner.intake import stage as intake
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.loop import restore
 from territory_runtime.loop.batch import Batch
 from territory_runtime.loop.checkpoint import Checkpoint
 from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.redis import pipe as redis_pipe
-from territory_runtime.redis.fencing import Lease
 
 
 class GuardUnknown(ValueError):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from territory_runtime.redis.fencing import Lease
+from territory_runtime.kafka.lease import Lease
 from tests.contracts.log import CONTRACT, Start, Worker
 from tests.support.memory_log import Cluster, MemoryOffsets, MemoryReader, MemoryWriter
 from tests.support.stepping import Dice, Process

@@ -229,6 +229,6 @@ def test_who_is_not_let_in_is_told_in_one_line(secured: Secured, wrong: Mapping[
     assert done.returncode == 1
     (line,) = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
     fault: dict[str, Any] = line
-    assert fault["event"] == "can't start"
+    assert fault["event"] == "startup failed"
     assert said in fault["fault"]
     assert not {"5ecret", "an0ther"} & set(json.dumps(fault).replace("-", " ").replace(":", " ").split())

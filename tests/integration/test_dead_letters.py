@@ -10,7 +10,8 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 
 from territory.wire.topics import DEAD_LETTERS, RECORDS
-from territory_runtime.kafka.dead_letters import MESSAGE_CHARACTERS_MAX, PREFIX, bury
+from territory_runtime.kafka.dead_letters import MESSAGE_CHARACTERS_MAX, PREFIX, DeadLetter
+from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings
 from tests.integration.examples import messages_of, producer, provisioned, settings_for
 from tests.support.servers import Kafka
@@ -26,6 +27,16 @@ def settings(kafka: Kafka) -> Settings:
     return settings_for(kafka.bootstrap_servers)
 
 
+def send(settings: Settings, partitions: int, *letters: DeadLetter) -> None:
+    """Send letters as a worker does."""
+
+    async def play() -> None:
+        async with producer(settings) as client:
+            await BatchProducer(client, partitions).send_dead_letters(letters)
+
+    asyncio.run(play())
+
+
 def buried(
     settings: Settings,
     org: str,
@@ -33,20 +44,16 @@ def buried(
     headers: Sequence[tuple[str, bytes]] = (),
     reason: str = "found half of it",
 ) -> tuple[ConsumerRecord, ConsumerRecord]:
-    """Return a message as a worker read it from the upstream's topic, and as it stands on the dead letters."""
+    """Return a message as a worker read it from the upstream's topic, and its dead letter."""
     partitions, key = provisioned(settings), f"{org}/account/é:{{/".encode()
 
     async def publish() -> None:
         async with producer(settings) as client:
             await client.send_and_wait(RECORDS.name, value, key=key, partition=partitions - 1, headers=list(headers))
 
-    async def bury_it(message: ConsumerRecord) -> None:
-        async with producer(settings) as client:
-            await bury(client, message, "assigner-intake", code="not_json", reason=reason)
-
     asyncio.run(publish())
     [message] = messages_of(settings, RECORDS, partitions, org)
-    asyncio.run(bury_it(message))
+    send(settings, partitions, DeadLetter.of(message, "assigner-intake", code="not_json", reason=reason))
     [letter] = messages_of(settings, DEAD_LETTERS, partitions, org)
     return message, letter
 
@@ -101,12 +108,9 @@ def test_message_that_no_letter_can_hold(settings: Settings, org: str) -> None:
     message, _ = buried(settings, org, NOT_JSON)
     value = b"x" * 5_000_000
     partitions = provisioned(settings)
-
-    async def play() -> None:
-        async with producer(settings) as client:
-            await bury(client, replace(message, value=value), "s", code="too_large", reason="found a lot")
-
-    asyncio.run(play())
+    send(
+        settings, partitions, DeadLetter.of(replace(message, value=value), "s", code="too_large", reason="found a lot")
+    )
     letter = messages_of(settings, DEAD_LETTERS, partitions, org)[-1]
     assert value.startswith(letter.value)
     assert dict(letter.headers)[f"{PREFIX}cut_from"] == b"5000000"
@@ -115,13 +119,9 @@ def test_message_that_no_letter_can_hold(settings: Settings, org: str) -> None:
 def test_message_without_key_and_value(settings: Settings, org: str) -> None:
     """A broker takes it, so an upstream may send it: wrong_key, and the stream goes on (contracts: Refused)."""
     message, _ = buried(settings, org, NOT_JSON)
-
-    async def play() -> None:
-        async with producer(settings) as client:
-            nothing = replace(message, key=None, value=None)
-            await bury(client, nothing, "assigner-intake", code="wrong_key", reason="found nothing")
-
-    asyncio.run(play())
+    nothing = replace(message, key=None, value=None)
+    letter = DeadLetter.of(nothing, "assigner-intake", code="wrong_key", reason="found nothing")
+    send(settings, provisioned(settings), letter)
 
 
 def test_largest_message_that_is_refused_for_its_size(settings: Settings, org: str) -> None:

@@ -132,6 +132,7 @@ def test_workers_are_scaled_by_what_their_stages_read(helm: str, tmp_path: Path)
         ({"redis": {}}, "urlSecret"),
         ({"kafka": {"bootstrapServers": "k:9093", "credentialsSecret": ""}}, "credentialsSecret"),
         ({"settings": {"REDIS_URL": "redis://u:p@r"}}, "REDIS_URL"),
+        ({"settings": {"KAFKA_GROUP_INSTANCE_ID": "assigner"}}, "KAFKA_GROUP_INSTANCE_ID"),  # of all replicas alike
         ({"replicas": 3}, "replicas"),
     ],
 )

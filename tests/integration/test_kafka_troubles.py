@@ -1,4 +1,4 @@
-"""Bad days of a real broker, and the real loop: told, seen on /ready, waited for, and over by themselves."""
+"""Outages of a real broker under the real loop: logged once, shown on /ready, waited for, and over by themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.structs import ConsumerRecord
 from kafka import KafkaProducer, errors
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from structlog.testing import capture_logs
@@ -28,14 +27,14 @@ from territory_admin.log.topic_reader import committed_offsets, started
 from territory_control.local.child_process import until
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
-from territory_runtime.kafka.dead_letters import bury
+from territory_runtime.kafka.dead_letters import DeadLetter
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.kafka.ports import kafka_ports
-from territory_runtime.kafka.producer import FencedProducer
-from territory_runtime.kafka.topic_health import PART, TopicWatcher
+from territory_runtime.kafka.producer import BatchProducer, FencedProducer
+from territory_runtime.kafka.topic_health import PART, TopicHealth
 from territory_runtime.loop.stage import Stage
 from territory_runtime.loop.stage_service import StageService
 from territory_runtime.loop.task_loop import TaskLoop
-from territory_runtime.redis.fencing import Lease
 from territory_runtime.settings import Settings
 from tests.integration.examples import provisioned, settings_for, topic_admin
 from tests.integration.test_task_loop import Heard, NoModels
@@ -64,18 +63,18 @@ def settings(broker: Kafka) -> Settings:
     return settings_for(broker.bootstrap_servers, PARTITIONS).model_copy(update={"kafka_session_timeout_seconds": 6.0})
 
 
-class ReportedHealth(Health):
-    """What the parts say of themselves, and word of it."""
+class ObservedHealth(Health):
+    """Health that a test can wait on."""
 
     def __init__(self) -> None:
         super().__init__()
         self._news = asyncio.Event()
-        self.told: list[str] = []
-        """Everything that hindered any part."""
+        self.reasons: list[str] = []
+        """Every reason that any part reported, in order."""
 
     def hinder(self, part: str, why: str, cause: str = "") -> None:
         super().hinder(part, why, cause)
-        self.told.append(why)
+        self.reasons.append(why)
         self._news.set()
 
     def clear(self, part: str, cause: str | None = None) -> None:
@@ -83,7 +82,7 @@ class ReportedHealth(Health):
         self._news.set()
 
     async def until(self, so: Callable[[dict[str, str]], bool]) -> None:
-        """Wait until what is said of the parts is so."""
+        """Wait until the parts' reasons satisfy a condition."""
         async with asyncio.timeout(SECONDS_MAX):
             while not so(self.hindrances):
                 self._news.clear()
@@ -91,7 +90,7 @@ class ReportedHealth(Health):
 
 
 class Passing(Heard):
-    """A fold that says what it hears."""
+    """A fold that forwards each message."""
 
     def __init__(self, into: list[int], news: asyncio.Event, out: str) -> None:
         super().__init__(into, news)
@@ -110,7 +109,7 @@ class Worker:
         self.name, self.out = name[-90:], f"{name[-90:]}-out"
         self.heard: list[int] = []
         self.news = asyncio.Event()
-        self.health = ReportedHealth()
+        self.health = ObservedHealth()
         topic = Topic(self.name, "delete", None, None, public=False, description="For a test.")
         stage = Stage(
             name=self.name,
@@ -123,7 +122,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have it run in the block."""
+        """Run it in the block."""
         async with StageService(self.loop):
             yield
 
@@ -134,7 +133,7 @@ class Worker:
                 await producer.send_and_wait(self.name, value, key=KEY, partition=0)
 
     async def until_heard(self, value: object) -> None:
-        """Wait until it has taken something."""
+        """Wait until it has processed a value."""
         async with asyncio.timeout(SECONDS_MAX):
             while value not in self.heard:
                 self.news.clear()
@@ -200,25 +199,25 @@ def noise(size: int) -> bytes:
 
 
 def test_a_worker_is_not_ready_while_partitions_change_hands(worker: Worker) -> None:
-    """Before it has its partitions and their memory, and from the moment that another joins until all is settled."""
+    """Until its partitions are restored, and from the moment that another worker joins until the group has settled."""
     other = Worker(worker.settings, worker.name)
     assert worker.health.hindrances == {worker.name: "starting"}
 
     async def play() -> None:
         async with worker.running():
             await worker.health.until(lambda why: not why)
-            assert any("restoring partition" in why for why in worker.health.told)
-            worker.health.told.clear()
+            assert any("restoring partition" in why for why in worker.health.reasons)
+            worker.health.reasons.clear()
             async with other.running():
                 await other.health.until(lambda why: not why)
-            assert worker.health.told[0] == "rebalancing"
+            assert worker.health.reasons[0] == "rebalancing"
             await worker.health.until(lambda why: not why)
 
     asyncio.run(play())
 
 
 def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
-    """A letter that can't be written is waited for: what follows is not taken, and nothing is lost."""
+    """A letter that cannot be written is waited for: nothing after it is committed, and nothing is lost."""
 
     async def play() -> None:
         async with worker.running():
@@ -243,7 +242,7 @@ def test_no_dead_letter_topic_stops_the_partition(worker: Worker) -> None:
 
 
 def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) -> None:
-    """It was made with a lower limit than ours; raised, the same message goes through, and the next ones."""
+    """It was created with a lower limit than ours; once that is raised, the same message goes through."""
 
     async def play() -> None:
         async with worker.running():
@@ -263,7 +262,7 @@ def test_a_topic_that_takes_only_small_messages_is_waited_for(worker: Worker) ->
 
 
 def test_a_refused_batch_does_not_spoil_those_after_it(worker: Worker) -> None:
-    """It has used numbers of the producer's, and the broker takes none after a gap: the next producer counts anew."""
+    """It has used sequence numbers, and the broker accepts none after a gap: a new producer counts from 0."""
     large = json.loads(noise(SMALL))
 
     async def confirm() -> None:
@@ -303,15 +302,17 @@ def test_dead_letters_that_take_only_small_messages(worker: Worker) -> None:
 
 
 def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(settings: Settings) -> None:
-    """Its topic takes only smaller messages than it did: that one is passed over, those after it are sent again."""
+    """Its topic takes only smaller messages by now: that letter is skipped, those after it are sent again."""
     provisioned(settings)
     values = [b"1", noise(SMALL), b"2"]
 
     async def play() -> Redriven:
         async with started(clients.producer(settings)) as producer:
-            for offset, value in enumerate(values):
-                message = ConsumerRecord(RECORDS.name, 0, offset, 0, 0, KEY, value, None, len(KEY), len(value), ())
-                await bury(producer, message, "s", code="no_record", reason="found it so")
+            letters = [
+                DeadLetter(RECORDS.name, 0, offset, KEY, value, (), "s", "no_record", "found it so")
+                for offset, value in enumerate(values)
+            ]
+            await BatchProducer(producer, PARTITIONS).send_dead_letters(letters)
         wanted = Wanted(key=KEY.decode(), code="no_record")
         return await redrive(settings, wanted, lambda *_: None, again=False)
 
@@ -325,7 +326,7 @@ def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(setting
 
 
 def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
-    """A broken promise of our own ends the process, loudly; a successor finds the same message (conventions)."""
+    """An exception of our own ends the process with a traceback; a successor gets the same message (conventions)."""
     provisioned(settings)
 
     async def publish() -> None:
@@ -356,7 +357,7 @@ def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
 
 
 def test_a_topic_that_was_deleted_is_waited_for(worker: Worker) -> None:
-    """A worker without what it reads is not ready; made anew, the topic is read from its beginning."""
+    """A worker without its input is not ready; a topic that is created again is read from its beginning."""
 
     async def play() -> None:
         async with worker.running():
@@ -376,7 +377,7 @@ def test_a_topic_that_was_deleted_is_waited_for(worker: Worker) -> None:
 
 
 def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) -> None:
-    """Nobody heard of it: what is on the new one is not taken for known because of its offsets (A9)."""
+    """Unnoticed: messages of the new topic are processed although their offsets are below the committed one (A9)."""
 
     async def play() -> None:
         async with worker.running():
@@ -391,16 +392,35 @@ def test_a_topic_that_was_replaced_is_read_from_its_beginning(worker: Worker) ->
     asyncio.run(play())
 
 
+@asynccontextmanager
+async def checking(settings: Settings, health: Health) -> AsyncIterator[None]:
+    """Check the topics all the time in the block, as a service's timer does every few seconds."""
+    topics = TopicHealth(settings, health, PARTITIONS)
+
+    async def check_forever() -> None:
+        while True:
+            await topics.check()
+            await asyncio.sleep(0.2)
+
+    checks = asyncio.create_task(check_forever())
+    try:
+        yield
+    finally:
+        checks.cancel()
+        await asyncio.wait([checks])
+        await topics.close()
+
+
 @pytest.mark.parametrize("topic", [RECORDS, DEAD_LETTERS], ids=lambda topic: topic.name)
-def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
-    """Whoever reads or writes it, and whether there is something to do: one line, not ready, ready with the topic."""
+def test_a_topic_that_is_away_is_reported(settings: Settings, topic: Topic) -> None:
+    """Even where nothing reads or writes it: one line, not ready, and ready again with the topic."""
     provisioned(settings)
-    health = ReportedHealth()
+    health = ObservedHealth()
 
     async def play() -> None:
-        async with TopicWatcher(settings, health, PARTITIONS):
+        async with checking(settings, health):
             await asyncio.to_thread(remove, settings, topic.name)
-            await health.until(lambda why: f"{topic.name} is not there" in why.get(PART, ""))
+            await health.until(lambda why: f"{topic.name} is missing" in why.get(PART, ""))
             with topic_admin(settings) as admin:
                 admin.create_topics([NewTopic(topic.name, PARTITIONS + 1, 1)])
             await health.until(lambda why: "has 2 partitions, it had 1" in why.get(PART, ""))
@@ -413,13 +433,13 @@ def test_a_topic_that_is_away_is_told(settings: Settings, topic: Topic) -> None:
     assert [line["event"] for line in lines] == ["waiting", "recovered"]
 
 
-def test_an_idle_service_tells_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
-    """Nothing is asked of it, and /ready says so all the same; with the broker it is ready again."""
+def test_an_idle_service_reports_that_the_broker_is_away(broker: Kafka, settings: Settings) -> None:
+    """/ready fails although there is nothing to do; with the broker back it succeeds again."""
     provisioned(settings)
-    health = ReportedHealth()
+    health = ObservedHealth()
 
     async def play() -> None:
-        async with TopicWatcher(settings, health, PARTITIONS):
+        async with checking(settings, health):
             await asyncio.to_thread(broker.stop)
             await health.until(lambda why: "Kafka is away" in why.get(PART, ""))
             assert health.stuck() == []

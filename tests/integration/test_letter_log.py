@@ -29,7 +29,8 @@ from territory_admin.dead_letters.redrive import Redriven, redrive
 from territory_admin.errors import NotFound
 from territory_admin.log.topic_reader import existing_partitions, provisioned_partitions
 from territory_control.local.child_process import until
-from territory_runtime.kafka.dead_letters import PREFIX, bury
+from territory_runtime.kafka.dead_letters import PREFIX, DeadLetter
+from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, messages_of, producer
 
@@ -68,7 +69,9 @@ class Refusals:
                     at = await client.send_and_wait(
                         RECORDS.name, value, key=key, partition=1, headers=[("ce_id", b"9f")]
                     )
-                    await bury(client, self._taken(at, key, value, changes), stage="s", code=code, reason="found it so")
+                    message = self._taken(at, key, value, changes)
+                    letter = DeadLetter.of(message, "s", code=code, reason="found it so")
+                    await BatchProducer(client, 3).send_dead_letters([letter])
 
         asyncio.run(play())
         return [letter for letter in self.letters() if letter.letter not in before]
@@ -208,7 +211,8 @@ def test_messages_are_sent_in_the_order_in_which_they_came_first(refusals: Refus
 
     async def refuse_again() -> None:
         async with producer(refusals.settings) as client:
-            await bury(client, resent, stage="s", code="no_record", reason="still not there")
+            letter = DeadLetter.of(resent, "s", code="no_record", reason="still not there")
+            await BatchProducer(client, 3).send_dead_letters([letter])
 
     asyncio.run(refuse_again())
     last = refusals.letters()[-1]

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from territory.wire.topics import RECORDS
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.kafka.ports import kafka_ports
-from territory_runtime.redis.fencing import Lease
 from tests.contracts.log import CONTRACT, Start, Worker
 from tests.integration.examples import PARTITIONS, provisioned, settings_for
 from tests.support.servers import Kafka

@@ -1,4 +1,4 @@
-"""Many messages at once, on a real broker."""
+"""Messages in batches, on a real broker."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from territory.stage import Message
 from territory.wire.codec import encode
 from territory.wire.keys import partition_of
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, Topic
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.kafka.producer import BatchProducer, FencedProducer, cloud_event
-from territory_runtime.redis.fencing import Lease
 from territory_runtime.settings import Settings
 from tests.integration.examples import messages_of, producer, provisioned, settings_for
 from tests.support.servers import Kafka
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kafka
 BATCH_BYTES = 256 * 1024
 
 
-class Place:
+class Broker:
     """A broker with our topics, and an organisation of the test's own."""
 
     def __init__(self, settings: Settings, org_id: str) -> None:
@@ -49,13 +49,13 @@ class Place:
 
 
 @pytest.fixture
-def place(kafka: Kafka, org: str) -> Place:
+def place(kafka: Kafka, org: str) -> Broker:
     """Give a broker with our topics, and an organisation of the test's own."""
-    return Place(settings_for(kafka.bootstrap_servers), org)
+    return Broker(settings_for(kafka.bootstrap_servers), org)
 
 
-def test_partition_is_that_of_the_route(place: Place) -> None:
-    """A text decides it by its digest, a number is it; the key has no say (architecture: keys and partitions)."""
+def test_partition_is_that_of_the_route(place: Broker) -> None:
+    """A text decides it by its digest, a number is the partition; the key does not matter (keys and partitions)."""
     texts = [Message(FAMILIES.name, place.key(f"A-{n}"), n, f"family {n}") for n in range(20)]
     numbers = [Message(FAMILIES.name, place.key(f"B-{n}"), n, n) for n in range(place.partitions)]
     place.send([*texts, *numbers])
@@ -66,7 +66,7 @@ def test_partition_is_that_of_the_route(place: Place) -> None:
     }
 
 
-def test_order_within_a_partition(place: Place) -> None:
+def test_order_within_a_partition(place: Broker) -> None:
     """As they were given, through as many batches as it takes (A9)."""
     messages = [Message(FAMILIES.name, place.key(f"A-{n}"), "x" * 2_000, 0) for n in range(400)]
     place.send(messages)
@@ -76,15 +76,15 @@ def test_order_within_a_partition(place: Place) -> None:
 
 
 @pytest.mark.parametrize("size", [BATCH_BYTES - 100, BATCH_BYTES, 3 * BATCH_BYTES, 1_000_000])
-def test_message_larger_than_a_batch(place: Place, size: int) -> None:
+def test_message_larger_than_a_batch(place: Broker, size: int) -> None:
     """It goes alone, and between its neighbours; so large is a record at most (contracts: Refused)."""
     values = ["before", "x" * size, "y" * size, "after"]
     place.send([Message(ASSIGNMENTS.name, place.key(f"A-{n}"), value, 1) for n, value in enumerate(values)])
     assert [message.value for message in place.found(ASSIGNMENTS)] == [encode(value) for value in values]
 
 
-def test_message_that_no_topic_takes(place: Place) -> None:
-    """It is an error, not a silence: we promise never to say so much (conventions: errors)."""
+def test_message_that_no_topic_takes(place: Broker) -> None:
+    """It is an error: a stage promises never to emit one (conventions: errors)."""
     with pytest.raises(MessageSizeTooLargeError):
         place.send([Message(FAMILIES.name, place.key("A-1"), incompressible(1_600_000), 0)])
     assert place.found(FAMILIES) == []
@@ -99,7 +99,7 @@ def incompressible(size: int) -> str:
     return "".join(letters)
 
 
-def test_public_topics_bear_cloud_events(place: Place) -> None:
+def test_public_topics_bear_cloud_events(place: Broker) -> None:
     """CloudEvents 1.0 attributes beside the message's own headers; none between our stages (contracts: Topics)."""
     own = (("territory-reason", "moved"),)
     place.send([Message(topic.name, place.key("A-1"), {"a": 1}, 0, own) for topic in (ASSIGNMENTS, FAMILIES)])
@@ -109,16 +109,16 @@ def test_public_topics_bear_cloud_events(place: Place) -> None:
     assert list(internal.headers) == [plain]
 
 
-def test_tombstones(place: Place) -> None:
-    """No value is a null, which compaction takes for the end of the key; headers go with it (contracts: Topics)."""
+def test_tombstones(place: Broker) -> None:
+    """No value is a null, by which compaction removes the key; its headers are kept (contracts: Topics)."""
     place.send([Message(topic.name, place.key("A-1"), None, 0, (("why", "é"),)) for topic in (ASSIGNMENTS, FAMILIES)])
     for topic in (ASSIGNMENTS, FAMILIES):
         [message] = place.found(topic)
         assert (message.value, message.headers[0]) == (None, ("why", "é".encode()))
 
 
-def test_nothing_to_send(place: Place) -> None:
-    """An empty turn sends nothing (runtime: a turn)."""
+def test_nothing_to_send(place: Broker) -> None:
+    """An empty batch sends nothing."""
     place.send([])
     assert place.found(FAMILIES) == []
 
@@ -136,8 +136,8 @@ class Gone(Exception):
 
 
 @pytest.mark.parametrize("is_ours", [True, False], ids=["still ours", "another's by now"])
-def test_nothing_is_sent_after_the_lease(kafka: Kafka, place: Place, is_ours: bool) -> None:
-    """A worker that stood still asks the group first, and sends only what is still its own to say (A9)."""
+def test_nothing_is_sent_after_the_lease(kafka: Kafka, place: Broker, is_ours: bool) -> None:
+    """A worker that stood still asks the group first, and sends only while its partitions are its own (A9)."""
     clock = Clock()
     lease = Lease(10, clock)
     asked: list[float] = []

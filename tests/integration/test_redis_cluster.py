@@ -15,13 +15,13 @@ from access_indexer.core.changes import IndexChange, RecordState, SetChange
 from access_indexer.redis.reader import RedisIndexReader
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.wire.keys import fence_key, visible_key
-from territory_runtime.app import CannotStart, check_redis
 from territory_runtime.health import Health
 from territory_runtime.loop.stage import Progress
 from territory_runtime.redis.fencing import Fenced, SinkRolledBack
 from territory_runtime.redis.nodes import TAGS, KeyWalk, Nodes
 from territory_runtime.retry import REDIS_AWAY, retry_while_unavailable
 from territory_runtime.settings import read_settings
+from territory_runtime.startup_checks import CannotStart, check_redis
 from tests.integration.examples import redis_client, take
 from tests.support.servers import START_SECONDS, RedisCluster, find_redis_cluster, serving
 

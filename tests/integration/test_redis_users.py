@@ -35,9 +35,9 @@ from territory_admin.queries.redis_reader import index
 from territory_client import Access, IndexRefused
 from territory_control.local.child_process import ChildProcess, until
 from territory_control.local.embedded_broker import HOST, free_ports
-from territory_runtime.app import check_redis
 from territory_runtime.loop.stage import Progress, ReconcileRequest
 from territory_runtime.settings import read_settings
+from territory_runtime.startup_checks import check_redis
 from tests.integration.access_examples import write_index
 from tests.integration.examples import redis_client, take
 from tests.integration.redis_users import DEPLOY, ORGS, GuardedRedis, filled

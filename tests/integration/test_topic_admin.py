@@ -104,7 +104,7 @@ def test_different_numbers_of_partitions(admin: KafkaAdminClient, settings: Sett
         provision(admin, settings)
     assert f"{RECORDS.name} has 2" in str(unfit.value)
     assert f"{ASSIGNMENTS.name} has 3" in str(unfit.value)
-    assert "create those anew that differ" in str(unfit.value)
+    assert "create those again that differ" in str(unfit.value)
     assert partition_counts(admin) == there
 
 

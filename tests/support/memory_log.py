@@ -18,8 +18,8 @@ from territory.wire import topics
 from territory.wire.codec import encode
 from territory.wire.keys import partition_of
 from territory_runtime.kafka.dead_letters import DeadLetter
+from territory_runtime.kafka.lease import Lease, LeaseEnded
 from territory_runtime.loop.ports import AssignmentListener, Committed, Polled, TopicPartition
-from territory_runtime.redis.fencing import Lease, LeaseEnded
 from tests.support.stepping import Dice, Process
 
 FIRST_MS = 1_500_000_000_000
@@ -167,6 +167,10 @@ class MemoryReader:
     def is_member(self) -> bool:
         """Whether the group knows this member."""
         return self._cluster.members.get(self._group, {}).get(self._name) is self
+
+    @property
+    def owners(self) -> Mapping[str, Collection[int]]:
+        return {}
 
     async def start(self, topics: Collection[str], listener: AssignmentListener) -> None:
         self.topics, self.listener = list(topics), listener

@@ -9,10 +9,11 @@ from assigner.matching.port import EngineMissing
 from territory.wire import topics
 from territory.wire.codec import reader_of
 from territory.wire.events import Released, read_record, read_record_change
-from territory_runtime.app import CannotStart, ServiceApp
+from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.loop.stage import Downstream, Stage
 from territory_runtime.settings import Settings
+from territory_runtime.startup_checks import CannotStart
 
 INTAKE = "assigner-intake"
 ASSIGNMENT = "assigner-assignment"
@@ -45,6 +46,7 @@ def build(settings: Settings, provisioned: Provisioned) -> ServiceApp:
     except EngineMissing as missing:
         raise CannotStart(f"TERRITORY_ASSIGNER_ENGINE: {missing}") from missing
     service = ServiceApp("assigner", settings, provisioned)
-    for stage in stages(policies, settings):
-        service.add_stage(stage)
+    intake, assignment = stages(policies, settings)
+    service.add_stage(intake, lookup=IntakeFold.record_state)
+    service.add_stage(assignment)
     return service

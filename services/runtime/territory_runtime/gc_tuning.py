@@ -1,4 +1,4 @@
-"""How Python itself is set in a worker, whose records stay in memory and whose turns are short."""
+"""Python's garbage collector and thread switching, tuned for millions of long-lived objects and short batches."""
 
 from __future__ import annotations
 
@@ -8,49 +8,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 THRESHOLDS = (5_000, 5, 4_000)
-"""Objects that are made before the young ones are looked at, and how often that is before older ones are, and all.
+"""For `gc.set_threshold`: new objects before a young collection, young ones before a middle one, middle ones before a
+full one.
 
-Every object that stays is looked at twice, whatever the first two are: they say how many at once, which everything
-waits for. 25 000 take some ten milliseconds; a million, as it was, took 0.6 s amid a sweep.
+The product of the first two is how many objects a middle collection examines while everything waits: 25 000 take some
+ten milliseconds, a million took 0.6 s.
 """
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread goes on when another one wants to; by default ten times that.
+"""How long a thread runs before another may; a tenth of Python's default.
 
-A turn waits so long whenever it has had an answer from a broker or from Redis, while a thread makes a model ready.
+A model is prepared in a thread meanwhile, and a batch waits this long after each answer from a broker or Redis.
 """
 
 
 def tune_gc() -> None:
-    """Look for cycles among young objects, more seldom than by default; what is there now is put among the oldest.
+    """Raise the collector's thresholds and move existing objects to the oldest generation.
 
-    Records stay in memory and are no garbage: looking at all of them again and again cost a third of
-    the assigner's time. Whoever measures calls `gc.collect` first, so that no garbage stays.
+    Records stay in memory: examining them again and again cost a third of the assigner's time. Call
+    `gc.collect` before measuring memory, so that no garbage counts.
     """
-    _age()
+    _move_to_oldest()
     gc.set_threshold(*THRESHOLDS)
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Have the collector look at nothing while records are read back: they stay, and looking costs a tenth of that.
+    """Collect nothing while a block of records is restored, then move the new objects to the oldest generation.
 
-    For moments without an await: others' garbage waits, too.
+    They all stay, and examining them costs a tenth of a restore. Only for blocks without an await:
+    the rest of the process must not run without a collector.
     """
     gc.disable()
     try:
         yield
     finally:
-        _age()  # else the next look, at what is young, would be at all that was read
+        _move_to_oldest()  # else the next young collection would examine all of them
         gc.enable()
 
 
-def _age() -> None:
-    """Put all objects among the oldest, without a look at them."""
+def _move_to_oldest() -> None:
     gc.freeze()
     gc.unfreeze()
 
 
 def shorten_thread_switches() -> None:
-    """Have threads that work beside the turns give way soon."""
+    """Let a waiting thread run after SWITCH_SECONDS."""
     sys.setswitchinterval(SWITCH_SECONDS)

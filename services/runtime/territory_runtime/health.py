@@ -1,4 +1,4 @@
-"""Whether a process makes progress and whether it may be relied upon, for /live and /ready."""
+"""Liveness and readiness of a process, from what its parts report."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 
 PROGRESS_SECONDS_MAX = 120.0
+"""How long a part may take for one iteration before /live fails."""
 
 
 class Health:
-    """What the parts of a process say of themselves."""
+    """What the parts of a process report; each part has a name of its own."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -17,15 +18,15 @@ class Health:
         self._hindrances: dict[str, dict[str, str]] = {}
 
     def beat(self, part: str) -> None:
-        """Note that a part went round once, whether or not there was something to do."""
+        """Record that a part finished an iteration, whether or not there was work."""
         self._beats[part] = self._clock()
 
     def hinder(self, part: str, why: str, cause: str = "") -> None:
-        """Note what keeps a part from its work; one thing a cause."""
+        """Record why a part is not ready; one reason per cause."""
         self._hindrances.setdefault(part, {})[cause] = why
 
     def clear(self, part: str, cause: str | None = None) -> None:
-        """Note that a cause keeps a part from its work no more; None: nothing does."""
+        """Remove a part's reason of one cause; None: all of its reasons."""
         left = {} if cause is None else self._hindrances.get(part, {})
         left.pop(cause or "", None)
         if not left:
@@ -38,10 +39,10 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether every part has started and nothing hinders any."""
+        """Whether some part has run and none reports a reason."""
         return bool(self._beats) and not self._hindrances
 
     def stuck(self) -> list[str]:
-        """Return the parts that have not gone round for two minutes."""
+        """Return the parts whose last iteration ended more than PROGRESS_SECONDS_MAX ago."""
         now = self._clock()
         return sorted(part for part, beat in self._beats.items() if now - beat > PROGRESS_SECONDS_MAX)

@@ -12,7 +12,8 @@ from aiokafka import errors as kafka_errors
 
 from territory_runtime import metrics
 from territory_runtime.health import Health
-from territory_runtime.redis.fencing import Fenced, LeaseEnded, SinkPaused, SinkRolledBack
+from territory_runtime.kafka.lease import LeaseEnded
+from territory_runtime.redis.fencing import Fenced, SinkPaused, SinkRolledBack
 from territory_runtime.redis.nodes import NodeWithoutTag
 
 Result = TypeVar("Result")

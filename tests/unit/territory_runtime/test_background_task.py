@@ -1,4 +1,4 @@
-"""What is looked at beside a stage's work: at its pace, and not once the end was asked for."""
+"""Work beside a stage: at a steady rate, and no step after a stop was requested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from territory_runtime.background_task import BackgroundTask
 
 
 class Counted(BackgroundTask):
-    """Notes how many things each look was for."""
+    """Counts the items of each step."""
 
     def __init__(self, per_second: float, step_seconds: float) -> None:
         super().__init__(per_second, step_seconds)
@@ -21,8 +21,8 @@ class Counted(BackgroundTask):
             self.third.set()
 
 
-def test_each_look_is_for_what_a_step_may_see() -> None:
-    """So many a second are so many in a step; fewer than one a step are one in a longer step."""
+def test_the_rate_decides_the_items_of_a_step() -> None:
+    """So many a second are so many in a step; where less than one is due, steps are longer."""
 
     async def first_looks(per_second: float, step_seconds: float) -> list[int]:
         service = Counted(per_second, step_seconds)
@@ -35,8 +35,8 @@ def test_each_look_is_for_what_a_step_may_see() -> None:
     assert asyncio.run(first_looks(200, 0.001)) == [1, 1, 1]
 
 
-def test_no_look_begins_once_the_end_was_asked_for() -> None:
-    """A look may wait for a turn that waits for Redis: the stop that wakes the service begins none."""
+def test_no_step_begins_after_a_stop_was_requested() -> None:
+    """A step may wait for a batch that waits for Redis; the stop that wakes the task begins none."""
 
     async def looks() -> list[int]:
         service = Counted(0.01, 0.5)

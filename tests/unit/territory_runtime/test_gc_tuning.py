@@ -1,4 +1,4 @@
-"""What the garbage collector looks at while records stay in memory, and who waits for whom."""
+"""What the garbage collector examines while records stay in memory, and how long threads wait."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Cycle:
         self.itself = self
 
 
-def test_what_is_there_is_not_looked_at() -> None:
-    """What was in memory before is among the oldest; it looks seldom at these, and never at much that is young."""
+def test_existing_objects_are_in_the_oldest_generation() -> None:
+    """Old objects are examined seldom, and never many young ones at once."""
     before = Cycle()
     tune_gc()
     after = Cycle()
@@ -43,8 +43,8 @@ def test_what_is_there_is_not_looked_at() -> None:
     assert (young * old, young * old * all_of_them) == (25_000, 100_000_000)
 
 
-def test_what_is_read_back_is_not_looked_at_meanwhile() -> None:
-    """It is among the oldest objects then; and the collector goes on, whatever has become of the reading."""
+def test_a_restore_is_not_interrupted_by_the_collector() -> None:
+    """What it made is in the oldest generation afterwards, and the collector runs again, even after an error."""
     with suppress(ConnectionError), gc_paused():
         assert not gc.isenabled()
         read = Cycle()
@@ -54,8 +54,8 @@ def test_what_is_read_back_is_not_looked_at_meanwhile() -> None:
     assert any(one is read for one in gc.get_objects(generation=2))
 
 
-def test_threads_give_way_sooner_than_by_default() -> None:
-    """A turn does not wait five milliseconds for a model's thread at each answer."""
+def test_threads_switch_sooner_than_by_default() -> None:
+    """A batch does not wait five milliseconds for a model's thread at each answer."""
     assert sys.getswitchinterval() > SWITCH_SECONDS
     shorten_thread_switches()
     assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)

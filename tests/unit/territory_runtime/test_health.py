@@ -12,13 +12,13 @@ class _Clock:
         return self.now
 
 
-def test_not_ready_before_anything_went_round() -> None:
-    """A process of which no part has started is not ready."""
+def test_not_ready_before_any_part_has_run() -> None:
+    """A process of which no part has finished an iteration is not ready."""
     assert not Health().ready
 
 
-def test_a_hindrance_of_any_part_counts() -> None:
-    """It is ready when every part goes round and nothing hinders any."""
+def test_one_part_that_is_not_ready_is_enough() -> None:
+    """A process is ready when its parts run and none reports a reason."""
     health = Health()
     health.beat("model")
     health.hinder("access-indexer redis", "ConnectionError: refused")
@@ -28,8 +28,8 @@ def test_a_hindrance_of_any_part_counts() -> None:
     assert health.ready
 
 
-def test_a_part_that_stands_still_is_stuck() -> None:
-    """A part that has not gone round for two minutes is named."""
+def test_a_part_without_progress_is_stuck() -> None:
+    """A part that has not finished an iteration for two minutes is named."""
     clock = _Clock()
     health = Health(clock)
     health.beat("a")
@@ -39,8 +39,8 @@ def test_a_part_that_stands_still_is_stuck() -> None:
     assert health.stuck() == ["a"]
 
 
-def test_causes_are_told_apart() -> None:
-    """What is back hides nothing that is still away; what is over at all is over for every cause."""
+def test_reasons_are_kept_by_cause() -> None:
+    """Kafka's return does not hide that Redis is still away; clearing a part clears every cause."""
     health = Health()
     health.beat("a")
     health.hinder("a", "Kafka is away", cause="Kafka")

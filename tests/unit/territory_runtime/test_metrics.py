@@ -70,10 +70,10 @@ def test_names_have_prefix_and_unit() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0, 4.0]), st.integers(0, 5))))
-def test_a_turn_is_observed_as_its_values_are(values: list[tuple[float, int]]) -> None:
+def test_a_batch_is_observed_as_its_values_are(values: list[tuple[float, int]]) -> None:
     """All at once come to the same as one by one, bounds included."""
     one, other = CollectorRegistry(), CollectorRegistry()
-    at_once = metrics.TurnHistogram("territory_x_seconds", "x", buckets=(0.5, 1), registry=one)
+    at_once = metrics.BatchHistogram("territory_x_seconds", "x", buckets=(0.5, 1), registry=one)
     singly = Histogram("territory_x_seconds", "x", buckets=(0.5, 1), registry=other)
     at_once.observe_all(values)
     for value, times in values:

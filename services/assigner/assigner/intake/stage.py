@@ -138,6 +138,10 @@ class IntakeFold(WithoutFanOut):
 
     # --- records -----------------------------------------------------------------------------
 
+    def record_state(self, key: str) -> Record | None:
+        """Return a record as it was last accepted, for point queries; None if it is not in this partition."""
+        return self._record(key)
+
     def _record(self, key: str) -> Record | None:
         encoded = self._records.get(key)
         return None if encoded is None else read_record(encoded)

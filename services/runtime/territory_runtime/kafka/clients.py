@@ -1,39 +1,40 @@
-"""How every client reaches Kafka: one place for addresses, security and sizes."""
+"""Kafka clients: the one place for addresses, security, timeouts and sizes."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Any
 
-import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.helpers import create_ssl_context
 from kafka import KafkaAdminClient
 
 from territory.wire.codec import MESSAGE_BYTES_MAX
+from territory_runtime.kafka.assignor import CopartitionedAssignor
 from territory_runtime.settings import Settings
 
 CLIENT_ID = "territory"
-# A record of 900 000 bytes, with its links, its envelope and its headers around it.
 REQUEST_BYTES_MAX = MESSAGE_BYTES_MAX + 124_000
-# How soon a topic that was created anew is read again.
+"""Room for the largest record with its links, its envelope and its headers."""
 METADATA_MS = 15_000
-# A member hears by its heartbeats that others have come: however long a session is, they need not wait for it.
+"""How long until a topic that was deleted and created again is read again."""
 HEARTBEAT_MS_MAX = 3_000
-# A dead letter is the refused message, which may be as large as its topic lets it be, and the reason.
+"""A heartbeat's answer tells a member of a rebalance, so a joining worker waits at most this long for the others."""
 LETTER_BYTES_MAX = 2 * 1024 * 1024
+"""Room for a refused message, which may be as large as its topic allows, and the reason."""
 
 
-def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context that the settings ask for; None without TLS."""
     if "SSL" not in settings.kafka_security_protocol:
         return None
     context: ssl.SSLContext = create_ssl_context(cafile=settings.kafka_ssl_cafile)
     return context
 
 
-def _credentials(settings: Settings) -> dict[str, Any]:
+def sasl_options(settings: Settings) -> dict[str, Any]:
+    """Return a client's SASL options; empty without SASL."""
     if not settings.kafka_security_protocol.startswith("SASL"):
         return {}
     password = settings.kafka_sasl_password
@@ -44,65 +45,67 @@ def _credentials(settings: Settings) -> dict[str, Any]:
     }
 
 
-def faust_credentials(settings: Settings) -> faust.auth.Credentials | None:
-    """Return how Faust's own producer, which sends nothing, lets itself be known to the brokers."""
-    context = _ssl_context(settings)
-    if settings.kafka_security_protocol.startswith("SASL"):
-        options = _credentials(settings)
-        return faust.SASLCredentials(
-            username=options["sasl_plain_username"],
-            password=options["sasl_plain_password"],
-            mechanism=options["sasl_mechanism"],
-            ssl_context=context,
-        )
-    return None if context is None else faust.SSLCredentials(context)
-
-
 def connection(settings: Settings) -> dict[str, Any]:
-    """Return the options by which any aiokafka client connects."""
+    """Return the connection options of any aiokafka client."""
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "client_id": CLIENT_ID,
         "security_protocol": settings.kafka_security_protocol,
-        "ssl_context": _ssl_context(settings),
-        **_credentials(settings),
+        "ssl_context": ssl_context(settings),
+        **sasl_options(settings),
     }
 
 
-def group_consumer(settings: Settings, group: str, **options: Any) -> AIOKafkaConsumer:
-    """Return a consumer that is a member of a group and commits by hand. Not started."""
+def group_consumer(
+    settings: Settings, group: str, assignor: CopartitionedAssignor | None = None, **options: Any
+) -> AIOKafkaConsumer:
+    """Return a member of a consumer group that commits by hand. Not started.
+
+    Args:
+        settings: How to reach Kafka, and whether members are static.
+        group: The group's id, which is the stage's name.
+        assignor: Distributes the partitions, and knows afterwards who owns which; each consumer needs its own.
+        options: Further options of aiokafka's consumer.
+    """
     timeout_ms = int(settings.kafka_session_timeout_seconds * 1000)
     return AIOKafkaConsumer(
-        group_id=group,
+        **membership(settings, group, assignor or CopartitionedAssignor()),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         session_timeout_ms=timeout_ms,
-        rebalance_timeout_ms=3 * timeout_ms,  # longer than any lease that was renewed before it began (fencing.py)
+        rebalance_timeout_ms=3 * timeout_ms,  # longer than any lease that was renewed before it began (lease.py)
         heartbeat_interval_ms=heartbeat_ms(settings.kafka_session_timeout_seconds),
-        # A worker without partitions, or in a turn that waits for Redis, asks for no messages: it must not be taken
-        # for dead, since aiokafka's member never comes back then. /live sees whether the loop goes round.
+        # A worker without partitions, or one that waits for Redis, does not poll. aiokafka would make it leave the
+        # group for good; /live sees whether the loop still runs.
         max_poll_interval_ms=2**31 - 1,
         max_partition_fetch_bytes=REQUEST_BYTES_MAX,
         metadata_max_age_ms=METADATA_MS,
         fetch_max_wait_ms=100,
-        partition_assignment_strategy=(RangePartitionAssignor,),
         **options,
         **connection(settings),
     )
 
 
+def membership(settings: Settings, group: str, assignor: CopartitionedAssignor) -> dict[str, Any]:
+    """Return the options that make a consumer a member of a group, static where the settings say so.
+
+    A process has a member in several groups, so the group's id is part of each static id.
+    """
+    instance = settings.kafka_group_instance_id
+    return {
+        "group_id": group,
+        "group_instance_id": None if instance is None else f"{instance}-{group}",
+        "partition_assignment_strategy": (assignor,),
+    }
+
+
 def heartbeat_ms(session_seconds: float) -> int:
-    """Return how far apart heartbeats are: far less than a session, and never long."""
+    """Return the heartbeat interval: a tenth of the session, from 300 ms to 3 s."""
     return min(HEARTBEAT_MS_MAX, max(300, int(100 * session_seconds)))
 
 
-def is_member(consumer: AIOKafkaConsumer) -> bool:
-    """Whether a consumer has a place in its group, as far as it knows."""
-    return int(consumer._coordinator.generation) >= 0  # noqa: SLF001 -- aiokafka tells it nowhere else
-
-
 def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:
-    """Return a consumer that belongs to no group and reads what it is told to. Not started."""
+    """Return a consumer without a group, to be assigned partitions by hand. Not started."""
     return AIOKafkaConsumer(
         group_id=None,
         enable_auto_commit=False,
@@ -115,11 +118,11 @@ def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:
 
 
 def producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
-    """Return a producer whose messages are acknowledged by all replicas, in order and once. Not started."""
+    """Return an idempotent producer that waits for all replicas. Not started."""
     return AIOKafkaProducer(
         acks="all",
         enable_idempotence=True,
-        compression_type="zstd",  # lz4 at the level aiokafka takes costs eight times as much
+        compression_type="zstd",  # aiokafka runs lz4 at a level that costs eight times as much
         max_request_size=LETTER_BYTES_MAX,
         max_batch_size=256 * 1024,
         linger_ms=0,
@@ -129,19 +132,22 @@ def producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
 
 
 def group_admin(settings: Settings) -> AIOKafkaAdminClient:
-    """Return a client that reads committed offsets with their metadata. Not started."""
+    """Return an asynchronous admin client, for committed offsets with their metadata. Not started."""
     return AIOKafkaAdminClient(**connection(settings))
 
 
 def topic_admin(settings: Settings) -> KafkaAdminClient:
-    """Return a connected client for topics and their settings. Raises: kafka.errors.KafkaError."""
+    """Return a connected, blocking admin client, for topics and their configuration.
+
+    Raises: kafka.errors.KafkaError.
+    """
     options: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "client_id": CLIENT_ID,
         "security_protocol": settings.kafka_security_protocol,
         "request_timeout_ms": 15_000,
         "bootstrap_timeout_ms": 10_000,
-        **_credentials(settings),
+        **sasl_options(settings),
     }
     if settings.kafka_ssl_cafile is not None:
         options["ssl_cafile"] = settings.kafka_ssl_cafile

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownMemberIdError
 
 from territory_runtime.kafka import clients
+from territory_runtime.kafka.aiokafka_internals import is_member
 from territory_runtime.kafka.log_reader import KafkaLogReader
 from territory_runtime.loop.ports import Committed, TopicPartition
 from territory_runtime.settings import Settings
@@ -47,6 +48,6 @@ class KafkaGroupOffsets:
         """Commit for this member's group. Raises: KafkaError, UnknownMemberIdError when it is no member."""
         consumer = self._reader.consumer
         # Kafka takes a commit from anybody while a group is empty.
-        if consumer is None or not clients.is_member(consumer):
+        if consumer is None or not is_member(consumer):
             raise UnknownMemberIdError("this worker has left the group")
         await consumer.commit({KafkaPartition(*where): tuple(committed) for where, committed in offsets.items()})

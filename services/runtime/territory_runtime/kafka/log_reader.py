@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 
 from territory_runtime.kafka import clients
+from territory_runtime.kafka.assignor import CopartitionedAssignor
 from territory_runtime.loop.ports import AssignmentListener, ConsumedMessage, Polled, TopicPartition
 from territory_runtime.settings import Settings
 
@@ -36,6 +37,7 @@ class KafkaLogReader:
         """Take what makes a member of a group; nothing is connected yet."""
         self._settings = settings
         self._group = group
+        self.assignor = CopartitionedAssignor()
         self.consumer: AIOKafkaConsumer | None = None
         """The member, once started; `KafkaGroupOffsets` commits through it."""
 
@@ -47,10 +49,15 @@ class KafkaLogReader:
 
     async def start(self, topics: Collection[str], listener: AssignmentListener) -> None:
         """Join the group. Raises: KafkaError."""
-        consumer = clients.group_consumer(self._settings, self._group)
+        consumer = clients.group_consumer(self._settings, self._group, self.assignor)
         await consumer.start()
         consumer.subscribe(list(topics), listener=_Listener(listener))
         self.consumer = consumer
+
+    @property
+    def owners(self) -> Mapping[str, Collection[int]]:
+        """By address of a worker, the partition numbers that it owns, as of the last assignment."""
+        return self.assignor.owners
 
     async def stop(self) -> None:
         """Leave the group."""

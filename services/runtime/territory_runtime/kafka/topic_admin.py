@@ -1,4 +1,4 @@
-"""Topics: created where they are missing, never altered where they exist."""
+"""Topics: creates those that are missing, never alters those that exist."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
 from territory.wire.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
+from territory_runtime.kafka.aiokafka_internals import describe_topics_without_creating
 from territory_runtime.kafka.clients import LETTER_BYTES_MAX, REQUEST_BYTES_MAX, group_admin
 from territory_runtime.settings import Settings
 
-# A restore reads a compacted topic up to the committed offset: what a later message replaces must
-# still be there. So compaction leaves the last day alone; a worker away for longer than half
-# of it takes nothing for known (partition_loop.py).
 COMPACTION_LAG_MS = DAY_MS
+"""Age before which compaction removes nothing.
+
+A stage restores from a compacted topic up to its committed offset, so messages before that offset
+must still be there even where a later one has replaced them. A worker that was away for longer
+than half of this time takes nothing as known.
+"""
 
 
 class TopicsUnfit(Exception):
-    """Raised when existing topics can't be worked with; says what to do."""
+    """Raised when existing topics have the wrong partitions; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """The topics as they are: how many partitions the partitioned ones have, and which were created now."""
+    """How many partitions each partitioned topic has, and which topics were created now."""
 
     partitions: int
     created: tuple[str, ...]
 
 
 def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
-    """Create the topics that are missing and return how they are.
+    """Create the topics that are missing.
 
-    The partitioned topics must all have the same number of partitions, since a stage reads the
-    same partition of several. A missing one is created with as many as the others have.
+    All partitioned topics need the same number of partitions: a stage reads the same partition of
+    several. A missing one gets as many as the others have.
 
     Raises: TopicsUnfit; kafka.errors.KafkaError.
     """
@@ -54,30 +59,43 @@ def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
 
 
 def partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
-    """Return the number of partitions of those of our topics that exist. Raises: kafka.errors.KafkaError."""
+    """Return the number of partitions of each of our topics that exists.
+
+    All topics of the cluster are described: kafka-python asks by name in a way that lets a broker with
+    auto.create.topics.enable create what is missing, with its own defaults.
+
+    Raises: kafka.errors.KafkaError.
+    """
     return _counts(admin.describe_topics(), "name")
 
 
+async def partition_counts_of(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Return the same from a started aiokafka client, which asks for our topics alone and creates none.
+
+    Raises: aiokafka.errors.KafkaError.
+    """
+    return _counts(await describe_topics_without_creating(admin, [topic.name for topic in TOPICS]), "topic")
+
+
 async def partition_counts_now(settings: Settings) -> dict[str, int]:
-    """Return the same over a connection of its own, which tells at once that no broker answers.
+    """Return the same over a connection of its own; fails at once when no broker answers.
 
     Raises: aiokafka.errors.KafkaError.
     """
     admin = group_admin(settings)
     try:
         await admin.start()
-        return _counts(await admin.describe_topics(), "topic")
+        return await partition_counts_of(admin)
     finally:
         await admin.close()
 
 
-def _counts(described: Iterable[Mapping[str, Any]], named: str) -> dict[str, int]:
-    """Return the partitions of ours among all topics: some brokers create one that they are asked for by name."""
+def _counts(described: Iterable[Mapping[str, Any]], name_field: str) -> dict[str, int]:
     ours = {topic.name for topic in TOPICS}
     return {
-        topic[named]: len(topic["partitions"])
+        topic[name_field]: len(topic["partitions"])
         for topic in described
-        if topic[named] in ours and not topic["error_code"]
+        if topic[name_field] in ours and not topic["error_code"]
     }
 
 
@@ -88,11 +106,11 @@ def _common(counts: dict[str, int], settings: Settings) -> int:
         shown = ", ".join(f"{name} has {count}" for name, count in sorted(found.items()))
         raise TopicsUnfit(
             f"the topics have different numbers of partitions: {shown}; they must be equal, "
-            "because a stage reads the same partition of several: create those anew that differ"
+            "because a stage reads the same partition of several: create those again that differ"
         )
     wrong = {name: counts[name] for name in single if counts.get(name, 1) != 1}
     if wrong:
-        raise TopicsUnfit(f"{', '.join(wrong)} must have 1 partition, found {wrong}; create it anew")
+        raise TopicsUnfit(f"{', '.join(wrong)} must have 1 partition, found {wrong}; create it again")
     return next(iter(found.values()), settings.kafka_partitions)
 
 

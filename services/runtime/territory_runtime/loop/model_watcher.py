@@ -159,12 +159,6 @@ class ModelWatcher(Service):
         finally:
             await consumer.stop()
 
-    @Service.task
-    async def _follow_days(self) -> None:
-        while not self.should_stop:
-            await self.sleep(self._settings.day_check_seconds)
-            await self.check_day()
-
     # --- activations -------------------------------------------------------------------------
 
     async def take(self, offset: int, key: bytes | None, value: bytes | None, sent_ms: int = 0) -> None:

@@ -167,7 +167,7 @@ class PartitionTask:
         return not ((self.sweeps or self.is_unfinished) and self._passes_a_day(newest))
 
     def awaits_fan_out(self, newest: ModelSnapshot) -> bool:
-        """Whether only a fan-out delays a move to another day. Then the input has to pause, or it might last for ever."""
+        """Whether only a fan-out delays a move to another day. Then the input pauses, or it might last for ever."""
         is_new = newest.id != self.snapshot.id
         return is_new and self.is_unfinished and not self.sweeps and self._passes_a_day(newest)
 

@@ -82,6 +82,10 @@ class AssignmentListener(Protocol):
 class LogReader(Protocol):
     """A member of a stage's consumer group, and a reader of whole partitions."""
 
+    @property
+    def owners(self) -> Mapping[str, Collection[int]]:
+        """By address of a worker, the partition numbers that it owns, as of the last assignment."""
+
     async def start(self, topics: Collection[str], listener: AssignmentListener) -> None:
         """Join the group. Raises: KafkaError."""
 

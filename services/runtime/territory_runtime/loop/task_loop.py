@@ -11,7 +11,7 @@ of sweeps. Its end is the checkpoint (`checkpoint.py`). A crash before the commi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ import structlog
 from territory.stage import Effects
 from territory_runtime import metrics
 from territory_runtime.health import Health
+from territory_runtime.kafka.lease import Lease
 from territory_runtime.loop.backpressure import SweepThrottle, throttle_of
 from territory_runtime.loop.batch import Batch, BatchProcessor
 from territory_runtime.loop.budget import Budget
@@ -42,7 +43,6 @@ from territory_runtime.loop.shutdown import STOP_SECONDS_MAX, drain_and_leave
 from territory_runtime.loop.stage import Stage
 from territory_runtime.loop.stage_metrics import StageMetrics
 from territory_runtime.loop.upstream_watermark import applied_position, release_sweeps
-from territory_runtime.redis.fencing import Lease
 from territory_runtime.retry import (
     ANSWER_SECONDS_MAX,
     KAFKA_AWAY,
@@ -150,7 +150,8 @@ class TaskLoop:
 
     async def on_revoked(self) -> None:
         """Let the batch under way end and commit before the partitions go. Restores are not waited for."""
-        self._rebalancing = True  # before the batch ends: its commit renews no lease
+        self._rebalancing = True
+        self._lease.rebalance_began()  # before the batch ends: its commit renews no lease
         self._health.hinder(self._stage.name, "rebalancing")
         self._generation += 1
         async with self._batch_lock:
@@ -161,6 +162,12 @@ class TaskLoop:
         self._assigned = partitions
         self._generation += 1
         self._rebalancing = False
+        self._lease.rebalance_ended()
+
+    @property
+    def owners(self) -> Mapping[str, Collection[int]]:
+        """By address of a worker, the partition numbers that it owns, as of the last assignment."""
+        return self._reader.owners
 
     async def between_batches(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
         """Let a caller read the folds of the active partitions while no batch is under way.
@@ -373,11 +380,10 @@ class TaskLoop:
     # --- commits -----------------------------------------------------------------------------
 
     async def _commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
-        """Commit, and renew the lease unless a rebalance is under way. Raises: as `GroupOffsets.commit`."""
+        """Commit, and renew the lease. Raises: as `GroupOffsets.commit`."""
         asked_at = self._lease.now()
         await self._offsets.commit(offsets)
-        if not self._rebalancing:
-            self._lease.renew(asked_at)
+        self._lease.renew(asked_at)
 
     async def _confirm(self) -> None:
         """Have the group confirm that the active partitions are ours."""

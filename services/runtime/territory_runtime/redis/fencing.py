@@ -15,15 +15,10 @@ write and at the next assignment.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import redis.exceptions
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.protocol.produce import ProduceRequest
 
 from territory.wire.keys import fence_key
 from territory_runtime.loop.commit_metadata import CommitMetadata
@@ -46,10 +41,6 @@ Workers of several releases share the fences: a value stays `<epoch>.<write sequ
 """
 
 
-class LeaseEnded(KafkaError):  # type: ignore[misc]  # aiokafka is untyped
-    """Raised instead of sending a message, when the group may have given the partitions to another worker."""
-
-
 class Fenced(Exception):
     """Raised when another worker has begun a later epoch of a partition: nothing was written."""
 
@@ -60,50 +51,6 @@ class SinkRolledBack(Exception):
 
 class SinkPaused(redis.exceptions.RedisError):
     """Raised while a rebuilt index is swapped in and all writers are paused. Nothing was written; try again."""
-
-
-class Lease:
-    """Until when nobody else can have been given this worker's partitions."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._until = float("-inf")
-
-    def now(self) -> float:
-        """Return the time to give to `renew`; to be asked before the group is."""
-        return self._clock()
-
-    def renew(self, asked_at: float) -> None:
-        """Note that the group has confirmed this member, who asked at a time."""
-        self._until = max(self._until, asked_at + self._seconds)
-
-    @property
-    def is_half_gone(self) -> bool:
-        """Whether it is time to ask the group again."""
-        return self._until - self._clock() < self._seconds / 2
-
-    def require(self) -> None:
-        """Raises: LeaseEnded."""
-        if self._clock() >= self._until:
-            raise LeaseEnded("this worker was silent for too long: another may have its partitions")
-
-
-def guard(producer: AIOKafkaProducer, lease: Lease) -> None:
-    """Have a producer refuse to send anything once the lease has ended.
-
-    It is looked at where the request is written to the connection, not where it is queued: a worker
-    can be stopped in between for any time.
-    """
-    client: Any = producer.client
-    send = client.send
-
-    async def guarded(node_id: int, request: Any, **options: Any) -> Any:
-        if isinstance(request, ProduceRequest):
-            lease.require()
-        return await send(node_id, request, **options)
-
-    client.send = guarded
 
 
 @dataclass(slots=True)
