@@ -16,7 +16,7 @@ from territory_admin.models.activation import PieceChanges
 from territory_admin.planning.comparison import Comparison, MovedRecord, Plan, SumChange, TerritoryChange, UserChange
 from territory_admin.planning.decision import decided
 from territory_admin.planning.plan import Planned
-from territory_control.views.plan import of_plan
+from territory_control.views.plan import plan_view
 
 COUNTRIES = ("US", "CA", "DE", None)
 NOTHING = PieceChanges((), (), ())
@@ -69,7 +69,7 @@ def plan_of(before: Model | None, after: Model, *records: Record, examples_max: 
 def shown(planned: Planned) -> str:
     """Return a plan as people read it."""
     console = Console(file=io.StringIO(), width=120)
-    for part in of_plan(planned):
+    for part in plan_view(planned):
         console.print(part, markup=False, highlight=False, soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     return text
@@ -140,12 +140,12 @@ def test_a_plan_reads_well() -> None:
     """The heading says beside what it is, tables follow, and that nothing would change where that is so."""
     moving = plan_of(model_of(["US"]), model_of(["US", "CA"]), US, CANADA, WON)
     text = shown(Planned("acme", 3, PieceChanges((), (("territories", "west"),), ()), moving))
-    for said in ("beside revision 3", "changed: territories/west", "1 account, 1 deal", "account/A-2: world -> west",
-                 "sees more", "100.5"):  # fmt: skip
+    for said in ("compared with revision 3", "changed: territories/west", "1 account, 1 deal",
+                 "account/A-2: world -> west", "sees more", "100.5"):  # fmt: skip
         assert said in text
     still = plan_of(model_of(["US"]), model_of(["US"]), US)
-    assert "no record, nobody's view and no sum would change" in shown(Planned("acme", 3, NOTHING, still))
-    assert "would be its first" in shown(Planned("acme", 0, NOTHING, plan_of(None, model_of(["US"]), US)))
+    assert "no record, no user's view and no sum would change" in shown(Planned("acme", 3, NOTHING, still))
+    assert "makes this its first" in shown(Planned("acme", 0, NOTHING, plan_of(None, model_of(["US"]), US)))
 
 
 def test_periods_and_targets_are_named() -> None:

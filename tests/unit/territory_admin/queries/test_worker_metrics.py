@@ -20,7 +20,7 @@ from rich.console import Console
 from territory_admin.queries.worker_metrics import Page, look, look_at, now, quantile, samples_of
 from territory_control.__main__ import main
 from territory_control.local.embedded_broker import free_ports
-from territory_control.views.top import shown
+from territory_control.views.top import workers as workers_view
 
 INF = float("inf")
 SECONDS_MAX = 60.0
@@ -94,7 +94,7 @@ def serving(text: str) -> Iterator[str]:
 def text_of(*pages: Page, before: tuple[Page, ...] = (), unix_seconds: float = 1_060.0) -> str:
     console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123 -- what is recorded counts
     with console.file:
-        console.print(shown(now(pages, before, unix_seconds)))
+        console.print(workers_view(now(pages, before, unix_seconds)))
         return console.export_text()
 
 
@@ -148,11 +148,11 @@ def test_models_are_the_same_everywhere_or_not() -> None:
 def test_the_view_says_it_all() -> None:
     """Freshness, refusals, drift, model, and a line for each worker, answering or not."""
     text = text_of(page(), page("b:1", ready=0), Page("c:1", 0.0, {}, "Connection refused"))
-    assert "99 % 2.4 s" in text
-    assert "refused: 4   wrong index entries: 2   wrong sums: 6   model: revision 3, 60 s old" in text
+    assert "p99 2.4 s" in text
+    assert "refused messages: 4   wrong index entries: 2   wrong sums: 6   model: revision 3, 60 s old" in text
     assert "not ready, 1 restoring" in text
     assert "no answer: Connection refused" in text
-    assert "not everywhere" not in text
+    assert "everywhere" not in text
     assert "3 h old" in text_of(page(), unix_seconds=11_800)
 
 
