@@ -30,7 +30,7 @@ from territory_admin.log.topic_reader import existing_partitions, started
 from territory_admin.models.topic import Activated
 from territory_admin.records.wait import Goal, Pipeline, pipeline
 from territory_runtime.kafka import clients
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings
 
 SLICE_RECORDS = 1_000

@@ -40,8 +40,8 @@ from territory_admin.consistency.stage_log import NotComparable, StageLog
 from territory_admin.log.topic_reader import existing_partitions, started
 from territory_admin.records.wait import Goal, pipeline
 from territory_runtime.kafka import clients
+from territory_runtime.redis.connection import connect
 from territory_runtime.redis.nodes import Client
-from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings
 
 NAMED_MAX = 20
