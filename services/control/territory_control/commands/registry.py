@@ -77,10 +77,9 @@ class LazyGroup(TyperGroup):
             with formatter.section(section):
                 formatter.write_dl(lines)
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]  # as above
-        """Return the command that the arguments name, imported, and the arguments after it."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else load_command(name), rest
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # as above
+        """Return a command of the table, imported; None for any other name."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
 
 def load_command(name: str) -> Any:
