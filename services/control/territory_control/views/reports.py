@@ -63,8 +63,9 @@ def _width(found: ReportTable, name: str) -> int:
 def _table(found: ReportTable, figures: Sequence[str]) -> Table:
     table = Table(box=None, padding=(0, 1), show_footer=any(name in found.totals for name in figures))
     for position, name in enumerate(found.labels):
-        width = min(LABEL_COLUMNS_MAX, _width(found, name))
-        table.add_column(_heading(name), Text("" if position else "in all"), overflow="fold", min_width=width)
+        # Labels fold when the terminal is too narrow for them beside one figure: a figure is never cut.
+        total = Text("" if position else "in all")
+        table.add_column(_heading(name), total, overflow="fold", max_width=LABEL_COLUMNS_MAX)
     for name in figures:
         total = Text(_number(found.totals.get(name)), style="bold")
         table.add_column(_heading(name), total, justify="right", no_wrap=True)

@@ -70,6 +70,14 @@ def test_every_row_keeps_the_columns_that_identify_it(columns: int) -> None:
     assert max(map(len, lines)) <= columns
 
 
+def test_a_figure_is_never_cut() -> None:
+    """In a terminal too narrow for the labels beside one figure the labels fold, and every figure is whole."""
+    lines = text(pipeline(), 48).splitlines()
+    lines = lines[: next(number for number, line in enumerate(lines) if line.startswith("own deals open: "))]
+    assert sum(line.count("1,234,567.25") for line in lines) == (3 + 1) * 12  # and the totals
+    assert max(map(len, lines)) <= 48
+
+
 def test_csv_is_the_rows_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """CSV has a heading, exact figures, empty cells for None, and quotes where a name needs them."""
     Output(as_json=False).csv([*REVENUE.labels, *REVENUE.figures], REVENUE.rows)
