@@ -13,7 +13,7 @@ from territory.stage import InputMessage
 from territory_admin.log.topic_reader import read_on
 from territory_admin.models.topic import Activated
 from territory_admin.records.wait import Goal, Pipeline, StageGroup, reach
-from territory_runtime.loop.restore import decode_message
+from territory_runtime.loop.decoding import decode_message
 from territory_runtime.loop.stage import Reader
 
 

@@ -10,7 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from territory.errors import BadMessage
 from territory_admin.log.topic_reader import read_on
-from territory_runtime.loop.restore import decode_message
+from territory_runtime.loop.decoding import decode_message
 from territory_runtime.loop.stage import Reader
 
 REPORT_EVERY = 1_000

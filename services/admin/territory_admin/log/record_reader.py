@@ -17,7 +17,7 @@ from territory.wire.keys import partition_of
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS
 from territory_admin.log.topic_reader import committed_offsets, partitions_of, read_messages, started
 from territory_runtime.kafka import clients
-from territory_runtime.loop.restore import decode_message
+from territory_runtime.loop.decoding import decode_message
 from territory_runtime.settings import Settings
 
 INTAKE_GROUP = "assigner-intake"

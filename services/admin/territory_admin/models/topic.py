@@ -19,7 +19,7 @@ from territory_admin.errors import NotFound, NotReached
 from territory_admin.log.topic_reader import started
 from territory_runtime.kafka import clients
 from territory_runtime.loop.model_snapshot import NOTHING_ACTIVATED
-from territory_runtime.loop.model_watcher import Pieces
+from territory_runtime.loop.model_pieces import Pieces
 from territory_runtime.settings import Settings
 
 WHERE = TopicPartition(MODEL.name, 0)

@@ -21,12 +21,13 @@ from mode import Service
 from territory.errors import BadMessage, ModelRefused
 from territory.model.compiled import Model, assemble, digest_of
 from territory.model.document import PieceKey
-from territory.wire.codec import JSON, reader_of
-from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
+from territory.wire.codec import JSON
+from territory.wire.events import ModelActivated
 from territory.wire.topics import MODEL
 from territory_runtime import metrics
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
+from territory_runtime.loop.model_pieces import Pieces
 from territory_runtime.loop.model_snapshot import (
     NO_SNAPSHOT,
     NOTHING_ACTIVATED,
@@ -44,45 +45,6 @@ DAYS_BACK_MAX = 7
 
 Prepare = Callable[[Model], None]
 """Makes what a stage derives from a model. Raises ModelRefused when it can't."""
-
-
-class Pieces:
-    """The pieces of every organisation as the topic gives them, without any I/O."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[str, dict[PieceKey, JSON]] = {}
-        self._closed_since: dict[str, dict[str, int]] = {}
-        self._read_piece = reader_of(ModelPiece)
-        self._read_activation = reader_of(ModelActivated)
-
-    def take(self, key: str, value: bytes | None) -> ModelActivated | None:
-        """Take one message; return the activation, if it is one. Raises: BadMessage."""
-        parts = key.split("/", 2)
-        if len(parts) != 3:
-            raise BadMessage("wrong_key", f"found key {key[:60]!r}, expected <org>/<kind>/<id>")
-        org_id, kind, name = parts
-        if (kind, name) == ACTIVATION:
-            return self._read_activation(value) if value is not None else None
-        pieces = self._pieces.setdefault(org_id, {})
-        closed_since = self._closed_since.setdefault(org_id, {})
-        if value is None:
-            pieces.pop((kind, name), None)
-            if kind == "frozen":
-                closed_since.pop(name, None)
-        else:
-            piece = self._read_piece(value)
-            pieces[kind, name] = piece.value
-            if kind == "frozen":  # said when it was closed, and not again while it is
-                closed_since[name] = piece.revision
-        return None
-
-    def of(self, org_id: str) -> dict[PieceKey, JSON]:
-        """Return a copy of an organisation's pieces."""
-        return dict(self._pieces.get(org_id, {}))
-
-    def closed_since(self, org_id: str) -> dict[str, int]:
-        """Return a copy of the revisions in which an organisation's closed periods were closed (F12)."""
-        return dict(self._closed_since.get(org_id, {}))
 
 
 def activated_model(

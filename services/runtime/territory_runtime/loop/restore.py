@@ -6,30 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 
 from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
 
 from territory.errors import BadMessage
-from territory.stage import Fold, InputMessage
+from territory.stage import Fold
 from territory_runtime.gc_tuning import gc_paused
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
+from territory_runtime.loop.decoding import decode_message
 from territory_runtime.loop.stage import Reader, Stage
 from territory_runtime.settings import Settings
 
 FETCHED_RECORDS_MAX = 5_000
-
-
-def decode_message(message: ConsumerRecord, read: Reader) -> InputMessage:
-    """Return a decoded message. Raises: BadMessage."""
-    key = (message.key or b"").decode(errors="replace")
-    if key.count("/") < 2:
-        raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
-    headers = (
-        {name: (value or b"").decode(errors="replace") for name, value in message.headers} if message.headers else {}
-    )
-    event = None if message.value is None else read(message.value)
-    size = len(message.value or b"")
-    return InputMessage(message.topic, key, event, headers, message.timestamp, size, message.offset)
 
 
 async def restore_topic(

@@ -36,10 +36,11 @@ from territory_runtime.kafka import clients
 from territory_runtime.kafka.producer import FencedProducer
 from territory_runtime.loop.backpressure import SweepThrottle, pace_of
 from territory_runtime.loop.checkpoint import perform
+from territory_runtime.loop.decoding import decode_message
 from territory_runtime.loop.model_snapshot import CommitMetadata, unknown_under
 from territory_runtime.loop.model_watcher import ModelWatcher
 from territory_runtime.loop.partition_task import SWEEP_SECONDS_MAX, PartitionTask, sweep_in_turns
-from territory_runtime.loop.restore import decode_message, restore_fold
+from territory_runtime.loop.restore import restore_fold
 from territory_runtime.loop.shutdown import STOP_SECONDS_MAX, drain_and_leave
 from territory_runtime.loop.stage import Progress, Stage, every
 from territory_runtime.loop.stage_metrics import StageMetrics

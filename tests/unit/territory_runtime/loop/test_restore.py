@@ -11,7 +11,7 @@ from territory.errors import BadMessage
 from territory.stage import InputMessage
 from territory.wire.codec import decode
 from territory.wire.events import read_record_change
-from territory_runtime.loop.restore import decode_message
+from territory_runtime.loop.decoding import decode_message
 
 KEY = "acme/account/A-1"
 

@@ -1,0 +1,24 @@
+"""Decodes a consumed Kafka message into the input of a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.structs import ConsumerRecord
+
+from territory.errors import BadMessage
+from territory.stage import InputMessage
+
+
+def decode_message(message: ConsumerRecord, read: Callable[[bytes], Any]) -> InputMessage:
+    """Return a decoded message; `read` decodes its value. Raises: BadMessage."""
+    key = (message.key or b"").decode(errors="replace")
+    if key.count("/") < 2:
+        raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
+    headers = (
+        {name: (value or b"").decode(errors="replace") for name, value in message.headers} if message.headers else {}
+    )
+    event = None if message.value is None else read(message.value)
+    size = len(message.value or b"")
+    return InputMessage(message.topic, key, event, headers, message.timestamp, size, message.offset)
