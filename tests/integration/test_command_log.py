@@ -17,8 +17,8 @@ from territory.wire.keys import family_key, model_key, record_key
 from territory.wire.topics import FAMILIES, MODEL, RECORDS
 from territory_admin.arguments import RecordName
 from territory_admin.errors import NotFound, Refused
-from territory_admin.lint.records_at_hand import OnRecords, on_records
-from territory_admin.lint.rule_lint import analysed
+from territory_admin.lint.on_records import OnRecords, on_records
+from territory_admin.lint.rule_lint import analyse_rules
 from territory_admin.log.record_reader import find_record
 from territory_admin.log.topic_reader import (
     existing_partitions,
@@ -286,7 +286,7 @@ def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings)
             await producer.send_and_wait(FAMILIES.name, None, key=gone, partition=ord("C") % PARTITIONS)
             await producer.send_and_wait(FAMILIES.name, b"{}", key=gone + b"2", partition=0)
         found = await on_records(
-            settings, checked.model, analysed(checked.model), lambda read, total: reports.append((read, total))
+            settings, checked.model, analyse_rules(checked.model), lambda read, total: reports.append((read, total))
         )
         return found, reports
 

@@ -27,7 +27,7 @@ from territory_admin.dead_letters.letters import (
 )
 from territory_admin.dead_letters.redrive import Redriven, redrive
 from territory_admin.errors import NotFound
-from territory_admin.log.topic_reader import existing_partitions, provisioned_partitions
+from territory_admin.log.kafka_session import existing_partitions, provisioned_partitions
 from territory_control.local.child_process import until
 from territory_runtime.kafka.dead_letters import PREFIX, bury
 from territory_runtime.settings import Settings

@@ -9,9 +9,11 @@ from typing import Any
 from territory.wire.events import Record
 from territory.wire.keys import record_key
 from territory.wire.topics import FAMILIES, MODEL
-from territory_admin.log.topic_reader import partitions_of, provisioned_partitions, started
-from territory_admin.models.activation import CheckedModel, apply, check_model
-from territory_admin.planning.comparison import MovedRecord
+from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.log.topic_reader import partitions_of, started
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import CheckedModel, check_model
+from territory_admin.planning.model_comparison import MovedRecord
 from territory_admin.planning.plan import plan
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings

@@ -13,8 +13,9 @@ from territory.wire.events import Assignment, Attainment, DealFacts, Link, Recor
 from territory.wire.keys import attainment_key, partition_of, record_key
 from territory.wire.topics import ASSIGNMENTS, ATTAINMENTS, FAMILIES, Topic
 from territory_admin.errors import NotFound, Refused
-from territory_admin.log.topic_reader import provisioned_partitions
-from territory_admin.models.activation import apply, check_model
+from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import check_model
 from territory_admin.queries.attainment_history import history
 from territory_admin.reports.log import Part, custom, standard
 from territory_admin.reports.standard import Revenue

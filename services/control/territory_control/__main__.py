@@ -21,25 +21,39 @@ from rich.text import Text
 
 from assigner.matching.engines import EngineName
 from territory.errors import BadMessage, ModelRefused
-from territory.model.document import Level, ObjectType
+from territory.model.document import OBJECTS, Level, ObjectType
 from territory.wire.events import LinkKind
-from territory_admin.arguments import OBJECTS, AsJson, RecordName, record_name
+from territory_admin.arguments import RecordName, record_name
 from territory_admin.consistency import rebuild as rebuilding
+from territory_admin.consistency import repair as repairing
 from territory_admin.consistency import verify as verifying
 from territory_admin.errors import CommandFailed, NotFound, NotReached
-from territory_admin.lint import records_at_hand
-from territory_admin.lint.rule_lint import analysed
-from territory_admin.models import activation as models
+from territory_admin.lint.on_records import check_on_records
+from territory_admin.lint.rule_lint import analyse_rules
+from territory_admin.models.apply import Applied, apply_and_wait
+from territory_admin.models.apply import apply as apply_model
+from territory_admin.models.changes import removed_territories
+from territory_admin.models.refusal import refusal
+from territory_admin.models.validate import CheckedModel, check_model
 from territory_admin.planning import plan as on_the_log
-from territory_admin.queries import answers, attainment_history
+from territory_admin.queries import adjustments as adjusting
+from territory_admin.queries import attainment as attaining
+from territory_admin.queries import attainment_history
+from territory_admin.queries import explain_access as access
+from territory_admin.queries import explain_assignment as assignment
+from territory_admin.queries import show as showing
+from territory_admin.queries import viewers as viewing
+from territory_admin.queries import visible as seeing
 from territory_admin.queries import worker_metrics as top
 from territory_admin.records import link as linking
 from territory_admin.records import publish as publishing
 from territory_admin.records import wait as progress
 from territory_control.commands import dead_letters as letter_commands
 from territory_control.commands import reports as report_commands
+from territory_control.input_files import STDIN, read_text
 from territory_control.local import demo
 from territory_control.local.stack import has_own_servers, running_stack, watch
+from territory_control.options import AsJson
 from territory_control.output import Output
 from territory_control.views import attainment_history as attainment_views
 from territory_control.views import plan as tables
@@ -103,7 +117,7 @@ def validate(
     output = Output(as_json=as_json)
     settings = read_settings() if on_records else None
     checked = _checked(model, output)
-    analysis = analysed(checked.model)
+    analysis = analyse_rules(checked.model)
     shown = [
         Text(f"valid: {checked.org_id}: {rendering.model_size(checked.model)}"),
         *rule_tables.of_rules(analysis),
@@ -111,7 +125,7 @@ def validate(
     fallen = None
     if settings is not None:
         with output.bar("reading records") as bar:
-            fallen = _run(records_at_hand.on_records(settings, checked.model, analysis, bar.at))
+            fallen = _run(check_on_records(settings, checked.model, analysis, bar.at))
         shown += rule_tables.of_records(fallen)
     data = {"valid": True, "org_id": checked.org_id, "faults": [], "rules": analysis, "on_records": fallen}
     output.result(data, *shown)
@@ -147,16 +161,14 @@ def apply(
     """Make a model the organisation's, at once and for all services."""
     output, settings = Output(as_json=as_json), read_settings()
     checked = _checked(model, output, settings.assigner_engine)
-    done = _run(models.apply(settings, checked))
+    done = _applied(settings, checked, timeout, output) if wait else _run(apply_model(settings, checked))
     if checked.org_id != settings.org_id:
         output.note(
             f"this is the model of {checked.org_id!r}; other commands speak of {settings.org_id!r} "
             "until TERRITORY_ORG_ID says otherwise"
         )
-    absent = _run(progress.absent_stages(settings)) if wait else ()
-    if absent:
-        output.note(f"no service is running for {', '.join(absent)}: it takes effect when they do")
-    in_effect = _waited(settings, timeout, output).done if wait and not absent else None
+    if done.absent:
+        output.note(f"no service is running for {', '.join(done.absent)}: it takes effect when they do")
     data = {
         "org_id": done.org_id,
         "revision": done.revision,
@@ -164,11 +176,11 @@ def apply(
         "added": ["/".join(key) for key in done.changes.added],
         "changed": ["/".join(key) for key in done.changes.changed],
         "removed": ["/".join(key) for key in done.changes.removed],
-        "removed_territories": models.removed_territories(done.changes),
-        "in_effect": in_effect,
+        "removed_territories": removed_territories(done.changes),
+        "in_effect": done.in_effect,
     }
-    output.result(data, *rendering.applied(done), *([Text("in effect everywhere")] if in_effect else []))
-    if in_effect is False:
+    output.result(data, *rendering.applied(done), *([Text("in effect everywhere")] if done.in_effect else []))
+    if done.in_effect is False:
         raise NotReached(f"revision {done.revision} is activated, but not in effect everywhere after {timeout:g} s")
 
 
@@ -192,7 +204,7 @@ def wait(timeout: Seconds = WAIT_SECONDS, as_json: AsJson = False) -> None:
     """Wait until everything published so far is in Redis."""
     output, settings = Output(as_json=as_json), read_settings()
     done = _waited(settings, timeout, output)
-    refused = _run(models.refusal(settings))
+    refused = _run(refusal(settings))
     output.result({**asdict(done), "refused": refused}, *rendering.waited(done, refused))
     if refused is not None or not done.done:
         raise typer.Exit(EXIT_REFUSED)
@@ -229,7 +241,7 @@ def _kinds(assign: bool, exclude: bool, none: bool) -> list[tuple[LinkKind, bool
 def show(record: Record, as_json: AsJson = False) -> None:
     """Show where a record stands: its owner, its territories and why, and how many see it."""
     output = Output(as_json=as_json)
-    found = _run(answers.show(read_settings(), record))
+    found = _run(showing.show(read_settings(), record))
     output.result(found, *rendering.shown(found))
 
 
@@ -242,7 +254,7 @@ def explain_assignment(
 ) -> None:
     """Say why a record is in its territories, which it nearly is in, or why not in another."""
     output = Output(as_json=as_json)
-    found = _run(answers.explain_assignment(read_settings(), record, territory, near))
+    found = _run(assignment.explain_assignment(read_settings(), record, territory, near))
     output.result(found, *rendering.explained_assignment(found))
 
 
@@ -252,7 +264,7 @@ def explain_access(
 ) -> None:
     """Give every path by which a user sees a record, or say that there is none."""
     output = Output(as_json=as_json)
-    found = _run(answers.explain_access(read_settings(), user, record))
+    found = _run(access.explain_access(read_settings(), user, record))
     output.result(found, *rendering.explained_access(found))
 
 
@@ -265,7 +277,7 @@ def visible(
 ) -> None:
     """List the records that a user sees."""
     output = Output(as_json=as_json)
-    found = _run(answers.visible(read_settings(), user, OBJECTS if only is None else (only,), level))
+    found = _run(seeing.visible(read_settings(), user, OBJECTS if only is None else (only,), level))
     output.result(found, *rendering.visible(found))
 
 
@@ -273,7 +285,7 @@ def visible(
 def viewers(record: Record, as_json: AsJson = False) -> None:
     """List the users who see a record."""
     output = Output(as_json=as_json)
-    found = _run(answers.viewers(read_settings(), record))
+    found = _run(viewing.viewers(read_settings(), record))
     output.result(found, *rendering.viewers(found))
 
 
@@ -304,7 +316,7 @@ def attainment(
     if adjustments:
         if over_time or plot is not None or users:
             raise typer.BadParameter("expected --adjustments without --history, --plot and --users")
-        deals = _run(answers.adjustments(read_settings(), territory, period))
+        deals = _run(adjusting.adjustments(read_settings(), territory, period))
         output.result(deals, adjustments_table(deals) if deals else Text("no closed period has changed there"))
         return
     if over_time or plot is not None:
@@ -312,7 +324,7 @@ def attainment(
             raise typer.BadParameter("expected either --history or --users")
         _show_history(output, territory, period, plot)
         return
-    model, rows = _run(answers.attainment(read_settings(), territory, period, users=users))
+    model, rows = _run(attaining.attainment(read_settings(), territory, period, users=users))
     output.result(rows, tree_of(model, rows, output.columns) if rows else Text("nothing won, open or targeted there"))
 
 
@@ -320,7 +332,7 @@ def _show_history(output: Output, territory: str | None, period: str | None, plo
     settings = read_settings()
     drawing = None if plot is None else attainment_views.Plot(plot)
     with output.bar("reading") as bar:
-        model, points = _run(attainment_history.history(settings, territory, period, bar.at))
+        model, points = _run(attainment_history.attainment_history(settings, territory, period, bar.at))
     if drawing is not None:
         drawing.draw(model, points)
         output.note(f"drawn: {plot}")
@@ -343,7 +355,8 @@ def verify(
     """Compare Redis with what the log implies, beside live traffic; exit 1 when anything differs."""
     output, settings = Output(as_json=as_json), read_settings()
     with output.bar("comparing") as bar:
-        done = _run(verifying.verify(settings, repair=repair, per_second=rate, timeout_seconds=timeout, report=bar.at))
+        compare = repairing.repair if repair else verifying.verify
+        done = _run(compare(settings, per_second=rate, timeout_seconds=timeout, report=bar.at))
     output.result(done, *rendering.verified(done))
     if not done.is_clean:
         raise typer.Exit(EXIT_REFUSED)
@@ -408,8 +421,8 @@ def show_top(
             top_view.follow(worker, output.console, every)
         except KeyboardInterrupt:
             return
-    pages = top.look_at(worker)
-    seen = top.now(pages, (), time.time())
+    pages = top.fetch_pages(worker)
+    seen = top.summarise(pages, (), time.time())
     output.result(seen, top_view.shown(seen))
     if all(page.fault is not None for page in pages):
         raise typer.Exit(EXIT_REFUSED)
@@ -442,14 +455,20 @@ def _run(asking: Coroutine[Any, Any, Answer]) -> Answer:
     return asyncio.run(asking)
 
 
-def _checked(model: str, output: Output, engine: EngineName = "index") -> models.CheckedModel:
+def _checked(model: str, output: Output, engine: EngineName = "index") -> CheckedModel:
     """Return a model without faults; else list them and exit 1."""
     try:
-        return models.check_model(models.read_text(model), engine)
+        return check_model(read_text(model), engine)
     except ModelRefused as refused:
         output.result({"valid": False, "org_id": None, "faults": refused.faults}, *rendering.faults(refused.faults))
         output.note(f"refused: {len(refused.faults)} faults; nothing was changed")
         raise typer.Exit(EXIT_REFUSED) from refused
+
+
+def _applied(settings: Settings, checked: CheckedModel, timeout: float, output: Output) -> Applied:
+    with output.bar("waiting") as bar:
+        waiting = apply_and_wait(settings, checked, timeout, lambda stage, taken, total: bar.at(taken, total, stage))
+        return _run(waiting)
 
 
 def _waited(settings: Settings, timeout: float, output: Output) -> progress.Waited:
@@ -460,7 +479,7 @@ def _waited(settings: Settings, timeout: float, output: Output) -> progress.Wait
 @contextmanager
 def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """Open a file of lines, `-` for stdin, with its size in bytes where it has one."""
-    if file == models.STDIN:
+    if file == STDIN:
         yield sys.stdin.buffer, None
         return
     try:

@@ -13,19 +13,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.arguments import AsJson
-from territory_admin.dead_letters.letters import (
-    Letter,
-    Letters,
-    Place,
-    ShownLetter,
-    Wanted,
-    list_letters,
-    place_of,
-    show_letter,
-    since_of,
-)
+from territory_admin.dead_letters.letters import Letter, LetterFilter, LetterId, letter_id, since_of
+from territory_admin.dead_letters.list import Letters, list_letters
 from territory_admin.dead_letters.redrive import Redriven, redrive
+from territory_admin.dead_letters.show import ShownLetter, show_letter
+from territory_control.options import AsJson
 from territory_control.output import Output
 from territory_control.views.results import clipped, counted
 from territory_runtime.settings import read_settings
@@ -37,9 +29,9 @@ TEXT_CHARACTERS_MAX = 2_000
 app = typer.Typer(help="Look at refused messages, and send them again.", no_args_is_help=True)
 
 
-def _place(text: str) -> Place:
+def _place(text: str) -> LetterId:
     try:
-        return place_of(text)
+        return letter_id(text)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from fault
 
@@ -75,7 +67,7 @@ def list_(
 ) -> None:
     """List refused messages of all organisations, and count them by their reason."""
     output, settings = Output(as_json=as_json), read_settings()
-    wanted = Wanted(code=code, topic=topic, stage=stage, since=since, key=key)
+    wanted = LetterFilter(code=code, topic=topic, stage=stage, since=since, key=key)
     with output.bar("reading dead letters") as bar:
         found = asyncio.run(list_letters(settings, wanted, limit, bar.at, unsent=unsent))
     output.result(found, *listed(found))
@@ -83,7 +75,7 @@ def list_(
 
 @app.command()
 def show(
-    letter: Annotated[Place, typer.Argument(metavar="PARTITION/OFFSET", parser=_place, help="As `list` has it.")],
+    letter: Annotated[LetterId, typer.Argument(metavar="PARTITION/OFFSET", parser=_place, help="As `list` has it.")],
     *,
     raw: Annotated[bool, typer.Option("--raw", help="Write the message's bytes, and nothing else.")] = False,
     as_json: AsJson = False,
@@ -101,7 +93,7 @@ def show(
 @app.command("redrive")
 def redrive_(
     letters: Annotated[
-        list[Place] | None, typer.Argument(metavar="PARTITION/OFFSET", parser=_place, help="As `list` has them.")
+        list[LetterId] | None, typer.Argument(metavar="PARTITION/OFFSET", parser=_place, help="As `list` has them.")
     ] = None,
     *,
     code: Code = None,
@@ -119,7 +111,7 @@ def redrive_(
     if sum(ways) != 1:
         raise typer.BadParameter("expected either letters such as 3/17, or filters such as --code, or --all")
     output, settings = Output(as_json=as_json), read_settings()
-    wanted = Wanted(frozenset(letters or ()), code=code, topic=topic, stage=stage, since=since, key=key)
+    wanted = LetterFilter(frozenset(letters or ()), code=code, topic=topic, stage=stage, since=since, key=key)
     with output.bar("sending again") as bar:
         done = asyncio.run(redrive(settings, wanted, bar.at, again=again))
     output.result(done, *redriven(done))

@@ -12,13 +12,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.arguments import AsJson
-from territory_admin.reports import log as report_log
 from territory_admin.reports.custom import ATTRIBUTES
-from territory_admin.reports.log import Part
 from territory_admin.reports.measures import MEASURES
+from territory_admin.reports.run import ReportFilter, custom_report, standard_report
 from territory_admin.reports.standard import OpenPipeline, Revenue, SalesCycle, StarPerformers
 from territory_admin.reports.table import Cell, Report, ReportTable
+from territory_control.options import AsJson
 from territory_control.output import Output
 from territory_control.views.results import counted
 from territory_runtime.settings import read_settings
@@ -41,7 +40,7 @@ def star_performers(
     period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
 ) -> None:
     """Territories and users who won at least their target, in each period; who won the most of it first."""
-    _standard(StarPerformers, Part(period, territory), format_, as_json)
+    _standard(StarPerformers, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command()
@@ -49,7 +48,7 @@ def revenue(
     period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
 ) -> None:
     """What was won, by period and territory: its own deals, and with everything below it."""
-    _standard(Revenue, Part(period, territory), format_, as_json)
+    _standard(Revenue, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command("sales-cycle")
@@ -61,7 +60,7 @@ def sales_cycle(
     The mean is rounded to two decimals. The 90th percentile is the shortest time within which
     at least 90 % of the deals were won. Periods are those of the close date.
     """
-    _standard(SalesCycle, Part(period, territory), format_, as_json)
+    _standard(SalesCycle, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command()
@@ -69,7 +68,7 @@ def pipeline(
     period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
 ) -> None:
     """What is open, by period, territory and category: its own deals, and with everything below it."""
-    _standard(OpenPipeline, Part(period, territory), format_, as_json)
+    _standard(OpenPipeline, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command()
@@ -92,14 +91,14 @@ def custom(
     """Any measures by any groups. A territory is the deal's own, so that rows add up to the totals."""
     output, settings = _output(format_, as_json), read_settings()
     with output.bar("reading") as bar:
-        found = asyncio.run(report_log.custom(settings, measure, by, Part(period, territory), bar.at))
+        found = asyncio.run(custom_report(settings, measure, by, ReportFilter(period, territory), bar.at))
     _say(output, format_, found)
 
 
-def _standard(kind: type[Report], part: Part, format_: str, as_json: bool) -> None:
+def _standard(kind: type[Report], part: ReportFilter, format_: str, as_json: bool) -> None:
     output, settings = _output(format_, as_json), read_settings()
     with output.bar("reading") as bar:
-        found = asyncio.run(report_log.standard(settings, kind, part, bar.at))
+        found = asyncio.run(standard_report(settings, kind, part, bar.at))
     _say(output, format_, found)
 
 

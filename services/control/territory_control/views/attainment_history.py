@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,14 @@ from rich.text import Text
 
 from territory.model.compiled import Model
 from territory_admin.errors import Refused
-from territory_admin.queries.attainment_history import series_of
-from territory_admin.reports.history import Point
+from territory_admin.reports.history import HistoryPoint
 from territory_control.views.attainment_tree import bar, money
 
 BAR_CELLS = 40
 WON_COLUMNS = 18
 
 
-def shown(model: Model, points: Sequence[Point]) -> Iterator[RenderableType]:
+def shown(model: Model, points: Sequence[HistoryPoint]) -> Iterator[RenderableType]:
     """Return a bar a day: of the target, or without one of the most that was won."""
     if not points:
         yield Text("nothing was said of it; territory attainment shows what there is")
@@ -31,7 +31,7 @@ def shown(model: Model, points: Sequence[Point]) -> Iterator[RenderableType]:
             yield _line(point, most)
 
 
-def _line(point: Point, most: Decimal) -> Text:
+def _line(point: HistoryPoint, most: Decimal) -> Text:
     day = f"  {point.day}  "
     if point.won is None:
         return Text(f"{day}gone", style="dim")
@@ -40,6 +40,12 @@ def _line(point: Point, most: Decimal) -> Text:
     else:
         part, of = Decimal(point.won) * 100 / most if most > 0 else Decimal(0), "    no target"
     return Text(f"{day}{bar(part, BAR_CELLS)}{money(point.won):>{WON_COLUMNS}}{of}")
+
+
+def series_of(points: Iterable[HistoryPoint]) -> Iterator[tuple[str, str, list[HistoryPoint]]]:
+    """Yield each territory and period with its points, by day."""
+    for (territory_id, period), found in groupby(points, key=lambda point: (point.territory_id, point.period)):
+        yield territory_id, period, list(found)
 
 
 # --- drawn -----------------------------------------------------------------------------------
@@ -65,7 +71,7 @@ class Plot:
         if not path.absolute().parent.is_dir():
             raise Refused(f"found --plot {path}, but there is no folder {path.parent}")
 
-    def draw(self, model: Model, points: Sequence[Point]) -> None:
+    def draw(self, model: Model, points: Sequence[HistoryPoint]) -> None:
         """Draw what was won as steps, for each territory and period, and its target. Raises: Refused."""
         axes = self._figure.add_subplot()
         for territory_id, period, found in series_of(points):

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.models.activation import PieceChanges
+from territory_admin.models.changes import PieceChanges
 from territory_admin.planning.plan import Planned
 from territory_control.views.attainment_tree import money
 from territory_control.views.results import counted, named

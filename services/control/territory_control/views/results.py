@@ -12,18 +12,18 @@ from rich.text import Text
 from territory.errors import Fault
 from territory.model.compiled import Model
 from territory.wire.events import Link
+from territory_admin.consistency.comparing import Verified
 from territory_admin.consistency.rebuild import Rebuilt
-from territory_admin.consistency.verify import Verified
-from territory_admin.models.activation import Applied, Refusal, removed_territories
-from territory_admin.queries.answers import (
-    ExplainedAccess,
-    ExplainedAssignment,
-    RecordViewers,
-    ShownRecord,
-    VisibleRecords,
-)
-from territory_admin.queries.explanations import Near, Reason
+from territory_admin.models.apply import Applied
+from territory_admin.models.changes import removed_territories
+from territory_admin.models.refusal import Refusal
+from territory_admin.queries.explain_access import ExplainedAccess
+from territory_admin.queries.explain_assignment import ExplainedAssignment
+from territory_admin.queries.explainer import NearTerritory, Reason
 from territory_admin.queries.redis_reader import LeftOutDeal
+from territory_admin.queries.show import ShownRecord
+from territory_admin.queries.viewers import RecordViewers
+from territory_admin.queries.visible import VisibleRecords
 from territory_admin.records.publish import Published
 from territory_admin.records.wait import Waited
 from territory_control.local.stack import Addresses
@@ -193,7 +193,7 @@ def _reason(reason: Reason) -> Text:
     return text
 
 
-def _near(near: Near) -> Text:
+def _near(near: NearTerritory) -> Text:
     text = Text.assemble("nearly in ", (near.territory_id, "cyan"), ": one condition fails")
     return text.append(f"\n    {clipped(f'{near.failing_territory}: {near.why}')}")
 

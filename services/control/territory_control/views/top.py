@@ -10,14 +10,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.queries.worker_metrics import Now, Page, look_at, now
+from territory_admin.queries.worker_metrics import ClusterStatus, MetricsPage, fetch_pages, summarise
 
 MEGABYTE = 1_000_000
 SLOW_SECONDS = 1.0
 """The objective: 99 % of changes are in Redis within this."""
 
 
-def shown(at: Now) -> RenderableType:
+def shown(at: ClusterStatus) -> RenderableType:
     """Return the numbers as people read them; what wants somebody's eye is red."""
     table = Table(box=None, pad_edge=False)
     for name in ("worker", "stages", "state"):
@@ -46,7 +46,7 @@ def shown(at: Now) -> RenderableType:
     return Group(*_lines(at), Text(), table)
 
 
-def _lines(at: Now) -> list[Text]:
+def _lines(at: ClusterStatus) -> list[Text]:
     slow = at.visible_p99_seconds is not None and at.visible_p99_seconds > SLOW_SECONDS
     everywhere = "" if at.is_model_everywhere else ", not everywhere yet"
     return [
@@ -83,10 +83,10 @@ def _age(seconds: float) -> str:
 
 def follow(workers: Sequence[str], console: Console, every_seconds: float) -> None:
     """Show workers until interrupted. Raises: KeyboardInterrupt."""
-    before: list[Page] = []
+    before: list[MetricsPage] = []
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            pages = look_at(workers)
-            live.update(shown(now(pages, before, time.time())), refresh=True)
+            pages = fetch_pages(workers)
+            live.update(shown(summarise(pages, before, time.time())), refresh=True)
             before = pages
             time.sleep(every_seconds)

@@ -15,7 +15,7 @@ from assigner.matching.plain import PlainMatcher
 from assigner.matching.rule_book import RuleBook, rule_book
 from territory.criteria import leaves_of
 from territory.model.compiled import Model, compile_model
-from territory_admin.lint.rule_lint import EvaluatedRule, OddSharing, RuleAnalysis, analysed
+from territory_admin.lint.rule_lint import EvaluatedRule, OddSharing, RuleAnalysis, analyse_rules
 from tests.contracts.rules import TABLES, TODAY, TYPES, dice_of, document, record, typed
 
 ACCOUNT: Any = "account"
@@ -38,7 +38,7 @@ def node(name: str, rule: Any, parent: str | None = None, kind: str = "account")
 
 
 def of_rule(rule: Any) -> RuleAnalysis:
-    return analysed(model_of(node("t", rule)))
+    return analyse_rules(model_of(node("t", rule)))
 
 
 def in_quotes(rule: Any) -> Any:
@@ -86,7 +86,7 @@ def test_what_is_called_impossible_or_empty_is_so() -> None:
         nonlocal impossible, empty
         dice = dice_of(seed)
         model = tree_of(dice)
-        book, found = rule_book(model, ACCOUNT), analysed(model)
+        book, found = rule_book(model, ACCOUNT), analyse_rules(model)
         never = {name for rule in found.impossible for name in (rule.territory_id, *rule.below)}
         by_id = {rule.territory_id: rule for rule in book.rules}
         impossible, empty = impossible + len(never), empty + len(found.empty)
@@ -119,7 +119,7 @@ def test_what_is_evaluated_is_what_the_index_says(seed: int) -> None:
         for rule in book.rules
         if all(leaf.operator not in RELATIVE for leaf in leaves_of(rule.criterion))
     }
-    evaluated = analysed(model).evaluated
+    evaluated = analyse_rules(model).evaluated
     assert {rule.territory_id for rule in evaluated} & still == set(IndexedMatcher(book).off_index) & still
     assert all(rule.reasons for rule in evaluated)
 
@@ -150,7 +150,7 @@ def test_a_rule_against_itself(rule: Any, why: str) -> None:
 
 def test_a_child_that_its_parents_exclude() -> None:
     """The first impossible rule of a branch is named with what it clashes with, and those below (A1)."""
-    found = analysed(
+    found = analyse_rules(
         model_of(
             node("us", {"field": "country", "eq": "US"}),
             {"id": "coast", "parent": "us"},
@@ -175,7 +175,7 @@ def test_a_rule_that_asks_nothing() -> None:
 
 def test_deal_rules_are_asked_alone() -> None:
     """An ancestor's deal rule is not asked: what they exclude together is not impossible (A6)."""
-    found = analysed(
+    found = analyse_rules(
         model_of(
             node("us", {"field": "country", "eq": "US"}, kind="deal"),
             node("fr", {"field": "country", "eq": "FR"}, "us", kind="deal"),
@@ -222,7 +222,7 @@ def test_the_costliest_rules_come_first() -> None:
     contains = [{"field": "zip", "contains": str(n)} for n in range(5)]
     narrow = {"all": [{"field": "country", "eq": "US"}, *contains]}
     territories = [node(f"t{n}", narrow if n else {"field": "zip", "not_contains": "x"}) for n in range(15)]
-    found = analysed(model_of(*territories, node("indexed", {"field": "country", "eq": "US"})))
+    found = analyse_rules(model_of(*territories, node("indexed", {"field": "country", "eq": "US"})))
     assert len(found.evaluated) == 15
     assert [(rule.territory_id, rule.comparisons) for rule in found.costliest[:2]] == [
         ("t0", 1),
@@ -235,29 +235,29 @@ def test_the_costliest_rules_come_first() -> None:
 def test_too_much_is_left_out_and_said() -> None:
     """A choice of more alternatives than are looked at says nothing, and that is said; the others still clash."""
     wide = {"any": [{"all": [{"field": "revenue", "eq": n}, {"field": "zip", "eq": "x"}]} for n in range(40)]}
-    found = analysed(model_of(node("a", wide), node("b", {"field": "zip", "eq": "y"}, "a")))
+    found = analyse_rules(model_of(node("a", wide), node("b", {"field": "zip", "eq": "y"}, "a")))
     assert (found.impossible, found.unfinished) == ((), 1)
-    clash = analysed(model_of(node("a", {"all": [wide, *NEVER[0][0]["all"]]})))
+    clash = analyse_rules(model_of(node("a", {"all": [wide, *NEVER[0][0]["all"]]})))
     assert [rule.territory_id for rule in clash.impossible] == ["a"]
 
 
 def test_a_choice_is_looked_at_with_what_is_above() -> None:
     """None of its alternatives is possible below a rule that asks for something else (A1)."""
     choice = {"any": [{"field": "country", "eq": "US"}, {"field": "country", "eq": "CA"}]}
-    found = analysed(model_of(node("fr", {"field": "country", "eq": "FR"}), node("west", choice, "fr")))
+    found = analyse_rules(model_of(node("fr", {"field": "country", "eq": "FR"}), node("west", choice, "fr")))
     assert [rule.territory_id for rule in found.impossible] == ["west"]
 
 
 def test_a_rule_of_which_one_part_asks_something_is_not_empty() -> None:
     """All of its parts must be implied by what is above it (A1)."""
     part = {"all": [{"field": "country", "in": ["US", "CA"]}, {"field": "zip", "eq": "x"}]}
-    found = analysed(model_of(node("us", {"field": "country", "eq": "US"}), node("x", part, "us")))
+    found = analyse_rules(model_of(node("us", {"field": "country", "eq": "US"}), node("x", part, "us")))
     assert (found.empty, found.impossible) == ((), ())
 
 
 def test_a_window_of_days_is_named_as_it_is_written() -> None:
     """Of this year only that the field is there is known, and that clashes with its being empty (C7, C2)."""
-    found = analysed(
+    found = analyse_rules(
         model_of(
             node("new", {"field": "founded", "in_period": "this_year"}),
             node("empty", {"field": "founded", "is_empty": True}, "new"),
@@ -285,7 +285,7 @@ def test_sharing_rules_that_make_no_sense() -> None:
             )
         ],
     }  # fmt: skip
-    assert analysed(compile_model(document, 1)).sharing == (
+    assert analyse_rules(compile_model(document, 1)).sharing == (
         OddSharing("s2", "account", None),
         OddSharing("s1", "contact", "revenue lt 1 and revenue gt 2 can't both hold"),
     )

@@ -12,9 +12,9 @@ from rich.console import Console
 from assigner.assignment.policy_cache import PolicyCache
 from territory.model.compiled import Model, compile_model
 from territory.wire.events import Record
-from territory_admin.models.activation import PieceChanges
-from territory_admin.planning.comparison import Comparison, MovedRecord, Plan, SumChange, TerritoryChange, UserChange
-from territory_admin.planning.decision import decided
+from territory_admin.models.changes import PieceChanges
+from territory_admin.planning.model_comparison import ModelComparison, MovedRecord, Plan, SumChange, TerritoryChange, UserChange
+from territory_admin.planning.assignments import assignments_under
 from territory_admin.planning.plan import Planned
 from territory_control.views.plan import of_plan
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from territory.model.compiled import Model
 from territory.wire.events import Assignment
-from territory_admin.reports.deals import Deal, LastDeals
+from territory_admin.reports.deals import LatestDeals, ReportedDeal
 from territory_admin.reports.table import Report, ReportTable
 from tests.support.oracle_forecast import PlacedDeal
 from tests.support.oracle_records import Record
@@ -97,7 +97,7 @@ def placed_deals(history: Iterable[tuple[str, Assignment | None]]) -> list[Place
 
 def deals_of(history: Iterable[tuple[str, Assignment | None]], of: Model | None = None) -> list[Deal]:
     """Return the deals that a history leaves, as reports take them."""
-    deals = LastDeals(of or model())
+    deals = LatestDeals(of or model())
     for key, said in history:
         deals.take(key, said)
     return list(deals)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from territory.model.periods import FiscalCalendar
 from territory.wire.events import Attainment
-from territory_admin.reports.history import Histories
+from territory_admin.reports.history import DailyAttainments
 
 NOON = datetime(2017, 3, 1, 12, tzinfo=UTC)
 

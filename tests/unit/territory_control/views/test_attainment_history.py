@@ -10,7 +10,7 @@ from rich.console import Console
 
 from territory.model.compiled import Model, compile_model
 from territory_admin.errors import Refused
-from territory_admin.reports.history import Point
+from territory_admin.reports.history import HistoryPoint
 from territory_control.views.attainment_history import Plot, shown
 
 

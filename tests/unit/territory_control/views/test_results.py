@@ -8,9 +8,12 @@ from rich.console import Console, RenderableType
 from access_indexer.core.viewers import Path
 from territory.errors import Fault
 from territory.wire.events import Link
-from territory_admin.models.activation import Applied, PieceChanges, Refusal
+from territory_admin.models.apply import Applied
+from territory_admin.models.changes import PieceChanges
+from territory_admin.models.refusal import Refusal
 from territory_admin.queries.answers import ExplainedAssignment, RecordViewers, ShownRecord
-from territory_admin.queries.explanations import Near, Viewer
+from territory_admin.queries.explainer import NearTerritory
+from territory_admin.queries.viewers import Viewer
 from territory_admin.queries.redis_reader import LeftOutDeal
 from territory_admin.records.publish import Published, RefusedLine
 from territory_admin.records.wait import Behind, Waited
