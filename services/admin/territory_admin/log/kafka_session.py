@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from territory.wire.topics import TOPICS
 from territory_admin.errors import NotFound
-from territory_admin.log.topic_reader import READ_COMMITTED, started
+from territory_admin.log.topic_reader import COORDINATOR_UNAVAILABLE, READ_COMMITTED, started, when_coordinated
+from territory_admin.log.topic_reader import committed_offsets as read_committed_offsets
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer
+    from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
 
@@ -31,6 +32,7 @@ class KafkaSession:
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._partitions: int | None = None
+        self._coordinators: dict[str, int] = {}
 
     async def consumer(self) -> AIOKafkaConsumer:
         """Return the session's consumer: no group, committed messages only. Raises: KafkaError."""
@@ -45,6 +47,29 @@ class KafkaSession:
         if self._admin is None:
             self._admin = await self._cleanup.enter_async_context(started(clients.group_admin(self.settings)))
         return self._admin
+
+    async def committed_offsets(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, str]]:
+        """Return a group's committed offsets with their commit metadata. Raises: KafkaError.
+
+        The group's coordinator is looked up once, and again when another broker has become it.
+        """
+        admin = await self.admin()
+        if group not in self._coordinators:
+            self._coordinators[group] = await when_coordinated(lambda: admin.find_coordinator(group))
+        try:
+            return await read_committed_offsets(admin, group, partitions, self._coordinators[group])
+        except COORDINATOR_UNAVAILABLE:
+            del self._coordinators[group]
+            return await read_committed_offsets(admin, group, partitions)
+
+    async def has_members(self, group: str) -> bool:
+        """Whether a consumer group has a member. Raises: KafkaError."""
+        # One request a group: the embedded broker closes the connection when it is asked about several.
+        admin = await self.admin()
+        described = await when_coordinated(lambda: admin.describe_consumer_groups([group]))
+        return any(members for response in described for _, _, _, _, _, members, *_ in response.groups)
 
     async def existing_partitions(self) -> int:
         """Return the partition count that the partitioned topics share.

@@ -15,7 +15,7 @@ from territory.wire.events import Assignment, Record, read_assignment, read_reco
 from territory.wire.keys import partition_of
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS
 from territory_admin.log.kafka_session import KafkaSession
-from territory_admin.log.topic_reader import committed_offsets, partitions_of, read_on
+from territory_admin.log.topic_reader import partitions_of, read_on
 from territory_runtime.loop.decoding import decode_message
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def _pending_changes(
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Return the offsets between which crm.records.v1 has changes that intake has yet to consume."""
     inputs = partitions_of(RECORDS, partitions)
-    committed = await committed_offsets(await kafka.admin(), INTAKE_GROUP, inputs)
+    committed = await kafka.committed_offsets(INTAKE_GROUP, inputs)
     ends = await (await kafka.consumer()).end_offsets(inputs)
     return {where: committed.get(where, (0, ""))[0] for where in inputs}, ends
 

@@ -47,13 +47,21 @@ def partitions_of(topic: Topic, partitions: int) -> list[TopicPartition]:
 
 
 async def committed_offsets(
-    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
+    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition], coordinator_id: int | None = None
 ) -> dict[TopicPartition, tuple[int, str]]:
     """Return a group's committed offsets with their commit metadata; uncommitted partitions are left out.
 
+    Args:
+        admin: Connected.
+        group: The consumer group.
+        partitions: The partitions to ask for.
+        coordinator_id: The broker that coordinates the group; by default it is looked up.
+
     Raises: KafkaError.
     """
-    found = await when_coordinated(lambda: admin.list_consumer_group_offsets(group, partitions=list(partitions)))
+    found = await when_coordinated(
+        lambda: admin.list_consumer_group_offsets(group, coordinator_id, partitions=list(partitions))
+    )
     return {where: (commit.offset, commit.metadata or "") for where, commit in found.items() if commit.offset >= 0}
 
 
@@ -94,7 +102,7 @@ async def read_on(
     """Pass the messages of partitions to `take`, each partition in order from its start offset up to its end offset.
 
     Args:
-        consumer: Connected; its assignment and position are replaced.
+        consumer: Connected; its assignment is replaced, and empty in the end.
         starts: The offset to begin at, by partition.
         take: Called with every message.
         ends: The offset to stop before, by partition; by default where each partition ends now.
@@ -116,3 +124,4 @@ async def read_on(
                     take(message)
         # The position also passes offsets that hold no message: compacted ones and transaction markers.
         unread = {where for where in unread if await consumer.position(where) < stops[where]}
+    consumer.unsubscribe()  # else it keeps fetching in the background

@@ -110,7 +110,7 @@ class ModelTopicReader:
     async def read_on(self) -> None:
         """Read up to the end of what is committed now. Raises: KafkaError."""
         consumer = await self._kafka.consumer()
-        await self._read_to((await consumer.end_offsets([MODEL_PARTITION]))[MODEL_PARTITION])
+        await self.read_to((await consumer.end_offsets([MODEL_PARTITION]))[MODEL_PARTITION])
 
     async def read_whole(self) -> None:
         """Read all that is on the topic now, waiting until open transactions end.
@@ -124,14 +124,15 @@ class ModelTopicReader:
             end = (await uncommitted.end_offsets([MODEL_PARTITION]))[MODEL_PARTITION]
         try:
             async with asyncio.timeout(OPEN_TRANSACTION_SECONDS_MAX):
-                await self._read_to(end)
+                await self.read_to(end)
         except TimeoutError as timeout:
             raise NotReached(
                 f"a transaction on {MODEL.name} has been open for {OPEN_TRANSACTION_SECONDS_MAX:.0f} s: "
                 "another apply is running; try again when it has ended"
             ) from timeout
 
-    async def _read_to(self, end: int) -> None:
+    async def read_to(self, end: int) -> None:
+        """Read up to an offset; transactions that are open below it are waited for. Raises: KafkaError."""
         if self._position < end:
             await read_on(
                 await self._kafka.consumer(), {MODEL_PARTITION: self._position}, self._take, {MODEL_PARTITION: end}

@@ -18,8 +18,8 @@ from aiokafka import TopicPartition
 
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, Topic
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
-from territory_admin.log.topic_reader import committed_offsets, partitions_of, when_coordinated
-from territory_admin.models.topic import Activated, ModelTopicReader
+from territory_admin.log.topic_reader import partitions_of
+from territory_admin.models.topic import MODEL_PARTITION, Activated, ModelTopicReader
 from territory_runtime.loop.model_snapshot import CommitMetadata
 from territory_runtime.settings import Settings
 
@@ -126,6 +126,7 @@ class Pipeline:
         self.kafka = kafka
         self._models = models
         self._partitions = partitions
+        self._begins: dict[TopicPartition, int] = {}
 
     async def activated(self, org_id: str) -> Activated:
         """Return the active model of an organisation. Raises: NotFound, KafkaError."""
@@ -141,17 +142,20 @@ class Pipeline:
 
         Raises: KafkaError.
         """
-        if position is None:
-            await self._models.read_on()
-            position = self._models.log.position
         consumer = await self.kafka.consumer()
         partitions = [where for topic in stage.topics for where in partitions_of(topic, self._partitions)]
-        ends, begins = await asyncio.gather(consumer.end_offsets(partitions), consumer.beginning_offsets(partitions))
-        return Goal(stage, begins, ends, position)
+        ends = await consumer.end_offsets([*partitions, MODEL_PARTITION])
+        model_end = ends.pop(MODEL_PARTITION)
+        if position is None:
+            await self._models.read_to(model_end)
+            position = self._models.log.position
+        if partitions[0] not in self._begins:
+            self._begins |= await consumer.beginning_offsets(partitions)
+        return Goal(stage, {where: self._begins[where] for where in partitions}, ends, position)
 
     async def behind(self, goal: Goal) -> list[Behind]:
         """Return the work that is left until a goal is reached. Raises: KafkaError."""
-        return goal.behind(await committed_offsets(await self.kafka.admin(), goal.stage.name, list(goal.ends)))
+        return goal.behind(await self.kafka.committed_offsets(goal.stage.name, list(goal.ends)))
 
     async def all_behind(self) -> list[Behind]:
         """Return the work that all stages have left now. Raises: KafkaError."""
@@ -168,13 +172,7 @@ class Pipeline:
 
     async def absent(self, stages: Sequence[str]) -> tuple[str, ...]:
         """Return the stages whose consumer group has no member. Raises: KafkaError."""
-        return tuple([stage for stage in stages if not await self._has_members(stage)])
-
-    async def _has_members(self, group: str) -> bool:
-        # One request a group: the embedded broker closes the connection when it is asked about several.
-        admin = await self.kafka.admin()
-        described = await when_coordinated(lambda: admin.describe_consumer_groups([group]))
-        return any(members for response in described for _, _, _, _, _, members, *_ in response.groups)
+        return tuple([stage for stage in stages if not await self.kafka.has_members(stage)])
 
 
 @asynccontextmanager

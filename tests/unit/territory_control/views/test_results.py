@@ -11,10 +11,11 @@ from territory.wire.events import Link
 from territory_admin.models.apply import Applied
 from territory_admin.models.changes import PieceChanges
 from territory_admin.models.refusal import Refusal
-from territory_admin.queries.answers import ExplainedAssignment, RecordViewers, ShownRecord
+from territory_admin.queries.explain_assignment import ExplainedAssignment
 from territory_admin.queries.explainer import NearTerritory
-from territory_admin.queries.viewers import Viewer
 from territory_admin.queries.redis_reader import LeftOutDeal
+from territory_admin.queries.show import ShownRecord
+from territory_admin.queries.viewers import RecordViewers, Viewer
 from territory_admin.records.publish import Published, RefusedLine
 from territory_admin.records.wait import Behind, Waited
 from territory_control.views import results as rendering
@@ -94,7 +95,7 @@ def test_near_misses_follow_the_links() -> None:
     explained = ExplainedAssignment(
         record="account/A", org_id="acme", version=4, model_revision=2, owner_id=None, links=(), cut=(),
         runners_up=(), dropped=(), unassigned=None, asked=None, log_is_behind=False,
-        near_misses=(Near("bay", "west", f"notes contains gold: the record's value is {'x' * 5000} end"),),
+        near_misses=(NearTerritory("bay", "west", f"notes contains gold: the record's value is {'x' * 5000} end"),),
     )  # fmt: skip
     said = text(rendering.explained_assignment(explained)).replace("\n", "")
     assert "nearly in bay: one condition fails    west: notes contains gold" in said
