@@ -50,5 +50,5 @@ def test_show_imports_neither_a_service_nor_what_it_does_not_use() -> None:
         unused.bind(("127.0.0.1", 0))
         redis_url = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         modules = modules_of("show", "account/A-1", TERRITORY_REDIS_URL=redis_url)
-    assert {"aiokafka", "redis", "territory_admin.queries.answers"} <= modules
+    assert {"aiokafka", "redis", "territory_admin.queries.show"} <= modules
     assert modules & (WORKERS | RARELY_NEEDED) == set()

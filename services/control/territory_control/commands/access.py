@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from territory.model.document import Level, ObjectType
-from territory_admin.arguments import OBJECTS
-from territory_admin.queries import answers
+from territory.model.document import OBJECTS, Level, ObjectType
+from territory_admin.queries.viewers import viewers as viewers_of_record
+from territory_admin.queries.visible import visible as visible_to_user
 from territory_control.commands.arguments import AsJson, RecordArgument, UserArgument
 from territory_control.output import Output
 from territory_control.views import access as access_view
@@ -30,7 +30,7 @@ def visible(
     Example: territory visible ann --object deal --level edit
     """
     output = Output(as_json=as_json)
-    found = asyncio.run(answers.visible(read_settings(), user, OBJECTS if only is None else (only,), level))
+    found = asyncio.run(visible_to_user(read_settings(), user, OBJECTS if only is None else (only,), level))
     output.result(found, *access_view.visible_records(found))
 
 
@@ -41,5 +41,5 @@ def viewers(record: RecordArgument, as_json: AsJson = False) -> None:
     Example: territory viewers account/A-1
     """
     output = Output(as_json=as_json)
-    found = asyncio.run(answers.viewers(read_settings(), record))
+    found = asyncio.run(viewers_of_record(read_settings(), record))
     output.result(found, *access_view.viewers(found))

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from territory_admin.queries import answers, attainment_history
+from territory_admin.queries.adjustments import adjustments as read_adjustments
+from territory_admin.queries.attainment import attainment as read_attainment
+from territory_admin.queries.attainment_history import attainment_history
 from territory_control.commands.arguments import AsJson
 from territory_control.output import Output
 from territory_control.views import attainment_history as history_view
@@ -50,7 +52,7 @@ def attainment(
     if adjustments:
         if over_time or plot is not None or users:
             raise typer.BadParameter("expected --adjustments without --history, --plot and --users")
-        deals = asyncio.run(answers.adjustments(read_settings(), territory, period))
+        deals = asyncio.run(read_adjustments(read_settings(), territory, period))
         no_deal = Text("no deal has changed since its period was closed")
         output.result(deals, adjustments_table(deals) if deals else no_deal)
         return
@@ -59,7 +61,7 @@ def attainment(
             raise typer.BadParameter("expected either --history or --users")
         _show_history(output, territory, period, plot)
         return
-    model, rows = asyncio.run(answers.attainment(read_settings(), territory, period, users=users))
+    model, rows = asyncio.run(read_attainment(read_settings(), territory, period, users=users))
     nothing = Text("no territory has a target or a deal there")
     output.result(rows, *(attainment_tree(model, rows, output.columns) if rows else [nothing]))
 
@@ -68,7 +70,7 @@ def _show_history(output: Output, territory: str | None, period: str | None, plo
     settings = read_settings()
     drawing = None if plot is None else history_view.Plot(plot)
     with output.bar("reading attainments") as bar:
-        model, points = asyncio.run(attainment_history.history(settings, territory, period, bar.at))
+        model, points = asyncio.run(attainment_history(settings, territory, period, bar.at))
     if drawing is not None:
         drawing.draw(model, points)
         output.note(f"plot written to {plot}")

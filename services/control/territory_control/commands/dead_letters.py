@@ -9,15 +9,10 @@ from typing import Annotated
 
 import typer
 
-from territory_admin.dead_letters.letters import (
-    Place,
-    Wanted,
-    list_letters,
-    place_of,
-    show_letter,
-    since_of,
-)
+from territory_admin.dead_letters.letters import LetterFilter, LetterId, letter_id, since_of
+from territory_admin.dead_letters.list import list_letters
 from territory_admin.dead_letters.redrive import redrive as send_again
+from territory_admin.dead_letters.show import show_letter
 from territory_control.commands.arguments import AsJson
 from territory_control.failures import EXIT_REFUSED
 from territory_control.output import Output
@@ -34,9 +29,9 @@ app = typer.Typer(
 )
 
 
-def _place(text: str) -> Place:
+def _letter_id(text: str) -> LetterId:
     try:
-        return place_of(text)
+        return letter_id(text)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from fault
 
@@ -79,7 +74,7 @@ def list_(
     Example: territory dead-letters list --since 2h --unsent
     """
     output, settings = Output(as_json=as_json), read_settings()
-    wanted = Wanted(code=code, topic=topic, stage=stage, since=since, key=key)
+    wanted = LetterFilter(code=code, topic=topic, stage=stage, since=since, key=key)
     with output.bar("reading dead letters") as bar:
         found = asyncio.run(list_letters(settings, wanted, limit, bar.at, unsent=unsent))
     output.result(found, *letters_view.letter_list(found))
@@ -88,7 +83,8 @@ def list_(
 @app.command()
 def show(
     letter: Annotated[
-        Place, typer.Argument(metavar="PARTITION/OFFSET", parser=_place, help="Its name in the list, such as 3/17.")
+        LetterId,
+        typer.Argument(metavar="PARTITION/OFFSET", parser=_letter_id, help="Its name in the list, such as 3/17."),
     ],
     *,
     raw: Annotated[bool, typer.Option("--raw", help="Write the message's bytes and nothing else.")] = False,
@@ -110,8 +106,8 @@ def show(
 @app.command()
 def redrive(
     letters: Annotated[
-        list[Place] | None,
-        typer.Argument(metavar="PARTITION/OFFSET", parser=_place, help="Their names in the list, such as 3/17."),
+        list[LetterId] | None,
+        typer.Argument(metavar="PARTITION/OFFSET", parser=_letter_id, help="Their names in the list, such as 3/17."),
     ] = None,
     *,
     code: Code = None,
@@ -132,7 +128,7 @@ def redrive(
     if sum(selections) != 1:
         raise typer.BadParameter("expected either letters such as 3/17, or filters such as --code, or --all")
     output, settings = Output(as_json=as_json), read_settings()
-    wanted = Wanted(frozenset(letters or ()), code=code, topic=topic, stage=stage, since=since, key=key)
+    wanted = LetterFilter(frozenset(letters or ()), code=code, topic=topic, stage=stage, since=since, key=key)
     with output.bar("sending again") as bar:
         done = asyncio.run(send_again(settings, wanted, bar.at, again=again))
     output.result(done, *letters_view.redriven(done))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from territory_admin.queries import answers
+from territory_admin.queries.explain_access import explain_access
+from territory_admin.queries.explain_assignment import explain_assignment
 from territory_control.commands.arguments import AsJson, RecordArgument, UserArgument
 from territory_control.output import Output
 from territory_control.views import access as access_view
@@ -40,7 +41,7 @@ def assignment(
     Example: territory explain assignment account/A-1 --territory emea-north
     """
     output = Output(as_json=as_json)
-    found = asyncio.run(answers.explain_assignment(read_settings(), record, territory, near))
+    found = asyncio.run(explain_assignment(read_settings(), record, territory, near))
     output.result(found, *record_view.assignment(found))
 
 
@@ -51,5 +52,5 @@ def access(user: UserArgument, record: RecordArgument, as_json: AsJson = False) 
     Example: territory explain access ann account/A-1
     """
     output = Output(as_json=as_json)
-    found = asyncio.run(answers.explain_access(read_settings(), user, record))
+    found = asyncio.run(explain_access(read_settings(), user, record))
     output.result(found, *access_view.paths_of_user(found))

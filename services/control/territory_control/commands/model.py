@@ -11,20 +11,22 @@ from rich.text import Text
 from assigner.matching.engines import EngineName
 from territory.errors import ModelRefused
 from territory_admin.errors import NotReached
-from territory_admin.lint import records_at_hand
-from territory_admin.lint.rule_lint import analysed
-from territory_admin.models import activation
+from territory_admin.lint.on_records import check_on_records
+from territory_admin.lint.rule_lint import analyse_rules
+from territory_admin.models.apply import Applied, apply_and_wait
+from territory_admin.models.apply import apply as activate
+from territory_admin.models.changes import removed_territories
+from territory_admin.models.validate import CheckedModel, check_model
 from territory_admin.planning.plan import plan as planned_changes
-from territory_admin.records.wait import absent_stages
 from territory_control.commands.arguments import WAIT_SECONDS, AsJson, TimeoutSeconds
-from territory_control.commands.records import wait_until_visible
 from territory_control.failures import EXIT_REFUSED
+from territory_control.input_files import read_text
 from territory_control.output import Output
 from territory_control.views import model as model_view
 from territory_control.views import rules as rules_view
 from territory_control.views.plan import plan_view
 from territory_control.views.text import counted
-from territory_runtime.settings import read_settings
+from territory_runtime.settings import Settings, read_settings
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -53,7 +55,7 @@ def validate(
     output = Output(as_json=as_json)
     settings = read_settings() if on_records else None
     checked = _checked_model(model, output)
-    analysis = analysed(checked.model)
+    analysis = analyse_rules(checked.model)
     text = [
         Text(f"valid: {checked.org_id}: {model_view.model_size(checked.model)}"),
         *rules_view.rule_analysis(analysis),
@@ -61,7 +63,7 @@ def validate(
     coverage = None
     if settings is not None:
         with output.bar("reading records") as bar:
-            coverage = asyncio.run(records_at_hand.on_records(settings, checked.model, analysis, bar.at))
+            coverage = asyncio.run(check_on_records(settings, checked.model, analysis, bar.at))
         text += rules_view.record_coverage(coverage)
     data = {"valid": True, "org_id": checked.org_id, "faults": [], "rules": analysis, "on_records": coverage}
     output.result(data, *text)
@@ -105,16 +107,14 @@ def apply(
     """
     output, settings = Output(as_json=as_json), read_settings()
     checked = _checked_model(model, output, settings.assigner_engine)
-    done = asyncio.run(activation.apply(settings, checked))
+    done = _applied(settings, checked, timeout, output) if wait else asyncio.run(activate(settings, checked))
     if checked.org_id != settings.org_id:
         output.note(
             f"this model belongs to {checked.org_id!r}, but the other commands use {settings.org_id!r}; "
             f"set TERRITORY_ORG_ID={checked.org_id} to work with this organisation"
         )
-    absent = asyncio.run(absent_stages(settings)) if wait else ()
-    if absent:
-        output.note(f"no service is running for {', '.join(absent)}; the model takes effect when one starts")
-    in_effect = wait_until_visible(settings, timeout, output).done if wait and not absent else None
+    if done.absent:
+        output.note(f"no service is running for {', '.join(done.absent)}; the model takes effect when one starts")
     data = {
         "org_id": done.org_id,
         "revision": done.revision,
@@ -122,21 +122,29 @@ def apply(
         "added": ["/".join(key) for key in done.changes.added],
         "changed": ["/".join(key) for key in done.changes.changed],
         "removed": ["/".join(key) for key in done.changes.removed],
-        "removed_territories": activation.removed_territories(done.changes),
-        "in_effect": in_effect,
+        "removed_territories": removed_territories(done.changes),
+        "in_effect": done.in_effect,
     }
-    output.result(data, *model_view.applied(done), *([Text("in effect everywhere")] if in_effect else []))
-    if in_effect is False:
+    output.result(data, *model_view.applied(done), *([Text("in effect everywhere")] if done.in_effect else []))
+    if done.in_effect is False:
         raise NotReached(
             f"revision {done.revision} is activated, but not in effect everywhere after {timeout:g} s; "
             "territory wait waits on, territory top shows the workers"
         )
 
 
-def _checked_model(path: str, output: Output, engine: EngineName = "index") -> activation.CheckedModel:
+def _applied(settings: Settings, checked: CheckedModel, timeout: float, output: Output) -> Applied:
+    """Activate a model and wait until it is in effect, with a progress bar of each stage."""
+    with output.bar("waiting") as bar:
+        return asyncio.run(
+            apply_and_wait(settings, checked, timeout, lambda stage, done, total: bar.at(done, total, stage))
+        )
+
+
+def _checked_model(path: str, output: Output, engine: EngineName = "index") -> CheckedModel:
     """Return a model without faults; otherwise list the faults and exit 1."""
     try:
-        return activation.check_model(activation.read_text(path), engine)
+        return check_model(read_text(path), engine)
     except ModelRefused as refused:
         output.result({"valid": False, "org_id": None, "faults": refused.faults}, *model_view.faults(refused.faults))
         output.note(f"refused: {counted(len(refused.faults), 'fault')}; nothing was changed")

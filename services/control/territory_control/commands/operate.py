@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from territory_admin.consistency.rebuild import rebuild as rebuild_index
+from territory_admin.consistency.repair import repair as repair_redis
 from territory_admin.consistency.verify import verify as compare_with_log
-from territory_admin.queries.worker_metrics import look_at, now
+from territory_admin.queries.worker_metrics import fetch_pages, summarise
 from territory_control.commands.arguments import AsJson, TimeoutSeconds
 from territory_control.failures import EXIT_REFUSED
 from territory_control.output import Output
@@ -44,9 +45,8 @@ def verify(
     """
     output, settings = Output(as_json=as_json), read_settings()
     with output.bar("comparing") as bar:
-        done = asyncio.run(
-            compare_with_log(settings, repair=repair, per_second=rate, timeout_seconds=timeout, report=bar.at)
-        )
+        compare = repair_redis if repair else compare_with_log
+        done = asyncio.run(compare(settings, per_second=rate, timeout_seconds=timeout, report=bar.at))
     output.result(done, *consistency_view.verified(done))
     if not done.is_clean:
         raise typer.Exit(EXIT_REFUSED)
@@ -94,8 +94,8 @@ def top(
             top_view.follow(worker, output.console, every)
         except KeyboardInterrupt:
             return
-    pages = look_at(worker)
-    current = now(pages, (), time.time())
+    pages = fetch_pages(worker)
+    current = summarise(pages, (), time.time())
     output.result(current, top_view.workers(current))
     if all(page.fault is not None for page in pages):
         raise typer.Exit(EXIT_REFUSED)

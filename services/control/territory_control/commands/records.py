@@ -15,15 +15,16 @@ import typer
 
 from territory.wire.events import LinkKind
 from territory_admin.errors import NotFound
-from territory_admin.models import activation
+from territory_admin.models.refusal import refusal
 from territory_admin.records import link as linking
 from territory_admin.records import publish as publishing
 from territory_admin.records import wait as waiting
 from territory_control.commands.arguments import WAIT_SECONDS, AsJson, RecordArgument, TimeoutSeconds
 from territory_control.failures import EXIT_REFUSED
+from territory_control.input_files import STDIN
 from territory_control.output import Output
 from territory_control.views import records as records_view
-from territory_runtime.settings import Settings, read_settings
+from territory_runtime.settings import read_settings
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -62,17 +63,12 @@ def wait(timeout: TimeoutSeconds = WAIT_SECONDS, as_json: AsJson = False) -> Non
     Example: territory wait --timeout 60
     """
     output, settings = Output(as_json=as_json), read_settings()
-    done = wait_until_visible(settings, timeout, output)
-    refused = asyncio.run(activation.refusal(settings))
+    with output.bar("waiting") as bar:
+        done = asyncio.run(waiting.wait(settings, timeout, lambda stage, done, total: bar.at(done, total, stage)))
+    refused = asyncio.run(refusal(settings))
     output.result({**asdict(done), "refused": refused}, *records_view.waited(done, refused))
     if refused is not None or not done.done:
         raise typer.Exit(EXIT_REFUSED)
-
-
-def wait_until_visible(settings: Settings, timeout: float, output: Output) -> waiting.Waited:
-    """Wait until everything published so far is in Redis, with a progress bar of each stage."""
-    with output.bar("waiting") as bar:
-        return asyncio.run(waiting.wait(settings, timeout, lambda stage, done, total: bar.at(done, total, stage)))
 
 
 @app.command()
@@ -101,7 +97,7 @@ def link(
 @contextmanager
 def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """Open a file of lines, `-` for stdin, with its size in bytes where it has one."""
-    if file == activation.STDIN:
+    if file == STDIN:
         yield sys.stdin.buffer, None
         return
     try:

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from territory_admin.reports import log as report_log
 from territory_admin.reports.custom import ATTRIBUTES
-from territory_admin.reports.log import Part
 from territory_admin.reports.measures import MEASURES
+from territory_admin.reports.run import ReportFilter, custom_report, standard_report
 from territory_admin.reports.standard import OpenPipeline, Revenue, SalesCycle, StarPerformers
 from territory_admin.reports.table import Report, ReportTable
 from territory_control.commands.arguments import AsJson
@@ -41,7 +40,7 @@ def star_performers(
 
     Example: territory report star-performers --period 2017-Q1
     """
-    _standard(StarPerformers, Part(period, territory), format_, as_json)
+    _standard(StarPerformers, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command()
@@ -52,7 +51,7 @@ def revenue(
 
     Example: territory report revenue --territory west --format csv
     """
-    _standard(Revenue, Part(period, territory), format_, as_json)
+    _standard(Revenue, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command("sales-cycle")
@@ -66,7 +65,7 @@ def sales_cycle(
 
     Example: territory report sales-cycle --period 2017-Q1
     """
-    _standard(SalesCycle, Part(period, territory), format_, as_json)
+    _standard(SalesCycle, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command()
@@ -77,7 +76,7 @@ def pipeline(
 
     Example: territory report pipeline --territory west
     """
-    _standard(OpenPipeline, Part(period, territory), format_, as_json)
+    _standard(OpenPipeline, ReportFilter(period, territory), format_, as_json)
 
 
 @app.command()
@@ -105,14 +104,14 @@ def custom(
     """
     output, settings = _output(format_, as_json), read_settings()
     with output.bar("reading deals") as bar:
-        found = asyncio.run(report_log.custom(settings, measure, by, Part(period, territory), bar.at))
+        found = asyncio.run(custom_report(settings, measure, by, ReportFilter(period, territory), bar.at))
     _print(output, format_, found)
 
 
-def _standard(kind: type[Report], part: Part, format_: str, as_json: bool) -> None:
+def _standard(kind: type[Report], part: ReportFilter, format_: str, as_json: bool) -> None:
     output, settings = _output(format_, as_json), read_settings()
     with output.bar("reading deals") as bar:
-        found = asyncio.run(report_log.standard(settings, kind, part, bar.at))
+        found = asyncio.run(standard_report(settings, kind, part, bar.at))
     _print(output, format_, found)
 
 

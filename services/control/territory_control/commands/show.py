@@ -6,7 +6,7 @@ import asyncio
 
 import typer
 
-from territory_admin.queries import answers
+from territory_admin.queries.show import show as show_record
 from territory_control.commands.arguments import AsJson, RecordArgument
 from territory_control.output import Output
 from territory_control.views import record as record_view
@@ -22,5 +22,5 @@ def show(record: RecordArgument, as_json: AsJson = False) -> None:
     Example: territory show account/A-1
     """
     output = Output(as_json=as_json)
-    found = asyncio.run(answers.show(read_settings(), record))
+    found = asyncio.run(show_record(read_settings(), record))
     output.result(found, *record_view.record(found))

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from territory.model.compiled import Model
-from territory.model.document import Level, ObjectType
+from territory.model.document import OBJECTS, Level, ObjectType
 from territory.money import ZERO, add
 from territory.wire.codec import decode
-from territory_admin.arguments import OBJECTS, RecordName
+from territory_admin.arguments import RecordName
 from territory_admin.errors import NotReached
-from territory_admin.models.activation import apply, check_model
-from territory_admin.queries import answers
-from territory_admin.queries.answers import ExplainedAccess, ExplainedAssignment
-from territory_admin.queries.redis_reader import AttainmentRow, LeftOutDeal, index
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import check_model
+from territory_admin.queries.attainment import attainment
+from territory_admin.queries.explain_access import ExplainedAccess, explain_access
+from territory_admin.queries.explain_assignment import ExplainedAssignment, explain_assignment
+from territory_admin.queries.redis_reader import AttainmentRow, LeftOutDeal, open_index
+from territory_admin.queries.visible import visible
 from territory_admin.records.publish import publish
 from territory_admin.records.wait import wait
 from territory_control.local.example import example_folder, example_lines, example_model
@@ -103,13 +106,13 @@ async def run_demo(settings: Settings, note: Callable[[str], None], bar: Progres
     if not done.done:
         raise NotReached("\n".join(map(str, ("not everything is in Redis; these stages are behind:", *done.behind))))
     note(f"all in Redis after {seconds:.1f} s")
-    model, rows = await answers.attainment(settings, None, None, users=False)
+    model, rows = await attainment(settings, None, None, users=False)
     roots = [row for row in rows if row.territory_id in model.tree.children_of(None)]
     won = ZERO
     for row in roots:
         won = add(won, Decimal(row.won or 0))
     accounts = [document["id"] for document in map(decode, lines) if document["object"] == "account"]
-    async with index(settings) as stored:
+    async with open_index(settings) as stored:
         indexed = await stored.records("account", accounts)
         left_out = await stored.left_out()
     reasons = Counter(deal.reason for deal in left_out)
@@ -125,9 +128,9 @@ async def run_demo(settings: Settings, note: Callable[[str], None], bar: Progres
         model_revision=revision,
         attainment=rows,
         users=[await _demo_user(settings, model, user_id) for user_id in USERS],
-        access=await answers.explain_access(settings, VIEWER, ACCOUNT),
-        assignment=await answers.explain_assignment(settings, ACCOUNT, None),
-        not_assigned=await answers.explain_assignment(settings, ACCOUNT, NOT_IN),
+        access=await explain_access(settings, VIEWER, ACCOUNT),
+        assignment=await explain_assignment(settings, ACCOUNT, None),
+        not_assigned=await explain_assignment(settings, ACCOUNT, NOT_IN),
     )
     return DemoRun(result, model, left_out)
 
@@ -137,6 +140,6 @@ async def _demo_user(settings: Settings, model: Model, user_id: str) -> DemoUser
     counts: dict[Level, dict[ObjectType, int] | None] = {}
     levels: tuple[Level, ...] = ("read", "edit")
     for level in levels:
-        seen = await answers.visible(settings, user_id, OBJECTS, level)
+        seen = await visible(settings, user_id, OBJECTS, level)
         counts[level] = None if seen.admin else {kind: len(ids) for kind, ids in seen.records.items() if ids}
     return DemoUser(user_id, person.name, person.role, counts["read"], counts["edit"])

@@ -6,7 +6,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.queries.answers import ExplainedAccess, RecordViewers, VisibleRecords
+from territory_admin.queries.explain_access import ExplainedAccess
+from territory_admin.queries.viewers import RecordViewers
+from territory_admin.queries.visible import VisibleRecords
 from territory_control.views.text import counted, named
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,7 @@ from rich.text import Text
 
 from territory.model.compiled import Model
 from territory_admin.errors import Refused
-from territory_admin.queries.attainment_history import series_of
-from territory_admin.reports.history import Point
+from territory_admin.reports.history import HistoryPoint
 from territory_control.views.attainment_tree import percent_bar
 from territory_control.views.text import money
 
@@ -21,7 +21,7 @@ BAR_CELLS = 40
 WON_COLUMNS = 18
 
 
-def history(model: Model, points: Sequence[Point]) -> Iterator[RenderableType]:
+def history(model: Model, points: Sequence[HistoryPoint]) -> Iterator[RenderableType]:
     """Yield a bar for each day: relative to the target, or to the highest amount where there is no target."""
     if not points:
         yield Text("no attainment is on the log there; territory attainment shows the present ones")
@@ -32,7 +32,7 @@ def history(model: Model, points: Sequence[Point]) -> Iterator[RenderableType]:
             yield _line(point, highest)
 
 
-def _line(point: Point, highest: Decimal) -> Text:
+def _line(point: HistoryPoint, highest: Decimal) -> Text:
     day = f"  {point.day}  "
     if point.won is None:
         return Text(f"{day}removed", style="dim")
@@ -43,6 +43,12 @@ def _line(point: Point, highest: Decimal) -> Text:
         percent = Decimal(point.won) * 100 / highest if highest > 0 else Decimal(0)
         relation = "    no target"
     return Text(f"{day}{percent_bar(percent, BAR_CELLS)}{money(point.won):>{WON_COLUMNS}}{relation}")
+
+
+def series_of(points: Iterable[HistoryPoint]) -> Iterator[tuple[str, str, list[HistoryPoint]]]:
+    """Yield each territory and period with its points, by day."""
+    for (territory_id, period), found in groupby(points, key=lambda point: (point.territory_id, point.period)):
+        yield territory_id, period, list(found)
 
 
 class Plot:
@@ -65,7 +71,7 @@ class Plot:
         if not path.absolute().parent.is_dir():
             raise Refused(f"found --plot {path}, but there is no folder {path.parent}; create it first")
 
-    def draw(self, model: Model, points: Sequence[Point]) -> None:
+    def draw(self, model: Model, points: Sequence[HistoryPoint]) -> None:
         """Draw a step line for each territory and period, and a dashed one for its target. Raises: Refused."""
         axes = self._figure.add_subplot()
         for territory_id, period, found in series_of(points):

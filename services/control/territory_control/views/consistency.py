@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
+from territory_admin.consistency.comparing import Verified
 from territory_admin.consistency.rebuild import Rebuilt
-from territory_admin.consistency.verify import Verified
 from territory_control.views.text import counted
 
 

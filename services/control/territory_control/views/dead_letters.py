@@ -8,8 +8,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.dead_letters.letters import Letter, Letters, ShownLetter
+from territory_admin.dead_letters.letters import Letter
+from territory_admin.dead_letters.list import Letters
 from territory_admin.dead_letters.redrive import Redriven
+from territory_admin.dead_letters.show import ShownLetter
 from territory_control.views.text import clipped, counted
 
 SKIPPED_LISTED_MAX = 50

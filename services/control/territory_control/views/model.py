@@ -10,7 +10,8 @@ from rich.text import Text
 
 from territory.errors import Fault
 from territory.model.compiled import Model
-from territory_admin.models.activation import Applied, removed_territories
+from territory_admin.models.apply import Applied
+from territory_admin.models.changes import removed_territories
 from territory_control.views.text import counted, named
 
 

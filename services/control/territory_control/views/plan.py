@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.models.activation import PieceChanges
+from territory_admin.models.changes import PieceChanges
 from territory_admin.planning.plan import Planned
 from territory_control.views.text import counted, money, named
 

@@ -6,8 +6,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from territory.wire.events import Link
-from territory_admin.queries.answers import ExplainedAssignment, ShownRecord
-from territory_admin.queries.explanations import Near, Reason
+from territory_admin.queries.explain_assignment import ExplainedAssignment
+from territory_admin.queries.explainer import NearTerritory, Reason
+from territory_admin.queries.show import ShownRecord
 from territory_control.views.text import clipped, counted, named
 
 _OUTCOMES = {
@@ -63,7 +64,7 @@ def _reason(reason: Reason) -> Text:
     return text
 
 
-def _near_miss(near: Near) -> Text:
+def _near_miss(near: NearTerritory) -> Text:
     text = Text.assemble("nearly in ", (near.territory_id, "cyan"), ": one condition fails")
     return text.append(f"\n    {clipped(f'{near.failing_territory}: {near.why}')}")
 

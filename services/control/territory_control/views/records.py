@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from territory_admin.models.activation import Refusal
+from territory_admin.models.refusal import Refusal
 from territory_admin.records.link import Linked
 from territory_admin.records.publish import Published
 from territory_admin.records.wait import Waited

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.lint.records_at_hand import OnRecords
+from territory_admin.lint.on_records import OnRecords
 from territory_admin.lint.rule_lint import EvaluatedRule, RuleAnalysis
 from territory_control.views.text import clipped, counted, named
 

@@ -10,14 +10,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.queries.worker_metrics import Now, Page, look_at, now
+from territory_admin.queries.worker_metrics import ClusterStatus, MetricsPage, fetch_pages, summarise
 
 MEGABYTE = 1_000_000
 VISIBLE_SECONDS_MAX = 1.0
 """The objective: 99 % of changes are in Redis within this."""
 
 
-def workers(current: Now) -> RenderableType:
+def workers(current: ClusterStatus) -> RenderableType:
     """Return the figures of all workers; red is what needs attention."""
     table = Table(box=None, pad_edge=False)
     for name in ("worker", "stages", "state"):
@@ -46,7 +46,7 @@ def workers(current: Now) -> RenderableType:
     return Group(*_summary(current), Text(), table)
 
 
-def _summary(current: Now) -> list[Text]:
+def _summary(current: ClusterStatus) -> list[Text]:
     slow = current.visible_p99_seconds is not None and current.visible_p99_seconds > VISIBLE_SECONDS_MAX
     everywhere = "" if current.is_model_everywhere else ", not in effect everywhere yet"
     return [
@@ -83,10 +83,10 @@ def _age(seconds: float) -> str:
 
 def follow(worker_addresses: Sequence[str], console: Console, every_seconds: float) -> None:
     """Show the figures again and again until interrupted. Raises: KeyboardInterrupt."""
-    before: list[Page] = []
+    before: list[MetricsPage] = []
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            pages = look_at(worker_addresses)
-            live.update(workers(now(pages, before, time.time())), refresh=True)
+            pages = fetch_pages(worker_addresses)
+            live.update(workers(summarise(pages, before, time.time())), refresh=True)
             before = pages
             time.sleep(every_seconds)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from territory.wire.events import read_record_change
-from territory_admin.models.activation import check_model
+from territory_admin.models.validate import check_model
 from territory_control.local.demo import ACCOUNT, NOT_IN, USERS, VIEWER
 from territory_control.local.example import example_folder, example_lines, example_model
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from access_indexer.core.viewers import Path
-from territory_admin.queries.answers import ExplainedAccess, RecordViewers, VisibleRecords
-from territory_admin.queries.explanations import Viewer
+from territory_admin.queries.explain_access import ExplainedAccess
 from territory_admin.queries.redis_reader import Membership
+from territory_admin.queries.viewers import RecordViewers, Viewer
+from territory_admin.queries.visible import VisibleRecords
 from territory_control.views.access import paths_of_user, viewers, visible_records
 from tests.unit.territory_control.views.rendering import lines_of, rendered
 

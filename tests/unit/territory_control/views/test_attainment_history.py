@@ -8,7 +8,7 @@ import pytest
 
 from territory.model.compiled import Model, compile_model
 from territory_admin.errors import Refused
-from territory_admin.reports.history import Point
+from territory_admin.reports.history import HistoryPoint
 from territory_control.views.attainment_history import Plot, history
 from tests.unit.territory_control.views.rendering import rendered
 
@@ -17,15 +17,15 @@ def model() -> Model:
     return compile_model({"org": "acme", "territories": [{"id": "west", "name": "The West"}, {"id": "east"}]}, 1)
 
 
-def point(day: int, won: str | None, territory_id: str = "west", target: str | None = "200") -> Point:
+def point(day: int, won: str | None, territory_id: str = "west", target: str | None = "200") -> HistoryPoint:
     percent = None if won is None or target is None else f"{100 * int(won) / int(target):.2f}"
-    return Point(date(2017, 3, day), territory_id, "2017-Q1", target, won, "0", "0", "0", "0", 1, percent)
+    return HistoryPoint(date(2017, 3, day), territory_id, "2017-Q1", target, won, "0", "0", "0", "0", 1, percent)
 
 
 POINTS = [point(1, "5", "east", None), point(2, "10", "east", None), point(1, "50"), point(2, "200"), point(3, None)]
 
 
-def lines(points: list[Point]) -> list[str]:
+def lines(points: list[HistoryPoint]) -> list[str]:
     return rendered(history(model(), points), 120).splitlines()
 
 

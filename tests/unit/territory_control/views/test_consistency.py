@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from territory_admin.consistency.comparing import Verified
 from territory_admin.consistency.comparison import Drift
 from territory_admin.consistency.rebuild import Rebuilt
-from territory_admin.consistency.verify import Verified
 from territory_control.views.consistency import rebuilt, verified
 from tests.unit.territory_control.views.rendering import rendered
 
@@ -10,7 +10,7 @@ from tests.unit.territory_control.views.rendering import rendered
 def test_differences_are_counted_by_kind_and_the_first_are_named() -> None:
     """The text counts the differences, names examples, and says whether they were repaired (V8)."""
     found = Verified("acme", 7, looked_at=1_500, seconds=2.0)
-    found.note(Drift("extra_member", "visible:{acme:ann}:account A-1", "the topics do not have it"))
+    found.add(Drift("extra_member", "visible:{acme:ann}:account A-1", "the topics do not have it"))
     assert rendered(verified(found)).splitlines() == [
         "1 entry differs from what the topics imply; 1,500 entries compared in 2.0 s",
         "  extra_member: 1",

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from territory.model.compiled import compile_model
-from territory_admin.models.activation import Applied, PieceChanges
+from territory_admin.models.apply import Applied
+from territory_admin.models.changes import PieceChanges
 from territory_control.views.model import applied, model_size
 from tests.unit.territory_control.views.rendering import rendered
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from territory.wire.events import Link
-from territory_admin.queries.answers import ExplainedAssignment, ShownRecord
-from territory_admin.queries.explanations import Near
+from territory_admin.queries.explain_assignment import ExplainedAssignment
+from territory_admin.queries.explainer import NearTerritory
+from territory_admin.queries.show import ShownRecord
 from territory_control.views.record import assignment, record
 from tests.unit.territory_control.views.rendering import rendered
 
@@ -31,7 +32,7 @@ def test_near_misses_follow_the_links() -> None:
     explained = ExplainedAssignment(
         record="account/A", org_id="acme", version=4, model_revision=2, owner_id=None, links=(), cut=(),
         runners_up=(), dropped=(), unassigned=None, asked=None, log_is_behind=False,
-        near_misses=(Near("bay", "west", f"notes contains gold: the record's value is {'x' * 5000} end"),),
+        near_misses=(NearTerritory("bay", "west", f"notes contains gold: the record's value is {'x' * 5000} end"),),
     )  # fmt: skip
     text = rendered(assignment(explained)).replace("\n", "")
     assert "nearly in bay: one condition fails    west: notes contains gold" in text

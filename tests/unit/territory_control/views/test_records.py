@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from territory.errors import Fault
-from territory_admin.models.activation import Refusal
+from territory_admin.models.refusal import Refusal
 from territory_admin.records.link import Linked
 from territory_admin.records.publish import Published, RefusedLine
 from territory_admin.records.wait import Behind, Waited

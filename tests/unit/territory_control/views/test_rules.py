@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from territory_admin.lint.records_at_hand import MeasuredRule, OnRecords
+from territory_admin.lint.on_records import MeasuredRule, OnRecords
 from territory_admin.lint.rule_coverage import Overlap, RecordCoverage, Unreached
 from territory_admin.lint.rule_lint import EmptyRule, EvaluatedRule, ImpossibleRule, OddSharing, RuleAnalysis
 from territory_control.views.rules import record_coverage, rule_analysis

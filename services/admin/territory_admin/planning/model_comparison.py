@@ -1,4 +1,4 @@
-"""Records under two models side by side: where they would go, who would see more or less, what sums would become."""
+"""Compares the records of an organisation under two models: assignments, access and forecast sums; pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEASURES = tuple(name for name in SUMS if name != "won_by_others")
 
 @dataclass(frozen=True, slots=True)
 class MovedRecord:
-    """One record that would be in other territories."""
+    """A record that would be in other territories."""
 
     object: ObjectType
     id: str
@@ -30,7 +30,7 @@ class MovedRecord:
 
 @dataclass(frozen=True, slots=True)
 class TerritoryChange:
-    """What would come to a territory, and what would leave it."""
+    """The records that a territory would gain and lose."""
 
     territory_id: str
     records_before: int
@@ -41,7 +41,7 @@ class TerritoryChange:
 
 @dataclass(frozen=True, slots=True)
 class UserChange:
-    """How many records a user would see, or may edit, who does not now; and the other way round."""
+    """How many records a user would newly see or edit, and no longer see or edit."""
 
     user_id: str
     sees_more: int
@@ -52,7 +52,7 @@ class UserChange:
 
 @dataclass(frozen=True, slots=True)
 class SumChange:
-    """What a sum of a territory, roll-up included, would become; exact decimals as text."""
+    """A sum of a territory, roll-up included, before and after; exact decimals as text."""
 
     territory_id: str
     period: str
@@ -63,12 +63,12 @@ class SumChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What another model would change."""
+    """All differences between two models."""
 
     records: int
     """Live records of the organisation."""
     moved: Mapping[str, int]
-    """By object, the records that would be in other territories."""
+    """The records that would be in other territories, counted by object."""
     examples: tuple[MovedRecord, ...]
     territories: tuple[TerritoryChange, ...]
     users: tuple[UserChange, ...]
@@ -76,12 +76,12 @@ class Plan:
     admins_removed: tuple[str, ...]
     sums: tuple[SumChange, ...]
     left_out_before: Mapping[str, int]
-    """By reason, the deals that are in no sum."""
+    """The deals that are in no sum, counted by reason."""
     left_out_after: Mapping[str, int]
 
 
 class _Side:
-    """Everything under one of the two models; None: there is none yet."""
+    """The records under one of the two models; without a model there are none."""
 
     def __init__(self, model: Model | None) -> None:
         self.model = model
@@ -91,13 +91,13 @@ class _Side:
         self.records: Counter[str] = Counter()
 
     def viewers(self, assignment: Assignment | None) -> Viewers:
-        """Return who sees a record (V1)."""
+        """Return who sees a record under the model (V1)."""
         if self.access is None or assignment is None:
             return NOBODY
         return self.access.viewers_of(assignment.owner_id, assignment.territories, assignment.shared)
 
     def count(self, assignment: Assignment | None) -> None:
-        """Count a record in its territories, and a deal in the sums (F1). Raises: AmountOutOfRange."""
+        """Count a record in its territories, and a deal in the sums as well (F1). Raises: AmountOutOfRange."""
         if assignment is None or self.model is None:
             return
         self.records.update(assignment.territories)
@@ -109,8 +109,8 @@ class _Side:
                 self.cells.put(counted)
 
 
-class Comparison:
-    """Takes every record under both models, and says what differs."""
+class ModelComparison:
+    """Collects the differences between two models, record by record."""
 
     def __init__(self, before: Model | None, after: Model, examples_max: int) -> None:
         self._before, self._after = _Side(before), _Side(after)
@@ -118,30 +118,30 @@ class Comparison:
         self._examples: list[MovedRecord] = []
         self._records = 0
         self._moved: Counter[str] = Counter()
-        self._come: Counter[str] = Counter()
-        self._leave: Counter[str] = Counter()
+        self._gained: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
         self._viewers: Counter[tuple[Viewers, Viewers]] = Counter()
 
     def take(self, before: Assignment | None, after: Assignment | None) -> None:
-        """Take one record as it is assigned under each model. Raises: AmountOutOfRange."""
+        """Add one record with its assignment under each model. Raises: AmountOutOfRange."""
         self._records += 1
         self._before.count(before)
         self._after.count(after)
-        some = after or before
-        held = before.territories if before is not None else ()
-        due = after.territories if after is not None else ()
-        if some is not None and set(held) != set(due):
-            self._moved[some.object] += 1
-            self._come.update(set(due) - set(held))
-            self._leave.update(set(held) - set(due))
+        record = after or before
+        now = before.territories if before is not None else ()
+        then = after.territories if after is not None else ()
+        if record is not None and set(now) != set(then):
+            self._moved[record.object] += 1
+            self._gained.update(set(then) - set(now))
+            self._lost.update(set(now) - set(then))
             if len(self._examples) < self._examples_max:
-                self._examples.append(MovedRecord(some.object, some.id, held, due))
-        saw, sees = self._before.viewers(before), self._after.viewers(after)
-        if saw != sees:
-            self._viewers[saw, sees] += 1
+                self._examples.append(MovedRecord(record.object, record.id, now, then))
+        viewers_now, viewers_then = self._before.viewers(before), self._after.viewers(after)
+        if viewers_now != viewers_then:
+            self._viewers[viewers_now, viewers_then] += 1
 
     def plan(self) -> Plan:
-        """Return what differs, all that was taken considered."""
+        """Return the differences between all records that were added."""
         before, after = self._before, self._after
         admins_before = before.model.admins if before.model is not None else frozenset[str]()
         admins_after = after.model.admins if after.model is not None else frozenset[str]()
@@ -150,8 +150,8 @@ class Comparison:
             moved=dict(sorted(self._moved.items())),
             examples=tuple(self._examples),
             territories=tuple(
-                TerritoryChange(each, before.records[each], after.records[each], self._come[each], self._leave[each])
-                for each in sorted(self._come.keys() | self._leave.keys())
+                TerritoryChange(each, before.records[each], after.records[each], self._gained[each], self._lost[each])
+                for each in sorted(self._gained.keys() | self._lost.keys())
             ),
             users=tuple(self._users()),
             admins_added=tuple(sorted(admins_after - admins_before)),
@@ -163,9 +163,9 @@ class Comparison:
 
     def _users(self) -> list[UserChange]:
         counts = [Counter[str]() for _ in range(4)]
-        for (saw, sees), records in self._viewers.items():
-            groups = (sees.readers - saw.readers, saw.readers - sees.readers,
-                      sees.editors - saw.editors, saw.editors - sees.editors)  # fmt: skip
+        for (now, then), records in self._viewers.items():
+            groups = (then.readers - now.readers, now.readers - then.readers,
+                      then.editors - now.editors, now.editors - then.editors)  # fmt: skip
             for counter, group in zip(counts, groups, strict=True):
                 for user_id in group:
                     counter[user_id] += records
@@ -174,7 +174,7 @@ class Comparison:
 
 
 def _sums(before: Cells, after: Cells) -> list[SumChange]:
-    """Return the sums of territories that differ; those of users follow from their deals."""
+    """Return the territories' sums that differ; users' sums follow from their deals."""
     found: list[SumChange] = []
     places = {(territory, period) for territory, period, user in before.cells.keys() | after.cells.keys() if not user}
     for territory_id, period in sorted(places, key=lambda place: (place[1], place[0])):

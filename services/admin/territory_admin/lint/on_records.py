@@ -1,4 +1,4 @@
-"""How the records on the log fall on the territories of a model that may not be applied yet."""
+"""Tries the rules of a model, applied or not, on the records that the assigner has on its topics."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from territory.wire.events import read_record
 from territory.wire.topics import FAMILIES
 from territory_admin.lint.rule_coverage import Coverage, RecordCoverage
 from territory_admin.lint.rule_lint import RuleAnalysis
-from territory_admin.log.organisation_reader import Progress, Reading
-from territory_admin.log.topic_reader import existing_partitions, partitions_of, started
-from territory_runtime.kafka import clients
+from territory_admin.log.kafka_session import kafka_session
+from territory_admin.log.organisation_reader import OnRead, OrganisationReader
+from territory_admin.log.topic_reader import partitions_of
 from territory_runtime.settings import Settings
 
 MEASURED_EVALUATIONS = 2_000
@@ -24,7 +24,7 @@ MEASURED_EVALUATIONS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRule:
-    """How long one evaluation of a rule took on records at hand, in µs; the least of some rounds."""
+    """The time of one evaluation of a rule on published records: the fastest of several rounds, in µs."""
 
     object: RuledObject
     territory_id: str
@@ -33,28 +33,34 @@ class MeasuredRule:
 
 @dataclass(frozen=True, slots=True)
 class OnRecords:
-    """What the records at hand say of a model's rules."""
+    """The results of a model's rules on published records."""
 
     coverage: RecordCoverage
     measured: tuple[MeasuredRule, ...]
-    """Of the costliest rules by structure, those of whose object there are records; the slowest first."""
+    """The costliest rules by structure whose object has records; the slowest first."""
 
 
-async def on_records(settings: Settings, model: Model, analysis: RuleAnalysis, progress: Progress) -> OnRecords:
-    """Return how the records of a model's organisation, as the assigner has them now, fall on its territories.
+async def check_on_records(settings: Settings, model: Model, analysis: RuleAnalysis, report: OnRead) -> OnRecords:
+    """Return which territories the records of a model's organisation reach, and how long its rules take.
 
-    Relative dates are meant on today (C7). Memory: the keys of one partition's records at a time.
+    Relative dates are resolved for today (C7). Memory: the keys of one partition's records at a time.
 
-    Raises: NotFound, KafkaError.
+    Args:
+        settings: The brokers. The organisation is the model's own.
+        model: The model.
+        analysis: Its rules, analysed: the costliest are measured.
+        report: Called with how many messages were read, and how many there are.
+
+    Raises: NotFound before the services first ran; KafkaError.
     """
-    places = partitions_of(FAMILIES, await existing_partitions(settings))
     model = model.on(model.day_of(datetime.now(UTC)))
     coverage = Coverage(model)
-    async with started(clients.reader(settings)) as consumer:
-        reading = Reading(consumer, model.org_id, progress)
-        await reading.mark(places)
-        for where in places:
-            await reading.read(where, read_record, coverage.take)
+    async with kafka_session(settings) as kafka:
+        partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
+        reader = OrganisationReader(await kafka.consumer(), model.org_id, report)
+        await reader.mark(partitions)
+        for where in partitions:
+            await reader.read(where, read_record, coverage.take)
             coverage.end_partition()
     return OnRecords(coverage.result(), _measured(model, analysis, coverage))
 
@@ -73,7 +79,7 @@ def _measured(model: Model, analysis: RuleAnalysis, coverage: Coverage) -> tuple
 
 
 def microseconds_of(criterion: Criterion, sample: Sequence[Fields]) -> float:
-    """Return how long one evaluation takes on some records, in µs: the mean over them in the fastest of some rounds."""
+    """Return the time of one evaluation in µs: the mean over some records, in the fastest of several rounds."""
     rounds = max(1, MEASURED_EVALUATIONS // len(sample))
     fastest: float | None = None
     for _ in range(rounds):

@@ -1,6 +1,6 @@
-"""Why a record is in its territories, and why not in another (A10); who sees a record.
+"""Explains the assignments of one account family (A10); pure.
 
-Everything is decided anew, by the very functions that the services decide with.
+Every assignment is decided anew, with the assigner's own functions.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from access_indexer.core.viewers import Access, Path, paths_of
 from assigner.assignment.family import Family, Member
 from assigner.assignment.policy import TREE_RULED, AssignmentDecision, AssignmentPolicy
 from territory.criteria import Fields
 from territory.model.compiled import Model
-from territory.model.document import Level, RuledObject
+from territory.model.document import RuledObject
 from territory.wire.events import Record
 
 Outcome = Literal[
@@ -25,7 +24,7 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """How one territory and one record stand to each other, and why, in sentences."""
+    """Whether a record is in a territory, and why, in sentences."""
 
     territory_id: str
     outcome: Outcome
@@ -34,8 +33,8 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
-    """A territory that would qualify if one condition held, of its own rule or of one above it."""
+class NearTerritory:
+    """A territory that would qualify if one more condition held, of its own rule or of one above it."""
 
     territory_id: str
     failing_territory: str
@@ -44,60 +43,61 @@ class Near:
     """The condition, and the record's value."""
 
 
-class Explainer:
+class AssignmentExplainer:
     """Explains the members of one account family under one model."""
 
     def __init__(self, model: Model, family: Family) -> None:
         self._model = model
         self._family = family
-        self._linker = AssignmentPolicy(model)
-        for member in family:  # each after those that it follows
-            member.standing = family.decide(member.record, self._linker)
+        self._policy = AssignmentPolicy(model)
+        for member in family:  # accounts come before the contacts and deals that depend on them
+            member.standing = family.decide(member.record, self._policy)
 
     def record(self, key: str) -> Record | None:
         """Return a member's whole record."""
         member = self._family.member(key)
         return None if member is None else member.record
 
-    def standing(self, key: str) -> AssignmentDecision:
-        """Return where a member stands. Raises: KeyError when it is none."""
-        return self._standing(self._member(key))
+    def decision(self, key: str) -> AssignmentDecision:
+        """Return the decision about a member. Raises: KeyError for a record outside the family."""
+        return self._decision(self._member(key))
 
     def links(self, key: str) -> list[Reason]:
         """Return a reason for each of a member's links."""
-        return [Reason(link.territory_id, "linked", link.why, link.causes) for link in self.standing(key).links]
+        return [Reason(link.territory_id, "linked", link.why, link.causes) for link in self.decision(key).links]
 
     def reason(self, key: str, territory_id: str) -> Reason:
-        """Return why a member is in a territory, or why not: the first thing that stood against it.
+        """Return why a member is in a territory, or the first reason why it is not.
 
-        The territory is in the model, or is one that the member was assigned to by hand (A11).
+        The territory is in the model, or the member was assigned to it by hand (A11).
         """
         member = self._member(key)
-        standing = self._standing(member)
-        if territory_id in standing.dropped:
+        decision = self._decision(member)
+        if territory_id in decision.dropped:
             return Reason(territory_id, "dropped", ("assigned by hand, but the model has no such territory",))
-        if territory_id in standing.cut:
-            return Reason(territory_id, "cut", (self._cut(standing),))
+        if territory_id in decision.cut:
+            return Reason(territory_id, "cut", (self._why_cut(decision),))
         linked = [reason for reason in self.links(key) if reason.territory_id == territory_id]
         if linked:
             return linked[0]
-        by_object = {"contact": self._of_contact, "deal": self._of_deal}
-        outcome, *why = by_object.get(member.record.object, self._of_ruled)(member, territory_id)
-        return Reason(territory_id, outcome, tuple(why))  # type: ignore[arg-type]  # an Outcome, below
+        by_object = {"contact": self._why_not_contact, "deal": self._why_not_deal}
+        outcome, *why = by_object.get(member.record.object, self._why_not_ruled)(member, territory_id)
+        return Reason(territory_id, outcome, tuple(why))  # type: ignore[arg-type]  # each begins with an Outcome
 
-    def near_misses(self, key: str, limit: int) -> list[Near]:
+    def near_misses(self, key: str, limit: int) -> list[NearTerritory]:
         """Return the territories that an account or lead misses by one condition, the deepest first (A10).
 
-        None for a contact or deal, which go by others; none of those that it is in by hand.
+        Contacts and deals have none, since they take territories of other records. Territories that the record
+        is assigned to by hand are left out.
         """
         record = self._member(key).record
         if record.object not in TREE_RULED or not limit:
             return []
         by_hand = {territory_id for territory_id, kind in record.links.items() if kind == "assign"}
-        fields = self._linker.fields_of(record.object, record.fields)
-        found = self._linker.telling(record.object).near_misses(fields, limit + len(by_hand))
+        fields = self._policy.fields_of(record.object, record.fields)
+        found = self._policy.telling(record.object).near_misses(fields, limit + len(by_hand))
         return [
-            Near(near.territory_id, near.failing_territory, str(near.failure))
+            NearTerritory(near.territory_id, near.failing_territory, str(near.failure))
             for near in found
             if near.territory_id not in by_hand
         ][:limit]
@@ -108,28 +108,28 @@ class Explainer:
             raise KeyError(key)
         return member
 
-    def _standing(self, member: Member) -> AssignmentDecision:
+    def _decision(self, member: Member) -> AssignmentDecision:
         if member.standing is None:
             raise KeyError(member.record.key)
         return member.standing
 
-    # --- what stood against it ---------------------------------------------------------------
+    # --- why a record is not in a territory --------------------------------------------------
 
-    def _cut(self, standing: AssignmentDecision) -> str:
-        """Say what a territory that was cut stands behind (A3)."""
-        kept = ", ".join(link.territory_id for link in standing.links)
+    def _why_cut(self, decision: AssignmentDecision) -> str:
+        """Name the territories that rank before one that was cut (A3)."""
+        kept = ", ".join(link.territory_id for link in decision.links)
         return (
             f"a record has at most {self._model.max_territories_per_record} territories, and these rank before it: "
             f"{kept} (manual first, then priority, depth, id)"
         )
 
-    def _of_ruled(self, member: Member, territory_id: str) -> tuple[str, ...]:
-        """Of an account or a lead: rules decide, along the tree (A1, A2)."""
+    def _why_not_ruled(self, member: Member, territory_id: str) -> tuple[str, ...]:
+        """Explain an account or a lead, which rules assign along the tree (A1, A2)."""
         record = member.record
         kind: RuledObject = "account" if record.object == "account" else "lead"
-        fields = self._linker.fields_of(kind, record.fields)
+        fields = self._policy.fields_of(kind, record.fields)
         excluded = record.links.get(territory_id) == "exclude"
-        failure = self._linker.telling(kind).failure(territory_id, fields)
+        failure = self._policy.telling(kind).failure(territory_id, fields)
         if failure is not None:
             above, leaf = failure
             place = "its own rule" if above == territory_id else f"the rule of {above}, which is above it,"
@@ -141,7 +141,7 @@ class Explainer:
             return ("excluded", "its rule holds, but it is excluded by hand")
         deeper = [
             found
-            for found in self._linker.matching(kind, fields)
+            for found in self._policy.matching(kind, fields)
             if territory_id in self._model.tree.ancestors_of(found)
         ]
         if deeper:
@@ -151,8 +151,8 @@ class Explainer:
             )
         raise AssertionError(f"{record.key} qualifies for {territory_id} and is not linked")
 
-    def _of_contact(self, member: Member, territory_id: str) -> tuple[str, ...]:
-        """Of a contact: it takes the territories of its account (A5)."""
+    def _why_not_contact(self, member: Member, territory_id: str) -> tuple[str, ...]:
+        """Explain a contact, which takes the territories of its account (A5)."""
         record = member.record
         account = self._family.account_of(record)
         if account is None:
@@ -166,11 +166,11 @@ class Explainer:
             *_about(f"account {record.account_id}", reason),
         )
 
-    def _of_deal(self, member: Member, territory_id: str) -> tuple[str, ...]:
-        """Of a deal: one of its contact's or account's territories (A6)."""
-        record, standing = member.record, self._standing(member)
-        chosen = standing.links[0] if standing.links else None
-        if territory_id in standing.runners_up and chosen is not None:
+    def _why_not_deal(self, member: Member, territory_id: str) -> tuple[str, ...]:
+        """Explain a deal, which takes one of its contact's or account's territories (A6)."""
+        record, decision = member.record, self._decision(member)
+        chosen = decision.links[0] if decision.links else None
+        if territory_id in decision.runners_up and chosen is not None:
             return (
                 "runner_up",
                 f"a deal has one territory, and {self._ranks_before(chosen.territory_id, territory_id)}",
@@ -178,7 +178,7 @@ class Explainer:
         if chosen is not None and "manual" in chosen.causes:
             return ("manual_wins", f"the deal is assigned by hand to {chosen.territory_id}, which wins over all rules")
         source = self._family.contact_of(record)
-        if source is None or not self._standing(source).links:
+        if source is None or not self._decision(source).links:
             source = self._family.account_of(record)
         if source is None:
             return ("not_candidate", _no_account("deal", record))
@@ -192,7 +192,7 @@ class Explainer:
             )
         if record.links.get(territory_id) == "exclude":
             return ("excluded", f"{name} is in it, but the deal is excluded by hand")
-        fields = self._linker.fields_of("deal", record.fields)
+        fields = self._policy.fields_of("deal", record.fields)
         return ("deal_rule_failed", f"{name} is in it, but {self._failed_deal_rule(territory_id, fields)}")
 
     def _failed_deal_rule(self, territory_id: str, fields: Fields) -> str:
@@ -200,7 +200,7 @@ class Explainer:
         return f"its rule for deals does not hold: {rule.failure(fields)}"
 
     def _ranks_before(self, first: str, second: str) -> str:
-        """Say in what one territory ranks before another (A3)."""
+        """Explain why one territory ranks before another (A3)."""
         left, right = self._model.territories[first], self._model.territories[second]
         if left.priority != right.priority:
             return f"{first} has the higher priority: {left.priority} against {right.priority}"
@@ -221,31 +221,3 @@ def _about(name: str, reason: Reason) -> Iterable[str]:
 
 def _and(words: list[str]) -> str:
     return " and ".join(words)
-
-
-# --- access ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """One user who sees a record, and every path by which."""
-
-    user_id: str
-    name: str
-    level: Level
-    admin: bool
-    paths: tuple[Path, ...]
-
-
-def viewers_of(
-    model: Model, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]
-) -> list[Viewer]:
-    """Return everybody who sees a record, by id: those whose sets hold it, and the administrators (V1, V9)."""
-    viewers = Access(model).viewers_of(owner_id, territories, shared)
-    found: list[Viewer] = []
-    for user_id in sorted(viewers.readers | model.admins):
-        paths = paths_of(model, user_id, owner_id, territories, shared)
-        admin = user_id in model.admins
-        level: Level = "edit" if admin or user_id in viewers.editors else "read"
-        found.append(Viewer(user_id, model.people[user_id].name, level, admin, tuple(paths)))
-    return found
