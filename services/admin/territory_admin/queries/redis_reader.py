@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException
 
-from forecast_aggregator.redis.writer import ADJUSTMENTS
 from territory.model.document import Level, ObjectType
 from territory.wire.codec import decode
+from territory.wire.events import SUMS
 from territory.wire.keys import (
     adjustments_key,
     admins_key,
@@ -111,7 +111,7 @@ class LeftOutDeal:
 
 _AMOUNTS = ("target", "won", "pipeline", "best_case", "committed", "weighted", "won_by_others", "attainment_pct", "gap",
             "shortage", "coverage", "target_mismatch",
-            *(f"adjustment_{name}" for name in ADJUSTMENTS if name != "deals_won"))  # fmt: skip
+            *(f"adjustment_{name}" for name in ("target", *SUMS)))  # fmt: skip
 
 
 class OrganisationIndex:
