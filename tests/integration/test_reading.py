@@ -17,7 +17,7 @@ from territory.wire.events import Attainment, Counted
 from territory_admin.arguments import RecordName
 from territory_admin.queries.redis_reader import LeftOutDeal, Membership, open_index
 from territory_client import IndexedRecord
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings, read_settings
 
 

@@ -31,8 +31,8 @@ from territory_admin.consistency.deal_comparisons import AdjustmentComparison, L
 from territory_admin.consistency.partial_comparison import PartialComparison
 from territory_admin.consistency.stage_log import NotComparable, StageLog
 from territory_admin.records.wait import Goal, pipeline
+from territory_runtime.redis.connection import connect
 from territory_runtime.redis.nodes import Client
-from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings
 
 NAMED_MAX = 20

@@ -28,7 +28,7 @@ from territory_admin.consistency.stage_log import NotComparable, StageLog
 from territory_admin.errors import NotReached, Refused
 from territory_admin.models.topic import Activated
 from territory_admin.records.wait import Goal, Pipeline, pipeline
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings
 
 CHUNK_RECORDS = 1_000

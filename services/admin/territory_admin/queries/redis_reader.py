@@ -27,8 +27,8 @@ from territory_admin.arguments import RecordName
 from territory_admin.errors import WHY_UNKNOWN, NotFound
 from territory_client import IndexedRecord
 from territory_client.questions import RECORD_FIELDS, record_of
+from territory_runtime.redis.connection import connect
 from territory_runtime.redis.nodes import Client
-from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings, SettingsRefused
 
 SCANNED_KEYS = 10_000

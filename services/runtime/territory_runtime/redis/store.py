@@ -1,34 +1,15 @@
-"""What every store in Redis shares: the client, and how far the index is (contracts: `index:{org}`)."""
+"""What every store in Redis shares: how far the index is (contracts: `index:{org}`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import redis.asyncio
-
 from territory.wire.keys import index_key
 from territory_runtime.loop.stage import Progress
 from territory_runtime.redis.nodes import Client
 from territory_runtime.redis.pipe import Pipe
-from territory_runtime.settings import Settings
 
 CHUNK_MEMBERS = 500
-
-
-def connect(settings: Settings) -> Client:
-    """Return a client; it connects when first used. Text in, text out.
-
-    Raises: ValueError for an address that is none; RedisClusterException for one that no cluster can have.
-    """
-    kind = redis.asyncio.RedisCluster if settings.redis_cluster else redis.asyncio.Redis
-    client: Client = kind.from_url(
-        settings.redis_url.get_secret_value(),
-        decode_responses=True,
-        socket_timeout=15,
-        socket_connect_timeout=5,
-        health_check_interval=30,
-    )
-    return client
 
 
 # As one step: else who has read before another writes would write an older least over a newer one.
