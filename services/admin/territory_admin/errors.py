@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+WHY_UNKNOWN = "it was never published, or was deleted, or has yet to pass through the stages (territory wait)"
+"""Why a record may not be found."""
+
 
 class CommandFailed(Exception):
     """The root of the use cases' errors, and of the command line's."""

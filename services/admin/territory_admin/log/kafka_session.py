@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 
 from territory.wire.topics import TOPICS
 from territory_admin.errors import NotFound
-from territory_admin.log.topic_reader import COORDINATOR_UNAVAILABLE, READ_COMMITTED, started, when_coordinated
-from territory_admin.log.topic_reader import committed_offsets as read_committed_offsets
+from territory_admin.log.topic_reader import (
+    COORDINATOR_UNAVAILABLE,
+    READ_COMMITTED,
+    offsets_of,
+    started,
+    when_coordinated,
+)
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.structs import OffsetAndMetadata
 
 
 class KafkaSession:
@@ -56,13 +62,21 @@ class KafkaSession:
         The group's coordinator is looked up once, and again when another broker has become it.
         """
         admin = await self.admin()
-        if group not in self._coordinators:
-            self._coordinators[group] = await when_coordinated(lambda: admin.find_coordinator(group))
-        try:
-            return await read_committed_offsets(admin, group, partitions, self._coordinators[group])
-        except COORDINATOR_UNAVAILABLE:
-            del self._coordinators[group]
-            return await read_committed_offsets(admin, group, partitions)
+
+        async def ask() -> Mapping[TopicPartition, OffsetAndMetadata]:
+            if group not in self._coordinators:
+                self._coordinators[group] = await admin.find_coordinator(group)
+            coordinator = self._coordinators[group]
+            try:
+                found: Mapping[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
+                    group, coordinator, partitions=list(partitions)
+                )
+            except COORDINATOR_UNAVAILABLE:
+                del self._coordinators[group]
+                raise
+            return found
+
+        return offsets_of(await when_coordinated(ask))
 
     async def has_members(self, group: str) -> bool:
         """Whether a consumer group has a member. Raises: KafkaError."""
@@ -94,7 +108,7 @@ class KafkaSession:
         Raises: TopicsUnfit when existing topics have other partition counts than they need; KafkaError.
         """
         counts = await self._partition_counts()
-        if _is_complete(counts):
+        if is_complete(counts):
             return next(counts[topic.name] for topic in TOPICS if topic.partitions is None)
         return await asyncio.to_thread(_provision, self.settings)
 
@@ -107,7 +121,7 @@ class KafkaSession:
         return {name: len(numbers) for name, numbers in found.items() if numbers}
 
 
-def _is_complete(counts: Mapping[str, int]) -> bool:
+def is_complete(counts: Mapping[str, int]) -> bool:
     """Whether every topic exists with the partitions that the services need."""
     shared = {counts.get(topic.name) for topic in TOPICS if topic.partitions is None}
     single = all(counts.get(topic.name) == topic.partitions for topic in TOPICS if topic.partitions is not None)

@@ -15,7 +15,7 @@ from aiokafka.errors import (
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,
 )
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from territory.wire.topics import Topic
 from territory_runtime.kafka import clients
@@ -47,22 +47,20 @@ def partitions_of(topic: Topic, partitions: int) -> list[TopicPartition]:
 
 
 async def committed_offsets(
-    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition], coordinator_id: int | None = None
+    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, tuple[int, str]]:
     """Return a group's committed offsets with their commit metadata; uncommitted partitions are left out.
 
-    Args:
-        admin: Connected.
-        group: The consumer group.
-        partitions: The partitions to ask for.
-        coordinator_id: The broker that coordinates the group; by default it is looked up.
-
     Raises: KafkaError.
     """
-    found = await when_coordinated(
-        lambda: admin.list_consumer_group_offsets(group, coordinator_id, partitions=list(partitions))
+    return offsets_of(
+        await when_coordinated(lambda: admin.list_consumer_group_offsets(group, partitions=list(partitions)))
     )
-    return {where: (commit.offset, commit.metadata or "") for where, commit in found.items() if commit.offset >= 0}
+
+
+def offsets_of(commits: Mapping[TopicPartition, OffsetAndMetadata]) -> dict[TopicPartition, tuple[int, str]]:
+    """Return the offsets and metadata of those partitions that have a commit."""
+    return {where: (commit.offset, commit.metadata or "") for where, commit in commits.items() if commit.offset >= 0}
 
 
 async def when_coordinated(ask: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from territory_admin.arguments import RecordName, check_territory
-from territory_admin.errors import NotFound
+from territory_admin.errors import WHY_UNKNOWN, NotFound
 from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.record_reader import last_assignment, read_family
 from territory_admin.models.topic import read_active_model
 from territory_admin.queries.explainer import AssignmentExplainer, NearTerritory, Reason
-from territory_admin.queries.redis_reader import WHY_UNKNOWN
 from territory_runtime.settings import Settings
 
 

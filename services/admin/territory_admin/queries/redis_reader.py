@@ -24,14 +24,13 @@ from territory.wire.keys import (
     visible_key,
 )
 from territory_admin.arguments import RecordName
-from territory_admin.errors import NotFound
+from territory_admin.errors import WHY_UNKNOWN, NotFound
 from territory_client import IndexedRecord
 from territory_client.questions import RECORD_FIELDS, record_of
 from territory_runtime.redis.connection import connect
 from territory_runtime.redis.nodes import Client
 from territory_runtime.settings import Settings, SettingsRefused
 
-WHY_UNKNOWN = "it was never published, or was deleted, or has yet to pass through the stages (territory wait)"
 SCANNED_KEYS = 10_000
 CHUNK_COMMANDS = 1_000
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -121,9 +121,23 @@ class Goal:
 class Pipeline:
     """The progress of all stages, by the offsets that they have committed."""
 
-    def __init__(self, kafka: KafkaSession, models: ModelTopicReader, partitions: int) -> None:
-        """Use a session, and the model topic as far as it was read; `partitions` is what the topics share."""
+    def __init__(
+        self,
+        kafka: KafkaSession,
+        models: ModelTopicReader,
+        partitions: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Follow the stages over a session.
+
+        Args:
+            kafka: The session.
+            models: The model topic, as far as it was read.
+            partitions: The partition count that the topics share.
+            sleep: Pauses between two looks, for some seconds.
+        """
         self.kafka = kafka
+        self._sleep = sleep
         self._models = models
         self._partitions = partitions
         self._begins: dict[TopicPartition, int] = {}
@@ -167,7 +181,7 @@ class Pipeline:
         pause = POLL_SECONDS_MIN
         while behind := await self.behind(goal):
             report(*progress.of(behind))
-            await asyncio.sleep(pause)  # Kafka tells nobody about commits
+            await self._sleep(pause)  # Kafka notifies nobody of commits
             pause = min(2 * pause, POLL_SECONDS_MAX)
 
     async def absent(self, stages: Sequence[str]) -> tuple[str, ...]:

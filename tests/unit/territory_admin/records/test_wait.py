@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from aiokafka import TopicPartition
 
-from territory.wire.topics import RECORDS, RELEASES
-from territory_admin.records.wait import PIPELINE, Goal, StageGroup, StageProgress
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, MODEL, PARTIALS, RECORDS, RELEASES
+from territory_admin.records.wait import PIPELINE, Goal, Pipeline, StageGroup, StageProgress, Waited, wait_for_pipeline
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 SWEEPS = StageGroup("stage", (RECORDS,), sweeps=True)
@@ -90,3 +94,117 @@ def test_stages_are_in_the_order_of_the_pipeline() -> None:
         "forecast-aggregator",
         "forecast-totals",
     ]
+
+
+# --- the whole pipeline -----------------------------------------------------------------------
+
+INTAKE, ASSIGNMENT = PIPELINE[0].name, PIPELINE[1].name
+OUTPUTS = {INTAKE: FAMILIES, ASSIGNMENT: ASSIGNMENTS, "forecast-aggregator": PARTIALS}
+
+
+class Kafka:
+    """One partition of every topic; from pause `idle` on, a stage commits a message at each pause.
+
+    The assignment stage releases a record `releases` times, each time after intake consumed the release before.
+    """
+
+    def __init__(self, records: int, releases: int = 0, idle: int = 0) -> None:
+        self.ends = {topic.name: 0 for stage in PIPELINE for topic in stage.topics} | {RECORDS.name: records}
+        self.committed = dict.fromkeys(((stage.name, topic.name) for stage in PIPELINE for topic in stage.topics), 0)
+        self.releases = releases
+        self.idle = idle
+        self.pauses: list[float] = []
+
+    async def consumer(self) -> Kafka:
+        return self
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {where: self.ends.get(where.topic, 4) for where in partitions}
+
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def committed_offsets(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, str]]:
+        return {where: (self.committed[group, where.topic], "3") for where in partitions}
+
+    async def has_members(self, group: str) -> bool:
+        return group != ASSIGNMENT
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the last stage that is behind consume a message and publish another one."""
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+        if len(self.pauses) <= self.idle:
+            return
+        behind = [(group, topic) for group, topic in self.committed if self.is_behind(group, topic)]
+        if behind:
+            group = behind[-1][0]
+            topic = next(topic for other, topic in behind if other == group)
+            self.committed[group, topic] += 1
+            if group in OUTPUTS:
+                self.ends[OUTPUTS[group].name] += 1
+            if group == ASSIGNMENT and self.releases and not self.is_behind(INTAKE, RELEASES.name):
+                self.releases -= 1
+                self.ends[RELEASES.name] += 1
+
+    def is_behind(self, group: str, topic: str) -> bool:
+        return self.committed[group, topic] < self.ends[topic]
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(self.is_behind(group, topic) for group, topic in self.committed)
+
+
+class Models:
+    """A model topic whose newest activation is at offset 3."""
+
+    position = 3
+
+    @property
+    def log(self) -> Models:
+        return self
+
+    async def read_to(self, end: int) -> None:
+        assert end == 4, f"found the end {end}, expected that of {MODEL.name}"
+
+
+def waited(kafka: Kafka, timeout_seconds: float = 60.0) -> Waited:
+    parts: tuple[Any, Any] = (kafka, Models())
+    stages = Pipeline(*parts, 1, sleep=kafka.sleep)
+    return asyncio.run(wait_for_pipeline(stages, timeout_seconds, lambda *_: None))
+
+
+def test_a_wait_ends_when_every_message_has_passed_all_stages() -> None:
+    """A record that its family releases passes through the stages once more, and is waited for (A9)."""
+    for releases in (0, 1, 2):
+        kafka = Kafka(records=3, releases=releases)
+        assert waited(kafka).done
+        assert kafka.is_empty
+
+
+def test_a_wait_looks_often_at_first_and_less_often_later() -> None:
+    """Commits are looked up after 10 ms, then after twice as long each time, up to 100 ms."""
+    kafka = Kafka(records=1, idle=6)
+    assert waited(kafka).done
+    assert kafka.pauses[:6] == [0.01, 0.02, 0.04, 0.08, 0.1, 0.1]
+
+
+def test_an_empty_pipeline_is_not_waited_for() -> None:
+    """Without messages or sweeps left, a wait pauses nowhere."""
+    kafka = Kafka(records=0)
+    assert waited(kafka).done
+    assert kafka.pauses == []
+
+
+def test_a_timeout_names_the_stages_that_are_behind_and_absent() -> None:
+    """Of the stages that are behind, those without a running service are named."""
+    kafka = Kafka(records=1, idle=10**9)
+    kafka.ends[FAMILIES.name] = 1
+    ended = waited(kafka, timeout_seconds=0.01)
+    assert (ended.done, {item.stage for item in ended.behind}, ended.absent) == (
+        False,
+        {INTAKE, ASSIGNMENT},
+        (ASSIGNMENT,),
+    )
