@@ -123,6 +123,11 @@ class Stack:
         self.folder = folder
         self._cleaning = cleaning
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that uses these servers."""
+        return _environment(self.settings)
+
     def provision(self, model: Mapping[str, object], own: Sequence[Topic]) -> None:
         """Create our topics and a benchmark's own, and make a model the active one."""
         asyncio.run(provisioned_partitions(self.settings))

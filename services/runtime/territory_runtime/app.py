@@ -25,7 +25,7 @@ from territory.wire.codec import encode
 from territory_runtime import metrics
 from territory_runtime.gc_tuning import shorten_thread_switches, tune_gc
 from territory_runtime.health import Health
-from territory_runtime.kafka.clients import faust_credentials, topic_admin
+from territory_runtime.kafka.clients import sasl_options, ssl_context_of, topic_admin
 from territory_runtime.kafka.connection_diagnosis import diagnose_connection
 from territory_runtime.kafka.embedded_broker_workaround import pause_after_empty_fetches
 from territory_runtime.kafka.topic_admin import Provisioned, TopicsUnfit, provision
@@ -155,7 +155,7 @@ def build_app(name: str, settings: Settings) -> faust.App:
     app = faust.App(
         name,
         broker=[URL(f"kafka://{address}") for address in settings.kafka_bootstrap_servers.split(",")],
-        broker_credentials=faust_credentials(settings),
+        broker_credentials=_faust_credentials(settings),
         store=URL("memory://"),
         datadir=str(folder),
         web_enabled=False,
@@ -267,3 +267,17 @@ def main(name: str, build: Callable[[Settings, Provisioned], ServiceApp], *, wit
     tune_gc()
     shorten_thread_switches()
     host.run()
+
+
+def _faust_credentials(settings: Settings) -> faust.auth.Credentials | None:
+    """Return the credentials of Faust's own producer, which sends nothing."""
+    context = ssl_context_of(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        options = sasl_options(settings)
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)

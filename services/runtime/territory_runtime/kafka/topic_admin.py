@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from typing import TYPE_CHECKING, Any
 
 from territory.wire.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
 from territory_runtime.kafka.clients import LETTER_BYTES_MAX, REQUEST_BYTES_MAX, group_admin
 from territory_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewTopic
 
 # A restore reads a compacted topic up to the committed offset: what a later message replaces must
 # still be there. So compaction leaves the last day alone; a worker away for longer than half
@@ -40,6 +40,8 @@ def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
 
     Raises: TopicsUnfit; kafka.errors.KafkaError.
     """
+    from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415 -- as in clients.topic_admin
+
     counts = partition_counts(admin)
     partitions = _common(counts, settings)
     missing = [topic for topic in TOPICS if topic.name not in counts]
@@ -97,6 +99,8 @@ def _common(counts: dict[str, int], settings: Settings) -> int:
 
 
 def _new(topic: Topic, partitions: int, settings: Settings) -> NewTopic:
+    from kafka.admin import NewTopic  # noqa: PLC0415 -- as in clients.topic_admin
+
     bytes_max = LETTER_BYTES_MAX if topic is DEAD_LETTERS else REQUEST_BYTES_MAX
     configuration = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(bytes_max)}
     if topic.retention_days is not None:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from territory_admin.models.changes import PieceChanges
 from territory_admin.planning.plan import Planned
-from territory_control.views.plan import of_plan
+from territory_control.views.plan import plan_view
 from tests.unit.territory_admin.planning.examples import CANADA, US, WON, model_of, plan_of
 
 NOTHING = PieceChanges((), (), ())
@@ -15,7 +15,7 @@ NOTHING = PieceChanges((), (), ())
 def shown(planned: Planned) -> str:
     """Return a plan as the terminal shows it."""
     console = Console(file=io.StringIO(), width=120)
-    for part in of_plan(planned):
+    for part in plan_view(planned):
         console.print(part, markup=False, highlight=False, soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     return text
@@ -26,7 +26,7 @@ def test_a_plan_is_shown_with_its_heading_and_tables() -> None:
     moving = plan_of(model_of(["US"]), model_of(["US", "CA"]), US, CANADA, WON)
     text = shown(Planned("acme", 3, PieceChanges((), (("territories", "west"),), ()), moving))
     for part in (
-        "beside revision 3",
+        "compared with revision 3",
         "changed: territories/west",
         "1 account, 1 deal",
         "account/A-2: world -> west",
@@ -35,8 +35,8 @@ def test_a_plan_is_shown_with_its_heading_and_tables() -> None:
     ):
         assert part in text
     still = plan_of(model_of(["US"]), model_of(["US"]), US)
-    assert "no record, nobody's view and no sum would change" in shown(Planned("acme", 3, NOTHING, still))
-    assert "would be its first" in shown(Planned("acme", 0, NOTHING, plan_of(None, model_of(["US"]), US)))
+    assert "no record, no user's view and no sum would change" in shown(Planned("acme", 3, NOTHING, still))
+    assert "makes this its first" in shown(Planned("acme", 0, NOTHING, plan_of(None, model_of(["US"]), US)))
 
 
 def test_changed_periods_and_targets_are_named() -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from territory_admin.queries.worker_metrics import MetricsPage, summarise
 from territory_control.__main__ import main
 from territory_control.local.embedded_broker import free_ports
-from territory_control.views.top import shown
+from territory_control.views.top import workers as workers_view
 from tests.unit.territory_admin.queries.examples import page, page_of, serving
 
 SECONDS_MAX = 60.0
@@ -27,18 +27,18 @@ SECONDS_MAX = 60.0
 def text_of(*pages: MetricsPage, before: tuple[MetricsPage, ...] = (), unix_seconds: float = 1_060.0) -> str:
     console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123 -- only the recording is read
     with console.file:
-        console.print(shown(summarise(pages, before, unix_seconds)))
+        console.print(workers_view(summarise(pages, before, unix_seconds)))
         return console.export_text()
 
 
 def test_the_view_shows_all_workers() -> None:
     """It shows latencies, refusals, drift, the model, and a line for each worker, whether it answers or not."""
     text = text_of(page(), page("b:1", ready=0), MetricsPage("c:1", 0.0, {}, "Connection refused"))
-    assert "99 % 2.4 s" in text
-    assert "refused: 4   wrong index entries: 2   wrong sums: 6   model: revision 3, 60 s old" in text
+    assert "p99 2.4 s" in text
+    assert "refused messages: 4   wrong index entries: 2   wrong sums: 6   model: revision 3, 60 s old" in text
     assert "not ready, 1 restoring" in text
     assert "no answer: Connection refused" in text
-    assert "not everywhere" not in text
+    assert "everywhere" not in text
     assert "3 h old" in text_of(page(), unix_seconds=11_800)
 
 

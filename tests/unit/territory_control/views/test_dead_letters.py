@@ -10,7 +10,8 @@ from rich.console import Console, RenderableType
 from territory_admin.dead_letters.list import LetterCount, Letters
 from territory_admin.dead_letters.redrive import Redriven, Skipped
 from territory_admin.dead_letters.show import shown_letter
-from territory_control.commands.dead_letters import TEXT_CHARACTERS_MAX, listed, redriven, shown
+from territory_control.views.dead_letters import TEXT_CHARACTERS_MAX, letter_list, redriven
+from territory_control.views.dead_letters import letter as letter_text
 from tests.unit.territory_admin.dead_letters.examples import LETTER
 from tests.unit.territory_runtime.loop.test_restore import consumed
 
@@ -26,30 +27,30 @@ def text_of(parts: Iterable[RenderableType]) -> str:
 def test_a_list_is_shown() -> None:
     """The counts by code come first, then the newest letters; an empty list says so."""
     found = Letters(2, (LetterCount("no_record", 2, 1),), (replace(LETTER, sent_again=("2017-03-01T11:00:00.000Z",)),))
-    text = text_of(listed(found))
+    text = text_of(letter_list(found))
     assert "2 dead letters" in text
     assert "the newest 1" in text
     assert "3/17" in text
     assert "2017-03-01T11:00:00.000Z" in text
-    assert text_of(listed(replace(found, letters=()))).count("\n") == 3
-    assert text_of(listed(Letters(0, (), ()))) == "no dead letters\n"
+    assert text_of(letter_list(replace(found, letters=()))).count("\n") == 3
+    assert text_of(letter_list(Letters(0, (), ()))) == "no dead letters\n"
 
 
 def test_a_letter_is_shown() -> None:
     """Reason, origin, whether it can be sent again, and the message; of a long message the beginning."""
-    text = text_of(shown(shown_letter(LETTER, consumed(b'{"a": 1}', headers=(("ce_id", b"9f"),))), b'{"a": 1}'))
+    text = text_of(letter_text(shown_letter(LETTER, consumed(b'{"a": 1}', headers=(("ce_id", b"9f"),))), b'{"a": 1}'))
     assert "no_record: patch of acme/account/A" in text
     assert "ce_id: 9f" in text
     assert "not sent again since" in text
     assert text.endswith('8 bytes\n{"a": 1}\n')
     cut = replace(LETTER, cut_from=5_000_000, sent_before=2)
     raw = b"\xff" + b"x" * TEXT_CHARACTERS_MAX
-    text = text_of(shown(shown_letter(cut, consumed(raw)), raw))
+    text = text_of(letter_text(shown_letter(cut, consumed(raw)), raw))
     assert "can't be sent again: only 8 of its 5000000 bytes were kept" in text
-    assert "had been sent again 2 times before" in text
+    assert "sent again 2 times before it was refused here" in text
     assert "8 of 5,000,000 bytes, not JSON\n\\xffxxx" in text
-    assert "4 more (--raw has all)" in text  # \\xff is four characters
-    assert text_of(shown(shown_letter(LETTER, consumed(None)), None)).endswith("no value\n")
+    assert "4 more; --raw writes all" in text  # \\xff is four characters
+    assert text_of(letter_text(shown_letter(LETTER, consumed(None)), None)).endswith("no value\n")
 
 
 def test_a_redrive_is_shown() -> None:
