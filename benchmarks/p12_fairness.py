@@ -40,7 +40,8 @@ from benchmarks.stack import PARTITIONS, Stack, running_stack
 from territory.model.compiled import compile_model
 from territory.wire.codec import encode
 from territory.wire.topics import RECORDS
-from territory_admin.models.activation import CheckedModel, apply, check_model
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import CheckedModel, check_model
 from territory_admin.records.wait import PIPELINE, pipeline
 
 LARGE = "large"

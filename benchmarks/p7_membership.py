@@ -24,7 +24,8 @@ from territory.wire.keys import record_hash_key, visible_key
 from territory.wire.topics import ASSIGNMENTS
 from territory_admin.errors import StackFailed
 from territory_admin.log.topic_reader import started
-from territory_admin.models.activation import apply, check_model
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import check_model
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings

@@ -25,6 +25,7 @@ from benchmarks import (
     p11_forecast,
     p12_fairness,
     p13_workers,
+    p18_command_line,
 )
 from benchmarks.results import Report, say, table, write
 
@@ -51,6 +52,7 @@ BENCHMARKS = {
     "p11": Benchmark(p11_forecast.run, records=100_000, territories=20_000, runs=4),
     "p12": Benchmark(p12_fairness.run, records=1_000_000, territories=1_000, runs=1),
     "p13": Benchmark(p13_workers.run, records=100_000, territories=1_000, runs=3),
+    "p18": Benchmark(p18_command_line.run, records=1_000, territories=20, runs=11),
 }
 
 

@@ -23,8 +23,9 @@ from benchmarks.processors import cpu_seconds
 from territory.wire.codec import encode
 from territory.wire.topics import Topic
 from territory_admin.errors import StackFailed
-from territory_admin.log.topic_reader import provisioned_partitions
-from territory_admin.models.activation import apply, check_model
+from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import check_model
 from territory_control.local.child_process import ChildProcess
 from territory_control.local.embedded_broker import HOST, EmbeddedServer, free_ports
 from territory_runtime.kafka import clients
@@ -121,6 +122,11 @@ class Stack:
         """Name and version of Redis."""
         self.folder = folder
         self._cleaning = cleaning
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that uses these servers."""
+        return _environment(self.settings)
 
     def provision(self, model: Mapping[str, object], own: Sequence[Topic]) -> None:
         """Create our topics and a benchmark's own, and activate a model."""

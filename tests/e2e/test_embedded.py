@@ -1,4 +1,4 @@
-"""The command line on the embedded broker: what a newcomer types, from outside, process by process."""
+"""The command line on the embedded broker, from outside: each command is a process, as a newcomer would type it."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Up:
 
     process: subprocess.Popen[bytes]
     addresses: dict[str, Any]
-    said: Path
+    stderr: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """What another terminal sets to use it."""
+        """The settings with which another terminal uses it."""
         return {
             "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": self.addresses["kafka"],
             "TERRITORY_REDIS_URL": self.addresses["redis"],
@@ -70,7 +70,7 @@ class Up:
         return run(*arguments, given=given, **self.environment)
 
     def answer(self, *arguments: str, given: bytes = b"", code: int = 0) -> Any:
-        """Return the data that a command prints."""
+        """Run one command with `--json`, and return the data that it prints."""
         done = self.run(*arguments, "--json", given=given)
         assert done.returncode == code, done.stderr.decode()
         return json.loads(done.stdout)
@@ -93,10 +93,10 @@ def run(*arguments: str, given: bytes = b"", **settings: str) -> subprocess.Comp
 
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[Up]:
-    """Run `territory up` in the block; its addresses are its one line on stdout."""
+    """Run `territory up` while the block runs; its one line on stdout has the addresses."""
     folder.mkdir(exist_ok=True)
-    result, said = folder / "stdout", folder / "stderr"
-    with result.open("wb") as out, said.open("wb") as err:
+    stdout, stderr = folder / "stdout", folder / "stderr"
+    with stdout.open("wb") as out, stderr.open("wb") as err:
         process = subprocess.Popen(
             (*COMMAND, "up", "--json", *arguments),
             stdout=out,
@@ -105,9 +105,9 @@ def running(folder: Path, *arguments: str) -> Iterator[Up]:
             start_new_session=True,
         )
     try:
-        assert until(lambda: result.read_bytes().endswith(b"\n") or process.poll() is not None, UP_SECONDS)
-        assert process.poll() is None, said.read_text()
-        yield Up(process, json.loads(result.read_bytes()), said)
+        assert until(lambda: stdout.read_bytes().endswith(b"\n") or process.poll() is not None, UP_SECONDS)
+        assert process.poll() is None, stderr.read_text()
+        yield Up(process, json.loads(stdout.read_bytes()), stderr)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -123,7 +123,7 @@ def listens(address: str) -> bool:
         return False
 
 
-def everything_listening(up: Up) -> list[str]:
+def listening_addresses(up: Up) -> list[str]:
     return [address for address in (up.addresses["kafka"], up.addresses["redis"], *up.addresses["metrics"].values())
             if listens(address)]  # fmt: skip
 
@@ -136,10 +136,10 @@ def line(object_type: str, record_id: str, version: int, **more: Any) -> bytes:
     return json.dumps(change).encode() + b"\n"
 
 
-def test_the_demo_tells_what_the_data_says(tmp_path: Path) -> None:
-    """`territory demo --json` prints the figures of the real pipeline, and leaves nothing behind.
+def test_the_demo_prints_the_figures_of_its_data(tmp_path: Path) -> None:
+    """`territory demo --json` prints the figures of the real pipeline, and leaves no files behind.
 
-    They are counted from the CSV files by tests/unit/examples and by hand (examples' README).
+    The figures were counted by hand (examples' README), and are counted from the CSV files in tests/unit/examples.
     """
     done = run("demo", "--json", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr.decode()
@@ -177,25 +177,25 @@ RECORDS_OF_A_DAY = (
 
 
 def test_a_day_on_the_command_line(tmp_path: Path) -> None:
-    """Every command does what the table says, on data with --json and in words without (contracts: command line)."""
+    """Every command works, with `--json` and without (contracts: command line)."""
     with running(tmp_path / "up") as up:
-        nothing_is_there_yet(up)
+        an_empty_stack_answers(up)
         a_model_is_applied(up)
         records_are_published(up)
         a_record_is_shown_and_explained(up)
         access_is_explained_and_listed(up)
         a_record_is_shared(up)
-        territories_stand(up)
-        reports_say_the_same(up)
-        links_are_made_by_hand(up)
-        the_index_is_verified_mended_and_rebuilt(up)
+        attainments_are_shown(up)
+        reports_agree_with_attainments(up)
+        manual_links_take_effect(up)
+        the_index_is_verified_repaired_and_rebuilt(up)
         a_territory_is_removed(up)
-        trouble_is_one_line(up)
-        people_are_told_in_words(up)
+        failures_are_one_line(up)
+        results_are_text_without_json(up)
         refused_messages_are_sent_again(up)
 
 
-def nothing_is_there_yet(up: Up) -> None:
+def an_empty_stack_answers(up: Up) -> None:
     assert up.run("wait").returncode == 0
     assert up.run("show", "account/A").returncode == 1
 
@@ -241,7 +241,7 @@ def access_is_explained_and_listed(up: Up) -> None:
 
 
 def a_record_is_shared(up: Up) -> None:
-    """By a sharing rule: the path is named, and the index agrees (V6, V9)."""
+    """A sharing rule grants access: the path names it, and the index agrees (V6, V9)."""
     assert up.answer("explain", "access", "cleo", "deal/D")["sees"] is False
     up.answer(
         "publish", "-", given=line("deal", "D", 2, owner_id="bob", account_id="A", fields={**WON, "product": "gtx"})
@@ -254,7 +254,7 @@ def a_record_is_shared(up: Up) -> None:
     assert "sharing rule s1 for user cleo (read)" in up.run("viewers", "deal/D").stdout.decode()
 
 
-def territories_stand(up: Up) -> None:
+def attainments_are_shown(up: Up) -> None:
     rows = up.answer("attainment", "--territory", "west", "--users")
     assert [(row["user_id"], row["won"], row["attainment_pct"]) for row in rows] == [
         (None, "150.5", "75.25"),
@@ -266,11 +266,11 @@ def territories_stand(up: Up) -> None:
     assert (today["won"], today["target"], today["attainment_pct"]) == ("150.5", "200", "75.25")
 
 
-def reports_say_the_same(up: Up) -> None:
-    """What reports count from the log is what attainments say in Redis (F1, F8, F13)."""
-    standing = {(row["territory_id"], row["period"]): row["won"] for row in up.answer("attainment")}
+def reports_agree_with_attainments(up: Up) -> None:
+    """Reports, counted from the log, have the same sums as the attainments in Redis (F1, F8, F13)."""
+    attained = {(row["territory_id"], row["period"]): row["won"] for row in up.answer("attainment")}
     revenue = up.answer("report", "revenue")
-    assert {(row["territory_id"], row["period"]): row["won"] for row in revenue["rows"]} == standing
+    assert {(row["territory_id"], row["period"]): row["won"] for row in revenue["rows"]} == attained
     assert (revenue["totals"], revenue["left_out"]) == ({"deals_won": 1, "won": "150.5"}, {"unassigned": 1})
     by = up.run("report", "custom", "--measure", "won", "--by", "product", "--by", "account.country", "--format", "csv")
     assert by.stdout.decode() == "product,account.country,won\ngtx,US,150.5\n"
@@ -278,7 +278,7 @@ def reports_say_the_same(up: Up) -> None:
     assert "targets: 1, reached: 0" in up.run("report", "star-performers", "--period", "2017-Q1").stdout.decode()
 
 
-def links_are_made_by_hand(up: Up) -> None:
+def manual_links_take_effect(up: Up) -> None:
     up.answer("link", "account/B", "east", "--assign")
     up.answer("link", "account/A", "west", "--exclude")
     up.answer("wait")
@@ -298,7 +298,7 @@ def a_territory_is_removed(up: Up) -> None:
     assert up.answer("show", "account/B")["dropped"] == ["east"]
 
 
-def trouble_is_one_line(up: Up) -> None:
+def failures_are_one_line(up: Up) -> None:
     for command in (
         ("visible", "nobody"),
         ("explain", "access", "ann", "account/Z"),
@@ -315,7 +315,7 @@ def trouble_is_one_line(up: Up) -> None:
     assert up.answer("wait")["done"] is True  # a dead letter does not stop the stream
 
 
-def people_are_told_in_words(up: Up) -> None:
+def results_are_text_without_json(up: Up) -> None:
     assert "is in no territory" in up.run("show", "account/A").stdout.decode()
     assert "is in no territory" in up.run("explain", "assignment", "deal/D").stdout.decode()
     assert "owner (edit)" in up.run("explain", "access", "bob", "account/A").stdout.decode()
@@ -324,28 +324,28 @@ def people_are_told_in_words(up: Up) -> None:
     assert "World" in up.run("attainment", "--users").stdout.decode()
 
 
-def the_index_is_verified_mended_and_rebuilt(up: Up) -> None:
-    """Verify and rebuild: what differs is named and mended, and an index is built anew beside the old (V8)."""
+def the_index_is_verified_repaired_and_rebuilt(up: Up) -> None:
+    """`verify` names and repairs differences; `rebuild` builds the index again beside the old one (V8)."""
     assert up.answer("verify")["drift"] == {}
     with redis.Redis.from_url(up.addresses["redis"]) as client:
         client.sadd(f"visible:{{{ORG}:cleo}}:account", "A-1")
         found = up.answer("verify", code=1)
         assert found["drift"] == {"extra_member": 1}
-        mended = up.answer("verify", "--repair", code=1)
-        assert mended["mended"] == 1
+        repaired = up.answer("verify", "--repair", code=1)
+        assert repaired["mended"] == 1
         assert up.answer("verify")["drift"] == {}
         client.sadd(f"visible:{{{ORG}:cleo}}:account", "A-1")
         assert up.answer("rebuild")["org_id"] == ORG
         assert not client.sismember(f"visible:{{{ORG}:cleo}}:account", "A-1")
     assert up.answer("verify")["drift"] == {}
     for command in ("verify", "rebuild"):
-        said = up.run(command)
-        assert said.returncode == 0, said.stderr.decode()
-        assert said.stdout.decode().strip()
+        done = up.run(command)
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout.decode().strip()
 
 
 def refused_messages_are_sent_again(up: Up) -> None:
-    """Through the same checks: taken once, dropped as known the second time, refused again while it is bad."""
+    """A redriven message passes the same checks: it is accepted once, dropped as known, or refused again."""
     early = line("account", "L", 1, op="link", territory_id="west", kind="assign")
     up.answer("publish", "-", given=line("account", "P", 2, op="patch", fields={"country": "US"}))
     up.answer("publish", "-", given=line("account", "L", 1, owner_id="bob") + line("account", "L", 2, op="delete"))
@@ -375,18 +375,18 @@ def refused_messages_are_sent_again(up: Up) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_ends_with_all_that_it_started(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal ends services and servers, in order and with exit 0; what was there is there at the next start."""
+def test_up_stops_everything_that_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal stops services and servers with exit code 0; a kept data directory has everything at the next start."""
     kept = ("--data-dir", str(tmp_path / "kept"))
     with running(tmp_path / "first", *kept) as up:
-        assert len(everything_listening(up)) == 5
+        assert len(listening_addresses(up)) == 5
         up.answer("apply", "-", given=json.dumps(MODEL).encode())
         up.answer("publish", "-", given=line("account", "A", 1, owner_id="bob", fields={"country": "US"}))
         up.answer("wait")
         up.process.send_signal(number)
         assert up.process.wait(DOWN_SECONDS) == 0
-        assert everything_listening(up) == []
-        assert "Traceback" not in up.said.read_text()
+        assert listening_addresses(up) == []
+        assert "Traceback" not in up.stderr.read_text()
     with running(tmp_path / "second", *kept) as up:
         assert up.answer("show", "account/A")["territories"] == ["west"]
         up.answer("publish", "-", given=line("account", "B", 1, fields={"country": "DE"}))
@@ -395,12 +395,12 @@ def test_up_ends_with_all_that_it_started(tmp_path: Path, number: signal.Signals
 
 
 def test_a_service_that_dies_ends_the_stack(tmp_path: Path) -> None:
-    """Nothing goes on half: the stack says which service ended, quotes its log, and ends with an error."""
+    """The stack never runs in part: it names the service that ended, quotes its log, and ends with an error."""
     with running(tmp_path / "up") as up:
         os.kill(process_of(up, "access_indexer"), signal.SIGKILL)
         assert up.process.wait(DOWN_SECONDS) == 1
-        assert "territory: access-indexer ended unexpectedly:" in up.said.read_text()
-        assert everything_listening(up) == []
+        assert "territory: access-indexer ended unexpectedly:" in up.stderr.read_text()
+        assert listening_addresses(up) == []
 
 
 def process_of(up: Up, module: str) -> int:
@@ -414,4 +414,4 @@ def process_of(up: Up, module: str) -> int:
             number, command = each.split(maxsplit=1)
             if command.endswith(f"-m {module}"):
                 return int(number)
-    raise AssertionError(f"{module} does not run")
+    raise AssertionError(f"{module} is not running")

@@ -1,4 +1,4 @@
-"""`territory rebuild` beside live traffic: readers see the old index or the new one, never half of one."""
+"""A rebuild beside live traffic: readers see the old index or the new one, never a part of one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.oracle import expected
 pytestmark = [pytest.mark.kafka]
 
 STILL = 300
-"""Records that nobody changes while the index is rebuilt."""
+"""Records that do not change while the index is rebuilt."""
 BATCHES_MAX = 150
 
 
@@ -45,8 +45,8 @@ def still_leads() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_rebuild_beside_live_traffic(kafka_house: House) -> None:
-    """Damage of every kind is gone, live changes and a new model are in, and no reader saw less than all (V7, V8)."""
+def test_a_rebuild_beside_live_traffic(kafka_house: House) -> None:
+    """Damage is gone, live changes and a new model are in, and readers never missed a record (V7, V8)."""
     house = kafka_house
     house.apply(MODEL)
     house.start_all()
@@ -93,8 +93,8 @@ def test_rebuild_beside_live_traffic(kafka_house: House) -> None:
     assert compare(house.found(ORG), ORG, expected({ORG: OTHER_MODEL}, history)) == []
 
 
-def test_what_can_not_be_exchanged_is_left_alone(kafka_house: House) -> None:
-    """Without a model, or while no indexer runs: nothing is changed, nothing is left over, and the reason is said."""
+def test_a_rebuild_that_is_impossible_changes_nothing(kafka_house: House) -> None:
+    """Without a model, or while no indexer runs, the index is unchanged and no key is left over."""
     house = kafka_house
     house.apply(MODEL)
     house.start_all()

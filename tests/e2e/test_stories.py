@@ -1,8 +1,8 @@
-"""The stories once more, through Kafka, Redis and the services as they are deployed.
+"""The stories through Kafka, Redis and the services as they are deployed.
 
-All stories go on side by side, each as an organisation of its own: up to its next
-expectation, then one wait and one look for all; when all want a restart, every service is
-restarted once. So organisations are shown to be kept apart, too.
+All stories run at the same time, each as an organisation of its own, which also shows that organisations
+are kept apart. Each story runs up to its next expectation; then one wait and one look serve all of them.
+When every story that is left wants a restart, all services are restarted once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 
 @dataclass
-class Telling:
-    """One story on its way, told as an organisation of its own."""
+class StoryRun:
+    """One story under way, as an organisation of its own."""
 
     story: Story
     org_id: str
     steps: list[Step] = field(default_factory=list)
 
     def until_expected(self, house: House) -> Expect | None:
-        """Do what comes before the next expectation; None when a restart comes first, or the story is over."""
+        """Run the steps up to the next expectation; None when a restart comes first or no step is left."""
         while self.steps and not self.wants_restart:
             step = self.steps.pop(0)
             if isinstance(step, Expect):
@@ -39,7 +39,7 @@ class Telling:
 
     @property
     def wants_restart(self) -> bool:
-        """Whether the services are to be restarted before it goes on."""
+        """True if the next step is a restart of the services."""
         return bool(self.steps) and isinstance(self.steps[0], Restart)
 
     def _publish(self, step: Publish, house: House) -> None:
@@ -81,35 +81,35 @@ def _state(found: Found) -> State:
     )
 
 
-def test_stories_come_true(house: House) -> None:
-    """Every story ends on real servers as it does in memory (C1 to C6, A1 to A11, V1 to V7, F1 to F10)."""
-    tellings = [
-        Telling(story, f"story-{number}", list(story.steps)) for number, story in enumerate(load_stories(SCENARIOS))
+def test_every_story_ends_as_it_does_in_memory(house: House) -> None:
+    """On real servers every expectation of every story holds (C1 to C6, A1 to A11, V1 to V7, F1 to F10)."""
+    runs = [
+        StoryRun(story, f"story-{number}", list(story.steps)) for number, story in enumerate(load_stories(SCENARIOS))
     ]
-    for telling in tellings:
-        if telling.story.model is not None:
-            house.apply(dict(telling.story.model) | {"org": telling.org_id})
+    for run in runs:
+        if run.story.model is not None:
+            house.apply(dict(run.story.model) | {"org": run.org_id})
     house.start_all()
-    while tellings:
-        going_on = [telling for telling in tellings if not telling.wants_restart]
-        if not going_on:
+    while runs:
+        runnable = [run for run in runs if not run.wants_restart]
+        if not runnable:
             house.stop_all()
             house.start_all()
-            for telling in tellings:
-                telling.steps.pop(0)
+            for run in runs:
+                run.steps.pop(0)
             continue
-        expected: list[tuple[Telling, Expect]] = []
-        for telling in going_on:
-            expect = telling.until_expected(house)
+        expected: list[tuple[StoryRun, Expect]] = []
+        for run in runnable:
+            expect = run.until_expected(house)
             if expect is not None:
-                expected.append((telling, expect))
-            elif not telling.steps:
-                tellings.remove(telling)
+                expected.append((run, expect))
+            elif not run.steps:
+                runs.remove(run)
         house.wait()
-        found = house.found_of(telling.org_id for telling, _ in expected)
+        found = house.found_of(run.org_id for run, _ in expected)
         problems = [
-            f"{telling.story.name}: {line}"
-            for telling, expect in expected
-            for line in differences(expect, _state(found[telling.org_id]))
+            f"{run.story.name}: {line}"
+            for run, expect in expected
+            for line in differences(expect, _state(found[run.org_id]))
         ]
         assert not problems, "\n".join(problems)

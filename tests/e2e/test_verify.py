@@ -1,4 +1,4 @@
-"""`territory verify`: what Redis holds beside what the log implies, on real servers, beside live traffic."""
+"""Verify and repair compare Redis with the topics on real servers, beside live traffic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from territory.wire.codec import encode
 from territory.wire.events import SUMS, Partial
 from territory.wire.keys import attainment_key, partial_key, partition_of, record_hash_key, visible_key
 from territory.wire.topics import PARTIALS
-from territory_admin.consistency.verify import Verified, verify
+from territory_admin.consistency.comparing import Verified
+from territory_admin.consistency.repair import repair as repair_redis
+from territory_admin.consistency.verify import verify
 from territory_runtime.settings import Settings
 from tests.e2e.test_faults import MODEL, ORG, OTHER_MODEL, histories
 from tests.support.house import House, compare
@@ -32,9 +34,8 @@ CLEAN: dict[str, int] = {}
 
 def verified(house: House, *, repair: bool = False, timeout_seconds: float = 60.0) -> Verified:
     settings = Settings.model_validate(house.settings.model_dump() | {"org_id": ORG})
-    return asyncio.run(
-        verify(settings, repair=repair, per_second=0, timeout_seconds=timeout_seconds, report=lambda _: None)
-    )
+    compare_redis = repair_redis if repair else verify
+    return asyncio.run(compare_redis(settings, per_second=0, timeout_seconds=timeout_seconds, report=lambda _: None))
 
 
 def client_of(house: House) -> Any:
@@ -43,7 +44,7 @@ def client_of(house: House) -> Any:
 
 @pytest.fixture
 def settled(kafka_house: House) -> tuple[House, list[dict[str, Any]]]:
-    """Give a house with records in it, all of which have come through."""
+    """Return a running house whose records are all in Redis."""
     kafka_house.apply(MODEL)
     kafka_house.start_all()
     history = list(islice(histories(seed=3), 4_000))
@@ -53,7 +54,7 @@ def settled(kafka_house: House) -> tuple[House, list[dict[str, Any]]]:
 
 
 def damage(client: Any) -> dict[str, int]:
-    """Make Redis wrong in every way; return how often of each kind."""
+    """Damage Redis in every way; return the number of wrong entries by kind."""
     key = next(key for key in sorted(client.scan_iter(match=f"visible:{{{ORG}:*")) if client.scard(key) > 3)
     client.srem(key, *sorted(client.smembers(key))[:2])
     client.sadd(visible_key(ORG, "u5", "account"), "never-was")
@@ -78,23 +79,23 @@ def damage(client: Any) -> dict[str, int]:
     }  # fmt: skip
 
 
-def test_every_kind_of_drift_is_found_and_mended(settled: tuple[House, list[dict[str, Any]]]) -> None:
-    """Counted by kind, named with a reason; after the repair the end state is the oracle's (V7, V8)."""
+def test_every_kind_of_drift_is_found_and_repaired(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """Drift is counted by kind and named with a reason; after a repair Redis equals the oracle's state (V7, V8)."""
     house, history = settled
     clean = verified(house)
     assert (dict(clean.drift), clean.not_compared, clean.unsettled) == (CLEAN, None, 0)
     with client_of(house) as client:
         done = damage(client)
     assert dict(verified(house).drift) == done
-    mended = verified(house, repair=True)
-    assert (dict(mended.drift), mended.mended) == (done, sum(done.values()))
-    assert any("paths by which the user sees it" in drift.why for drift in mended.named)
+    repaired = verified(house, repair=True)
+    assert (dict(repaired.drift), repaired.mended) == (done, sum(done.values()))
+    assert any("paths by which the user sees it" in drift.why for drift in repaired.named)
     assert verified(house).is_clean
     assert compare(house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
 
 
-def test_closed_periods_are_compared_too(settled: tuple[House, list[dict[str, Any]]]) -> None:
-    """What deals counted for when a period was closed is remembered, as the aggregator does it (F12)."""
+def test_closed_periods_are_compared(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """The amounts that deals had when a period was closed are compared, too (F12)."""
     house, history = settled
     house.apply(MODEL | {"frozen_periods": [CLOSED]})
     house.wait()
@@ -111,21 +112,21 @@ def test_closed_periods_are_compared_too(settled: tuple[House, list[dict[str, An
         client.hset(listed, f"{CLOSED}/never-was", "{}")
         done = {"missing_adjustment": 1, "wrong_adjustment": 1, "stray_adjustment": 1}
         assert dict(verified(house).drift) == done
-        mended = verified(house, repair=True)
-        assert (dict(mended.drift), mended.mended) == (done, 3)
+        repaired = verified(house, repair=True)
+        assert (dict(repaired.drift), repaired.mended) == (done, 3)
         assert client.hgetall(listed) == before
     house.kill("forecast_aggregator")
     house.start("forecast_aggregator")
     assert verified(house).is_clean
 
 
-def test_sum_that_no_deal_accounts_for(settled: tuple[House, list[dict[str, Any]]]) -> None:
-    """Roots are the sums over all deals that have a territory: what the log says beyond that is named (F1, F2)."""
+def test_a_partial_sum_without_deals_is_reported(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """Roots are the sums over all deals with a territory; a partial sum beyond that is reported (F1, F2)."""
     house, _ = settled
     nothing = dict.fromkeys(SUMS, Decimal(0))
     stray = Partial(ORG, "world", "1999-Q1", None, 0, 1, None, nothing | {"won": Decimal("0.10")}, 1, 1)
 
-    async def say() -> None:
+    async def publish() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=house.settings.kafka_bootstrap_servers)
         await producer.start()
         key = partial_key(ORG, "world", "1999-Q1", None, 0)
@@ -134,15 +135,15 @@ def test_sum_that_no_deal_accounts_for(settled: tuple[House, list[dict[str, Any]
         await producer.send_and_wait(PARTIALS.name, encode(stray), key.encode(), place)
         await producer.stop()
 
-    asyncio.run(say())
+    asyncio.run(publish())
     house.wait()
     found = verified(house)
     assert dict(found.drift) == {"stray_partial": 1}
     assert "world 1999-Q1 #0" in found.named[0].where
 
 
-def test_live_traffic_is_no_drift(settled: tuple[House, list[dict[str, Any]]]) -> None:
-    """What is on its way is waited for; what is wrong is found and mended all the same, and changes are kept (A9)."""
+def test_live_traffic_is_not_drift(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """Changes in progress are waited for and kept; real drift is found and repaired meanwhile (A9)."""
     house, history = settled
     changes = histories(seed=3)
     list(islice(changes, len(history)))
@@ -162,19 +163,19 @@ def test_live_traffic_is_no_drift(settled: tuple[House, list[dict[str, Any]]]) -
             found = verified(house)
             with client_of(house) as client:
                 client.sadd(visible_key(ORG, "ghost", "lead"), "never-was")
-            mended = verified(house, repair=True)
+            repaired = verified(house, repair=True)
         finally:
             enough.set()
         publishing.result()
     assert (dict(found.drift), found.not_compared) == (CLEAN, None)
-    assert (dict(mended.drift), mended.mended) == ({"extra_member": 1}, 1)
+    assert (dict(repaired.drift), repaired.mended) == ({"extra_member": 1}, 1)
     house.wait()
     assert verified(house).is_clean
     assert compare(house.found(ORG), ORG, expected({ORG: MODEL}, history)) == []
 
 
-def test_what_can_not_be_compared_is_said(settled: tuple[House, list[dict[str, Any]]]) -> None:
-    """An indexer that has yet to take what is on the log, or a newer model, is waited for, and then named (V8)."""
+def test_a_comparison_that_is_impossible_says_why(settled: tuple[House, list[dict[str, Any]]]) -> None:
+    """A stage that is behind is waited for; after the timeout the result names it (V8)."""
     house, _ = settled
     house.stop("access_indexer")
     house.apply(OTHER_MODEL)

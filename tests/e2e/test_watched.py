@@ -195,7 +195,7 @@ def test_rules_and_dashboards_ask_for_what_the_services_say(tmp_path: Path) -> N
 
 def _require_top(workers: list[str]) -> None:
     """`territory top` reads the same pages."""
-    seen = top.now(top.look_at(workers), (), time.time())
+    seen = top.summarise(top.fetch_pages(workers), (), time.time())
     assert all(one.fault is None and one.ready and one.partitions for one in seen.workers)
     assert {stage for one in seen.workers for stage in one.stages} == STAGES
     assert (seen.refused, seen.wrong_entries, seen.model_revision, seen.is_model_everywhere) == (1, 0, 1, True)

@@ -16,7 +16,7 @@ from territory_admin.log.topic_reader import partitions_of, read_messages, start
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.topic_admin import provision
 from territory_runtime.loop.stage import Sink
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings, read_settings
 
 PARTITIONS = 3

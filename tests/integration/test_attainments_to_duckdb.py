@@ -19,7 +19,7 @@ from territory.wire.codec import encode
 from territory.wire.events import Attainment
 from territory.wire.keys import attainment_key, partition_of
 from territory.wire.topics import ATTAINMENTS
-from territory_admin.log.topic_reader import provisioned_partitions
+from territory_admin.log.kafka_session import provisioned_partitions
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, producer
 

@@ -1,4 +1,4 @@
-"""What the command line writes to the log and finds on it, on Apache Kafka and on the embedded broker."""
+"""Use cases write topics and read them back, on Apache Kafka and on the embedded broker; no service runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,15 @@ from territory.wire.keys import family_key, model_key, record_key
 from territory.wire.topics import FAMILIES, MODEL, RECORDS
 from territory_admin.arguments import RecordName
 from territory_admin.errors import NotFound, Refused
-from territory_admin.lint.records_at_hand import OnRecords, on_records
-from territory_admin.lint.rule_lint import analysed
+from territory_admin.lint.on_records import OnRecords, check_on_records
+from territory_admin.lint.rule_lint import analyse_rules
+from territory_admin.log.kafka_session import kafka_session, provisioned_partitions
 from territory_admin.log.record_reader import find_record
-from territory_admin.log.topic_reader import (
-    existing_partitions,
-    partitions_of,
-    provisioned_partitions,
-    read_messages,
-    started,
-)
-from territory_admin.models.activation import Applied, apply, check_model, messages_of, refusal
-from territory_admin.models.topic import ModelLog, active_model
+from territory_admin.log.topic_reader import partitions_of, read_messages, started
+from territory_admin.models.apply import Applied, apply, apply_and_wait, messages_of
+from territory_admin.models.refusal import refusal
+from territory_admin.models.topic import ModelLog, active_model, read_active_model
+from territory_admin.models.validate import check_model
 from territory_admin.records.link import link
 from territory_admin.records.publish import Published, publish
 from territory_admin.records.wait import PIPELINE, absent_stages, wait
@@ -57,9 +54,9 @@ def published(settings: Settings, *lines: bytes, as_is: bool = False) -> Publish
 
 def found(settings: Settings, record_id: str) -> Record | None:
     async def look() -> Record | None:
-        partitions = await existing_partitions(settings)
-        there = await find_record(settings, partitions, record_key(settings.org_id, "account", record_id))
-        return None if there is None else there.record
+        async with kafka_session(settings) as kafka:
+            found = await find_record(kafka, record_key(settings.org_id, "account", record_id))
+        return None if found is None else found.record
 
     return asyncio.run(look())
 
@@ -68,7 +65,7 @@ def found(settings: Settings, record_id: str) -> Record | None:
 
 
 def test_a_model_is_applied_once(settings: Settings) -> None:
-    """A new revision comes with a change and with nothing else; what is removed is gone."""
+    """Only a change makes a new revision; removed territories are gone from the model."""
     org = settings.org_id
     first = asyncio.run(apply(settings, model(org, "a", "b")))
     assert (first.revision, first.activated, len(first.changes.added)) == (1, True, 3)
@@ -84,8 +81,8 @@ def test_a_model_is_applied_once(settings: Settings) -> None:
     assert (active.revision, set(active.territories)) == (2, {"a", "c"})
 
 
-def test_of_models_applied_at_once_each_is_whole_or_refused(settings: Settings) -> None:
-    """Who is overtaken is told so; whatever is in effect is one of the models, and revisions only grow."""
+def test_models_applied_concurrently_are_whole_or_refused(settings: Settings) -> None:
+    """An overtaken apply is refused; the active model is one of the models, and revisions only grow."""
     org = settings.org_id
 
     async def race() -> list[Applied | BaseException]:
@@ -102,8 +99,8 @@ def test_of_models_applied_at_once_each_is_whole_or_refused(settings: Settings) 
     assert len(active.territories) == 2
 
 
-def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings) -> None:
-    """Another organisation's unfinished apply hides our last one from readers, but not from our next."""
+def test_an_apply_reads_behind_an_open_transaction(settings: Settings) -> None:
+    """Another organisation's open transaction hides our last apply from readers, but not from our next apply."""
     org = settings.org_id
 
     async def play() -> Applied:
@@ -118,7 +115,7 @@ def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings)
                     await BatchProducer(own, 1).send(messages)
                 second = asyncio.create_task(apply(settings, model(org, "a", "b")))
                 done, _ = await asyncio.wait([second], timeout=1)
-                assert not done  # it can't know yet which revision is the last
+                assert not done  # the last revision is unknown until the transaction ends
             return await second
 
     applied = asyncio.run(play())
@@ -127,7 +124,7 @@ def test_what_was_applied_is_seen_behind_an_open_transaction(settings: Settings)
 
 @asynccontextmanager
 async def aborted(producer: Any) -> AsyncIterator[None]:
-    """Hold a transaction open in the block, and abort it."""
+    """Hold a transaction open in the block, then abort it."""
     await producer.begin_transaction()
     try:
         yield
@@ -135,8 +132,8 @@ async def aborted(producer: Any) -> AsyncIterator[None]:
         await producer.abort_transaction()
 
 
-def test_an_organisation_without_a_model(settings: Settings) -> None:
-    """There is nothing to explain by, and that is said."""
+def test_an_organisation_without_a_model_is_reported(settings: Settings) -> None:
+    """Reading its model raises NotFound."""
     asyncio.run(provisioned_partitions(settings))
     with pytest.raises(NotFound, match="has no model"):
         asyncio.run(active_model(settings, settings.org_id))
@@ -146,7 +143,7 @@ def test_an_organisation_without_a_model(settings: Settings) -> None:
 
 
 def test_lines_are_published_in_order_and_bad_ones_listed(settings: Settings) -> None:
-    """What is no RecordChange stays behind with its number; all others are there, bytes and order unchanged."""
+    """Lines that are no RecordChange are listed by number; all others are published, bytes and order unchanged."""
     lines = [line(settings, "A", version) for version in range(1, 50)]
     done = published(settings, *lines[:20], b"{nonsense\n", b"\n", *lines[20:], line(settings, "A", 0))
     assert (done.published, done.refused) == (49, 2)
@@ -164,14 +161,14 @@ def test_lines_are_published_in_order_and_bad_ones_listed(settings: Settings) ->
     assert values == [one.strip() for one in lines]
 
 
-def test_anything_goes_as_it_is(settings: Settings) -> None:
-    """To try dead letters, bad lines are sent too, but for what no topic takes."""
+def test_unchecked_lines_are_published_as_is(settings: Settings) -> None:
+    """To try dead letters, bad lines are sent too, except lines that are too large for the topic."""
     done = published(settings, b"{nonsense", line(settings, "A", 0), b"x" * 1_100_000, as_is=True)
     assert (done.published, [refused.line for refused in done.refusals]) == (2, [3])
 
 
-def test_a_record_is_found_with_what_the_assigner_did_not_take_yet(settings: Settings) -> None:
-    """Nobody runs: what was published is folded as the assigner will fold it (D7)."""
+def test_a_record_is_found_with_changes_that_the_assigner_has_yet_to_consume(settings: Settings) -> None:
+    """Pending changes are folded as the assigner will fold them (D7)."""
     published(
         settings,
         line(settings, "A", 3, owner_id="ann", fields={"x": 1, "y": 2}),
@@ -184,8 +181,8 @@ def test_a_record_is_found_with_what_the_assigner_did_not_take_yet(settings: Set
     assert found(settings, "B") is None
 
 
-def test_links_by_hand_have_versions_of_their_own(settings: Settings) -> None:
-    """Each decision counts one up, also of several at the same moment; the last of a pair holds (A4)."""
+def test_manual_links_have_versions_of_their_own(settings: Settings) -> None:
+    """Each decision increments the link version, also of concurrent ones; the last for a territory holds (A4)."""
     org, name = settings.org_id, RecordName("account", "A")
     asyncio.run(apply(settings, model(org, "a", "b")))
     published(settings, line(settings, "A", 1))
@@ -203,7 +200,7 @@ def test_links_by_hand_have_versions_of_their_own(settings: Settings) -> None:
 
 
 def test_a_link_needs_a_record_and_a_territory(settings: Settings) -> None:
-    """Unknown records and territories are refused; but a link to a territory that is gone can be taken back (A11)."""
+    """Unknown records and territories are refused; but a link to a removed territory can be withdrawn (A11)."""
     org, name = settings.org_id, RecordName("account", "A")
     asyncio.run(apply(settings, model(org, "west", "gone")))
     with pytest.raises(NotFound, match=r"account/A .* is not known; publish it first"):
@@ -221,15 +218,15 @@ def test_a_link_needs_a_record_and_a_territory(settings: Settings) -> None:
         asyncio.run(link(settings, name, "west", "assign"))
 
 
-def test_a_link_goes_to_where_the_records_changes_are(settings: Settings) -> None:
-    """An upstream may choose partitions in its own way: a link goes beside the record's other changes (A9)."""
+def test_a_link_goes_to_the_partition_of_the_records_changes(settings: Settings) -> None:
+    """An upstream may use any partitioner; a link goes to the partition of the record's other changes (A9)."""
     org, name = settings.org_id, RecordName("account", "A")
     asyncio.run(apply(settings, model(org, "west")))
     key = name.key(org)
 
     async def play() -> list[tuple[int, str]]:
         async with started(clients.producer(settings)) as producer:
-            for partition in range(PARTITIONS):  # wherever our own choice is, this is not it
+            for partition in range(PARTITIONS):  # so at least two records are not where our partitioner would put them
                 other = record_key(org, "account", f"B{partition}")
                 for raw in (key, other):
                     record_id = raw.rsplit("/", 1)[1]
@@ -251,8 +248,8 @@ def test_a_link_goes_to_where_the_records_changes_are(settings: Settings) -> Non
     assert sorted(asyncio.run(play())) == [(0, "B0"), (1, "B1"), (2, "A"), (2, "B2")]
 
 
-def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings) -> None:
-    """The last state of every record counts, of this organisation alone; the costliest rules are measured on them."""
+def test_a_model_is_checked_on_published_records(settings: Settings) -> None:
+    """The last state of this organisation's records counts; the costliest rules are measured on them."""
     org = settings.org_id
     document = {
         "org": org,
@@ -285,8 +282,8 @@ def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings)
             gone = record_key(org, "account", "C").encode()
             await producer.send_and_wait(FAMILIES.name, None, key=gone, partition=ord("C") % PARTITIONS)
             await producer.send_and_wait(FAMILIES.name, b"{}", key=gone + b"2", partition=0)
-        found = await on_records(
-            settings, checked.model, analysed(checked.model), lambda read, total: reports.append((read, total))
+        found = await check_on_records(
+            settings, checked.model, analyse_rules(checked.model), lambda read, total: reports.append((read, total))
         )
         return found, reports
 
@@ -299,8 +296,8 @@ def test_records_at_hand_fall_on_a_model_that_is_not_applied(settings: Settings)
     assert reports[-1][0] == reports[-1][1] >= 7
 
 
-def test_waiting_in_vain_says_for_whom(settings: Settings) -> None:
-    """Nobody runs: after the timeout the stages are named that are behind, and that they are absent."""
+def test_a_wait_that_times_out_names_the_stages(settings: Settings) -> None:
+    """Without services, the result names the stages that are behind, and that no service runs them."""
     asyncio.run(apply(settings, model(settings.org_id, "west")))
     published(settings, line(settings, "A", 1))
     done = asyncio.run(wait(settings, 0.3, lambda *_: None))
@@ -310,8 +307,49 @@ def test_waiting_in_vain_says_for_whom(settings: Settings) -> None:
     assert list(asyncio.run(absent_stages(settings))) == [stage.name for stage in PIPELINE]
 
 
-def test_a_refused_model_is_told(settings: Settings) -> None:
-    """An activation that speaks of other pieces than there are, of another writer's: told until the next apply."""
+def test_an_apply_does_not_wait_for_absent_services(settings: Settings) -> None:
+    """Without services the model is activated at once, and the result names the absent stages."""
+    done = asyncio.run(apply_and_wait(settings, model(settings.org_id, "west"), 60.0, lambda *_: None))
+    assert (done.revision, done.activated, done.in_effect) == (1, True, None)
+    assert list(done.absent) == [stage.name for stage in PIPELINE]
+
+
+def test_a_use_case_connects_each_client_once(settings: Settings) -> None:
+    """Steps of one session share its clients, and read topics in turn with one consumer."""
+    asyncio.run(apply(settings, model(settings.org_id, "west")))
+    published(settings, line(settings, "A", 1))
+
+    async def play() -> None:
+        async with kafka_session(settings) as kafka:
+            consumer, admin = await kafka.consumer(), await kafka.admin()
+            for _ in range(2):
+                assert await find_record(kafka, record_key(settings.org_id, "account", "A")) is not None
+                assert (await read_active_model(kafka, settings.org_id)).revision == 1
+                assert not consumer.assignment()  # else it keeps fetching in the background
+            assert (await kafka.consumer(), await kafka.admin()) == (consumer, admin)
+
+    asyncio.run(play())
+
+
+def test_a_change_in_an_open_transaction_is_not_published_yet(settings: Settings) -> None:
+    """An upstream's open transaction is not waited for, and its changes count when it is committed."""
+
+    async def play() -> list[bool]:
+        await provisioned_partitions(settings)
+        key = record_key(settings.org_id, "account", "A")
+        upstream = clients.producer(settings, transactional_id=f"test-upstream-{settings.org_id}")
+        async with started(upstream), kafka_session(settings) as kafka:
+            await upstream.begin_transaction()
+            await upstream.send_and_wait(RECORDS.name, line(settings, "A", 1), key=key.encode(), partition=0)
+            before = await find_record(kafka, key)
+            await upstream.commit_transaction()
+            return [found is not None for found in (before, await find_record(kafka, key))]
+
+    assert asyncio.run(play()) == [False, True]
+
+
+def test_a_refused_model_is_reported(settings: Settings) -> None:
+    """An activation with another digest, by another writer, is reported until the next apply."""
     org = settings.org_id
     asyncio.run(apply(settings, model(org, "west")))
     assert asyncio.run(refusal(settings)) is None

@@ -1,4 +1,4 @@
-"""Refused messages, on a real broker: their bytes as they came, with the reason in headers."""
+"""Dead letters on a real broker: the bytes of the refused message, and the reason in headers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_JSON = b'\xff\x00 {"half": '
 
 @pytest.fixture
 def settings(kafka: Kafka) -> Settings:
-    """Give the settings of a worker on the Kafka of this test run."""
+    """Return the settings of a worker on the Kafka of this test run."""
     return settings_for(kafka.bootstrap_servers)
 
 
@@ -58,14 +58,14 @@ def buried(
     return message, letter
 
 
-def test_as_it_came(settings: Settings, org: str) -> None:
+def test_a_letter_has_the_bytes_of_its_message(settings: Settings, org: str) -> None:
     """Bytes, key and partition are those of the refused message, readable or not (contracts: dead letters)."""
     message, letter = buried(settings, org, NOT_JSON)
     assert (letter.value, letter.key, letter.partition) == (NOT_JSON, message.key, message.partition)
 
 
-def test_reason_is_in_headers(settings: Settings, org: str) -> None:
-    """Topic, partition, offset, stage, code and message, behind the original's own (contracts: dead letters)."""
+def test_the_reason_is_in_headers(settings: Settings, org: str) -> None:
+    """Topic, partition, offset, stage, code and message follow the original headers (contracts: dead letters)."""
     own = [("ce_id", b"9f"), ("ce_id", b"twice"), ("bytes", b"\xff\x00")]
     message, letter = buried(settings, org, NOT_JSON, own)
     assert list(letter.headers) == [
@@ -79,32 +79,32 @@ def test_reason_is_in_headers(settings: Settings, org: str) -> None:
     ]
 
 
-def test_letter_that_is_refused_again(settings: Settings, org: str) -> None:
-    """The reasons of the first time are replaced: each is there once (contracts: dead letters)."""
+def test_a_second_refusal_replaces_the_reason(settings: Settings, org: str) -> None:
+    """Every error header is there once, with the newest reason (contracts: dead letters)."""
     _, letter = buried(settings, org, NOT_JSON, [(f"{PREFIX}code", b"no_record"), (f"{PREFIX}more", b"1")])
     assert [value for name, value in letter.headers if name == f"{PREFIX}code"] == [b"not_json"]
     assert f"{PREFIX}more" not in dict(letter.headers)
 
 
-def test_null_stays_null(settings: Settings, org: str) -> None:
+def test_a_tombstone_has_a_letter_without_bytes(settings: Settings, org: str) -> None:
     """A refused tombstone has no bytes (contracts: dead letters)."""
     assert buried(settings, org, None)[1].value is None
 
 
-def test_long_reason_is_cut(settings: Settings, org: str) -> None:
-    """A reason quotes what it found: no header grows by that (contracts: dead letters)."""
+def test_a_long_reason_is_cut(settings: Settings, org: str) -> None:
+    """A reason may quote a long value; the header is limited (contracts: dead letters)."""
     _, letter = buried(settings, org, NOT_JSON, reason="é" * 2 * MESSAGE_CHARACTERS_MAX)
     assert dict(letter.headers)[f"{PREFIX}message"] == ("é" * MESSAGE_CHARACTERS_MAX).encode()
 
 
-def test_message_that_outgrows_its_letter(settings: Settings, org: str) -> None:
-    """A message that our topics take, refused with a long reason; the stream goes on (contracts: Refused)."""
+def test_a_large_message_fits_into_its_letter(settings: Settings, org: str) -> None:
+    """Any message that our topics accept fits, also with a long reason (contracts: Refused)."""
     value = b"x" * 1_023_000
     assert buried(settings, org, value, reason="r" * MESSAGE_CHARACTERS_MAX)[1].value == value
 
 
-def test_message_that_no_letter_can_hold(settings: Settings, org: str) -> None:
-    """What is larger than a letter may be is cut, and the letter says so; the stream goes on (contracts: Refused)."""
+def test_a_message_that_is_too_large_for_a_letter_is_cut(settings: Settings, org: str) -> None:
+    """The letter has the beginning of the message, and says how large it was (contracts: Refused)."""
     message, _ = buried(settings, org, NOT_JSON)
     value = b"x" * 5_000_000
     partitions = provisioned(settings)
@@ -116,15 +116,15 @@ def test_message_that_no_letter_can_hold(settings: Settings, org: str) -> None:
     assert dict(letter.headers)[f"{PREFIX}cut_from"] == b"5000000"
 
 
-def test_message_without_key_and_value(settings: Settings, org: str) -> None:
-    """A broker takes it, so an upstream may send it: wrong_key, and the stream goes on (contracts: Refused)."""
+def test_a_message_without_key_and_value_has_a_letter(settings: Settings, org: str) -> None:
+    """Brokers accept such a message, so an upstream may send one: it is refused as wrong_key (contracts: Refused)."""
     message, _ = buried(settings, org, NOT_JSON)
     nothing = replace(message, key=None, value=None)
     letter = DeadLetter.of(nothing, "assigner-intake", code="wrong_key", reason="found nothing")
     send(settings, provisioned(settings), letter)
 
 
-def test_largest_message_that_is_refused_for_its_size(settings: Settings, org: str) -> None:
-    """What is over 900 KB has a dead letter, too, whole (contracts: Refused)."""
+def test_a_message_refused_for_its_size_is_kept_whole(settings: Settings, org: str) -> None:
+    """A message above 900 KB is in its letter with all its bytes (contracts: Refused)."""
     value = b"x" * 1_000_000
     assert buried(settings, org, value)[1].value == value

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from territory.stage import Effects, InputMessage, Message, Models
 from territory.wire.codec import decode
 from territory.wire.topics import DEAD_LETTERS, RECORDS, Topic
-from territory_admin.dead_letters.letters import Wanted
+from territory_admin.dead_letters.letters import LetterFilter
 from territory_admin.dead_letters.redrive import Redriven, redrive
 from territory_admin.log.topic_reader import committed_offsets, started
 from territory_control.local.child_process import until
@@ -313,7 +313,7 @@ def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(setting
                 for offset, value in enumerate(values)
             ]
             await BatchProducer(producer, PARTITIONS).send_dead_letters(letters)
-        wanted = Wanted(key=KEY.decode(), code="no_record")
+        wanted = LetterFilter(key=KEY.decode(), code="no_record")
         return await redrive(settings, wanted, lambda *_: None, again=False)
 
     set_limit(settings, RECORDS.name, SMALL)

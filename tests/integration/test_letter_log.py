@@ -16,18 +16,17 @@ from territory.wire.topics import DEAD_LETTERS, FAMILIES, RECORDS
 from territory_admin.dead_letters.letters import (
     REDRIVEN,
     Letter,
-    Letters,
-    Place,
-    Wanted,
+    LetterFilter,
+    LetterId,
     find_letters,
     headers_of,
-    list_letters,
-    place_of,
-    show_letter,
+    letter_id,
 )
+from territory_admin.dead_letters.list import Letters, list_letters
 from territory_admin.dead_letters.redrive import Redriven, redrive
+from territory_admin.dead_letters.show import show_letter
 from territory_admin.errors import NotFound
-from territory_admin.log.topic_reader import existing_partitions, provisioned_partitions
+from territory_admin.log.kafka_session import existing_partitions, kafka_session, provisioned_partitions
 from territory_control.local.child_process import until
 from territory_runtime.kafka.dead_letters import PREFIX, DeadLetter
 from territory_runtime.kafka.producer import BatchProducer
@@ -38,7 +37,7 @@ SECONDS_MAX = 20.0
 
 
 def quietly(*_: float) -> None:
-    """Hear how far it is."""
+    """Ignore the progress."""
 
 
 class Refusals:
@@ -51,7 +50,7 @@ class Refusals:
         assert until(self._topics_are_there, SECONDS_MAX)
 
     def _topics_are_there(self) -> bool:
-        # A new topic is in the broker's list a moment after it was created.
+        # The broker lists a new topic shortly after its creation.
         with suppress(NotFound):
             return asyncio.run(existing_partitions(self.settings)) > 0
         return False
@@ -59,7 +58,7 @@ class Refusals:
     def refuse(
         self, values: Sequence[bytes | None], code: str = "no_record", record: str = "A", **changes: Any
     ) -> list[Letter]:
-        """Publish messages as an upstream does, bury them as a worker does, and return their letters."""
+        """Publish messages as an upstream does, refuse them as a worker does, and return their letters."""
         key = f"{self.org}/account/{record}".encode()
         before = {letter.letter for letter in self.letters()}
 
@@ -69,44 +68,48 @@ class Refusals:
                     at = await client.send_and_wait(
                         RECORDS.name, value, key=key, partition=1, headers=[("ce_id", b"9f")]
                     )
-                    message = self._taken(at, key, value, changes)
+                    message = self._consumed(at, key, value, changes)
                     letter = DeadLetter.of(message, "s", code=code, reason="found it so")
                     await BatchProducer(client, 3).send_dead_letters([letter])
 
         asyncio.run(play())
         return [letter for letter in self.letters() if letter.letter not in before]
 
-    def _taken(self, at: Any, key: bytes, value: bytes | None, changes: dict[str, Any]) -> ConsumerRecord:
+    def _consumed(self, at: Any, key: bytes, value: bytes | None, changes: dict[str, Any]) -> ConsumerRecord:
         message = ConsumerRecord(
             RECORDS.name, 1, at.offset, at.timestamp, 0, key, value, None, len(key), 0, (("ce_id", b"9f"),)
         )  # fmt: skip
         return replace(message, **changes)
 
-    def write(self, said: Mapping[str, str]) -> Any:
-        """Write to the dead letters by hand; return the letter, None where it is none."""
+    def write(self, headers: Mapping[str, str]) -> Any:
+        """Write a message to the dead letters; return it as a letter, None if it is not one."""
         before = self.letters()
 
         async def play() -> None:
             async with producer(self.settings) as client:
-                headers = [(f"{PREFIX}{name}", text.encode()) for name, text in said.items()]
+                prefixed = [(f"{PREFIX}{name}", text.encode()) for name, text in headers.items()]
                 key = f"{self.org}/account/A".encode()
-                await client.send_and_wait(DEAD_LETTERS.name, b"{}", key=key, partition=0, headers=headers)
+                await client.send_and_wait(DEAD_LETTERS.name, b"{}", key=key, partition=0, headers=prefixed)
 
         asyncio.run(play())
         return next((letter for letter in self.letters() if letter not in before), None)
 
     def letters(self, **wanted: Any) -> list[Letter]:
-        return asyncio.run(find_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), quietly))
+        async def find() -> list[Letter]:
+            async with kafka_session(self.settings) as kafka:
+                return await find_letters(kafka, LetterFilter(key=f"{self.org}/", **wanted), quietly)
+
+        return asyncio.run(find())
 
     def listed(self, limit: int = 50, *, unsent: bool = False, **wanted: Any) -> Letters:
         return asyncio.run(
-            list_letters(self.settings, Wanted(key=f"{self.org}/", **wanted), limit, quietly, unsent=unsent)
+            list_letters(self.settings, LetterFilter(key=f"{self.org}/", **wanted), limit, quietly, unsent=unsent)
         )  # fmt: skip
 
     def redrive(self, *letters: Letter, again: bool = False, **wanted: Any) -> Redriven:
-        places = frozenset(letter.place for letter in letters)
-        key = None if places else f"{self.org}/"
-        return asyncio.run(redrive(self.settings, Wanted(places, key=key, **wanted), quietly, again=again))
+        ids = frozenset(letter.id for letter in letters)
+        key = None if ids else f"{self.org}/"
+        return asyncio.run(redrive(self.settings, LetterFilter(ids, key=key, **wanted), quietly, again=again))
 
     def published(self) -> list[ConsumerRecord]:
         return messages_of(self.settings, RECORDS, PARTITIONS, self.org)
@@ -114,12 +117,12 @@ class Refusals:
 
 @pytest.fixture
 def refusals(settings: Settings) -> Refusals:
-    """Give an organisation of the test's own, on each of the two kinds of broker in turn."""
+    """Return an organisation of the test's own, on each of the two kinds of broker in turn."""
     return Refusals(settings)
 
 
 def test_letters_are_listed_and_counted(refusals: Refusals) -> None:
-    """Where from, why and how large; counts are of all that is meant, the list is of the newest (contracts)."""
+    """Letters have origin, reason and size; all are counted, the newest are listed (contracts)."""
     refusals.refuse([b"{1", b"{2", b"{3"], code="not_json")
     [last] = refusals.refuse([None], code="wrong_key", record="B")
     found = refusals.listed()
@@ -136,8 +139,8 @@ def test_letters_are_listed_and_counted(refusals: Refusals) -> None:
     assert refusals.listed(limit=0).letters == ()
 
 
-def test_letters_are_chosen(refusals: Refusals) -> None:
-    """By code, topic, stage, time and the beginning of the key."""
+def test_letters_are_filtered(refusals: Refusals) -> None:
+    """Filters are code, topic, stage, time and the beginning of the key."""
     old = refusals.refuse([b"{1"], code="not_json")
     new = refusals.refuse([b"{2"], code="no_record", topic=FAMILIES.name)
     [at] = [datetime.fromisoformat(letter.at) for letter in new]
@@ -150,23 +153,23 @@ def test_letters_are_chosen(refusals: Refusals) -> None:
 
 
 def test_a_letter_is_shown(refusals: Refusals) -> None:
-    """The reason, the message's own headers, and what it says where it is JSON; its bytes in any case."""
+    """It has the message's own headers, the decoded value if it is JSON, and always the bytes."""
     [good, bad, none] = refusals.refuse([b'{"a": 1}', b"\xff{", None])
-    shown, raw = asyncio.run(show_letter(refusals.settings, good.place))
+    shown, raw = asyncio.run(show_letter(refusals.settings, good.id))
     assert (shown.value, shown.not_json, shown.headers, raw) == ({"a": 1}, None, (("ce_id", "9f"),), b'{"a": 1}')
-    shown, raw = asyncio.run(show_letter(refusals.settings, bad.place))
+    shown, raw = asyncio.run(show_letter(refusals.settings, bad.id))
     assert (shown.value, shown.base64, raw) == (None, "/3s=", b"\xff{")
     assert "expected UTF-8 JSON" in str(shown.not_json)
-    shown, raw = asyncio.run(show_letter(refusals.settings, none.place))
+    shown, raw = asyncio.run(show_letter(refusals.settings, none.id))
     assert (shown.not_json, shown.base64, raw) == ("the message has no value", None, None)
 
 
-def test_what_is_no_letter_is_not_found(refusals: Refusals) -> None:
-    """A place without a letter, also one with a receipt, is named; nothing is sent."""
+def test_an_unknown_letter_is_not_found(refusals: Refusals) -> None:
+    """An id without a letter, or of a receipt, is named in the error, and nothing is sent."""
     letters = refusals.refuse([b"{1"])
     refusals.redrive(*letters)
-    receipt = Place(letters[0].place.partition, letters[0].place.offset + 1)
-    with pytest.raises(NotFound, match=f"no dead letter stands at {receipt}"):
+    receipt = LetterId(letters[0].id.partition, letters[0].id.offset + 1)
+    with pytest.raises(NotFound, match=f"there is no dead letter {receipt}"):
         asyncio.run(show_letter(refusals.settings, receipt))
     before = len(refusals.published())
     missing = replace(letters[0], letter="0/999999999")
@@ -176,7 +179,7 @@ def test_what_is_no_letter_is_not_found(refusals: Refusals) -> None:
 
 
 def test_a_message_is_sent_again_as_it_came(refusals: Refusals) -> None:
-    """To its topic and partition, with its key, bytes and headers; and how often it came is beside it."""
+    """It goes to its topic and partition, with its key, bytes and headers, and headers that count the repeats."""
     [letter] = refusals.refuse([b"{1"])
     assert refusals.redrive(letter) == Redriven((letter.letter,), ())
     [first, again] = refusals.published()
@@ -187,7 +190,7 @@ def test_a_message_is_sent_again_as_it_came(refusals: Refusals) -> None:
 
 
 def test_a_letter_is_sent_again_once(refusals: Refusals) -> None:
-    """The receipt is seen by everyone after: it is listed, and passed over unless asked for."""
+    """Its receipt is listed, and the letter is skipped from then on unless `again` is given."""
     [one, other] = refusals.refuse([b"{1", b"{2"])
     assert refusals.redrive(one).sent == (one.letter,)
     done = refusals.redrive()
@@ -202,7 +205,7 @@ def test_a_letter_is_sent_again_once(refusals: Refusals) -> None:
 
 
 def test_messages_are_sent_in_the_order_in_which_they_came_first(refusals: Refusals) -> None:
-    """A patch does not overtake an older one that was refused once more often (A9)."""
+    """A patch does not overtake an older patch that was refused more often (A9)."""
     [older] = refusals.refuse([b"{older"])
     [newer] = refusals.refuse([b"{newer"])
     refusals.redrive(older)
@@ -222,10 +225,10 @@ def test_messages_are_sent_in_the_order_in_which_they_came_first(refusals: Refus
     assert headers_of(refusals.published()[-2])[f"{REDRIVEN}times"] == "2"
 
 
-def test_what_can_not_be_sent_again(refusals: Refusals) -> None:
-    """A cut message, an old state of ours, a partition that is gone: each says why, and nothing is sent.
+def test_letters_that_can_never_be_sent_again(refusals: Refusals) -> None:
+    """A cut message, a state of our own topics, and a missing partition are skipped with the reason.
 
-    On a compacted topic the old state would become the last word on its key.
+    On a compacted topic an old state would replace newer ones.
     """
     [cut] = refusals.refuse([b"{1"], value=b"x" * 5_000_000)
     [ours] = refusals.refuse([b"{2"], topic=FAMILIES.name)
@@ -239,16 +242,16 @@ def test_what_can_not_be_sent_again(refusals: Refusals) -> None:
     assert f"has no partition {PARTITIONS} any more" in done[gone.letter]
     assert len(refusals.published()) == before
     assert refusals.listed(unsent=True).total == 3
-    shown, _ = asyncio.run(show_letter(refusals.settings, cut.place))
+    shown, _ = asyncio.run(show_letter(refusals.settings, cut.id))
     assert shown.blocked == done[cut.letter]
 
 
-def test_all_letters_are_read_past_what_is_none(refusals: Refusals) -> None:
-    """Anybody may write to the topic: what lacks the reason is passed over, and odd headers count as none."""
+def test_messages_of_other_writers_are_ignored(refusals: Refusals) -> None:
+    """A message without the error headers is no letter, and a repeat header that is no number is ignored."""
     for headers in ({}, {"offset": "x"}, {"offset": "1", "partition": "1", "topic": "t"}):
         assert refusals.write(headers) is None
     assert refusals.letters() == []
     [odd] = refusals.refuse([b"{}"], headers=((f"{REDRIVEN}times", "²".encode()), (f"{REDRIVEN}offset", b"-1")))
     assert (odd.sent_before, odd.first_offset) == (0, odd.offset)
-    assert place_of(odd.letter) == odd.place
+    assert letter_id(odd.letter) == odd.id
     assert datetime.fromisoformat(odd.at) <= datetime.now(UTC) + timedelta(minutes=1)

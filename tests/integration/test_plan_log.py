@@ -1,4 +1,4 @@
-"""`territory plan` on the log, on Apache Kafka and on the embedded broker; no service runs."""
+"""Plans are made from the topics, on Apache Kafka and on the embedded broker; no service runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from territory.wire.events import Record
 from territory.wire.keys import record_key
 from territory.wire.topics import FAMILIES, MODEL
-from territory_admin.log.topic_reader import partitions_of, provisioned_partitions, started
-from territory_admin.models.activation import CheckedModel, apply, check_model
-from territory_admin.planning.comparison import MovedRecord
+from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.log.topic_reader import partitions_of, started
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import CheckedModel, check_model
+from territory_admin.planning.model_comparison import MovedRecord
 from territory_admin.planning.plan import plan
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
@@ -35,21 +37,21 @@ async def ends(settings: Settings) -> Any:
         return await reader.end_offsets(partitions_of(MODEL, 1))
 
 
-def test_the_records_on_the_log_are_asked_and_nothing_is_written(settings: Settings) -> None:
-    """The last state of each, of this organisation alone; what is gone or can't be read is passed over."""
+def test_a_plan_reads_the_records_and_writes_nothing(settings: Settings) -> None:
+    """It uses the last state of this organisation's records; removed and unreadable ones are ignored."""
     org = settings.org_id
 
     async def play() -> Any:
         await provisioned_partitions(settings)
         await apply(settings, model(org, "US"))
-        said = [
+        messages = [
             *((each.key, each, FAMILY) for each in (account(org, "A-1", "US"), account(org, "A-2", "CA"))),
             *((each.key, each, FAMILY) for each in (account(org, "A-3", "CA"), account(org, "A-1", "CA", 2))),
             (record_key(org, "account", "A-3"), None, FAMILY),
             (record_key(org, "account", "A-4"), b"{", FAMILY),
             (record_key(f"{org}-2", "account", "A-5"), account(f"{org}-2", "A-5", "CA"), FAMILY),
         ]
-        await put(settings, FAMILIES, *said)
+        await put(settings, FAMILIES, *messages)
         before = await ends(settings)
         planned = await plan(settings, model(org, "CA"), 1, lambda *_: None)
         assert await ends(settings) == before
@@ -61,8 +63,8 @@ def test_the_records_on_the_log_are_asked_and_nothing_is_written(settings: Setti
     assert planned.changes.changed == (("territory", "west"),)
 
 
-def test_a_first_model_is_planned_beside_none(settings: Settings) -> None:
-    """An organisation that has records and no model yet: everything would come."""
+def test_a_first_model_can_be_planned(settings: Settings) -> None:
+    """If the organisation has records and no model yet, every record moves into the tree."""
     org = settings.org_id
 
     async def play() -> Any:

@@ -14,9 +14,9 @@ from forecast_aggregator.redis.writer import RedisAttainments, RedisDeals
 from forecast_aggregator.totals.stage import AttainmentState
 from territory.wire.events import Attainment, Counted
 from territory_admin.arguments import RecordName
-from territory_admin.queries.redis_reader import LeftOutDeal, Membership, index
+from territory_admin.queries.redis_reader import LeftOutDeal, Membership, open_index
 from territory_client import IndexedRecord
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings, read_settings
 
 
@@ -34,7 +34,7 @@ def attainment(org_id: str, territory_id: str, period: str, user_id: str | None,
 
 
 def test_the_index_is_read_as_the_indexer_writes_it(redis_at: Mapping[str, str], unique: str) -> None:
-    """Sets, administrators and records are what the access indexer put there (contracts: Redis)."""
+    """Sets, administrators and records are those that the access indexer wrote (contracts: Redis)."""
 
     async def play() -> None:
         client = connect(settings(redis_at, unique))
@@ -50,28 +50,28 @@ def test_the_index_is_read_as_the_indexer_writes_it(redis_at: Mapping[str, str],
         ]
         await RedisIndexWriter(client, "access-indexer", 1).apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_at, unique)) as stored:
-            assert await stored.admins() == {"root"}
-            assert await stored.ids("ann", "account", "read") == ["A-1", "A-2", "é:{/"]
-            assert await stored.ids("ann", "account", "edit") == ["A-1"]
-            assert await stored.count("ann", "account", "read") == 3
-            assert await stored.ids("bob", "account", "read") == []
-            assert await stored.record(RecordName("account", "A-1")) == IndexedRecord(7, "ann", ("west", "east"), 4)
-            assert await stored.record(RecordName("deal", "D-1")) == IndexedRecord(1, None, (), 4)
-            assert await stored.record(RecordName("account", "A-3")) is None
-            assert set(await stored.records("account", ["A-1", "A-3"])) == {"A-1"}
-            assert await stored.membership("ann", RecordName("account", "A-2")) == Membership(True, False, False)
-            assert await stored.membership("root", RecordName("account", "A-2")) == Membership(False, False, True)
+        async with open_index(settings(redis_at, unique)) as index:
+            assert await index.admins() == {"root"}
+            assert await index.ids("ann", "account", "read") == ["A-1", "A-2", "é:{/"]
+            assert await index.ids("ann", "account", "edit") == ["A-1"]
+            assert await index.count("ann", "account", "read") == 3
+            assert await index.ids("bob", "account", "read") == []
+            assert await index.record(RecordName("account", "A-1")) == IndexedRecord(7, "ann", ("west", "east"), 4)
+            assert await index.record(RecordName("deal", "D-1")) == IndexedRecord(1, None, (), 4)
+            assert await index.record(RecordName("account", "A-3")) is None
+            assert set(await index.records("account", ["A-1", "A-3"])) == {"A-1"}
+            assert await index.membership("ann", RecordName("account", "A-2")) == Membership(True, False, False)
+            assert await index.membership("root", RecordName("account", "A-2")) == Membership(False, False, True)
 
     asyncio.run(play())
 
 
 def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[str, str], unique: str) -> None:
-    """Figures are texts, absent ones none; users only when asked for; another organisation's never."""
+    """Figures are texts or None; users are included on request; other organisations never."""
 
     async def play() -> None:
         client = connect(settings(redis_at, unique))
-        said = [
+        attainments = [
             attainment(unique, "west", "2017-Q1", None, "100"),
             replace(
                 attainment(unique, "west", "2017-Q2", None, "0.1"),
@@ -83,11 +83,11 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[st
             attainment(unique, "west", "2017-Q1", "u:1/x", "7"),
             attainment(f"{unique}-2", "west", "2017-Q1", None, "9"),
         ]
-        changes = [AttainmentState((one.org_id, one.territory_id, one.period, one.user_id), one) for one in said]
+        changes = [AttainmentState((one.org_id, one.territory_id, one.period, one.user_id), one) for one in attainments]
         await RedisAttainments(client, "forecast-totals", 1).apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_at, unique)) as stored:
-            rows = await stored.attainments()
+        async with open_index(settings(redis_at, unique)) as index:
+            rows = await index.attainments()
             assert [(row.territory_id, row.period, row.won) for row in rows] == [
                 ("east", "2017-Q1", "5"),
                 ("west", "2017-Q1", "100"),
@@ -97,19 +97,19 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[st
             assert (rows[1].deals_won, rows[1].model_revision) == (2, 4)
             assert (rows[1].frozen, rows[1].adjustment_won, rows[1].star_performer) == (False, None, False)
             assert (rows[2].frozen, rows[2].adjustment_won, rows[2].adjustment_deals_won) == (True, "-0.1", -1)
-            users = [row for row in await stored.attainments(users=True) if row.user_id is not None]
+            users = [row for row in await index.attainments(users=True) if row.user_id is not None]
             assert [(row.user_id, row.won, row.target, row.pipeline) for row in users] == [("u:1/x", "7", None, None)]
-            one = await stored.attainments(territory_id="west", period="2017-Q2")
+            one = await index.attainments(territory_id="west", period="2017-Q2")
             assert [Decimal(row.won or 0) for row in one] == [Decimal("0.1")]
-            assert len(await stored.attainments(territory_id="west")) == 2
-            assert len(await stored.attainments(period="2017-Q1", users=True)) == 3
-            assert await stored.attainments(territory_id="north", period="2017-Q1") == []
+            assert len(await index.attainments(territory_id="west")) == 2
+            assert len(await index.attainments(period="2017-Q1", users=True)) == 3
+            assert await index.attainments(territory_id="north", period="2017-Q1") == []
 
     asyncio.run(play())
 
 
 def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str, str], unique: str) -> None:
-    """Each with its reason and detail (F2, F10)."""
+    """Each deal has its reason and detail (F2, F10)."""
 
     async def play() -> None:
         client = connect(settings(redis_at, unique))
@@ -119,8 +119,8 @@ def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_at: Mapping
         ]
         await RedisDeals(client, "forecast-aggregator").apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_at, unique)) as stored:
-            assert await stored.left_out() == [
+        async with open_index(settings(redis_at, unique)) as index:
+            assert await index.left_out() == [
                 LeftOutDeal("D-1", "unassigned", "it names no account"),
                 LeftOutDeal("D-2", "no_amount", "its amount 'x' is not a number"),
             ]
@@ -129,7 +129,7 @@ def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_at: Mapping
 
 
 def test_adjustments_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str, str], unique: str) -> None:
-    """By period and deal; of one territory those that counted, or count, there or below (F12)."""
+    """They are sorted by period and deal, and filtered by a territory that they counted in, or count in now (F12)."""
     bay = Counted(("bay", "west"), "won", Decimal("0.10"), Decimal(0), "ann", by_others=False)
     east = Counted(("east",), "pipeline", Decimal(7), Decimal("0.7"), None, by_others=False)
 
@@ -141,15 +141,15 @@ def test_adjustments_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str
         ]
         await RedisDeals(client, "forecast-aggregator").apply(changes, [])
         await client.aclose()
-        async with index(settings(redis_at, unique)) as stored:
-            first, second = await stored.adjustments()
+        async with open_index(settings(redis_at, unique)) as index:
+            first, second = await index.adjustments()
             assert (first.period, first.id, first.frozen) == ("2016-Q4", "D-1", None)
             assert first.now == {
                 "path": ["bay", "west"], "category": "won", "amount": "0.1", "weighted": "0", "owner_id": "ann",
                 "by_others": False,
             }  # fmt: skip
             assert (second.id, second.territories) == ("D/2", frozenset({"bay", "west", "east"}))
-            assert [deal.id for deal in await stored.adjustments(territory_id="east")] == ["D/2"]
-            assert [deal.id for deal in await stored.adjustments(period="2016-Q4")] == ["D-1"]
+            assert [deal.id for deal in await index.adjustments(territory_id="east")] == ["D/2"]
+            assert [deal.id for deal in await index.adjustments(period="2016-Q4")] == ["D-1"]
 
     asyncio.run(play())

@@ -31,7 +31,7 @@ from territory.model.compiled import compile_model
 from territory.wire.events import Attainment
 from territory.wire.keys import HELD_KEY, fence_key, index_key, left_out_key, visible_key
 from territory_admin.arguments import RecordName
-from territory_admin.queries.redis_reader import index
+from territory_admin.queries.redis_reader import open_index
 from territory_client import Access, IndexRefused
 from territory_control.local.child_process import ChildProcess, until
 from territory_control.local.embedded_broker import HOST, free_ports
@@ -117,7 +117,7 @@ def test_writer_may_do_what_the_aggregator_does(guarded: GuardedRedis) -> None:
         await take(left_out, 0)
         why = LeftOut("unassigned", "it names no account")
         await left_out.apply([DealLeftOut("acme-2", "D-1", why)], [Progress("forecast-aggregator", 0, 1, {})])
-        async with index(
+        async with open_index(
             read_settings({"TERRITORY_REDIS_URL": guarded.url("territory-writer", "writer")}), "acme-2"
         ) as at:
             assert [row.territory_id for row in await at.attainments()] == ["west"]

@@ -13,10 +13,11 @@ from territory.wire.events import Assignment, Attainment, DealFacts, Link, Recor
 from territory.wire.keys import attainment_key, partition_of, record_key
 from territory.wire.topics import ASSIGNMENTS, ATTAINMENTS, FAMILIES, Topic
 from territory_admin.errors import NotFound, Refused
-from territory_admin.log.topic_reader import provisioned_partitions
-from territory_admin.models.activation import apply, check_model
-from territory_admin.queries.attainment_history import history
-from territory_admin.reports.log import Part, custom, standard
+from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import check_model
+from territory_admin.queries.attainment_history import attainment_history
+from territory_admin.reports.run import ReportFilter, custom_report, standard_report
 from territory_admin.reports.standard import Revenue
 from territory_runtime.settings import Settings
 from tests.integration.examples import PARTITIONS, producer
@@ -82,12 +83,12 @@ async def a_log(settings: Settings) -> None:
     )  # fmt: skip
 
 
-def test_a_report_counts_the_last_word_on_each_deal(settings: Settings) -> None:
-    """Of this organisation alone; what is gone is gone, what can't be read is passed over (F13)."""
+def test_a_report_counts_the_last_assignment_of_each_deal(settings: Settings) -> None:
+    """Only this organisation's deals count; removed deals and unreadable messages do not (F13)."""
 
     async def play() -> Any:
         await a_log(settings)
-        return await standard(settings, Revenue, Part(), lambda *_: None)
+        return await standard_report(settings, Revenue, ReportFilter(), lambda *_: None)
 
     table = asyncio.run(play())
     assert [(row["territory_id"], row["own_won"], row["won"]) for row in table.rows] == [
@@ -98,41 +99,43 @@ def test_a_report_counts_the_last_word_on_each_deal(settings: Settings) -> None:
 
 
 def test_fields_are_those_of_whole_records(settings: Settings) -> None:
-    """A deal's own and its account's, as they are now; a deal without a record has none (F13)."""
+    """Groups use the present fields of a deal and its account; a deal without a record has none (F13)."""
 
     async def play() -> Any:
         await a_log(settings)
-        return await custom(settings, ["won"], ["product", "account.sector"], Part("2017-Q1", "west"), lambda *_: None)
+        return await custom_report(
+            settings, ["won"], ["product", "account.sector"], ReportFilter("2017-Q1", "west"), lambda *_: None
+        )
 
     table = asyncio.run(play())
     assert [tuple(row.values()) for row in table.rows] == [("GTX", "Retail", "2.5"), (None, None, "20")]
 
 
-def test_history_is_the_last_word_of_each_day(settings: Settings) -> None:
-    """By when it was said; of a root unless a territory is named, and of territories alone (F13)."""
+def test_history_has_the_last_value_of_each_day(settings: Settings) -> None:
+    """Days follow the message timestamps; roots are the default, and users are left out (F13)."""
     org = settings.org_id
     day_ms = 24 * 60 * 60 * 1000
 
-    def said(territory_id: str, won: str, user_id: str | None = None) -> tuple[str, Attainment]:
-        stands = Attainment(
+    def published(territory_id: str, won: str, user_id: str | None = None) -> tuple[str, Attainment]:
+        value = Attainment(
             org, territory_id, "2017-Q1", user_id, 1, None, won, "0", "0", "0", "0", "0", 1, None, None, None
         )
-        return attainment_key(org, territory_id, "2017-Q1", user_id), stands
+        return attainment_key(org, territory_id, "2017-Q1", user_id), value
 
     async def play() -> list[list[Any]]:
         await provisioned_partitions(settings)
         await apply(settings, model(org))
         async with producer(settings) as client:
-            for day, (key, stands) in (
-                (17_000, said("world", "1")), (17_000, said("world", "2")), (17_001, said("west", "3")),
-                (17_002, said("world", "4")), (17_003, said("west", "5", "ann")),
+            for day, (key, attainment) in (
+                (17_000, published("world", "1")), (17_000, published("world", "2")), (17_001, published("west", "3")),
+                (17_002, published("world", "4")), (17_003, published("west", "5", "ann")),
             ):  # fmt: skip
-                value, partition = encode(stands), partition_of(key, PARTITIONS)
+                value, partition = encode(attainment), partition_of(key, PARTITIONS)
                 await client.send_and_wait(
                     ATTAINMENTS.name, value, key=key.encode(), partition=partition, timestamp_ms=day * day_ms
                 )
         asked = ((None, None), ("west", None), ("west", "2017-Q1"), ("world", "2017-Q2"))
-        return [(await history(settings, where, period, lambda *_: None))[1] for where, period in asked]
+        return [(await attainment_history(settings, where, period, lambda *_: None))[1] for where, period in asked]
 
     of_root, of_west, of_quarter, of_another = asyncio.run(play())
     assert [(str(point.day), point.territory_id, point.won) for point in of_root] == [
@@ -142,25 +145,25 @@ def test_history_is_the_last_word_of_each_day(settings: Settings) -> None:
     assert [(str(point.day), point.won) for point in of_west] == [("2016-07-19", "3")]
     assert (of_quarter, of_another) == (of_west, [])
     with pytest.raises(Refused, match="found period 'Q1'"):
-        asyncio.run(history(settings, None, "Q1", lambda *_: None))
+        asyncio.run(attainment_history(settings, None, "Q1", lambda *_: None))
 
 
-def test_what_is_not_there_is_said(settings: Settings) -> None:
+def test_unknown_names_are_reported(settings: Settings) -> None:
     """An unknown territory, no period, an undeclared field, an organisation without a model."""
 
-    async def ask(part: Part, by: str = "period", asked: Settings = settings) -> None:
-        await custom(asked, ["won"], [by], part, lambda *_: None)
+    async def ask(only: ReportFilter, by: str = "period", asked: Settings = settings) -> None:
+        await custom_report(asked, ["won"], [by], only, lambda *_: None)
 
     async def play() -> None:
         await provisioned_partitions(settings)
         await apply(settings, model(settings.org_id))
         with pytest.raises(NotFound, match=r"territory 'wset' .* did you mean west"):
-            await ask(Part(None, "wset"))
+            await ask(ReportFilter(None, "wset"))
         with pytest.raises(Refused, match="found period '2017-03', expected a quarter"):
-            await ask(Part("2017-03"))
+            await ask(ReportFilter("2017-03"))
         with pytest.raises(Refused, match=r"found --by sector, expected one of .*account.sector"):
-            await ask(Part(), "sector")
+            await ask(ReportFilter(), "sector")
         with pytest.raises(NotFound, match="has no model"):
-            await ask(Part(), asked=settings.model_copy(update={"org_id": "nobody"}))
+            await ask(ReportFilter(), asked=settings.model_copy(update={"org_id": "nobody"}))
 
     asyncio.run(play())

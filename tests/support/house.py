@@ -24,7 +24,8 @@ from territory.wire.events import Assignment, read_assignment
 from territory.wire.keys import parse_set_key, partition_of
 from territory.wire.topics import ACCESS_CHANGES, ASSIGNMENTS, ATTAINMENTS, DEAD_LETTERS, RECORDS
 from territory_admin.log.topic_reader import partitions_of, started
-from territory_admin.models import activation as applying
+from territory_admin.models.apply import apply
+from territory_admin.models.validate import check_model
 from territory_admin.records import wait as progress
 from territory_control.local.child_process import ChildProcess
 from territory_control.local.embedded_broker import free_ports
@@ -185,7 +186,7 @@ class House:
 
     def apply(self, model: Mapping[str, Any]) -> int:
         """Apply a model as `territory apply` does; return its revision."""
-        applied = asyncio.run(applying.apply(self.settings, applying.check_model(json.dumps(model))))
+        applied = asyncio.run(apply(self.settings, check_model(json.dumps(model))))
         return applied.revision
 
     def publish(self, changes: Iterable[Mapping[str, Any]]) -> None:

@@ -23,7 +23,8 @@ from territory.wire import events
 from territory.wire.codec import MESSAGE_LEVELS_MAX, decode, encode, reader_of
 from territory.wire.events import Event, ModelActivated, ModelPiece
 from territory.wire.keys import model_key
-from territory_runtime.loop.model_pieces import Pieces, activated_model
+from territory_runtime.loop.model_pieces import Pieces
+from territory_runtime.loop.model_watcher import activated_model
 from tests.support.memory import MemoryHouse, dice
 from tests.support.strategies import models
 from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, dumps, json_values

@@ -1,21 +1,18 @@
-"""What people write on the command line: names of records, and words that are nearly right."""
+"""Parses and checks what people ask for: names of records, territories, users and periods."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING
 
-import typer
-
-from territory.model.compiled import Model
-from territory.model.document import ObjectType
+from territory.model.document import OBJECTS, ObjectType
 from territory.wire.keys import record_key
 from territory_admin.errors import NotFound, Refused
 
-OBJECTS: tuple[ObjectType, ...] = get_args(ObjectType)
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+if TYPE_CHECKING:
+    from territory.model.compiled import Model
 
 _ID_CHARACTERS_MAX = 255
 
@@ -28,7 +25,7 @@ class RecordName:
     id: str
 
     def key(self, org_id: str) -> str:
-        """Return the record's key."""
+        """Return the record's key in an organisation."""
         return record_key(org_id, self.object, self.id)
 
     def __str__(self) -> str:
@@ -36,7 +33,7 @@ class RecordName:
 
 
 def record_name(text: str) -> RecordName:
-    """Return the record that a text names. Raises: ValueError saying what was expected."""
+    """Parse the name of a record. Raises: ValueError saying what was expected."""
     word, slash, record_id = text.partition("/")
     if not slash or not record_id.strip() or len(record_id) > _ID_CHARACTERS_MAX or not record_id.isprintable():
         raise ValueError(f"found {text!r}, expected OBJECT/ID such as account/A-1")
@@ -47,10 +44,10 @@ def record_name(text: str) -> RecordName:
 
 
 def near_matches(word: str, names: Mapping[str, str]) -> list[str]:
-    """Return at most three ids that are like a word, by id or by name; best first.
+    """Return at most three ids that resemble a word, by id or by name; the best first.
 
     Args:
-        word: What was written.
+        word: A misspelt id or name.
         names: Display names by id.
     """
     by_text: dict[str, str] = {}
@@ -63,28 +60,28 @@ def near_matches(word: str, names: Mapping[str, str]) -> list[str]:
 
 
 def not_there(kind: str, word: str, names: Mapping[str, str], where: str) -> str:
-    """Return the sentence for an unknown id: what is near it, else how many there are."""
+    """Return the error text for an unknown id, with the ids that resemble it or else how many there are."""
     near = near_matches(word, names)
     hint = f"did you mean {_either(near)}?" if near else f"there are {len(names)}"
     return f"{kind} {word!r} is not in {where}; {hint}"
 
 
 def check_territory(model: Model, territory_id: str) -> None:
-    """Raises: NotFound for a territory that a model lacks, naming what is near it."""
+    """Raises: NotFound if the model lacks a territory; the text names similar ones."""
     if territory_id not in model.territories:
         names = {node.id: node.name for node in model.territories.values()}
         raise NotFound(not_there("territory", territory_id, names, f"the model of {model.org_id!r}"))
 
 
 def check_user(model: Model, user_id: str) -> None:
-    """Raises: NotFound for a user whom a model lacks, naming who is near."""
+    """Raises: NotFound if the model lacks a user; the text names similar ones."""
     if user_id not in model.people:
         names = {person.id: person.name for person in model.people.values()}
         raise NotFound(not_there("user", user_id, names, f"the model of {model.org_id!r}"))
 
 
 def check_period(model: Model, period: str) -> None:
-    """Raises: Refused for what is no period of a model."""
+    """Raises: Refused for a text that is not a period of the model's calendar."""
     if not model.calendar.is_period(period):
         raise Refused(f"found period {period!r}, expected a {model.calendar.kind} such as {model.calendar.example}")
 

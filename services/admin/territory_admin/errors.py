@@ -1,23 +1,26 @@
-"""Why a command ends without having done what it was asked; `__main__` makes one line of each."""
+"""Errors that end a use case; each text names what was found and what to do."""
 
 from __future__ import annotations
 
+WHY_UNKNOWN = "it was never published, or was deleted, or has yet to pass through the stages (territory wait)"
+"""Why a record may not be found."""
+
 
 class CommandFailed(Exception):
-    """The root of the command line's own errors: the text is for people and says what to do."""
+    """The root of the use cases' errors, and of the command line's."""
 
 
 class NotFound(CommandFailed):
-    """Raised when a record, a user, a territory or a model that was asked for is not there."""
+    """Raised when a record, user, territory or model does not exist."""
 
 
 class Refused(CommandFailed):
-    """Raised when what was asked for can't be done as things are, and nothing was changed."""
+    """Raised when a request can't be carried out; nothing was changed unless the text says so."""
 
 
 class NotReached(CommandFailed):
-    """Raised when a deadline passed before what was waited for was there."""
+    """Raised when a deadline passes before the awaited state is reached."""
 
 
 class StackFailed(CommandFailed):
-    """Raised when the broker or a service of the embedded stack does not start, or dies."""
+    """Raised when the broker or a service of the embedded stack does not start, or ends by itself."""

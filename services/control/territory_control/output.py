@@ -1,4 +1,7 @@
-"""What a command says: results on stdout, as data or for people; progress and notes on stderr."""
+"""Where a command writes: results to stdout, as data or as text; progress and notes to stderr.
+
+Rich is imported when text is written for the first time: a command with `--json` does without.
+"""
 
 from __future__ import annotations
 
@@ -7,84 +10,102 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
-
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
 
 from territory.wire.codec import encode
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
 
 PIPE_COLUMNS = 140
 
 
-class Bar:
-    """A progress bar: how much there is to do, and how much of it is done."""
+class ProgressBar:
+    """A progress bar on stderr; without a terminal it draws nothing."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress | None = None, task: TaskID | None = None) -> None:
         self._progress = progress
         self._task = task
 
     def at(self, done: float, total: float | None = None, title: str | None = None) -> None:
-        """Say how far the work is; a total or title that is left out stays."""
-        self._progress.update(self._task, completed=done, total=total, description=title)
+        """Show how much is done; a total or title that is left out stays."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total, description=title)
 
 
 class Output:
-    """Where one command writes to."""
+    """The result, notes and progress of one command."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._stdout = _console(sys.stdout)
-        self._stderr = _console(sys.stderr)
 
     @property
     def columns(self) -> int:
-        """How wide a line of a result may be."""
-        return self._stdout.width
+        """The width of a line of a result."""
+        return self.console.width
 
-    @property
+    @cached_property
     def console(self) -> Console:
-        """Where a result is shown that changes while it is looked at."""
-        return self._stdout
+        """The console on stdout, for results that are redrawn while somebody watches."""
+        return _console(sys.stdout)
+
+    @cached_property
+    def _stderr(self) -> Console:
+        return _console(sys.stderr)
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody looks on, who can be shown what changes."""
-        return self._stdout.is_terminal and not self.as_json
+        """True if somebody watches the terminal and wants text."""
+        return not self.as_json and self.console.is_terminal
 
-    def result(self, data: object, *shown: RenderableType) -> None:
-        """Write a result: the data as one line of JSON, or else what is shown of it to people."""
+    def result(self, data: object, *text: RenderableType) -> None:
+        """Write a result: the data as one line of JSON with `--json`, the text otherwise."""
         if self.as_json:
             sys.stdout.write(encode(data).decode() + "\n")
             sys.stdout.flush()
             return
-        for part in shown:
-            # A sentence is folded by the terminal, if at all: it can be found and copied whole.
-            self._stdout.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, Text))
+        from rich.text import Text  # noqa: PLC0415 -- see the module's first lines
+
+        for part in text:
+            # A terminal folds a sentence by itself, so that people can search and copy it whole.
+            self.console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, Text))
 
     def csv(self, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-        """Write rows as CSV (RFC 4180, but for line ends that fit the terminal), with a heading; nothing for None."""
+        """Write rows as CSV with a heading (RFC 4180, with the terminal's line ends); None is an empty cell."""
         writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         sys.stdout.flush()
 
-    def note(self, *shown: RenderableType) -> None:
-        """Say on stderr what is being done, or what to look at."""
-        for part in shown:
+    def note(self, *text: RenderableType) -> None:
+        """Write a note to stderr: what is being done, or what needs attention."""
+        for part in text:
             self._stderr.print(part, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def bar(self, title: str, total: float | None = None) -> Iterator[Bar]:
+    def bar(self, title: str, total: float | None = None) -> Iterator[ProgressBar]:
         """Show a progress bar on stderr while the block runs; nothing where stderr is no terminal."""
+        if not sys.stderr.isatty():
+            yield ProgressBar()
+            return
+        from rich.progress import (  # noqa: PLC0415 -- see the module's first lines
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        off = not self._stderr.is_terminal
-        with Progress(*columns, console=self._stderr, transient=True, disable=off) as progress:
-            yield Bar(progress, progress.add_task(title, total=total))
+        with Progress(*columns, console=self._stderr, transient=True) as progress:
+            yield ProgressBar(progress, progress.add_task(title, total=total))
 
 
 def _console(stream: TextIO) -> Console:
     """Return a console that does not fold the lines of a file or a pipe at 80 columns."""
-    told = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, width=None if told else PIPE_COLUMNS)
+    from rich.console import Console  # noqa: PLC0415 -- see the module's first lines
+
+    is_width_known = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, width=None if is_width_known else PIPE_COLUMNS)

@@ -14,7 +14,7 @@ from territory_runtime import metrics
 from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.loop.stage import Sink, Stage
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings
 
 PARTIAL_SUMS = "forecast-aggregator"

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from territory.wire.topics import RECORDS
 
@@ -20,10 +19,10 @@ class SettingsRefused(Exception):
     """Raised when the environment has unknown or unusable settings; names each of them."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a deployment. Frozen; secrets are hidden when it is printed."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", case_sensitive=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     org_id: Annotated[str, Field(description="Organisation that the command line works on.")] = "demo"
 
@@ -128,7 +127,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     faults = [_unknown(name) for name in sorted(names) if name not in Settings.model_fields]
     values: dict[str, Any] = {name: value for name, value in names.items() if name in Settings.model_fields}
     try:
-        settings = _Given.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as invalid:
         faults += [_fault(error) for error in invalid.errors(include_url=False, include_input=False)]
     if not faults:
@@ -136,14 +135,6 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if faults:
         raise SettingsRefused("; ".join(faults))
     return settings
-
-
-class _Given(Settings):
-    """The same settings, from given values alone: the environment was read already."""
-
-    @classmethod
-    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
-        return (sources["init_settings"],)
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:

@@ -21,7 +21,7 @@ from territory.stage import Effects, InputMessage, Message
 from territory.wire.events import Assignment, Record, read_record_change
 from territory.wire.topics import FAMILIES, RECORDS
 from territory_admin.reports.custom import Custom, grouping_of
-from territory_admin.reports.deals import LastDeals
+from territory_admin.reports.deals import LatestDeals
 from territory_admin.reports.fields import DealFields
 from territory_admin.reports.standard import Revenue, SalesCycle
 from territory_admin.reports.table import Report, ReportTable, Scope
@@ -46,9 +46,9 @@ def families(mapping: ModuleType, changes: list[dict[str, Any]]) -> list[Message
 
 
 @pytest.fixture(scope="module")
-def deals(compiled: Model, families: list[Message]) -> LastDeals:
+def deals(compiled: Model, families: list[Message]) -> LatestDeals:
     """The deals as they were assigned."""
-    assigning, effects, found = AssignmentFold(), Effects(), LastDeals(compiled)
+    assigning, effects, found = AssignmentFold(), Effects(), LatestDeals(compiled)
     for offset, message in enumerate(families):
         incoming = InputMessage(FAMILIES.name, message.key, message.value, {}, 0, 0, offset)
         assigning.apply(incoming, {compiled.org_id: compiled}, effects)
@@ -58,14 +58,14 @@ def deals(compiled: Model, families: list[Message]) -> LastDeals:
     return found
 
 
-def reported(report: Report, deals: LastDeals) -> ReportTable:
+def reported(report: Report, deals: LatestDeals) -> ReportTable:
     for deal in deals:
         report.take(deal)
     return report.table()
 
 
 def test_revenue_by_quarter_office_and_product(
-    compiled: Model, families: list[Message], deals: LastDeals, tables: Tables, mapping: ModuleType
+    compiled: Model, families: list[Message], deals: LatestDeals, tables: Tables, mapping: ModuleType
 ) -> None:
     """The same as five lines straight from the CSV: 10 005 534 in 4 238 deals over all quarters (F1, F13)."""
     offices = {mapping.slug(row["sales_agent"]): row["regional_office"] for row in tables["sales_teams"]}
@@ -91,7 +91,7 @@ def test_revenue_by_quarter_office_and_product(
     assert table.totals == {"won": "10005534", "deals_won": 4238}
 
 
-def test_revenue_by_territory_is_that_of_its_accounts(compiled: Model, deals: LastDeals, tables: Tables) -> None:
+def test_revenue_by_territory_is_that_of_its_accounts(compiled: Model, deals: LatestDeals, tables: Tables) -> None:
     """The top of the tree has what the file has, quarter by quarter, and its areas add up to it (F1, F2)."""
     table = reported(Revenue(Scope(compiled)), deals)
     won = {(row["territory_id"], row["period"]): Decimal(row["won"] or 0) for row in table.rows}
@@ -105,7 +105,7 @@ def test_revenue_by_territory_is_that_of_its_accounts(compiled: Model, deals: La
     assert table.left_out == {"no_close_date": 163, "unassigned": 1425}
 
 
-def test_sales_cycles_are_those_of_the_file(compiled: Model, deals: LastDeals, tables: Tables) -> None:
+def test_sales_cycles_are_those_of_the_file(compiled: Model, deals: LatestDeals, tables: Tables) -> None:
     """Days from engaged to won: number, mean, median and 90th percentile (F13)."""
 
     def day(text: str) -> date:

@@ -17,7 +17,7 @@ import pytest
 from territory.errors import BadMessage
 from territory.wire.events import read_record_change
 from territory_admin.errors import StackFailed
-from territory_admin.models.activation import check_model
+from territory_admin.models.validate import check_model
 from tests.chaos.crew import WORKERS, Worker
 from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GuardUnknown, take_away

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from territory.model.compiled import compile_model
+from territory.model.document import OBJECTS
 from territory.wire.keys import parse_record_key
-from territory_admin.arguments import OBJECTS, RecordName, check_territory, check_user, near_matches, record_name
+from territory_admin.arguments import RecordName, check_territory, check_user, near_matches, record_name
 from territory_admin.errors import NotFound
 
 NAMES = {"us-west": "United States, West", "us-east": "United States, East", "emea": "Europe"}
@@ -15,7 +16,7 @@ printable_ids = st.text(min_size=1, max_size=255).filter(lambda text: text.ispri
 
 
 @given(st.sampled_from(OBJECTS), printable_ids)
-def test_a_record_is_named_as_it_is_written(kind: str, record_id: str) -> None:
+def test_a_record_name_is_parsed(kind: str, record_id: str) -> None:
     """OBJECT/ID names a record, whatever characters its id has (contracts: command line)."""
     name = record_name(f"{kind}/{record_id}")
     assert str(name) == f"{kind}/{record_id}"
@@ -25,8 +26,8 @@ def test_a_record_is_named_as_it_is_written(kind: str, record_id: str) -> None:
 @pytest.mark.parametrize(
     "text", ["account", "account/", "account/ ", "/A-1", "", "order/1", "Account/A-1", "deal/a\nb"]
 )
-def test_what_names_no_record_is_refused(text: str) -> None:
-    """A word that is no OBJECT/ID is wrong usage, and said so with what was found."""
+def test_another_text_is_no_record_name(text: str) -> None:
+    """A text that is not OBJECT/ID is refused, and the error quotes it."""
     with pytest.raises(ValueError, match="expected") as refused:
         record_name(text)
     assert repr(text.partition("/")[0]) in str(refused.value) or repr(text) in str(refused.value)
@@ -44,12 +45,12 @@ def test_an_id_that_is_too_long_is_refused() -> None:
     [("us-wets", ["us-west"]), ("Europe", ["emea"]), ("united states west", ["us-west"]), ("qqqqqq", [])],
 )
 def test_near_matches_by_id_and_by_name(word: str, expected: list[str]) -> None:
-    """A misspelt id or a display name leads to the id; what is like nothing leads nowhere."""
+    """A misspelt id or a display name finds the id; a text that resembles nothing finds none."""
     assert near_matches(word, NAMES)[: len(expected) or None] == expected
 
 
-def test_unknown_territories_and_users_are_named_with_what_is_near() -> None:
-    """The message names the thing, where it was looked for, and what to write instead."""
+def test_unknown_territories_and_users_are_reported_with_similar_ones() -> None:
+    """The error names the id, the model, and the ids that resemble it."""
     model = compile_model(
         {
             "org": "acme",

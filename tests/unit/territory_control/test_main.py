@@ -25,17 +25,17 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_valid_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`validate` needs no broker; exit 0."""
+    """`validate` needs no broker; a valid model ends with exit code 0."""
     assert run("validate", str(model)) == 0
-    assert capsys.readouterr().out == "valid: acme: 1 territories with 0 rules, 0 users, 0 roles, 0 targets\n"
+    assert capsys.readouterr().out == "valid: acme: 1 territory with 0 rules, 0 users, 0 roles, 0 targets\n"
     assert run("validate", str(model), "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["valid"], result["org_id"], result["faults"], result["on_records"]) == (True, "acme", [], None)
     assert result["rules"]["rules"] == {"account": 0, "lead": 0, "deal": 0}
 
 
-def test_a_valid_model_with_rules_that_make_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A warning leaves the model valid and the exit code 0; with `--strict` it is 1."""
+def test_rules_that_never_or_always_match_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning leaves the model valid and the exit code 0; with `--strict` the exit code is 1."""
     path = tmp_path / "model.yaml"
     path.write_text(
         "org: acme\nfields: {account: {country: text}}\nterritories:\n"
@@ -53,7 +53,7 @@ def test_a_valid_model_with_rules_that_make_no_sense(tmp_path: Path, capsys: pyt
         "territories: [{id: us, rules: {account: {not: {all: [{field: country, eq: X}, {field: country, eq: Y}]}}}}]\n"
     )
     assert run("validate", str(path), "--strict") == 1
-    assert "warning: 1 rule asks nothing" in capsys.readouterr().out
+    assert "warning: 1 rule matches everything" in capsys.readouterr().out
 
 
 def test_strict_finds_nothing_in_a_sound_model(model: Path) -> None:
@@ -61,10 +61,10 @@ def test_strict_finds_nothing_in_a_sound_model(model: Path) -> None:
     assert run("validate", str(model), "--strict") == 0
 
 
-def test_records_at_hand_need_a_broker(
+def test_records_on_the_log_need_a_broker(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only `--on-records` asks for one; one that is away is a line, exit 1, and no half of a result."""
+    """Only `--on-records` needs a broker; without one there is a line on stderr, exit code 1 and no partial result."""
     with socket.socket() as unused:  # bound, and nobody listens
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("TERRITORY_KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{unused.getsockname()[1]}")
@@ -73,12 +73,20 @@ def test_records_at_hand_need_a_broker(
         assert run("validate", str(model), "--on-records", "--json") == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("territory: Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS does not do it")
+    assert captured.err.startswith("territory: Kafka at TERRITORY_KAFKA_BOOTSTRAP_SERVERS failed: ")
+
+
+def test_one_fault_is_not_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The count of faults has the right plural."""
+    path = tmp_path / "model.yaml"
+    path.write_text("org: acme\nterritories: [{id: a, parent: b}]\n")
+    assert run("validate", str(path)) == 1
+    assert capsys.readouterr().err == "refused: 1 fault; nothing was changed\n"
 
 
 @pytest.mark.parametrize("command", ["validate", "apply"])
 def test_a_model_with_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    """Every fault is told with its path, exit 1; `apply` does not even look for a broker."""
+    """Every fault is listed with its path, exit code 1; `apply` does not even connect to a broker."""
     path = tmp_path / "model.yaml"
     path.write_text("org: acme\nusers: [{id: ann, role: none}]\nterritories: [{id: a, parent: b}]\n")
     assert run(command, str(path), "--json") == 1
@@ -116,16 +124,18 @@ def test_a_model_with_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         ("unheard-of",),
     ],
 )
-def test_wrong_usage(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    """What makes no sense is wrong usage, exit 2, and nothing on stdout."""
+def test_contradicting_arguments_are_wrong_usage(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong usage ends with exit code 2, a text on stderr and nothing on stdout."""
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err
 
 
-def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown setting is refused before anything is done, exit 2, with what was probably meant."""
+def test_an_unknown_setting_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown setting is refused before anything is done, exit code 2, with the likely name."""
     monkeypatch.setenv("TERRITORY_REDIS_ULR", "redis://secret@host")
     assert run("wait") == 2
     assert capsys.readouterr().err == (
@@ -133,27 +143,29 @@ def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, capsys: py
     )
 
 
-def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing file is ordinary trouble: one line, exit 1."""
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing file is an expected failure: one line, exit code 1."""
     for command in ("validate", "publish"):
         assert run(command, str(tmp_path / "none")) == 1
         assert capsys.readouterr().err == f"territory: can't read {tmp_path / 'none'}: No such file or directory\n"
 
 
-def test_a_redis_that_is_away(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line says what does not answer and what to do; no traceback."""
+def test_an_unreachable_redis_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line names the server, the error and what to check; there is no traceback."""
     with socket.socket() as unused:  # bound, and nobody listens
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("TERRITORY_REDIS_URL", f"redis://127.0.0.1:{unused.getsockname()[1]}/0")
         assert run("show", "account/A-1", "--json") == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("territory: Redis at TERRITORY_REDIS_URL does not do it: ConnectionError")
+    assert captured.err.startswith("territory: Redis at TERRITORY_REDIS_URL failed: ConnectionError")
     assert captured.err.count("\n") == 1
 
 
-def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """An address that can't be read is a wrong setting, exit 2; it is not printed, for it may hold a password."""
+def test_an_invalid_address_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An invalid address ends with exit code 2 and is not printed, because it may hold a password."""
     monkeypatch.setenv("TERRITORY_REDIS_URL", "http://:secret@host")
     assert run("show", "account/A-1") == 2
     error = capsys.readouterr().err

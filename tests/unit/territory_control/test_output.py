@@ -9,7 +9,7 @@ from territory_control.output import Output
 
 
 def test_data_is_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json stdout is one line of data; what is said to people goes to stderr (contracts: command line)."""
+    """With `--json` stdout is one line of data; notes go to stderr (contracts: command line)."""
     output = Output(as_json=True)
     with output.bar("working", 2) as bar:
         bar.at(1, title="[still] working")
@@ -21,7 +21,7 @@ def test_data_is_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == "a note\n"
 
 
-def test_people_get_the_text(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --json stdout has what people read, whole lines, and brackets are brackets."""
+def test_text_has_whole_lines_and_literal_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without `--json` stdout has the text: lines are not folded, and brackets are no markup."""
     Output(as_json=False).result({"a": 1}, Text("sector in [retail] " + "x" * 300), "[bold]")
     assert capsys.readouterr().out == "sector in [retail] " + "x" * 300 + "\n[bold]\n"

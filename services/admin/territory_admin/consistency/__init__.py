@@ -1,1 +1,1 @@
-"""Compares Redis with what the log implies, repairs it and rebuilds it."""
+"""Compares Redis with what the topics imply, repairs differences, and rebuilds the index."""

@@ -1,9 +1,9 @@
-"""An organisation's index built anew from the log, beside the one in use, and put in its place in one step.
+"""Rebuilds an organisation's index from the topics beside the one in use, and swaps the two in one step.
 
-1. The assignments are read into the indexer's own folds, and what they say is written under a prefix.
-2. The log is followed until the indexer has stored the same, under the same model.
-3. Nobody writes: the log's end is read and written under the prefix, and the two are exchanged.
-4. All write again. What the indexer then says once more is what stands there, or comes to it.
+1. The assignments are read into the access indexer's own folds, and their output is written under a prefix.
+2. The topics are followed until the indexer has stored the same, under the same model.
+3. All writes are held: the rest of the topics is written under the prefix, and the two indexes are swapped.
+4. Writes continue. The indexer may write once more what the new index has already.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import redis.asyncio
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from access_indexer.core.stage import AccessFold
 from access_indexer.redis.index_swap import IndexSwap, RebuildLockLost
@@ -26,56 +26,54 @@ from territory.wire.events import read_assignment
 from territory_admin.consistency.comparison import INDEXER
 from territory_admin.consistency.stage_log import NotComparable, StageLog
 from territory_admin.errors import NotReached, Refused
-from territory_admin.log.topic_reader import existing_partitions, started
 from territory_admin.models.topic import Activated
 from territory_admin.records.wait import Goal, Pipeline, pipeline
-from territory_runtime.kafka import clients
-from territory_runtime.redis.store import connect
+from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings
 
-SLICE_RECORDS = 1_000
+CHUNK_RECORDS = 1_000
 CHANGES_MAX = 50_000
 HELD_PAUSE_SECONDS = 2.0
-TRIES_MAX = 5
+ATTEMPTS_MAX = 5
 
-Report = Callable[[int], None]
-"""Is told how many records are written."""
+OnRebuilt = Callable[[int], None]
+"""Called with how many records are written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild came to."""
+    """The outcome of a rebuild."""
 
     org_id: str
     model_revision: int
     records: int
     keys: int
-    """That were put in place of others; hashes that were right stay as they are."""
+    """Keys that replaced others; hashes that were right stay as they are."""
     held_seconds: float
-    """For which nobody could write."""
+    """How long all writes were held."""
     switch_seconds: float
-    """Of these, for which Redis answered nobody."""
+    """How long, of these, Redis answered nobody."""
     seconds: float = 0.0
 
 
-class Rebuilding:
-    """One organisation's index under a prefix, as the log and one model have it."""
+class IndexRebuild:
+    """One organisation's index under a prefix, as the topics and one model imply it."""
 
-    def __init__(self, log: StageLog, exchange: IndexSwap, model: Model, partitions: int) -> None:
+    def __init__(self, log: StageLog, swap: IndexSwap, model: Model, partitions: int) -> None:
         self._log = log
-        self._exchange = exchange
+        self._swap = swap
         self._model = model
         self._folds = {number: AccessFold(number, partitions) for number in range(partitions)}
         self._positions: dict[TopicPartition, int] = {}
 
     @property
     def records(self) -> int:
-        """How many records the index has."""
+        """The number of records in the index."""
         return sum(len(fold) for fold in self._folds.values())
 
-    async def build(self, report: Report) -> None:
+    async def build(self, report: OnRebuilt) -> None:
         """Write the whole index under the prefix. Raises: NotComparable, RebuildLockLost."""
-        await self._exchange.restart()
+        await self._swap.restart()
         goal = await self._log.goal(INDEXER, self._folds)
         org_id, written = self._model.org_id, 0
         for number, fold in self._folds.items():
@@ -86,19 +84,19 @@ class Rebuilding:
                 read_assignment,
                 lambda number, message: self._folds[number].restore(message),
             )
-            fold.restored({org_id: self._model}, frozenset({org_id}))  # nothing is there: say all
+            fold.restored({org_id: self._model}, frozenset({org_id}))  # nothing is stored yet: write everything
             models = {org_id: self._model}
-            for effects in fold.sweep(self._model, SLICE_RECORDS):
-                if not isinstance(effects, Wait):  # this index is asked by nobody before it is whole
+            for effects in fold.sweep(self._model, CHUNK_RECORDS):
+                if not isinstance(effects, Wait):  # nobody reads this index before it is complete
                     fold.flush(models, effects)
-                    await self._exchange.write(effects.changes)
+                    await self._swap.write(effects.changes)
             written += len(fold)
             report(written)
         self._positions = dict(goal.ends)
-        await self._exchange.collect_live_keys()
+        await self._swap.collect_live_keys()
 
     async def follow(self) -> Goal:
-        """Write what the log has said since; return how far it is now. Raises: NotComparable, RebuildLockLost."""
+        """Write what was published since; return the present ends. Raises: NotComparable, RebuildLockLost."""
         goal = await self._log.goal(INDEXER, self._folds)
         models = {self._model.org_id: self._model}
         effects = Effects()
@@ -111,107 +109,91 @@ class Rebuilding:
             fold.flush(models, effects)
         changes = effects.changes
         for start in range(0, len(changes), CHANGES_MAX):
-            await self._exchange.write(changes[start : start + CHANGES_MAX])
+            await self._swap.write(changes[start : start + CHANGES_MAX])
         self._positions = dict(goal.ends)
         return goal
 
 
-async def rebuild(settings: Settings, *, timeout_seconds: float, report: Report) -> Rebuilt:
-    """Build the index of the settings' organisation anew and put it in the place of the one in use.
+async def rebuild(settings: Settings, *, timeout_seconds: float, report: OnRebuilt) -> Rebuilt:
+    """Rebuild the index of the settings' organisation and put it in the place of the one in use.
 
-    Memory: all of the organisation's records, as in one worker that has all partitions. Redis needs
+    Memory: all of the organisation's records, as in a worker that has all partitions. Redis needs
     room for the index twice.
 
     Args:
-        settings: Whose `org_id` is rebuilt.
+        settings: The servers and the organisation.
         timeout_seconds: How long to wait, each time, until the indexer has stored what was read.
-        report: Is told how far it is.
+        report: Called with how many records are written.
 
     Raises: NotFound, ModelRefused, Refused, NotReached, KafkaError, RedisError.
     """
     began = time.monotonic()
-    async with (
-        _redis(settings) as client,
-        pipeline(settings) as stages,
-        started(clients.reader(settings)) as consumer,
-    ):
-        partitions = await existing_partitions(settings)
-        exchange = IndexSwap(client, INDEXER.name, settings.org_id, uuid.uuid4().hex)
-        if not await exchange.begin():
+    async with _redis(settings) as client, pipeline(settings) as stages:
+        swap = IndexSwap(client, INDEXER.name, settings.org_id, uuid.uuid4().hex)
+        if not await swap.begin():
             raise Refused(
-                f"another rebuild of {settings.org_id!r} is under way, or was killed less than half a minute ago: "
+                f"another rebuild of {settings.org_id!r} is running, or was killed less than half a minute ago: "
                 "wait for it"
             )
         try:
-            async with exchange.lock_renewed():
-                await exchange.clear()
-                done = await _rebuilt(
-                    _Around(settings.org_id, partitions, stages, consumer, exchange), timeout_seconds, report
-                )
+            async with swap.lock_renewed():
+                await swap.clear()
+                done = await _build_and_swap(stages, swap, settings.org_id, timeout_seconds, report)
                 return replace(done, seconds=round(time.monotonic() - began, 3))
         except RebuildLockLost as lost:
             raise NotReached(str(lost)) from lost
         finally:
-            await exchange.end()
+            await swap.end()
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What a rebuild is connected to."""
-
-    org_id: str
-    partitions: int
-    stages: Pipeline
-    consumer: AIOKafkaConsumer
-    exchange: IndexSwap
-
-
-async def _rebuilt(around: _Around, timeout_seconds: float, report: Report) -> Rebuilt:
-    """Build and exchange, again where another model was activated meanwhile."""
-    stages, exchange = around.stages, around.exchange
-    for _ in range(TRIES_MAX):
-        activated = await stages.activated(around.org_id)
-        model = assemble(around.org_id, activated.activation.revision, activated.pieces)
-        log = StageLog(around.consumer, stages, activated, timeout_seconds)
-        work = Rebuilding(log, exchange, model, around.partitions)
+async def _build_and_swap(
+    stages: Pipeline, swap: IndexSwap, org_id: str, timeout_seconds: float, report: OnRebuilt
+) -> Rebuilt:
+    """Build and swap; begin again whenever another model was activated meanwhile."""
+    partitions = await stages.kafka.existing_partitions()
+    for _ in range(ATTEMPTS_MAX):
+        activated = await stages.activated(org_id)
+        model = assemble(org_id, activated.activation.revision, activated.pieces)
+        log = StageLog(await stages.kafka.consumer(), stages, activated, timeout_seconds)
+        index = IndexRebuild(log, swap, model, partitions)
         try:
-            await work.build(report)
-            keys, held, switched = await _exchanged(stages, log, exchange, work)
+            await index.build(report)
+            keys, held, switched = await _swap_in(stages, log, swap, index)
         except NotComparable as hindrance:
-            if not await _is_newer(stages, activated):
+            if not await _is_replaced(stages, activated):
                 raise NotReached(str(hindrance)) from hindrance
             continue
-        return Rebuilt(around.org_id, model.revision, work.records, keys, held, switched)
-    raise NotReached(f"other models were activated {TRIES_MAX} times meanwhile; nothing was exchanged, try again")
+        return Rebuilt(org_id, model.revision, index.records, keys, held, switched)
+    raise NotReached(f"other models were activated {ATTEMPTS_MAX} times meanwhile; nothing was exchanged, try again")
 
 
-async def _exchanged(
-    stages: Pipeline, log: StageLog, exchange: IndexSwap, work: Rebuilding
-) -> tuple[int, float, float]:
-    """Exchange the indexes; return the keys of the new one, and for how long nobody could write and read."""
-    await log.reach(await work.follow())
-    await exchange.prune()
-    for _ in range(TRIES_MAX):
-        await log.reach(await work.follow())
+async def _swap_in(stages: Pipeline, log: StageLog, swap: IndexSwap, index: IndexRebuild) -> tuple[int, float, float]:
+    """Swap the indexes; return the keys of the new one, and the seconds for which nobody could write, and read."""
+    await log.reach(await index.follow())
+    await swap.prune()
+    for _ in range(ATTEMPTS_MAX):
+        await log.reach(await index.follow())
         held_at = time.monotonic()
-        if not await exchange.pause_writers():
+        if not await swap.pause_writers():
             await asyncio.sleep(HELD_PAUSE_SECONDS)
-            continue  # a rebuild of another organisation's
+            continue  # another organisation's rebuild holds the writes
         try:
-            goal = await work.follow()
+            goal = await index.follow()
             if any(item.unswept for item in await stages.behind(goal)):
-                continue  # a worker has taken over a partition and says all of it again
+                continue  # a worker was assigned a partition and publishes all of it again
             switch_at = time.monotonic()
-            keys = await exchange.switch()
+            keys = await swap.switch()
             switched = time.monotonic() - switch_at
         finally:
-            await exchange.resume_writers()
+            await swap.resume_writers()
         if keys is not None:
             return keys, round(time.monotonic() - held_at, 3), round(switched, 3)
-    raise NotReached(f"the indexes could not be exchanged in {TRIES_MAX} tries; the one in use is as it was, try again")
+    raise NotReached(
+        f"the indexes could not be exchanged in {ATTEMPTS_MAX} attempts; the one in use is unchanged, try again"
+    )
 
 
-async def _is_newer(stages: Pipeline, activated: Activated) -> bool:
+async def _is_replaced(stages: Pipeline, activated: Activated) -> bool:
     return (await stages.activated(activated.activation.org_id)).offset != activated.offset
 
 

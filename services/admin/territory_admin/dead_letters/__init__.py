@@ -1,1 +1,1 @@
-"""Refused messages: list them and send them again."""
+"""Lists dead letters, shows one, and sends refused messages again."""

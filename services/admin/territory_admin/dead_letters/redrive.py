@@ -1,8 +1,7 @@
-"""Refused messages sent again: to where they came from, as they came, through the same checks.
+"""Sends refused messages again: to the topic, partition and key that they had, through the same checks.
 
-A message is sent, then its receipt. A crash in between leaves no receipt, and the message may
-be sent once more. That is harmless: the services drop a version that they have taken. So the
-same change is never applied twice, with receipts or without.
+A message is sent before its receipt. After a crash in between, the message may be sent once more. That is
+harmless, because the services drop a version that they have already: no change is ever applied twice.
 """
 
 from __future__ import annotations
@@ -18,19 +17,20 @@ from aiokafka.structs import ConsumerRecord
 
 from territory.wire.topics import DEAD_LETTERS
 from territory_admin.dead_letters.letters import (
+    ERROR,
     RECEIPT,
     REDRIVEN,
     Letter,
-    Place,
-    Report,
-    Wanted,
+    LetterFilter,
+    LetterId,
+    OnLettersRead,
     find_letters,
     named_letters,
 )
 from territory_admin.errors import Refused
-from territory_admin.log.topic_reader import existing_partitions, read_messages, started
+from territory_admin.log.kafka_session import KafkaSession, kafka_session
+from territory_admin.log.topic_reader import read_on, started
 from territory_runtime.kafka import clients
-from territory_runtime.kafka.dead_letters import PREFIX
 from territory_runtime.settings import Settings
 
 CHUNK_LETTERS = 500
@@ -47,49 +47,60 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What became of the letters that were asked for, by their places."""
+    """The ids of the letters whose messages were sent, and the letters that were skipped."""
 
     sent: tuple[str, ...]
     skipped: tuple[Skipped, ...]
 
 
-async def redrive(settings: Settings, wanted: Wanted, report: Report, *, again: bool) -> Redriven:
-    """Send the messages of letters again: to the topic, partition and key that they came with, in their first order.
+async def redrive(settings: Settings, wanted: LetterFilter, report: OnLettersRead, *, again: bool) -> Redriven:
+    """Send the messages of letters again, each partition in the order in which its messages first came.
 
-    Not sent are those that were sent already, unless `again`; those that were cut; and those of
-    topics that our own services write, where an old state would become the last word.
+    Skipped are letters that were sent already, cut messages, and messages of topics that our own services
+    write, where an old state would replace a newer one.
 
-    Raises: NotFound when a letter that was named is not there, and nothing is sent; Refused when
-    the broker goes away in between; KafkaError.
+    Args:
+        settings: The brokers.
+        wanted: The letters to send.
+        report: Called with how many messages were read or sent, and how many there are.
+        again: Whether to send letters that were sent already.
+
+    Raises: NotFound when a named letter does not exist, and nothing is sent; Refused when the broker fails in
+        between; KafkaError.
     """
-    letters = (
-        await named_letters(settings, wanted.places, report)
-        if wanted.places
-        else await find_letters(settings, wanted, report)
-    )
-    partitions = await existing_partitions(settings)
-    chosen: list[Letter] = []
-    skipped: list[Skipped] = []
-    for letter in letters:
-        why = _hindrance(letter, partitions, again=again)
-        if why is None:
-            chosen.append(letter)
-        else:
-            skipped.append(Skipped(letter.letter, why))
-    # By the first place, not by that of the letter: a patch must not overtake an older one of its record.
-    chosen.sort(key=lambda letter: (letter.partition, letter.first_offset, letter.offset))
+    async with kafka_session(settings) as kafka:
+        letters = (
+            await named_letters(kafka, wanted.ids, report) if wanted.ids else await find_letters(kafka, wanted, report)
+        )
+        partitions = await kafka.existing_partitions()
+        chosen: list[Letter] = []
+        skipped: list[Skipped] = []
+        for letter in letters:
+            why = _why_skipped(letter, partitions, again=again)
+            if why is None:
+                chosen.append(letter)
+            else:
+                skipped.append(Skipped(letter.letter, why))
+        # By the first offset, not by the letter's: a patch must not overtake an older patch of its record.
+        chosen.sort(key=lambda letter: (letter.partition, letter.first_offset, letter.offset))
+        return await _redrive(kafka, chosen, skipped, report)
+
+
+async def _redrive(
+    kafka: KafkaSession, chosen: Sequence[Letter], skipped: list[Skipped], report: OnLettersRead
+) -> Redriven:
     sent: list[str] = []
-    async with aclosing(_Outbox(settings)) as outbox:
+    async with aclosing(_RedriveProducer(kafka.settings)) as producer:
         for chunk in _chunks(chosen):
-            messages = await _messages(settings, chunk)
+            messages = await _read_messages(kafka, chunk)
             for letter in chunk:
-                message = messages.get(letter.place)
+                message = messages.get(letter.id)
                 try:
-                    why = "is not kept any longer" if message is None else await _send(outbox, letter, message)
+                    why = "is not kept any longer" if message is None else await _send(producer, letter, message)
                 except (KafkaError, ConnectionError) as fault:
                     raise Refused(
                         f"the broker took {len(sent)} of {len(chosen)} messages and then failed "
-                        f"({type(fault).__name__}: {fault}); redrive once more: those with a receipt are passed over"
+                        f"({type(fault).__name__}: {fault}); redrive once more: letters with a receipt are skipped"
                     ) from fault
                 if why is None:
                     sent.append(letter.letter)
@@ -99,7 +110,7 @@ async def redrive(settings: Settings, wanted: Wanted, report: Report, *, again: 
     return Redriven(tuple(sent), tuple(skipped))
 
 
-def _hindrance(letter: Letter, partitions: int, *, again: bool) -> str | None:
+def _why_skipped(letter: Letter, partitions: int, *, again: bool) -> str | None:
     if letter.blocked is not None:
         return letter.blocked
     if letter.partition >= partitions:
@@ -122,10 +133,11 @@ def _chunks(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
         yield chunk
 
 
-class _Outbox:
-    """Sends one message at a time, and after one that was refused by another producer.
+class _RedriveProducer:
+    """A producer that sends one message at a time, and is replaced after a refused message.
 
-    What was refused has used a number of the idempotent producer's, and the broker takes none after a gap.
+    A refused message has used a sequence number of the idempotent producer, and the broker refuses every
+    message after the gap.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -134,7 +146,7 @@ class _Outbox:
         self._producer: AIOKafkaProducer | None = None
 
     async def send(self, topic: str, value: bytes | None, **where: Any) -> None:
-        """Return when a message is acknowledged. Raises: KafkaError, ConnectionError."""
+        """Send a message and await its acknowledgement. Raises: KafkaError, ConnectionError."""
         if self._producer is None:
             self._producer = clients.producer(self._settings)
             await self._started.enter_async_context(started(self._producer))
@@ -145,39 +157,39 @@ class _Outbox:
             raise
 
     async def aclose(self) -> None:
-        """Disconnect, until another message is sent."""
+        """Disconnect; the next send connects again."""
         self._producer = None
         await self._started.aclose()
 
 
-async def _send(outbox: _Outbox, letter: Letter, message: ConsumerRecord) -> str | None:
-    """Send the message of a letter and then its receipt; return why its topic does not take it, None when it does."""
-    # One at a time: of those that share a batch with one that is too large none would be taken.
+async def _send(producer: _RedriveProducer, letter: Letter, message: ConsumerRecord) -> str | None:
+    """Send a letter's message, then its receipt; return why its topic refuses the message, None if it does not."""
+    # One message at a time: a message that is too large would take its whole batch with it.
     try:
-        await outbox.send(
+        await producer.send(
             letter.topic, message.value, key=message.key, partition=letter.partition, headers=_headers(letter, message)
         )
     except MessageSizeTooLargeError:
         return f"{letter.topic} does not take so large a message any more; publish a smaller one"
     receipt = [(f"{RECEIPT}letter", letter.letter.encode())]
-    await outbox.send(DEAD_LETTERS.name, None, key=message.key or b"", partition=message.partition, headers=receipt)
+    await producer.send(DEAD_LETTERS.name, None, key=message.key or b"", partition=message.partition, headers=receipt)
     return None
 
 
-async def _messages(settings: Settings, letters: Sequence[Letter]) -> dict[Place, ConsumerRecord]:
-    wanted = {letter.place for letter in letters}
+async def _read_messages(kafka: KafkaSession, letters: Sequence[Letter]) -> dict[LetterId, ConsumerRecord]:
+    wanted = {letter.id for letter in letters}
     offsets: dict[TopicPartition, list[int]] = {}
-    for place in wanted:
-        offsets.setdefault(TopicPartition(DEAD_LETTERS.name, place.partition), []).append(place.offset)
-    found: dict[Place, ConsumerRecord] = {}
+    for each in wanted:
+        offsets.setdefault(TopicPartition(DEAD_LETTERS.name, each.partition), []).append(each.offset)
+    found: dict[LetterId, ConsumerRecord] = {}
 
     def take(message: ConsumerRecord) -> None:
-        place = Place(message.partition, message.offset)
-        if place in wanted:
-            found[place] = message
+        letter_id = LetterId(message.partition, message.offset)
+        if letter_id in wanted:
+            found[letter_id] = message
 
-    await read_messages(
-        settings,
+    await read_on(
+        await kafka.consumer(),
         {where: min(some) for where, some in offsets.items()},
         take,
         {where: max(some) + 1 for where, some in offsets.items()},
@@ -186,8 +198,8 @@ async def _messages(settings: Settings, letters: Sequence[Letter]) -> dict[Place
 
 
 def _headers(letter: Letter, message: ConsumerRecord) -> list[tuple[str, bytes]]:
-    """Return the message's own headers, with how often it is sent again now and where it stood first."""
-    own = [(name, value) for name, value in message.headers if not name.startswith((PREFIX, REDRIVEN))]
+    """Return the message's own headers, its number of repeats with this one, and its first offset."""
+    own = [(name, value) for name, value in message.headers if not name.startswith((ERROR, REDRIVEN))]
     return [
         *own,
         (f"{REDRIVEN}times", str(letter.sent_before + 1).encode()),

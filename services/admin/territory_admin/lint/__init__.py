@@ -1,1 +1,1 @@
-"""Checks the rules of a model: cost, contradictions and coverage."""
+"""Warns about rules that are expensive, impossible or empty; none of it changes what a rule decides."""

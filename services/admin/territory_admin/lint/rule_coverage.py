@@ -1,4 +1,4 @@
-"""How the records at hand fall on a model's territories: where siblings overlap, and what none reaches."""
+"""Which territories records reach by rule: where siblings overlap, and which territories none reaches; pure."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from territory.wire.events import Record
 
 PAIRS_MAX = 100_000
 SIBLINGS_MAX = 100
-"""Pairs of siblings that are counted, and siblings of one record; more are left out, and that is said."""
+"""The most pairs that are counted, and siblings of one record; the result says if any were left out."""
 SAMPLED_MAX = 200
 SHARED_MAX = 100_000
 
-Found = tuple[RuledObject, tuple[str, ...]]
-"""The deepest territories whose rules take one record; of a deal, all whose deal rule holds."""
+Reached = tuple[RuledObject, tuple[str, ...]]
+"""The deepest territories that one record qualifies for; for a deal, all whose deal rule holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two territories with one parent, or two roots, and how many records go to both or below both by rule (A2)."""
+    """Two territories with one parent, or two roots, and the number of records that reach both by rule (A2)."""
 
     object: RuledObject
     parent: str | None
@@ -37,54 +37,54 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Unreached:
-    """A territory whose rule holds for no record at hand, or not along with those above it (A1)."""
+    """A territory that no record reaches: its rule never holds together with those above it (A1)."""
 
     object: RuledObject
     territory_id: str
     below: tuple[str, ...]
-    """The territories below it that have a rule: none is reached either."""
+    """The territories below it that have a rule; no record reaches them either."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCoverage:
-    """What the records at hand say of a model."""
+    """The territories that records reach, and those that they do not."""
 
     records: dict[RuledObject, int]
     overlaps: tuple[Overlap, ...]
     """The pairs with the most records first."""
     unreached: tuple[Unreached, ...]
-    """Of object types of which there are records."""
+    """Only of objects that have records."""
     pairs_left_out: bool
-    """Whether there were more than `PAIRS_MAX` pairs, or `SIBLINGS_MAX` siblings that take one record."""
+    """Whether there were more than `PAIRS_MAX` pairs, or more than `SIBLINGS_MAX` siblings for one record."""
 
 
 class Coverage:
-    """Takes records partition by partition; keeps the keys of one partition, and counts."""
+    """Counts the territories that records reach. Memory: the keys of one partition, and the counts."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._linker = AssignmentPolicy(model)
+        self._policy = AssignmentPolicy(model)
         self._books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
         alone = RuleBook(tuple(Rule(*rule[:2], NO_PARENT) for rule in self._books["deal"].rules))
-        self._deal_rules = IndexedMatcher(alone)  # ancestors' deal rules are not asked (A6)
-        self._found: dict[str, Found] = {}
-        """By key, of the partition that is being read; a later state of a record replaces an earlier one."""
-        self._shared: dict[Found, Found] = {}
+        self._deal_rules = IndexedMatcher(alone)  # the deal rules of ancestors do not matter (A6)
+        self._found: dict[str, Reached] = {}
+        """By key, the records of the current partition; a later state replaces an earlier one."""
+        self._shared: dict[Reached, Reached] = {}
         self._records: Counter[RuledObject] = Counter()
         self._reached: dict[RuledObject, set[str]] = {kind: set() for kind in RULED_OBJECTS}
         self._overlaps: Counter[tuple[RuledObject, str, str]] = Counter()
         self._pairs_left_out = False
         self.sample: dict[RuledObject, list[Fields]] = {kind: [] for kind in RULED_OBJECTS}
-        """Some records of each object type, to measure with."""
+        """Some records of each object, to measure rules with."""
 
     def take(self, key: str, record: Record | None) -> None:
-        """Take the state of a record; None, a deletion, or links alone (A4) take it away."""
+        """Add the state of a record; None, a deletion, or a record that has only links so far (A4) removes it."""
         if record is None or record.deleted or not record.version or record.object == "contact":
             self._found.pop(key, None)
             return
         kind = record.object
-        fields = self._linker.fields_of(kind, record.fields)
-        matcher = self._deal_rules.matching if kind == "deal" else lambda of: self._linker.matching(kind, of)
+        fields = self._policy.fields_of(kind, record.fields)
+        matcher = self._deal_rules.matching if kind == "deal" else lambda of: self._policy.matching(kind, of)
         found = (kind, tuple(matcher(fields)))
         if len(self._shared) >= SHARED_MAX:
             self._shared.clear()
@@ -93,7 +93,7 @@ class Coverage:
             self.sample[kind].append(fields)
 
     def end_partition(self) -> None:
-        """Count the records of a partition that was read to its end, and forget their keys."""
+        """Count the records of the current partition, which was read to its end, and forget their keys."""
         for (kind, found), count in Counter(self._found.values()).items():
             self._records[kind] += count
             reached = set(found)
@@ -116,7 +116,7 @@ class Coverage:
                     self._pairs_left_out = True
 
     def result(self) -> RecordCoverage:
-        """Return what the records of all partitions say."""
+        """Return the counts over all partitions."""
         overlaps = (
             Overlap(kind, self._model.tree.parent_of(left), (left, right), count)
             for (kind, left, right), count in self._overlaps.items()
@@ -132,7 +132,7 @@ class Coverage:
         rules, reached = self._books[kind].rules, self._reached[kind]
         below: dict[str, list[str]] = {}
         first: dict[int, str] = {}
-        """By place of a territory that is not reached: the first such one of its branch."""
+        """By position of an unreached territory: the first unreached one of its branch."""
         for place, rule in enumerate(rules):
             if rule.territory_id in reached:
                 continue

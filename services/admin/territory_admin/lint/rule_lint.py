@@ -1,9 +1,8 @@
-"""What the rules of a model cost and which of them make no sense, from the rules alone.
+"""Finds expensive, impossible and empty rules of a model, from the rules alone; pure.
 
-Nothing is said that may be wrong: a rule that is called impossible takes no record whatever its
-fields are, and one that is called always true holds for all. Others may be so as well: the
-analysis does not look inside texts and sets, tries no choice with another one, and ends after
-`WORK_MAX` values.
+A finding is never wrong: an impossible rule holds for no record whatever its fields are, and an empty one
+holds for all. But not every such rule is found. The analysis does not look inside texts and sets, does not
+combine choices with each other, and ends after `WORK_MAX` values.
 """
 
 from __future__ import annotations
@@ -32,44 +31,44 @@ from territory_admin.lint.satisfiability import (
 )
 
 WORK_MAX = 20_000_000
-"""So many values of lists are compared with the other conditions on their fields: some seconds."""
+"""The most list values that are compared with other conditions on their fields; takes some seconds."""
 COSTLIEST = 10
 CLASHES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRule:
-    """A rule that no index decides alone: it is evaluated for the records that the index lets through."""
+    """A rule that no index decides alone, so it is evaluated for the records that the index lets through."""
 
     object: RuledObject
     territory_id: str
     reasons: tuple[str, ...]
-    """What of it can't be looked up; the words before a colon are the kind of reason."""
+    """What can't be looked up in an index; the words before a colon are the kind of reason."""
     comparisons: int
-    """The most that one evaluation takes: its leaves, and the corners of its polygons."""
+    """The most comparisons of one evaluation: one a leaf, and one a corner of a polygon."""
     narrowed_by: tuple[str, ...]
-    """The fields by which an index rules most records out before; none: it is asked of all that reach it."""
+    """The fields by which an index excludes most records first; none if every record is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImpossibleRule:
-    """A rule that no record can satisfy along with those above it (A1)."""
+    """A rule that no record can satisfy together with those above it (A1)."""
 
     object: ObjectType
     territory_id: str
     why: str
     below: Sequence[str]
-    """The territories below it that have a rule: they never take a record either."""
+    """The territories below it that have a rule; they never take a record either."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyRule:
-    """A rule that asks nothing: it holds for every record for which the rules above it hold, if there are any."""
+    """A rule without effect: it holds for every record for which the rules above it hold."""
 
     object: ObjectType
     territory_id: str
     alone: bool
-    """Whether it holds for every record whatsoever."""
+    """Whether it holds for every record, also without the rules above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +78,32 @@ class OddSharing:
     rule_id: str
     object: ObjectType
     why: str | None
-    """Why no record can satisfy it; None: it asks nothing and holds for every record."""
+    """Why no record can satisfy it; None if it holds for every record."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleAnalysis:
-    """What is to be said of a model's rules."""
+    """All findings about a model's rules."""
 
     rules: dict[RuledObject, int]
-    """How many there are."""
+    """The number of rules by object."""
     evaluated: tuple[EvaluatedRule, ...]
     costliest: tuple[EvaluatedRule, ...]
-    """Of those the most expensive by their structure, the first the most; nothing is measured."""
+    """The most expensive of them by their structure, the most expensive first; nothing is measured."""
     impossible: tuple[ImpossibleRule, ...]
     empty: tuple[EmptyRule, ...]
     unfinished: int
-    """Rules of which not everything was looked at, because it is too much: they may be impossible or empty."""
+    """Rules that were not analysed to the end, as it takes too much work; they may be impossible or empty."""
     sharing: tuple[OddSharing, ...] = ()
-    """The sharing rules that make no sense."""
+    """The sharing rules that are impossible or empty."""
 
 
-def analysed(model: Model) -> RuleAnalysis:
-    """Return what the rules of a model cost, and which are impossible or ask nothing."""
+def analyse_rules(model: Model) -> RuleAnalysis:
+    """Return which rules of a model are expensive, impossible or empty."""
     books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
     budget = Budget(WORK_MAX)
-    paths = [_Paths(kind, book.rules, budget) for kind, book in books.items()]
-    shared = [_Paths(kind, sharing_book(model.sharing, kind).rules, budget) for kind in OBJECTS]
+    trees = [_TreeAnalysis(kind, book.rules, budget) for kind, book in books.items()]
+    shared = [_TreeAnalysis(kind, sharing_book(model.sharing, kind).rules, budget) for kind in OBJECTS]
     evaluated = [
         found for kind, book in books.items() for rule in book.rules if (found := _evaluated(kind, rule)) is not None
     ]
@@ -112,15 +111,15 @@ def analysed(model: Model) -> RuleAnalysis:
         rules={kind: len(book.rules) for kind, book in books.items()},
         evaluated=tuple(evaluated),
         costliest=tuple(heapq.nsmallest(COSTLIEST, evaluated, key=_by_cost)),
-        impossible=tuple(found for path in paths for found in path.impossible),
-        empty=tuple(found for path in paths for found in path.empty),
-        unfinished=sum(path.unfinished for path in [*paths, *shared]),
+        impossible=tuple(found for tree in trees for found in tree.impossible),
+        empty=tuple(found for tree in trees for found in tree.empty),
+        unfinished=sum(tree.unfinished for tree in [*trees, *shared]),
         sharing=tuple(
             OddSharing(model.sharing[mark].id, model.sharing[mark].object, why)
-            for path in shared
+            for tree in shared
             for mark, why in [
-                *((found.territory_id, found.why) for found in path.impossible),
-                *((found.territory_id, None) for found in path.empty),
+                *((found.territory_id, found.why) for found in tree.impossible),
+                *((found.territory_id, None) for found in tree.empty),
             ]
         ),
     )
@@ -134,7 +133,7 @@ def _by_cost(rule: EvaluatedRule) -> tuple[bool, int, str, str]:
 
 
 def _evaluated(kind: RuledObject, rule: Rule) -> EvaluatedRule | None:
-    """Return why and how a rule is evaluated; None where an index decides it."""
+    """Return why a rule is evaluated, and its cost; None if an index decides it alone."""
     if _is_plain(rule.criterion):
         return None
     criterion = settled(rule.criterion)
@@ -153,31 +152,31 @@ def _evaluated(kind: RuledObject, rule: Rule) -> EvaluatedRule | None:
 
 
 def _narrowing(clause: Clause) -> set[str]:
-    """Return the fields by which a clause rules out more than the records that have none, or one odd value."""
+    """Return the fields by which a clause excludes more than records without a value or with one certain value."""
     return {
         column.field for column, predicate in clause.predicates.items() if not isinstance(predicate, There | NotValues)
     }
 
 
-_LINE = {"lt", "le", "gt", "ge", "between", "not_between", *RELATIVE}
-_PLAIN = {*EQUAL, "is_empty", "is_not_empty", "postal_between", *_LINE}
+_ORDERED = {"lt", "le", "gt", "ge", "between", "not_between", *RELATIVE}
+_PLAIN = {*EQUAL, "is_empty", "is_not_empty", "postal_between", *_ORDERED}
 PLAIN_LEAVES_MAX = 9
-"""However they stand together, they make at most 27 alternatives, fewer than `CLAUSES_MAX`."""
+"""Combined in any way, so many make at most 27 alternatives, fewer than `CLAUSES_MAX`."""
 
 
 def _is_plain(criterion: Criterion) -> bool:
-    """Whether an index surely decides a rule: seen at a glance, since nearly all are like that."""
+    """Whether an index certainly decides a rule; a cheap check, which nearly all rules pass."""
     leaves = list(islice(leaves_of(criterion), PLAIN_LEAVES_MAX + 1))
     if len(leaves) > PLAIN_LEAVES_MAX or not all(leaf.operator in _PLAIN for leaf in leaves):
         return False
     if len({leaf.field for leaf in leaves}) == len(leaves):
         return True
     times = Counter(leaf.field for leaf in leaves)
-    return all(leaf.operator in _LINE for leaf in leaves if times[leaf.field] > 1)
+    return all(leaf.operator in _ORDERED for leaf in leaves if times[leaf.field] > 1)
 
 
 def _reasons(criterion: Criterion) -> Iterable[str]:
-    """Say what of a rule can't be looked up."""
+    """Yield the reasons why an index does not decide a rule alone."""
     alternatives = alternatives_of(criterion)
     if alternatives is None:
         yield f"more than {CLAUSES_MAX} alternatives"
@@ -222,11 +221,11 @@ def _corners(shape: object) -> int:
     return 1 if shape and not isinstance(shape[0], list | tuple) else sum(map(_corners, shape))
 
 
-# --- which rules make no sense ---------------------------------------------------------------
+# --- impossible and empty rules --------------------------------------------------------------
 
 
-class _Paths:
-    """Looks at the rules of one object type together with those above them."""
+class _TreeAnalysis:
+    """Analyses each rule of one object together with the rules above it in the tree."""
 
     def __init__(self, kind: ObjectType, rules: tuple[Rule, ...], budget: Budget) -> None:
         self.impossible: list[ImpossibleRule] = []
@@ -235,57 +234,58 @@ class _Paths:
         self._kind = kind
         self._rules = rules
         self._budget = budget
-        self._look()
+        self._analyse()
 
-    def _look(self) -> None:
+    def _analyse(self) -> None:
         conditions = {NO_PARENT: Conditions()}
-        """By place: what must hold there and above; less than that where not everything was looked at."""
+        """By position of a rule: the conditions of it and of the rules above it, as far as the budget allows."""
         below: dict[int, list[str]] = {}
-        """By place of an impossible rule, and of all below it: who is below the first."""
-        for place, rule in enumerate(self._rules):
-            parent = rule.parent if self._kind in TREE_RULED else NO_PARENT  # a deal's is asked alone (A6)
+        """By position of an impossible rule, and of all rules below it: the territories below the impossible one."""
+        for position, rule in enumerate(self._rules):
+            # A deal's rule does not depend on the rules above it (A6).
+            parent = rule.parent if self._kind in TREE_RULED else NO_PARENT
             if parent in below:
-                below[place] = below[parent]
-                below[place].append(rule.territory_id)
+                below[position] = below[parent]
+                below[position].append(rule.territory_id)
                 continue
             overdrawn = self._budget.overdrawn
-            joined, clashes = conditions[parent].along_with(settled(rule.criterion), self._budget)
+            joined, clashes = conditions[parent].joined_with(settled(rule.criterion), self._budget)
             if joined is None:
-                below[place] = []
-                why = self._why(place, clashes)
-                self.impossible.append(ImpossibleRule(self._kind, rule.territory_id, why, below[place]))
+                below[position] = []
+                why = self._explain(position, clashes)
+                self.impossible.append(ImpossibleRule(self._kind, rule.territory_id, why, below[position]))
                 continue
-            conditions[place] = joined
+            conditions[position] = joined
             if self._is_implied(rule, conditions[parent]):
                 alone = self._is_implied(rule, conditions[NO_PARENT])
                 self.empty.append(EmptyRule(self._kind, rule.territory_id, alone))
             self.unfinished += self._budget.overdrawn > overdrawn
 
     def _is_implied(self, rule: Rule, above: Conditions) -> bool:
-        """Whether a rule surely holds wherever some conditions do: none of its parts can fail there."""
+        """Whether a rule certainly holds wherever some conditions hold: none of its parts can fail then."""
         parts = rule.criterion.parts if isinstance(rule.criterion, All) else (rule.criterion,)
-        return all(above.along_with(settled(part, negated=True), self._budget)[0] is None for part in parts)
+        return all(above.joined_with(settled(part, negated=True), self._budget)[0] is None for part in parts)
 
-    def _why(self, place: int, clashes: list[Literals]) -> str:
+    def _explain(self, position: int, clashes: list[Literals]) -> str:
         lines = list(
             dict.fromkeys(
-                f"{' and '.join(self._named(place, literal) for literal in clash)} can't {_together(clash)} hold"
+                f"{' and '.join(self._named(position, literal) for literal in clash)} can't {_together(clash)} hold"
                 for clash in clashes
             )
         )
         more = len(lines) - CLASHES_SHOWN
         return "; ".join(lines[:CLASHES_SHOWN]) + (f"; … {more} more" if more > 0 else "")
 
-    def _named(self, place: int, literal: Literal) -> str:
-        """Return a literal, with the territory that it is of where that is above."""
+    def _named(self, position: int, literal: Literal) -> str:
+        """Return a literal as text, with its territory if that is above the rule."""
         leaf, _ = leaf_of(literal)
-        above = place
+        above = position
         while above != NO_PARENT and not any(
             leaf is other or (other.operator in RELATIVE and leaf.text == other.text)
             for other in leaves_of(self._rules[above].criterion)
         ):
             above = self._rules[above].parent
-        return str(literal) if above in (place, NO_PARENT) else f"{literal} (of {self._rules[above].territory_id})"
+        return str(literal) if above in (position, NO_PARENT) else f"{literal} (of {self._rules[above].territory_id})"
 
 
 def _together(clash: Literals) -> str:

@@ -1,7 +1,7 @@
-"""What must hold together along a path of rules, and when that is impossible.
+"""Finds conditions that can't hold together, along a path of rules; pure.
 
-Everything here errs on one side: what is called a clash can't be satisfied by any record, and where
-none is found there may be one all the same. What depends on the day is no clash: its day may come (C7).
+Errors are on one side only: a clash that is found is certain, but not every clash is found. Conditions that
+depend on the day never clash, since their day may come (C7).
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from territory.criteria import All, AnyOf, Criterion, Leaf, Not
 from territory.criteria.values import Value
 
 CHOICES_MAX = 16
-"""More choices along one path are not looked at."""
+"""The most choices along one path that are analysed."""
 CLASH_WORK = 50
-"""What looking for a clash costs besides the values of a list, in values."""
+"""The fixed cost of looking for a clash, in values compared."""
 TRUE = All(())
 
 Literal = Leaf | Not
-"""A leaf, or a leaf denied."""
+"""A leaf or a negated leaf."""
 Literals = tuple[Literal, ...]
 
 
-# --- rules in parts --------------------------------------------------------------------------
+# --- parts of criteria -----------------------------------------------------------------------
 
 
 def settled(criterion: Criterion, *, negated: bool = False) -> Criterion:
-    """Return what holds at least wherever a criterion, or its negation, does, on whatever day.
+    """Return a criterion, without days, that holds wherever the given one, or its negation, can hold on any day.
 
-    Negations are moved to the leaves (C2). Of a leaf that moves with the day only that its field is
-    there is left, of its negation nothing.
+    Negations are moved to the leaves (C2). A leaf with a relative date becomes the condition that its field
+    has a value; its negation becomes no condition at all.
     """
     if isinstance(criterion, Not):
         return settled(criterion.part, negated=not negated)
@@ -44,14 +44,14 @@ def settled(criterion: Criterion, *, negated: bool = False) -> Criterion:
 
 
 def _there(leaf: Leaf) -> Leaf:
-    """Return that a leaf's field is there, under the leaf's own name."""
+    """Return the condition that a leaf's field has a value, under the leaf's own text."""
     return Leaf(
         leaf.field, "is_not_empty", operand=True, wanted=True, test=lambda _: True, negated=False, text=leaf.text
     )
 
 
 def factors_of(criterion: Criterion) -> Iterator[Literal | AnyOf]:
-    """Iterate over what must hold for a settled criterion to hold: literals, and choices."""
+    """Yield the literals and choices that must all hold for a settled criterion to hold."""
     if isinstance(criterion, All):
         for part in criterion.parts:
             yield from factors_of(part)
@@ -60,7 +60,7 @@ def factors_of(criterion: Criterion) -> Iterator[Literal | AnyOf]:
 
 
 def alternatives_of(criterion: Criterion) -> list[Literals] | None:
-    """Return the alternatives of a settled criterion; None where they are more than `CLAUSES_MAX`."""
+    """Return the alternatives of a settled criterion; None if there are more than `CLAUSES_MAX`."""
     if isinstance(criterion, Leaf | Not):
         return [(criterion,)]
     is_choice = isinstance(criterion, AnyOf)
@@ -81,23 +81,23 @@ def leaf_of(literal: Literal) -> tuple[Leaf, bool]:
         return literal, literal.negated
     leaf = literal.part
     if not isinstance(leaf, Leaf):
-        raise TypeError(f"found not {leaf}, expected a denied leaf: settle the criterion first")
+        raise TypeError(f"found not {leaf}, expected a negated leaf: settle the criterion first")
     return leaf, not leaf.negated
 
 
-# --- what can't be ---------------------------------------------------------------------------
+# --- clashes ---------------------------------------------------------------------------------
 
 
 class Budget:
-    """How much may still be looked at, in values compared."""
+    """The work that is left for the analysis, in values compared."""
 
     def __init__(self, work: int) -> None:
         self.left = work
         self.overdrawn = 0
-        """How often there was not enough left, or too much to look at."""
+        """How often something was skipped for lack of budget."""
 
     def takes(self, work: int) -> bool:
-        """Whether there is enough left for some work, which is then taken from it."""
+        """Take some work from the budget; return whether there was enough left."""
         self.left -= work
         if self.left < 0:
             self.overdrawn += 1
@@ -106,12 +106,12 @@ class Budget:
 
 
 def clash_of(literals: Literals, budget: Budget) -> Literals | None:
-    """Return those literals of one field that nothing can satisfy together, two where two are enough; None: unknown."""
+    """Return literals of one field that no value satisfies together, two if two suffice; None if no clash was found."""
     if len(literals) < 2:
         return None
     wanting = [leaf for leaf, negated in map(leaf_of, literals) if not negated]
     if not wanting:
-        return None  # a missing value satisfies them all
+        return None  # a missing value satisfies all of them
     shortest = _shortest_list(wanting)
     if not budget.takes(CLASH_WORK + len(shortest or ())) or _is_possible(literals, shortest):
         return None
@@ -120,7 +120,7 @@ def clash_of(literals: Literals, budget: Budget) -> Literals | None:
 
 
 def _shortest_list(wanting: Iterable[Leaf]) -> frozenset[Value] | None:
-    """Return the fewest values of which a field must have one; None where no leaf lists them."""
+    """Return the shortest list of values that a field must have one of; None if no leaf has a list."""
     return min((values_of(leaf) for leaf in wanting if leaf.operator in EQUAL), key=len, default=None)
 
 
@@ -135,7 +135,7 @@ def _is_possible(literals: Literals, shortest: frozenset[Value] | None = None) -
 
 
 class Conditions:
-    """What must hold together: literals by field, and choices of which one alternative each must hold."""
+    """Conditions that must hold together: literals by field, and choices that each need one alternative."""
 
     __slots__ = ("_by_field", "_choices")
 
@@ -143,11 +143,11 @@ class Conditions:
         self._by_field = dict(by_field or {})
         self._choices = list(choices)
 
-    def along_with(self, criterion: Criterion, budget: Budget) -> tuple[Conditions | None, list[Literals]]:
-        """Return these conditions and a settled criterion's together; None where they clash, and what does.
+    def joined_with(self, criterion: Criterion, budget: Budget) -> tuple[Conditions | None, list[Literals]]:
+        """Return these conditions joined with a settled criterion's, or None and the literals that clash.
 
-        Choices of which all but one alternative clash are settled as well; they are not tried one
-        with another. What is too much is left out.
+        A choice with one possible alternative left becomes that alternative. Choices are not combined with
+        each other. Conditions beyond the budget are left out.
         """
         joined = Conditions(self._by_field, self._choices)
         fresh: list[Literal] = []
@@ -171,7 +171,7 @@ class Conditions:
     def _take(
         self, fresh: list[Literal], unseen: list[list[Literals]], budget: Budget
     ) -> tuple[list[Literals], list[Literal]]:
-        """Take literals and choices in; return what clashes, and the literals that follow."""
+        """Add literals and choices; return what clashes, and literals that follow from choices."""
         changed = set()
         for literal in fresh:
             field = leaf_of(literal)[0].field

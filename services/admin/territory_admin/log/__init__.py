@@ -1,1 +1,1 @@
-"""Reads Kafka topics from a position to their present end, without a consumer group."""
+"""Reads Kafka topics from an offset to their present end, without a consumer group."""

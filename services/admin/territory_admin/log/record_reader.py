@@ -1,54 +1,58 @@
-"""One record as the log has it: its whole state, its last assignment, its family."""
+"""Reads one record from the topics: its whole state, its last assignment, its account family."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from assigner.assignment.family import Family
-from assigner.intake.stage import IntakeFold
 from territory.errors import BadMessage
 from territory.stage import Effects
 from territory.wire.codec import encode
 from territory.wire.events import Assignment, Record, read_assignment, read_record, read_record_change
 from territory.wire.keys import partition_of
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS
-from territory_admin.log.topic_reader import committed_offsets, partitions_of, read_messages, started
-from territory_runtime.kafka import clients
+from territory_admin.log.kafka_session import KafkaSession
+from territory_admin.log.topic_reader import partitions_of, read_on
 from territory_runtime.loop.decoding import decode_message
-from territory_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from assigner.assignment.family import Family
 
 INTAKE_GROUP = "assigner-intake"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRecord:
-    """A record with everything that was published of it, also what the assigner has yet to take."""
+    """A record with all changes that were published, including those that the assigner has yet to consume."""
 
     record: Record
     read_to: int
-    """The end of its partition of crm.records.v1 when it was looked at."""
+    """The end of its partition of crm.records.v1 when it was read."""
 
 
-async def find_record(settings: Settings, partitions: int, key: str) -> FoundRecord | None:
-    """Return a record by its key, deleted or not; None when nobody published it.
+async def find_record(kafka: KafkaSession, key: str) -> FoundRecord | None:
+    """Return a record by its key, deleted or not; None if it was never published.
 
-    Upstreams choose their partitions themselves, so all are read: the assigner's state of the
-    record, and then, through the assigner's own fold, the changes that are not in it yet.
+    Upstreams choose partitions themselves, so all are read: first the assigner's state of the record, then
+    the changes that are not in it yet, which the assigner's own fold adds.
 
-    Raises: KafkaError.
+    Raises: NotFound before the services first ran; KafkaError.
     """
+    from assigner.intake.stage import IntakeFold  # noqa: PLC0415 -- only links need it
+
+    partitions, consumer = await kafka.existing_partitions(), await kafka.consumer()
     folds = {number: IntakeFold(number) for number in range(partitions)}
     last: dict[int, Record] = {}
     wanted = key.encode()
 
     def take_state(message: ConsumerRecord) -> None:
         if message.key == wanted:
-            incoming = decode_message(message, read_record)
-            folds[message.partition].restore(incoming)
-            last[message.partition] = incoming.event
+            state = decode_message(message, read_record)
+            folds[message.partition].restore(state)
+            last[message.partition] = state.event
 
     def take_change(message: ConsumerRecord) -> None:
         if message.key != wanted:
@@ -57,33 +61,32 @@ async def find_record(settings: Settings, partitions: int, key: str) -> FoundRec
         try:
             folds[message.partition].apply(decode_message(message, read_record_change), {}, effects)
         except BadMessage:
-            return  # the assigner will bury it
+            return  # the assigner will refuse it as well
         for state in effects.state:
             last[message.partition] = state.value  # type: ignore[assignment]  # intake's state is records
 
-    await read_messages(settings, dict.fromkeys(partitions_of(RECORD_STATES, partitions), 0), take_state)
-    starts, ends = await _pending_changes(settings, partitions)
-    await read_messages(settings, starts, take_change, ends)
+    await read_on(consumer, dict.fromkeys(partitions_of(RECORD_STATES, partitions), 0), take_state)
+    starts, ends = await _pending_changes(kafka, partitions)
+    await read_on(consumer, starts, take_change, ends)
     if not last:
         return None
-    # In more than one partition only when an upstream has changed its partitioner.
+    # It is in several partitions only if an upstream has changed its partitioner.
     record = max(last.values(), key=lambda record: record.order)
     return FoundRecord(record, ends[TopicPartition(RECORDS.name, record.intake_partition)])
 
 
 async def _pending_changes(
-    settings: Settings, partitions: int
+    kafka: KafkaSession, partitions: int
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Return from where to where crm.records.v1 has changes that the assigner did not take yet."""
-    places = partitions_of(RECORDS, partitions)
-    async with started(clients.group_admin(settings)) as admin, started(clients.reader(settings)) as reader:
-        committed = await committed_offsets(admin, INTAKE_GROUP, places)
-        ends = await reader.end_offsets(places)
-    return {where: committed.get(where, (0, ""))[0] for where in places}, ends
+    """Return the offsets between which crm.records.v1 has changes that intake has yet to consume."""
+    inputs = partitions_of(RECORDS, partitions)
+    committed = await kafka.committed_offsets(INTAKE_GROUP, inputs)
+    ends = await (await kafka.consumer()).end_offsets(inputs)
+    return {where: committed.get(where, (0, ""))[0] for where in inputs}, ends
 
 
-async def was_overtaken(settings: Settings, found: FoundRecord, offset: int) -> bool:
-    """Whether another link of the same record came between looking at it and our own at an offset."""
+async def was_overtaken(kafka: KafkaSession, found: FoundRecord, offset: int) -> bool:
+    """Whether another link of the record was published after it was read and before an offset. Raises: KafkaError."""
     where = TopicPartition(RECORDS.name, found.record.intake_partition)
     wanted = found.record.key.encode()
     links: list[int] = []
@@ -98,25 +101,37 @@ async def was_overtaken(settings: Settings, found: FoundRecord, offset: int) -> 
         if change.op == "link":
             links.append(message.offset)
 
-    await read_messages(settings, {where: found.read_to}, take, {where: offset})
+    await read_on(await kafka.consumer(), {where: found.read_to}, take, {where: offset})
     return bool(links)
 
 
-async def last_assignment(settings: Settings, partitions: int, key: str) -> Assignment | None:
-    """Return what was said last of a record; None when nothing was, or it is gone. Raises: KafkaError, BadMessage."""
+async def last_assignment(kafka: KafkaSession, key: str) -> Assignment | None:
+    """Return the last assignment of a record; None if it has none, or was removed.
+
+    It reads the one partition that the record's key hashes to, and decodes no other message.
+
+    Raises: NotFound before the services first ran; KafkaError, BadMessage.
+    """
+    number = partition_of(key, await kafka.existing_partitions())
     wanted = key.encode()
-    values: list[bytes | None] = [None]
+    last: bytes | None = None
 
     def take(message: ConsumerRecord) -> None:
+        nonlocal last
         if message.key == wanted:
-            values[0] = message.value
+            last = message.value
 
-    await read_messages(settings, {TopicPartition(ASSIGNMENTS.name, partition_of(key, partitions)): 0}, take)
-    return None if values[0] is None else read_assignment(values[0])
+    await read_on(await kafka.consumer(), {TopicPartition(ASSIGNMENTS.name, number): 0}, take)
+    return None if last is None else read_assignment(last)
 
 
-async def family_of(settings: Settings, partitions: int, family_key: str) -> Family:
-    """Return an account family with its members as they are on the log. Raises: KafkaError, BadMessage."""
+async def read_family(kafka: KafkaSession, family_key: str) -> Family:
+    """Return an account family with all its members, from the one partition that has it.
+
+    Raises: NotFound before the services first ran; KafkaError, BadMessage.
+    """
+    from assigner.assignment.family import Family  # noqa: PLC0415 -- the matchers take long to import
+
     named = encode(family_key)
     members: dict[bytes, bytes] = {}
 
@@ -124,9 +139,10 @@ async def family_of(settings: Settings, partitions: int, family_key: str) -> Fam
         if message.value is not None and named in message.value:
             members[message.key] = message.value
         else:
-            members.pop(message.key, None)  # it is gone, or in another family now
+            members.pop(message.key, None)  # it was removed, or is in another family now
 
-    await read_messages(settings, {TopicPartition(FAMILIES.name, partition_of(family_key, partitions)): 0}, take)
+    number = partition_of(family_key, await kafka.existing_partitions())
+    await read_on(await kafka.consumer(), {TopicPartition(FAMILIES.name, number): 0}, take)
     family = Family()
     for value in members.values():
         record = read_record(value)

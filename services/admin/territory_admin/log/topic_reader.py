@@ -1,4 +1,4 @@
-"""Reading topics from a place to their end, as they are now, without belonging to a group."""
+"""Reads topics from given offsets to their present end, without a consumer group."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from aiokafka.errors import (
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,
 )
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from territory.wire.topics import TOPICS, Topic
-from territory_admin.errors import NotFound
+from territory.wire.topics import Topic
 from territory_runtime.kafka import clients
-from territory_runtime.kafka.topic_admin import partition_counts_now, provision
 from territory_runtime.settings import Settings
 
 FETCHED_RECORDS_MAX = 5_000
 COORDINATOR_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.1
-NOT_COORDINATED = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError)
+COORDINATOR_UNAVAILABLE = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError)
+READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
 
 Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
 async def started(client: Any) -> AsyncIterator[Any]:
-    """Start an aiokafka client and see that it is closed, also when it could not start."""
+    """Start an aiokafka client, and close it at the end of the block or when it can't start."""
     stop = client.stop if hasattr(client, "stop") else client.close
     try:
         await client.start()
@@ -42,61 +41,38 @@ async def started(client: Any) -> AsyncIterator[Any]:
         await stop()
 
 
-async def existing_partitions(settings: Settings) -> int:
-    """Return how many partitions the partitioned topics have.
-
-    Raises: NotFound when topics are missing, since nothing ran there yet; KafkaError.
-    """
-    counts = await partition_counts_now(settings)
-    missing = [topic.name for topic in TOPICS if topic.name not in counts]
-    if missing:
-        raise NotFound(
-            f"{settings.kafka_bootstrap_servers} has no topic {missing[0]}: nothing ran there yet; "
-            "start the services, or apply a model or publish records first"
-        )
-    return next(counts[topic.name] for topic in TOPICS if topic.partitions is None)
-
-
-async def provisioned_partitions(settings: Settings) -> int:
-    """Create the topics that are missing and return how many partitions the partitioned ones have.
-
-    Raises: TopicsUnfit; KafkaError, at once when no broker answers.
-    """
-    await partition_counts_now(settings)  # the client that creates topics would look for a broker for 30 s
-    return await asyncio.to_thread(_provision, settings)
-
-
-def _provision(settings: Settings) -> int:
-    admin = clients.topic_admin(settings)
-    try:
-        return provision(admin, settings).partitions
-    finally:
-        admin.close()
-
-
 def partitions_of(topic: Topic, partitions: int) -> list[TopicPartition]:
-    """Return all partitions of a topic, given how many the partitioned ones have."""
+    """Return all partitions of a topic; `partitions` is the count of the partitioned topics."""
     return [TopicPartition(topic.name, number) for number in range(topic.partitions or partitions)]
 
 
 async def committed_offsets(
-    admin: AIOKafkaAdminClient, group: str, places: Sequence[TopicPartition]
+    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, tuple[int, str]]:
-    """Return the offsets that a group has committed, with what stands beside them. Raises: KafkaError."""
-    found = await when_coordinated(lambda: admin.list_consumer_group_offsets(group, partitions=list(places)))
-    return {where: (place.offset, place.metadata or "") for where, place in found.items() if place.offset >= 0}
+    """Return a group's committed offsets with their commit metadata; uncommitted partitions are left out.
+
+    Raises: KafkaError.
+    """
+    return offsets_of(
+        await when_coordinated(lambda: admin.list_consumer_group_offsets(group, partitions=list(partitions)))
+    )
 
 
-async def when_coordinated(asking: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Return an answer about a consumer group; on a new cluster the first one has to be waited for.
+def offsets_of(commits: Mapping[TopicPartition, OffsetAndMetadata]) -> dict[TopicPartition, tuple[int, str]]:
+    """Return the offsets and metadata of those partitions that have a commit."""
+    return {where: (commit.offset, commit.metadata or "") for where, commit in commits.items() if commit.offset >= 0}
 
-    Raises: KafkaError, also when there is no coordinator for long.
+
+async def when_coordinated(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Return an answer about a consumer group; repeat while the cluster has no group coordinator yet.
+
+    Raises: KafkaError, also when there is no coordinator after `COORDINATOR_SECONDS_MAX`.
     """
     deadline = time.monotonic() + COORDINATOR_SECONDS_MAX
     while True:
         try:
-            return await asking()
-        except NOT_COORDINATED:
+            return await ask()
+        except COORDINATOR_UNAVAILABLE:
             if time.monotonic() > deadline:
                 raise
         await asyncio.sleep(POLL_SECONDS)
@@ -108,13 +84,10 @@ async def read_messages(
     take: Callable[[ConsumerRecord], None],
     ends: Mapping[TopicPartition, int] | None = None,
 ) -> None:
-    """Hand over the messages of some partitions, each from an offset up to one, or to where it ends now.
-
-    Raises: KafkaError.
-    """
+    """Read partitions with a consumer of its own, as `read_on` does. Raises: KafkaError."""
     if ends is not None and all(start >= ends[where] for where, start in starts.items()):
-        return  # and start nothing: a consumer that is stopped at once fails to stop
-    async with started(clients.reader(settings)) as consumer:
+        return  # aiokafka fails to stop a consumer that has done nothing
+    async with started(clients.reader(settings, **READ_COMMITTED)) as consumer:
         await read_on(consumer, starts, take, ends)
 
 
@@ -124,17 +97,29 @@ async def read_on(
     take: Callable[[ConsumerRecord], None],
     ends: Mapping[TopicPartition, int] | None = None,
 ) -> None:
-    """Do the same with a consumer that is started already. Raises: KafkaError."""
+    """Pass the messages of partitions to `take`, each partition in order from its start offset up to its end offset.
+
+    Args:
+        consumer: Connected; its assignment is replaced, and empty in the end.
+        starts: The offset to begin at, by partition.
+        take: Called with every message.
+        ends: The offset to stop before, by partition; by default where each partition ends now.
+
+    Raises: KafkaError.
+    """
     stops = ends if ends is not None else await consumer.end_offsets(list(starts))
-    waiting = {where for where, start in starts.items() if start < stops[where]}
-    consumer.assign(list(waiting))
-    for where in waiting:
+    unread = {where for where, start in starts.items() if start < stops[where]}
+    if not unread:
+        return
+    consumer.assign(list(unread))
+    for where in unread:
         consumer.seek(where, starts[where])
-    while waiting:
-        found = await consumer.getmany(*waiting, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
+    while unread:
+        found = await consumer.getmany(*unread, timeout_ms=500, max_records=FETCHED_RECORDS_MAX)
         for where, messages in found.items():
             for message in messages:
                 if message.offset < stops[where]:
                     take(message)
-        # The position steps over what compaction or a transaction left no message of.
-        waiting = {where for where in waiting if await consumer.position(where) < stops[where]}
+        # The position also passes offsets that hold no message: compacted ones and transaction markers.
+        unread = {where for where in unread if await consumer.position(where) < stops[where]}
+    consumer.unsubscribe()  # else it keeps fetching in the background

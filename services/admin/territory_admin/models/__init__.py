@@ -1,1 +1,1 @@
-"""Validates, compares and activates models."""
+"""Validates models, applies them, and reads the model topic."""

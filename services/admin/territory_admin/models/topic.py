@@ -1,4 +1,4 @@
-"""The model topic as the command line reads it: the same messages, in the same way, as the services do."""
+"""Reads the model topic with the rules by which the services read it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from territory.errors import BadMessage
 from territory.model.compiled import Model, assemble, digest_of
@@ -16,19 +17,20 @@ from territory.wire.codec import JSON
 from territory.wire.events import ModelActivated
 from territory.wire.topics import MODEL
 from territory_admin.errors import NotFound, NotReached
-from territory_admin.log.topic_reader import started
+from territory_admin.log.kafka_session import KafkaSession, kafka_session
+from territory_admin.log.topic_reader import read_on, started
 from territory_runtime.kafka import clients
 from territory_runtime.loop.model_pieces import Pieces
 from territory_runtime.loop.model_snapshot import NOTHING_ACTIVATED
 from territory_runtime.settings import Settings
 
-WHERE = TopicPartition(MODEL.name, 0)
+MODEL_PARTITION = TopicPartition(MODEL.name, 0)
 OPEN_TRANSACTION_SECONDS_MAX = 90.0
 
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """A model in effect: its activation, where that stands on the topic, and its pieces."""
+    """An active model as messages: its activation, the offset of that, and its pieces."""
 
     offset: int
     activation: ModelActivated
@@ -36,7 +38,7 @@ class Activated:
 
 
 class ModelLog:
-    """What the model topic has said so far, without any I/O."""
+    """The content of the model topic up to an offset; no I/O."""
 
     def __init__(self) -> None:
         self._pieces = Pieces()
@@ -45,7 +47,7 @@ class ModelLog:
         self._activated: dict[str, Activated] = {}
 
     def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Take one message; what can't be read is passed over, as the services do."""
+        """Add one message; an unreadable one is ignored, as the services do."""
         try:
             activation = self._pieces.take((key or b"").decode(errors="replace"), value)
         except BadMessage:
@@ -56,32 +58,32 @@ class ModelLog:
         self._newest[org_id] = activation
         self._revisions[org_id] = max(activation.revision, self._revisions.get(org_id, 0))
         pieces = self._pieces.of(org_id)
-        if digest_of(pieces) == activation.digest:  # else the services refuse it, and the one before stays
+        if digest_of(pieces) == activation.digest:  # else the services refuse it and keep the model before it
             self._activated[org_id] = Activated(offset, activation, pieces)
 
     @property
     def position(self) -> int:
-        """The offset of the newest activation, of any organisation."""
+        """The offset of the newest activation of any organisation."""
         return max((activated.offset for activated in self._activated.values()), default=NOTHING_ACTIVATED)
 
     def pieces_of(self, org_id: str) -> dict[PieceKey, JSON]:
-        """Return the pieces of an organisation as they are on the topic, activated or not."""
+        """Return the pieces of an organisation that are on the topic, activated or not."""
         return self._pieces.of(org_id)
 
     def revision_of(self, org_id: str) -> int:
-        """Return the highest revision that was ever activated; 0 for none."""
+        """Return the highest revision that was ever activated; 0 if none was."""
         return self._revisions.get(org_id, 0)
 
     def newest(self, org_id: str) -> ModelActivated | None:
-        """Return the activation of an organisation that came last, in effect or not."""
+        """Return an organisation's newest activation, whether the services accept it or not."""
         return self._newest.get(org_id)
 
     def activated(self, org_id: str) -> Activated | None:
-        """Return what is in effect for an organisation."""
+        """Return an organisation's active model; None if it has none."""
         return self._activated.get(org_id)
 
     def required(self, org_id: str) -> Activated:
-        """Return what is in effect for an organisation. Raises: NotFound when nothing is."""
+        """Return an organisation's active model. Raises: NotFound if it has none."""
         activated = self._activated.get(org_id)
         if activated is None:
             known = ", ".join(sorted(self._activated)) or "none"
@@ -92,57 +94,70 @@ class ModelLog:
         return activated
 
     def model_of(self, org_id: str) -> Model:
-        """Return the active model. Raises: NotFound when there is none; ModelRefused."""
+        """Return an organisation's active model, compiled. Raises: NotFound, ModelRefused."""
         activated = self.required(org_id)
         return assemble(org_id, activated.activation.revision, activated.pieces)
 
 
 class ModelTopicReader:
-    """A place on the model topic, and what was said up to there."""
+    """Reads the model topic from its beginning, and on from there whenever it is asked to."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, settings: Settings) -> None:
-        self._consumer = consumer
-        self._settings = settings
+    def __init__(self, kafka: KafkaSession) -> None:
+        self._kafka = kafka
+        self._position = 0
         self.log = ModelLog()
 
     async def read_on(self) -> None:
-        """Read up to what is committed now."""
-        await self._read_to((await self._consumer.end_offsets([WHERE]))[WHERE])
+        """Read up to the end of what is committed now. Raises: KafkaError."""
+        consumer = await self._kafka.consumer()
+        await self.read_to((await consumer.end_offsets([MODEL_PARTITION]))[MODEL_PARTITION])
 
     async def read_whole(self) -> None:
-        """Read everything that is there now, waiting for transactions that are still open.
+        """Read all that is on the topic now, waiting until open transactions end.
 
-        Raises: NotReached when one stays open for longer than any writer keeps it.
+        A reader of committed messages does not see past the first open transaction, which may be another
+        organisation's. So the end is looked up without regard to transactions.
+
+        Raises: NotReached when a transaction stays open for `OPEN_TRANSACTION_SECONDS_MAX`; KafkaError.
         """
-        async with started(clients.reader(self._settings)) as uncommitted:
-            end = (await uncommitted.end_offsets([WHERE]))[WHERE]
+        async with started(clients.reader(self._kafka.settings, isolation_level="read_uncommitted")) as uncommitted:
+            end = (await uncommitted.end_offsets([MODEL_PARTITION]))[MODEL_PARTITION]
         try:
             async with asyncio.timeout(OPEN_TRANSACTION_SECONDS_MAX):
-                await self._read_to(end)
+                await self.read_to(end)
         except TimeoutError as timeout:
             raise NotReached(
-                f"a transaction on {MODEL.name} has been open for {OPEN_TRANSACTION_SECONDS_MAX:.0f} s; "
-                "somebody else is applying a model: try again when it has ended"
+                f"a transaction on {MODEL.name} has been open for {OPEN_TRANSACTION_SECONDS_MAX:.0f} s: "
+                "another apply is running; try again when it has ended"
             ) from timeout
 
-    async def _read_to(self, end: int) -> None:
-        while await self._consumer.position(WHERE) < end:
-            found = await self._consumer.getmany(WHERE, timeout_ms=200)
-            for message in found.get(WHERE, ()):
-                self.log.take(message.offset, message.key, message.value)
+    async def read_to(self, end: int) -> None:
+        """Read up to an offset; transactions that are open below it are waited for. Raises: KafkaError."""
+        if self._position < end:
+            await read_on(
+                await self._kafka.consumer(), {MODEL_PARTITION: self._position}, self._take, {MODEL_PARTITION: end}
+            )
+            self._position = end
+
+    def _take(self, message: ConsumerRecord) -> None:
+        self.log.take(message.offset, message.key, message.value)
 
 
 @asynccontextmanager
 async def model_topic(settings: Settings) -> AsyncIterator[ModelTopicReader]:
-    """Open the model topic at its beginning; it must exist. Raises: KafkaError."""
-    async with started(clients.reader(settings, isolation_level="read_committed")) as consumer:
-        consumer.assign([WHERE])
-        await consumer.seek_to_beginning(WHERE)
-        yield ModelTopicReader(consumer, settings)
+    """Open the model topic over a connection of its own; the topic must exist. Raises: KafkaError."""
+    async with kafka_session(settings) as kafka:
+        yield ModelTopicReader(kafka)
+
+
+async def read_active_model(kafka: KafkaSession, org_id: str) -> Model:
+    """Return the active model of an organisation. Raises: NotFound, ModelRefused, KafkaError."""
+    topic = ModelTopicReader(kafka)
+    await topic.read_on()
+    return topic.log.model_of(org_id)
 
 
 async def active_model(settings: Settings, org_id: str) -> Model:
-    """Return the active model of an organisation. Raises: NotFound, ModelRefused, KafkaError."""
-    async with model_topic(settings) as topic:
-        await topic.read_on()
-        return topic.log.model_of(org_id)
+    """Return the same over a connection of its own. Raises: NotFound, ModelRefused, KafkaError."""
+    async with kafka_session(settings) as kafka:
+        return await read_active_model(kafka, org_id)

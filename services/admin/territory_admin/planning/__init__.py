@@ -1,1 +1,1 @@
-"""What a model would change, worked out from the log; nobody is affected."""
+"""Works out from the topics what another model would change; nothing is published."""

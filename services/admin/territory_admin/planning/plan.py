@@ -1,4 +1,4 @@
-"""`territory plan`: the records on the log under the model in effect and under another, which nobody is told of."""
+"""Plans a model: compares all records under it with the records under the active model."""
 
 from __future__ import annotations
 
@@ -9,48 +9,54 @@ from assigner.assignment.policy_cache import PolicyCache
 from territory.model.compiled import Model
 from territory.wire.events import Record, read_record
 from territory.wire.topics import FAMILIES
-from territory_admin.log.organisation_reader import Progress, Reading
-from territory_admin.log.topic_reader import existing_partitions, partitions_of, started
-from territory_admin.models.activation import CheckedModel, PieceChanges, changes_between
-from territory_admin.models.topic import model_topic
-from territory_admin.planning.comparison import Comparison, Plan
-from territory_admin.planning.decision import decided
-from territory_runtime.kafka import clients
+from territory_admin.log.kafka_session import kafka_session
+from territory_admin.log.organisation_reader import OnRead, OrganisationReader
+from territory_admin.log.topic_reader import partitions_of
+from territory_admin.models.changes import PieceChanges, changes_between
+from territory_admin.models.topic import ModelTopicReader
+from territory_admin.models.validate import CheckedModel
+from territory_admin.planning.assignments import assignments_under
+from territory_admin.planning.model_comparison import ModelComparison, Plan
 from territory_runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What applying a model would do."""
+    """The effects of applying a model."""
 
     org_id: str
     revision: int
-    """The one in effect; 0: none is."""
+    """The active revision; 0 if there is none."""
     changes: PieceChanges
     plan: Plan
 
 
-async def plan(settings: Settings, checked: CheckedModel, examples_max: int, progress: Progress) -> Planned:
-    """Return what a model would change for the records that the assigner has now; nothing is written anywhere.
+async def plan(settings: Settings, checked: CheckedModel, examples_max: int, report: OnRead) -> Planned:
+    """Return what a model would change for the records that the assigner has now; nothing is published.
 
-    Relative dates are meant on today (C7), under both. Memory: the records of one partition at a time.
+    Relative dates are resolved for today (C7), under both models. Memory: the records of one partition at a time.
 
-    Raises: NotFound; AmountOutOfRange; KafkaError.
+    Args:
+        settings: The brokers. The organisation is the model's own.
+        checked: The model.
+        examples_max: The most moved records to list.
+        report: Called with how many messages were read, and how many there are.
+
+    Raises: NotFound before the services first ran; AmountOutOfRange; KafkaError.
     """
     org_id = checked.org_id
-    places = partitions_of(FAMILIES, await existing_partitions(settings))
-    async with model_topic(settings) as topic:
+    async with kafka_session(settings) as kafka:
+        partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
+        topic = ModelTopicReader(kafka)
         await topic.read_on()
         activated = topic.log.activated(org_id)
-        present = None if activated is None else topic.log.model_of(org_id)
-    before = None if present is None else _of_today(present)
-    after = _of_today(checked.model)
-    comparison = Comparison(before, after, examples_max)
-    linkers = PolicyCache()
-    async with started(clients.reader(settings)) as consumer:
-        reading = Reading(consumer, org_id, progress)
-        await reading.mark(places)
-        for where in places:
+        before = None if activated is None else _of_today(topic.log.model_of(org_id))
+        after = _of_today(checked.model)
+        comparison = ModelComparison(before, after, examples_max)
+        policies = PolicyCache()
+        reader = OrganisationReader(await kafka.consumer(), org_id, report)
+        await reader.mark(partitions)
+        for where in partitions:
             records: dict[str, Record] = {}
 
             def take(key: str, record: Record | None, records: dict[str, Record] = records) -> None:
@@ -58,10 +64,10 @@ async def plan(settings: Settings, checked: CheckedModel, examples_max: int, pro
                 if record is not None:
                     records[key] = record
 
-            await reading.read(where, read_record, take)
-            held, due = (decided(records, model, linkers) for model in (before, after))
-            for key in sorted(held.keys() | due.keys()):
-                comparison.take(held.get(key), due.get(key))
+            await reader.read(where, read_record, take)
+            now, then = (assignments_under(records, model, policies) for model in (before, after))
+            for key in sorted(now.keys() | then.keys()):
+                comparison.take(now.get(key), then.get(key))
     changes = changes_between({} if activated is None else activated.pieces, checked.pieces)
     return Planned(org_id, 0 if activated is None else activated.activation.revision, changes, comparison.plan())
 

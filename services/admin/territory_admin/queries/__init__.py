@@ -1,1 +1,1 @@
-"""Answers questions from Redis, the log and the active model."""
+"""Answers questions from Redis, the topics and the active model; one question a file."""

@@ -1,4 +1,4 @@
-"""What Redis says: where records stand, who sees what, how territories stand."""
+"""Reads one organisation's keys in Redis: record states, visible sets, attainments and lists of deals."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException
 
-from forecast_aggregator.redis.writer import ADJUSTMENTS
 from territory.model.document import Level, ObjectType
 from territory.wire.codec import decode
+from territory.wire.events import SUMS
 from territory.wire.keys import (
     adjustments_key,
     admins_key,
@@ -24,10 +24,11 @@ from territory.wire.keys import (
     visible_key,
 )
 from territory_admin.arguments import RecordName
+from territory_admin.errors import WHY_UNKNOWN, NotFound
 from territory_client import IndexedRecord
 from territory_client.questions import RECORD_FIELDS, record_of
+from territory_runtime.redis.connection import connect
 from territory_runtime.redis.nodes import Client
-from territory_runtime.redis.store import connect
 from territory_runtime.settings import Settings, SettingsRefused
 
 SCANNED_KEYS = 10_000
@@ -36,7 +37,7 @@ CHUNK_COMMANDS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """In which of a user's sets a record is."""
+    """Whether a record is in a user's sets, and whether the user is an administrator."""
 
     visible: bool
     editable: bool
@@ -45,9 +46,9 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class AttainmentRow:
-    """How a territory, or a user in a territory, stands in a period.
+    """The attainment of a territory, or of a user in a territory, in a period.
 
-    Amounts are texts of exact decimals. None: there is no target, or it is not kept for a user.
+    Amounts are texts of exact decimals; None where there is no target, or where users have no such figure.
     """
 
     territory_id: str
@@ -69,7 +70,7 @@ class AttainmentRow:
     target_mismatch: str | None = None
     star_performer: bool = False
     frozen: bool = False
-    """Whether the period is closed; then the figures are those of then, and the adjustments what came since (F12)."""
+    """Whether the period is closed. Its figures are those of the closing; adjustments are what changed since (F12)."""
     adjustment_target: str | None = None
     adjustment_won: str | None = None
     adjustment_pipeline: str | None = None
@@ -84,8 +85,8 @@ class AttainmentRow:
 class AdjustedDeal:
     """A deal that counts for something else than when its period was closed (F12).
 
-    `frozen` and `now` have path, category, amount, weighted, owner_id and by_others; None: it counted, or
-    counts, for nothing in that period.
+    `frozen` and `now` have path, category, amount, weighted, owner_id and by_others; None if the deal counted,
+    or counts, for nothing in that period.
     """
 
     period: str
@@ -95,7 +96,7 @@ class AdjustedDeal:
 
     @property
     def territories(self) -> frozenset[str]:
-        """The territories whose figures it adjusts, or may."""
+        """The territories whose figures it may adjust."""
         return frozenset(place for side in (self.frozen, self.now) if side for place in side["path"])
 
 
@@ -110,10 +111,10 @@ class LeftOutDeal:
 
 _AMOUNTS = ("target", "won", "pipeline", "best_case", "committed", "weighted", "won_by_others", "attainment_pct", "gap",
             "shortage", "coverage", "target_mismatch",
-            *(f"adjustment_{name}" for name in ADJUSTMENTS if name != "deals_won"))  # fmt: skip
+            *(f"adjustment_{name}" for name in ("target", *SUMS)))  # fmt: skip
 
 
-class Index:
+class OrganisationIndex:
     """One organisation's keys in Redis. Every method raises redis.exceptions.RedisError, RedisClusterException."""
 
     def __init__(self, client: Client, org_id: str) -> None:
@@ -121,11 +122,11 @@ class Index:
         self._org_id = org_id
 
     async def record(self, name: RecordName) -> IndexedRecord | None:
-        """Return where a record stands; None when the index does not have it."""
+        """Return the state of a record; None if Redis does not have it."""
         return (await self.records(name.object, [name.id])).get(name.id)
 
     async def records(self, object_type: ObjectType, record_ids: Iterable[str]) -> dict[str, IndexedRecord]:
-        """Return where records stand, those that the index has."""
+        """Return the states of the records that Redis has, by id."""
         wanted = list(record_ids)
         found: dict[str, IndexedRecord] = {}
         for start in range(0, len(wanted), CHUNK_COMMANDS):
@@ -145,16 +146,16 @@ class Index:
         return sorted({record_id async for record_id in self._redis.sscan_iter(key, count=CHUNK_COMMANDS)})
 
     async def count(self, user_id: str, object_type: ObjectType, level: Level) -> int:
-        """Return how many records a user may read, or may edit."""
+        """Return the number of records that a user may read, or may edit."""
         key = (visible_key if level == "read" else editable_key)(self._org_id, user_id, object_type)
         return int(await self._redis.scard(key))
 
     async def admins(self) -> frozenset[str]:
-        """Return the users who see and edit everything."""
+        """Return the administrators, who see and edit everything."""
         return frozenset(map(str, await self._redis.smembers(admins_key(self._org_id))))
 
     async def membership(self, user_id: str, name: RecordName) -> Membership:
-        """Return in which of a user's sets a record is: the check that an application makes."""
+        """Return whether a record is in a user's sets: the check that applications make."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.sismember(visible_key(self._org_id, user_id, name.object), name.id)
         pipeline.sismember(editable_key(self._org_id, user_id, name.object), name.id)
@@ -165,7 +166,7 @@ class Index:
     async def attainments(
         self, *, territory_id: str | None = None, period: str | None = None, users: bool = False
     ) -> list[AttainmentRow]:
-        """Return attainments by territory, period and user; those of users only when asked for."""
+        """Return attainments ordered by territory, period and user; with `users`, those of users too."""
         keys: list[str] = []
         if territory_id is not None and period is not None and not users:
             keys.append(attainment_hash_key(self._org_id, territory_id, period, None))
@@ -187,7 +188,7 @@ class Index:
         return [rows[place] for place in sorted(rows)]
 
     async def adjustments(self, *, territory_id: str | None = None, period: str | None = None) -> list[AdjustedDeal]:
-        """Return the deals that count otherwise since a period was closed, there or below, by period and id (F12)."""
+        """Return the adjusted deals of a territory and below it, by period and id (F12)."""
         found: dict[tuple[str, str], AdjustedDeal] = {}
         async for name, text in self._redis.hscan_iter(adjustments_key(self._org_id), count=CHUNK_COMMANDS):
             place = parse_adjustment_field(str(name))
@@ -228,16 +229,25 @@ def _row_of(key: str, fields: Mapping[str, str]) -> AttainmentRow:
 
 
 @asynccontextmanager
-async def index(settings: Settings, org_id: str | None = None) -> AsyncIterator[Index]:
-    """Open an organisation's index, by default that of the settings; it connects when it is first asked.
+async def open_index(settings: Settings, org_id: str | None = None) -> AsyncIterator[OrganisationIndex]:
+    """Open an organisation's index, by default the settings' organisation's; it connects at the first question.
 
-    Raises: SettingsRefused for an address that is none.
+    Raises: SettingsRefused for a Redis URL that can't be read.
     """
     try:
         client = connect(settings)
     except (ValueError, RedisClusterException) as fault:
         raise SettingsRefused(f"TERRITORY_REDIS_URL: {fault}") from fault
     try:
-        yield Index(client, org_id or settings.org_id)
+        yield OrganisationIndex(client, org_id or settings.org_id)
     finally:
         await client.aclose()
+
+
+async def indexed_record(settings: Settings, name: RecordName) -> IndexedRecord:
+    """Return the state of a record in Redis. Raises: NotFound if Redis does not have it; RedisError."""
+    async with open_index(settings) as index:
+        record = await index.record(name)
+    if record is None:
+        raise NotFound(f"{name} of organisation {settings.org_id!r} is not in the index: {WHY_UNKNOWN}")
+    return record

@@ -1,4 +1,4 @@
-"""The few numbers that matter, read from the workers' own /metrics pages: no Prometheus is needed."""
+"""Summarises the health of all workers from their own /metrics pages; no Prometheus is needed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 ANSWER_SECONDS = 2.0
-WORKERS_MAX = 32
-"""Asked at the same time."""
+CONCURRENT_REQUESTS_MAX = 32
 
 Labels = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What a worker said at a time, or why it did not."""
+class MetricsPage:
+    """The metrics of one worker at one time, or why they could not be read."""
 
     worker: str
     at: float
@@ -29,27 +28,27 @@ class Page:
     fault: str | None = None
 
     def sum_of(self, name: str, **labels: str) -> float:
-        """Return the sum of a metric's series that have these labels; 0 of what is not there."""
-        return sum(value for said, value in self.of(name) if labels.items() <= said.items())
+        """Return the sum of the metric's series with these labels; 0 if there are none."""
+        return sum(value for found, value in self.of(name) if labels.items() <= found.items())
 
     def of(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
-        """Yield a metric's series."""
+        """Yield the labels and the value of each series of a metric."""
         for (sample, labels), value in self.samples.items():
             if sample == name:
                 yield dict(labels), value
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerNow:
-    """One worker."""
+class WorkerStatus:
+    """The state of one worker."""
 
     worker: str
     fault: str | None
-    """Why it did not answer; then there is nothing else."""
+    """Why it did not answer; the other fields are unset then."""
     stages: tuple[str, ...] = ()
     ready: bool = False
     taken_per_second: float | None = None
-    """None: it was looked at once."""
+    """None at the first look."""
     waiting: int = 0
     waited_seconds: float = 0.0
     partitions: int = 0
@@ -60,29 +59,32 @@ class WorkerNow:
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
-    """Everything at one time. Times since the last look, or, where there was none, since the workers started."""
+class ClusterStatus:
+    """The state of all workers at one time.
 
-    workers: tuple[WorkerNow, ...]
+    Latencies are those since the last look; at the first look, since the workers started.
+    """
+
+    workers: tuple[WorkerStatus, ...]
     visible_p50_seconds: float | None
-    """From a change to Redis; None: nothing came."""
+    """From a change to Redis; None if nothing changed."""
     visible_p99_seconds: float | None
     revocation_p99_seconds: float | None
     refused: int
     """Since the workers started."""
     wrong_entries: int
-    """Of the index, that were found."""
+    """Wrong entries of the index that the workers found."""
     wrong_sums: int
-    """Of deals that are not what they come to, that were found."""
+    """Wrong sums that the workers found."""
     model_revision: int
-    """The highest that any worker goes by."""
+    """The highest that any worker uses."""
     is_model_everywhere: bool
-    """Whether all workers that answer are as far on the model topic."""
+    """Whether all workers that answer use the same position of the model topic."""
     model_age_seconds: float | None
 
 
 def samples_of(text: str) -> dict[tuple[str, Labels], float]:
-    """Return the series of a page. Raises: ValueError for what is no page of metrics."""
+    """Parse the series of a metrics page. Raises: ValueError."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -90,31 +92,37 @@ def samples_of(text: str) -> dict[tuple[str, Labels], float]:
     }
 
 
-def look(worker: str) -> Page:
-    """Ask a worker, by host and port, for its page."""
+def fetch_page(worker: str) -> MetricsPage:
+    """Fetch the metrics page of a worker, given as HOST:PORT."""
     try:
         with urlopen(f"http://{worker}/metrics", timeout=ANSWER_SECONDS) as answer:
             samples = samples_of(answer.read().decode())
     except (OSError, ValueError, HTTPException) as fault:
-        return Page(worker, time.monotonic(), {}, str(getattr(fault, "reason", fault)))
-    return Page(worker, time.monotonic(), samples)
+        return MetricsPage(worker, time.monotonic(), {}, str(getattr(fault, "reason", fault)))
+    return MetricsPage(worker, time.monotonic(), samples)
 
 
-def look_at(workers: Sequence[str]) -> list[Page]:
-    """Ask workers at the same time: one that does not answer holds up nobody."""
-    with ThreadPoolExecutor(min(WORKERS_MAX, len(workers))) as threads:
-        return list(threads.map(look, workers))
+def fetch_pages(workers: Sequence[str]) -> list[MetricsPage]:
+    """Fetch the metrics pages of all workers concurrently; a worker that does not answer delays no other."""
+    with ThreadPoolExecutor(min(CONCURRENT_REQUESTS_MAX, len(workers))) as threads:
+        return list(threads.map(fetch_page, workers))
 
 
-def now(pages: Sequence[Page], before: Sequence[Page], unix_seconds: float) -> Now:
-    """Return the numbers of pages, and what has changed since those before; none before: the first look."""
+def summarise(pages: Sequence[MetricsPage], before: Sequence[MetricsPage], unix_seconds: float) -> ClusterStatus:
+    """Return the status of all workers.
+
+    Args:
+        pages: Their pages now.
+        before: Their pages at the look before; none at the first look.
+        unix_seconds: The time now.
+    """
     earlier = {page.worker: page for page in before if page.fault is None}
     answered = [page for page in pages if page.fault is None]
     visible, revoked = (
         _buckets(answered, earlier, f"territory_{name}_seconds_bucket") for name in ("event_to_visible", "revocation")
     )
     activated = max((page.sum_of("territory_model_activated_timestamp_seconds") for page in answered), default=0.0)
-    return Now(
+    return ClusterStatus(
         workers=tuple(_worker(page, earlier.get(page.worker)) for page in pages),
         visible_p50_seconds=quantile(visible, 0.5),
         visible_p99_seconds=quantile(visible, 0.99),
@@ -128,15 +136,15 @@ def now(pages: Sequence[Page], before: Sequence[Page], unix_seconds: float) -> N
     )
 
 
-def _worker(page: Page, before: Page | None) -> WorkerNow:
+def _worker(page: MetricsPage, before: MetricsPage | None) -> WorkerStatus:
     if page.fault is not None:
-        return WorkerNow(page.worker, page.fault)
+        return WorkerStatus(page.worker, page.fault)
     taken = None
     if before is not None and page.at > before.at:
         more = page.sum_of("territory_events_total", outcome="taken")
         more -= before.sum_of("territory_events_total", outcome="taken")
-        taken = max(0.0, more) / (page.at - before.at)  # less: it was started again
-    return WorkerNow(
+        taken = max(0.0, more) / (page.at - before.at)  # a restarted worker counts from 0
+    return WorkerStatus(
         page.worker,
         None,
         stages=tuple(sorted(labels["stage"] for labels, _ in page.of("territory_partitions"))),
@@ -152,24 +160,28 @@ def _worker(page: Page, before: Page | None) -> WorkerNow:
     )
 
 
-def _buckets(pages: Sequence[Page], before: Mapping[str, Page], name: str) -> list[tuple[float, float]]:
-    """Return by upper bound how many observations there were up to it since the pages before, of all workers."""
+def _buckets(pages: Sequence[MetricsPage], before: Mapping[str, MetricsPage], name: str) -> list[tuple[float, float]]:
+    """Return the cumulative buckets of a histogram over all workers, since the pages before."""
     counts: dict[float, float] = {}
     for page in pages:
         earlier = before.get(page.worker)
         bounds = {float(labels["le"]): value for labels, value in page.of(name)}
         old = {} if earlier is None else {float(labels["le"]): value for labels, value in earlier.of(name)}
         if any(value < old.get(bound, 0.0) for bound, value in bounds.items()):
-            old = {}  # it was started again
+            old = {}  # the worker was restarted
         for bound, value in bounds.items():
             counts[bound] = counts.get(bound, 0.0) + value - old.get(bound, 0.0)
     return sorted(counts.items())
 
 
 def quantile(buckets: Sequence[tuple[float, float]], part: float) -> float | None:
-    """Return below what a part of all observations is, as Prometheus does it; None: there were none.
+    """Return a quantile as Prometheus's histogram_quantile does; None if nothing was observed.
 
-    Within a bucket they are taken for evenly spread; of what is above the last bound that bound is the answer.
+    Observations are taken to be spread evenly within a bucket. Above the last bound, that bound is returned.
+
+    Args:
+        buckets: Cumulative counts by upper bound.
+        part: From 0 to 1.
     """
     total = buckets[-1][1] if buckets else 0.0
     if not total:

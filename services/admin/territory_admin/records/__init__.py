@@ -1,1 +1,1 @@
-"""Publishes record changes and waits until they are visible."""
+"""Publishes records and links by hand, and waits until they are in Redis."""

@@ -1,30 +1,35 @@
-"""A person's decision about one record and one territory, published like any other change."""
+"""Publishes a person's decision about a record and a territory, like any other change of the record."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from territory.model.compiled import Model
 from territory.wire.codec import encode
 from territory.wire.events import LinkKind, Record
 from territory.wire.topics import RECORDS
 from territory_admin.arguments import RecordName, check_territory
-from territory_admin.errors import NotFound, Refused
-from territory_admin.log.record_reader import find_record, was_overtaken
-from territory_admin.log.topic_reader import existing_partitions, started
-from territory_admin.models.topic import active_model
+from territory_admin.errors import NotFound, NotReached, Refused
+from territory_admin.log.kafka_session import KafkaSession, kafka_session
+from territory_admin.log.record_reader import FoundRecord, find_record, was_overtaken
+from territory_admin.log.topic_reader import started
+from territory_admin.models.topic import OPEN_TRANSACTION_SECONDS_MAX, read_active_model
 from territory_runtime.kafka import clients
-from territory_runtime.kafka.producer import cloud_event
 from territory_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
 
 ATTEMPTS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A decision that was published; it is in effect when it has come through (`territory wait`)."""
+    """A published decision; it takes effect when it has passed through the stages (`territory wait`)."""
 
     record: str
     territory_id: str
@@ -33,36 +38,59 @@ class Linked:
 
 
 async def link(settings: Settings, name: RecordName, territory_id: str, kind: LinkKind) -> Linked:
-    """Publish a manual link, an exclusion, or that there is neither any more (A4).
+    """Publish a manual link, an exclusion, or the withdrawal of either (A4).
 
-    Its version is the record's last link version plus one; of two that were published at the same
-    moment the later one is published again.
+    Its version is the record's last link version plus one. When two are published at the same moment, the
+    later one is published again with the next version.
 
-    Raises: NotFound for an unknown record, territory or model; Refused; KafkaError.
+    Args:
+        settings: The brokers and the organisation.
+        name: The record.
+        territory_id: The territory.
+        kind: `assign`, `exclude`, or `none` to withdraw either.
+
+    Raises: NotFound for an unknown record, territory or model; Refused when others keep publishing links of
+        the record; NotReached when an upstream's transaction does not end; KafkaError.
     """
-    partitions = await existing_partitions(settings)
-    model = await active_model(settings, settings.org_id)
-    for _ in range(ATTEMPTS_MAX):
-        found = await find_record(settings, partitions, name.key(settings.org_id))
-        if found is None or found.record.deleted or not found.record.version:
-            state = "was deleted" if found is not None and found.record.deleted else "is not known"
-            raise NotFound(f"{name} of organisation {settings.org_id!r} {state}; publish it first")
-        _check_territory(model, territory_id, kind, found.record)
-        version = found.record.link_version + 1
-        offset = await _send(settings, found.record, territory_id, kind, version)
-        if not await was_overtaken(settings, found, offset):
-            return Linked(str(name), territory_id, kind, version)
-    raise Refused(f"other links of {name} came in between {ATTEMPTS_MAX} times; look at it and try again")
+    async with kafka_session(settings) as kafka, started(clients.producer(settings)) as producer:
+        model = await read_active_model(kafka, settings.org_id)
+        for _ in range(ATTEMPTS_MAX):
+            found = await find_record(kafka, name.key(settings.org_id))
+            if found is None or found.record.deleted or not found.record.version:
+                state = "was deleted" if found is not None and found.record.deleted else "is not known"
+                raise NotFound(f"{name} of organisation {settings.org_id!r} {state}; publish it first")
+            _check_territory(model, territory_id, kind, found.record)
+            version = found.record.link_version + 1
+            offset = await _send(producer, found.record, territory_id, kind, version)
+            if not await _was_overtaken(kafka, found, offset):
+                return Linked(str(name), territory_id, kind, version)
+    raise Refused(
+        f"{name} was linked by others in each of {ATTEMPTS_MAX} attempts; see its links (territory show) and try again"
+    )
+
+
+async def _was_overtaken(kafka: KafkaSession, found: FoundRecord, offset: int) -> bool:
+    """Whether another link came first. Raises: NotReached when an open transaction hides that for too long."""
+    try:
+        async with asyncio.timeout(OPEN_TRANSACTION_SECONDS_MAX):
+            return await was_overtaken(kafka, found, offset)
+    except TimeoutError as timeout:
+        raise NotReached(
+            f"a transaction on {RECORDS.name} has been open for {OPEN_TRANSACTION_SECONDS_MAX:.0f} s, so it is unknown "
+            "whether another link came before this one; see the record's links when it has ended (territory show)"
+        ) from timeout
 
 
 def _check_territory(model: Model, territory_id: str, kind: LinkKind, record: Record) -> None:
-    """Refuse a territory that the model lacks, but let a link to one that is gone be taken back (A11)."""
+    """Refuse a territory that the model lacks, except to withdraw a link to a removed one (A11)."""
     if kind != "none" or territory_id not in record.links:
         check_territory(model, territory_id)
 
 
-async def _send(settings: Settings, record: Record, territory_id: str, kind: LinkKind, version: int) -> int:
-    """Publish one link beside the record's other changes; return its offset."""
+async def _send(producer: AIOKafkaProducer, record: Record, territory_id: str, kind: LinkKind, version: int) -> int:
+    """Publish one link to the partition of the record's other changes; return its offset."""
+    from territory_runtime.kafka.producer import cloud_event  # noqa: PLC0415 -- it imports Redis clients
+
     change = {
         "event_id": str(uuid.uuid4()),
         "org_id": record.org_id,
@@ -75,13 +103,8 @@ async def _send(settings: Settings, record: Record, territory_id: str, kind: Lin
         "kind": kind,
     }
     key, value = record.key.encode(), encode(change)
-    async with started(clients.producer(settings)) as producer:
-        sent = await producer.send_and_wait(
-            RECORDS.name,
-            value,
-            key=key,
-            partition=record.intake_partition,
-            headers=cloud_event(RECORDS.name, key, value),
-        )
+    sent = await producer.send_and_wait(
+        RECORDS.name, value, key=key, partition=record.intake_partition, headers=cloud_event(RECORDS.name, key, value)
+    )
     offset: int = sent.offset
     return offset

@@ -1,4 +1,4 @@
-"""RecordChange lines on their way to crm.records.v1, each checked as the services will check it."""
+"""Publishes lines of RecordChange to crm.records.v1, each checked as the services check it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from territory.wire.events import read_record_change
 from territory.wire.keys import record_key
 from territory.wire.topics import RECORDS
 from territory_admin.errors import Refused
-from territory_admin.log.topic_reader import provisioned_partitions, started
+from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.log.topic_reader import started
 from territory_runtime.kafka import clients
-from territory_runtime.kafka.producer import BatchProducer
 from territory_runtime.settings import Settings
 
 CHUNK_LINES = 5_000
 LISTED_REFUSALS_MAX = 1_000
 KEY_CHARACTERS_MAX = 400
-# Beside the line itself, a message has a key, headers and an envelope.
+# A message has a key, headers and an envelope besides the line.
 LINE_BYTES_MAX = clients.REQUEST_BYTES_MAX - 4_000
 
-Report = Callable[[int, int], None]
-"""Is told how many lines and bytes were read and acknowledged so far."""
+OnPublished = Callable[[int, int], None]
+"""Called with how many lines and bytes were read and acknowledged so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class RefusedLine:
     """A line that was not sent, and why."""
 
     line: int
-    """Counted from 1."""
+    """Its number, from 1."""
     code: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of the lines; blank ones are passed over."""
+    """The outcome of a publish; blank lines are not counted."""
 
     published: int
     refused: int
@@ -54,11 +54,61 @@ class Published:
     seconds: float
 
 
+async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, report: OnPublished) -> Published:
+    """Send every line that is a RecordChange and list the others; missing topics are created.
+
+    Args:
+        settings: The brokers.
+        lines: One JSON object each, as bytes; they are sent unchanged.
+        as_is: Whether to send every line unchecked, to try dead letters.
+        report: Called after each chunk of lines.
+
+    Raises: Refused when the broker fails in between; it names the first line that may be missing, and
+        publishing all lines again is harmless. TopicsUnfit; KafkaError.
+    """
+    from territory_runtime.kafka.producer import BatchProducer  # noqa: PLC0415 -- it imports Redis clients
+
+    started_at = time.monotonic()
+    partitions = await provisioned_partitions(settings)
+    published = refused = read_bytes = read_lines = 0
+    refusals: list[RefusedLine] = []
+    async with started(clients.producer(settings)) as producer:
+        batches = BatchProducer(producer, partitions)
+        for chunk in _chunks(lines):
+            messages: list[Message] = []
+            for number, raw in chunk:
+                read_bytes += len(raw)
+                line = raw.strip()
+                if not line:
+                    continue
+                try:
+                    messages.append(
+                        message_as_is(line, number, settings.org_id, partitions)
+                        if as_is
+                        else message_of(line, partitions)
+                    )
+                except BadMessage as bad:
+                    refused += 1
+                    if refused <= LISTED_REFUSALS_MAX:
+                        refusals.append(RefusedLine(number, bad.code, str(bad)))
+            try:
+                await batches.send(messages)
+            except (KafkaError, ConnectionError) as fault:
+                raise Refused(
+                    f"the broker took the lines up to {read_lines} and then failed ({type(fault).__name__}: {fault}); "
+                    "publish all lines again: the services drop versions that they have already"
+                ) from fault
+            published += len(messages)
+            read_lines = chunk[-1][0]
+            report(read_lines, read_bytes)
+    return Published(published, refused, tuple(refusals), round(time.monotonic() - started_at, 3))
+
+
 def partition_for(key: str, partitions: int) -> int:
     """Return the partition that Kafka's Java clients choose for a key by default.
 
-    All changes of one record must be in one partition. So a record that is published by hand
-    goes where most upstreams, Kafka Connect among them, put theirs.
+    All changes of one record must be in one partition, and most upstreams, Kafka Connect among them, use
+    those clients.
     """
     number: int = murmur2(key.encode()) & 0x7FFFFFFF
     return number % partitions
@@ -70,7 +120,7 @@ def message_of(line: bytes, partitions: int) -> Message:
 
 
 def message_as_is(line: bytes, number: int, org_id: str, partitions: int) -> Message:
-    """Return the message of a line that nobody checks, with the best key that it has.
+    """Return the message of an unchecked line, under the best key that can be read from it.
 
     Raises: BadMessage when it is too large for the topic.
     """
@@ -91,48 +141,6 @@ def _key_as_is(line: bytes) -> str | None:
     parts = [document.get(name) for name in ("org_id", "object", "id")] if isinstance(document, dict) else []
     texts = [part for part in parts if isinstance(part, str)]
     return record_key(*texts) if len(texts) == 3 and sum(map(len, texts)) <= KEY_CHARACTERS_MAX else None
-
-
-async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, report: Report) -> Published:
-    """Send every line that is a RecordChange, or with `as_is` every line; list those that are not.
-
-    Raises: Refused, naming the first line that may not be there, when the broker goes away
-    in between; publishing all of it again is harmless. TopicsUnfit, KafkaError.
-    """
-    started_at = time.monotonic()
-    partitions = await provisioned_partitions(settings)
-    published = refused = read_bytes = read_lines = 0
-    refusals: list[RefusedLine] = []
-    async with started(clients.producer(settings)) as producer:
-        sender = BatchProducer(producer, partitions)
-        for chunk in _chunks(lines):
-            messages: list[Message] = []
-            for number, raw in chunk:
-                read_bytes += len(raw)
-                line = raw.strip()
-                if not line:
-                    continue
-                try:
-                    messages.append(
-                        message_as_is(line, number, settings.org_id, partitions)
-                        if as_is
-                        else message_of(line, partitions)
-                    )
-                except BadMessage as bad:
-                    refused += 1
-                    if refused <= LISTED_REFUSALS_MAX:
-                        refusals.append(RefusedLine(number, bad.code, str(bad)))
-            try:
-                await sender.send(messages)
-            except (KafkaError, ConnectionError) as fault:
-                raise Refused(
-                    f"the broker took the lines up to {read_lines} and then failed ({type(fault).__name__}: {fault}); "
-                    "publish all of it again: what is there already is dropped as known"
-                ) from fault
-            published += len(messages)
-            read_lines = chunk[-1][0]
-            report(read_lines, read_bytes)
-    return Published(published, refused, tuple(refusals), round(time.monotonic() - started_at, 3))
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:

@@ -1,52 +1,46 @@
-"""How far the services are: whether everything that was said before has come through to Redis.
+"""Waits until everything that was published has passed through all stages and is in Redis.
 
-Every stage commits its offsets after what follows from them is said and stored, and beside
-them a note of the models that it has swept for, and how far it is with the next. So a stage that has reached the
-ends that its topics had at some moment has done all that was asked of it until then, and what
-it said is within the ends of the next stage's topics.
+A stage commits an offset after it has published and stored what follows from the messages before it. Its
+commit metadata says under which models it has swept its records. So a stage that has committed the end
+offsets of its topics has published all that follows from them, and that lies below the end offsets that
+the next stage's topics have then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, Topic
-from territory_admin.log.topic_reader import (
-    committed_offsets,
-    existing_partitions,
-    partitions_of,
-    started,
-    when_coordinated,
-)
-from territory_admin.models.topic import Activated, ModelTopicReader, model_topic
-from territory_runtime.kafka import clients
+from territory_admin.log.kafka_session import KafkaSession, kafka_session
+from territory_admin.log.topic_reader import partitions_of
+from territory_admin.models.topic import MODEL_PARTITION, Activated, ModelTopicReader
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.settings import Settings
 
-POLL_SECONDS = 0.1
-# A record that moves to another family goes round once more, by way of its release; one that is
-# deleted meanwhile a second time. The third round finds nothing to do unless there is news.
+POLL_SECONDS_MIN = 0.01
+POLL_SECONDS_MAX = 0.1
+# A record that moves to another family passes through the stages a second time, by way of its release; one
+# that is deleted meanwhile a third time.
 ROUNDS = 3
 
-Report = Callable[[str, int, int], None]
-"""Is told what is waited for, and how much of it is done of how much: messages of a stage, or records of its sweep."""
+OnProgress = Callable[[str, int, int], None]
+"""Called with the stage that is waited for, how much of its work is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageGroup:
-    """One stage by its consumer group, with the topics that it reads."""
+    """A stage as Kafka knows it: its consumer group and its input topics."""
 
     name: str
     topics: tuple[Topic, ...]
     sweeps: bool = True
-    """Whether it commits a note of the swept models beside its offsets; another reader of our topics does not."""
+    """Whether its commit metadata says which models it has swept for; consumers that are not ours have none."""
 
 
 PIPELINE = (
@@ -56,12 +50,12 @@ PIPELINE = (
     StageGroup("forecast-aggregator", (ASSIGNMENTS,)),
     StageGroup("forecast-totals", (PARTIALS,)),
 )
-"""In the order in which a record goes through them."""
+"""The stages in the order in which a record passes through them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What a stage has yet to do on one partition."""
+    """The work that a stage has left on one partition."""
 
     stage: str
     topic: str
@@ -69,11 +63,11 @@ class Behind:
     messages: int
     """How many offsets it is behind."""
     unswept: bool
-    """Whether the newest model, or the day, has yet to reach all of its records."""
+    """Whether it has yet to finish the sweep for the newest model, or for a new day."""
     records: int = 0
-    """At most so many records have yet to be reached by the sweep that is under way."""
+    """The most records that the running sweep has left."""
     records_total: int = 0
-    """Of how many when it began; 0 where it has not."""
+    """The records that the sweep began with; 0 if it has not begun."""
 
     def __str__(self) -> str:
         parts = [f"{self.messages} messages"] if self.messages else []
@@ -85,18 +79,18 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How a wait ended."""
+    """The outcome of a wait."""
 
     done: bool
     seconds: float
     behind: tuple[Behind, ...]
     absent: tuple[str, ...]
-    """Stages that are behind and that no service is running for."""
+    """Stages that are behind and that no service runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a stage has to reach: the ends that its topics had, and a position on the model topic."""
+    """What a stage has to commit: the end offsets of its topics, and a sweep up to a position of the model topic."""
 
     stage: StageGroup
     begins: Mapping[TopicPartition, int]
@@ -104,135 +98,159 @@ class Goal:
     position: int
 
     def ends_of(self, number: int) -> dict[TopicPartition, int]:
-        """Return the ends that a partition has in each of the stage's topics."""
+        """Return the end offsets of the partitions with one number."""
         return {where: end for where, end in self.ends.items() if where.partition == number}
 
     def behind(self, committed: Mapping[TopicPartition, tuple[int, str]]) -> list[Behind]:
-        """Return where the stage falls short of it, given its offsets and what stands beside them."""
+        """Return the work that is left, given the stage's committed offsets and their metadata."""
         found: list[Behind] = []
         for where in sorted(self.ends):
-            offset, beside = committed.get(where, (0, ""))
+            offset, text = committed.get(where, (0, ""))
             messages = max(0, self.ends[where] - max(offset, self.begins[where]))
-            note = CommitMetadata.read(beside)
-            # A day's sweep that is under way is waited for, too: what it says follows from what was said before.
-            is_swept = note.applied.position >= self.position and note.applied.instant == note.target.instant
+            metadata = CommitMetadata.read(text)
+            # A running sweep for a new day counts as well: it follows from what was published before.
+            is_swept = (
+                metadata.applied.position >= self.position and metadata.applied.instant == metadata.target.instant
+            )
             unswept = self.stage.sweeps and not is_swept
             if messages or unswept:
-                begun = unswept and note.target.position >= self.position
-                records = (note.remaining, note.total) if begun else (0, 0)
+                has_begun = unswept and metadata.target.position >= self.position
+                records = (metadata.remaining, metadata.total) if has_begun else (0, 0)
                 found.append(Behind(self.stage.name, where.topic, where.partition, messages, unswept, *records))
         return found
 
 
 class Pipeline:
-    """The stages as Kafka knows them."""
+    """The progress of all stages, by the offsets that they have committed."""
 
     def __init__(
-        self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, models: ModelTopicReader, partitions: int
+        self,
+        kafka: KafkaSession,
+        models: ModelTopicReader,
+        partitions: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._admin = admin
-        self._reader = reader
+        """Follow the stages over a session.
+
+        Args:
+            kafka: The session.
+            models: The model topic, as far as it was read.
+            partitions: The partition count that the topics share.
+            sleep: Pauses between two looks, for some seconds.
+        """
+        self.kafka = kafka
+        self._sleep = sleep
         self._models = models
         self._partitions = partitions
+        self._begins: dict[TopicPartition, int] = {}
 
     async def activated(self, org_id: str) -> Activated:
-        """Return what is in effect for an organisation now. Raises: NotFound."""
+        """Return the active model of an organisation. Raises: NotFound, KafkaError."""
         await self._models.read_on()
         return self._models.log.required(org_id)
 
     async def goal(self, stage: StageGroup, position: int | None = None) -> Goal:
-        """Return what a stage has to reach so that all that was said until now has come through it.
+        """Return what a stage has to commit so that everything published before now has passed through it.
 
-        Up to a position of the model topic; by default to its newest activation.
+        Args:
+            stage: The stage.
+            position: The position of the model topic that it has to sweep for; by default its newest activation.
+
+        Raises: KafkaError.
         """
+        consumer = await self.kafka.consumer()
+        partitions = [where for topic in stage.topics for where in partitions_of(topic, self._partitions)]
+        ends = await consumer.end_offsets([*partitions, MODEL_PARTITION])
+        model_end = ends.pop(MODEL_PARTITION)
         if position is None:
-            await self._models.read_on()
+            await self._models.read_to(model_end)
             position = self._models.log.position
-        places = [where for topic in stage.topics for where in partitions_of(topic, self._partitions)]
-        ends = await self._reader.end_offsets(places)
-        begins = await self._reader.beginning_offsets(places)
-        return Goal(stage, begins, ends, position)
+        if partitions[0] not in self._begins:
+            self._begins |= await consumer.beginning_offsets(partitions)
+        return Goal(stage, {where: self._begins[where] for where in partitions}, ends, position)
 
     async def behind(self, goal: Goal) -> list[Behind]:
-        """Return where a goal is not reached yet."""
-        return goal.behind(await committed_offsets(self._admin, goal.stage.name, list(goal.ends)))
+        """Return the work that is left until a goal is reached. Raises: KafkaError."""
+        return goal.behind(await self.kafka.committed_offsets(goal.stage.name, list(goal.ends)))
 
     async def all_behind(self) -> list[Behind]:
-        """Return where any stage is behind now."""
+        """Return the work that all stages have left now. Raises: KafkaError."""
         return [item for stage in PIPELINE for item in await self.behind(await self.goal(stage))]
 
-    async def absent(self, stages: Sequence[str]) -> tuple[str, ...]:
-        """Return those stages whose consumer group has no member."""
-        return tuple([stage for stage in stages if not await self._has_members(stage)])
+    async def reach(self, goal: Goal, report: OnProgress) -> None:
+        """Wait until a stage has reached a goal. Raises: KafkaError."""
+        progress = StageProgress(goal.stage)
+        pause = POLL_SECONDS_MIN
+        while behind := await self.behind(goal):
+            report(*progress.of(behind))
+            await self._sleep(pause)  # Kafka notifies nobody of commits
+            pause = min(2 * pause, POLL_SECONDS_MAX)
 
-    async def _has_members(self, group: str) -> bool:
-        # One by one: the embedded broker hangs up when asked about several.
-        described = await when_coordinated(lambda: self._admin.describe_consumer_groups([group]))
-        return any(members for response in described for _, _, _, _, _, members, *_ in response.groups)
+    async def absent(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """Return the stages whose consumer group has no member. Raises: KafkaError."""
+        return tuple([stage for stage in stages if not await self.kafka.has_members(stage)])
 
 
 @asynccontextmanager
 async def pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
-    """Connect to where the stages' offsets are. Raises: NotFound when nothing ran there yet; KafkaError."""
-    partitions = await existing_partitions(settings)
-    async with (
-        started(clients.group_admin(settings)) as admin,
-        started(clients.reader(settings)) as reader,
-        model_topic(settings) as models,
-    ):
-        yield Pipeline(admin, reader, models, partitions)
+    """Open the pipeline over connections of its own. Raises: NotFound before the services first ran; KafkaError."""
+    async with kafka_session(settings) as kafka:
+        partitions = await kafka.existing_partitions()
+        yield Pipeline(kafka, ModelTopicReader(kafka), partitions)
 
 
 async def absent_stages(settings: Settings) -> tuple[str, ...]:
-    """Return the stages that no service is running for. Raises: NotFound, KafkaError."""
+    """Return the stages that no service runs. Raises: NotFound, KafkaError."""
     async with pipeline(settings) as stages:
         return await stages.absent([stage.name for stage in PIPELINE])
 
 
-async def wait(settings: Settings, timeout_seconds: float, report: Report) -> Waited:
-    """Wait until all that was published and activated before has come through, or until the timeout.
+async def wait(settings: Settings, timeout_seconds: float, report: OnProgress) -> Waited:
+    """Wait until everything that was published and activated before has passed through all stages.
 
-    It ends also while others go on publishing: what comes later is not waited for.
+    It ends even while others keep publishing: later messages are not waited for.
 
-    Raises: NotFound when nothing ran there yet; KafkaError.
+    Args:
+        settings: The brokers.
+        timeout_seconds: How long to wait.
+        report: Called with a stage, how much of its work is done, and how much there is.
+
+    Raises: NotFound before the services first ran; KafkaError.
     """
-    began = time.monotonic()
     async with pipeline(settings) as stages:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                for _ in range(ROUNDS):
-                    for stage in PIPELINE:
-                        await reach(stages, await stages.goal(stage), report)
-        except TimeoutError:
-            behind = await stages.all_behind()
-            absent = await stages.absent(list(dict.fromkeys(item.stage for item in behind)))
-            return Waited(False, round(time.monotonic() - began, 3), tuple(behind), absent)
+        return await wait_for_pipeline(stages, timeout_seconds, report)
+
+
+async def wait_for_pipeline(stages: Pipeline, timeout_seconds: float, report: OnProgress) -> Waited:
+    """Wait as `wait` does, over an open pipeline. Raises: KafkaError."""
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            for _ in range(ROUNDS):
+                for stage in PIPELINE:
+                    await stages.reach(await stages.goal(stage), report)
+    except TimeoutError:
+        behind = await stages.all_behind()
+        absent = await stages.absent(list(dict.fromkeys(item.stage for item in behind)))
+        return Waited(False, round(time.monotonic() - began, 3), tuple(behind), absent)
     return Waited(True, round(time.monotonic() - began, 3), (), ())
 
 
-async def reach(stages: Pipeline, goal: Goal, report: Report) -> None:
-    """Wait until a stage has reached a goal."""
-    bars = Bars(goal.stage)
-    while behind := await stages.behind(goal):
-        report(*bars.after(behind))
-        await asyncio.sleep(POLL_SECONDS)
-
-
-class Bars:
-    """How far a stage is on its way to a goal, for people to look at: its messages first, then its sweep."""
+class StageProgress:
+    """The share of a stage's work that is done on its way to a goal: first its messages, then its sweep."""
 
     def __init__(self, stage: StageGroup) -> None:
         self._stage = stage
         self._messages: int | None = None
         self._records: dict[int, int] = {}
-        """By partition, how many records its sweep began with."""
+        """By partition, the records that its sweep began with."""
 
-    def after(self, behind: Sequence[Behind]) -> tuple[str, int, int]:
-        """Return what is waited for, how much of it is done, and of how much."""
+    def of(self, behind: Sequence[Behind]) -> tuple[str, int, int]:
+        """Return what is waited for, how much of it is done, and how much there is."""
         messages = sum(item.messages for item in behind)
         if self._messages is None:
             self._messages = messages
-        # A partition is swept once, whatever the number of topics that its offsets are committed of.
+        # Every topic of the stage repeats the sweep of its partition; it is counted once.
         sweeps = [item for item in behind if item.topic == self._stage.topics[0].name]
         for item in sweeps:
             self._records[item.partition] = max(item.records_total, self._records.get(item.partition, 0))

@@ -1,1 +1,1 @@
-"""Sales reports as pure functions over deals, and their input from the log."""
+"""Sales reports over the deals on the topics: pure definitions, and `run.py`, which reads their input."""

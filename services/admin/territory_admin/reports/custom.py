@@ -1,4 +1,4 @@
-"""Any measures of deals by territory, user, period, category and declared fields (F13)."""
+"""The custom report: any measures of deals by territory, user, period, category and declared fields (F13); pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forecast_aggregator.partials.contribution import Contribution
 from territory.criteria.values import Value
 from territory.model.compiled import Model
 from territory_admin.errors import Refused
-from territory_admin.reports.deals import Deal
+from territory_admin.reports.deals import ReportedDeal
 from territory_admin.reports.fields import DealFields, Field, FieldValue
 from territory_admin.reports.measures import MEASURES, Sums
 from territory_admin.reports.table import Report, Row, Scope, figure
@@ -22,23 +22,23 @@ ATTRIBUTES: Mapping[str, Callable[[Contribution], str | None]] = {
     "period": lambda deal: deal.period,
     "category": lambda deal: deal.category,
 }
-"""What every deal in a sum has, whatever is declared. The territory is the deal's own: so rows add up (F2)."""
+"""Groupings that every counted deal has. The territory is the deal's own, so that rows add up to totals (F2)."""
 
 Label = tuple[bool, Value | str]
-"""By what a column's rows are ordered: missing last, then as numbers, days or texts are."""
+"""The sort key of a group in one column: whether the value is missing, then the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """By what a report's rows are: the columns in order, those that are fields with their type."""
+    """The columns that a report groups by."""
 
     columns: tuple[str, ...]
     fields: tuple[Field, ...]
-    """The columns that are no attribute, in order."""
+    """The columns that are declared fields, in order."""
 
 
 def measures_of(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the measures that were asked for, each once. Raises: Refused, naming those that there are."""
+    """Return the named measures without repeats. Raises: Refused for an unknown name; the text lists the known ones."""
     for word in words:
         if word not in MEASURES:
             raise Refused(f"found --measure {word}, expected one of {', '.join(MEASURES)}{_near(word, MEASURES)}")
@@ -46,9 +46,12 @@ def measures_of(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def grouping_of(model: Model, words: Sequence[str]) -> Grouping:
-    """Return by what is grouped. Raises: Refused for a field that the model does not declare, naming those it does.
+    """Return the grouping by named columns.
 
-    A deal's field is `product`, or `deal.product` where an attribute has its name; an account's is `account.sector`.
+    A deal's field is written `product`, or `deal.product` if an attribute has that name; its account's field
+    is written `account.sector`.
+
+    Raises: Refused for a field that the model does not declare; the text lists the declared ones.
     """
     columns = tuple(dict.fromkeys(words))
     fields: list[Field] = []
@@ -72,7 +75,7 @@ def _declared(model: Model) -> dict[str, Field]:
     accounts = {
         f"account.{name}": Field("account", name, kind) for name, kind in model.field_types.get("account", {}).items()
     }
-    return {**fields, **short, **accounts}  # by the shortest name last
+    return {**fields, **short, **accounts}  # shorter names overwrite longer ones when listed
 
 
 def _near(word: str, known: Mapping[str, object]) -> str:
@@ -81,12 +84,12 @@ def _near(word: str, known: Mapping[str, object]) -> str:
 
 
 class Custom(Report):
-    """Measures by groups; a group without any deal in them has no row."""
+    """Measures by groups; a group that no measure counts a deal of has no row."""
 
     name = "custom"
 
     def __init__(self, scope: Scope, measures: Sequence[str], grouping: Grouping, fields: DealFields) -> None:
-        """Take the measures, by what they are grouped, and the fields of the deals, read already."""
+        """Report some measures by a grouping; `fields` has the deals' fields already."""
         super().__init__(scope)
         self.figures = tuple(measures)
         self.labels = grouping.columns
@@ -95,8 +98,8 @@ class Custom(Report):
         self._texts: dict[tuple[Value | None, ...], tuple[str | None, ...]] = {}
         self._total = Sums(self.figures)
 
-    def count(self, deal: Deal, counted: Contribution) -> None:
-        """Count a deal, if any of the measures is about it."""
+    def count(self, deal: ReportedDeal, counted: Contribution) -> None:
+        """Add a deal to its group, if any measure counts it."""
         if all(MEASURES[name](counted) is None for name in self.figures):
             return
         found = self._values(deal, counted)
@@ -107,7 +110,7 @@ class Custom(Report):
             sums = self._sums[group] = Sums(self.figures)
             self._texts[group] = texts
         else:
-            # One spelling of several, whichever deal came first.
+            # Of several spellings the smallest, so that the order of deals does not matter.
             self._texts[group] = tuple(
                 None if before is None or now is None else min(before, now)
                 for before, now in zip(self._texts[group], texts, strict=True)
@@ -115,7 +118,7 @@ class Custom(Report):
         sums.add(counted)
         self._total.add(counted)
 
-    def _values(self, deal: Deal, counted: Contribution) -> list[FieldValue]:
+    def _values(self, deal: ReportedDeal, counted: Contribution) -> list[FieldValue]:
         fields = iter(self._fields.of(deal.key))
         found: list[FieldValue] = []
         for column in self.labels:
@@ -127,7 +130,7 @@ class Custom(Report):
         return found
 
     def rows(self) -> list[Row]:
-        """Return the groups by their labels, missing ones last."""
+        """Return a row for each group, ordered by its labels; missing labels come last."""
         return [
             {
                 **dict(zip(self.labels, self._texts[group], strict=True)),
@@ -137,12 +140,12 @@ class Custom(Report):
         ]
 
     def totals(self) -> Row:
-        """Return the measures over all deals once."""
+        """Return the measures over all deals, each counted once."""
         return dict(zip(self.figures, map(figure, self._total.values), strict=True))
 
 
 def _order(group: tuple[Value | None, ...]) -> list[Label]:
-    """Return the place of a group among others: numbers and days by size, sets by their values, missing last."""
+    """Return a group's sort key: numbers and days by size, sets by their values, missing values last."""
     return [(value is None, _comparable(value)) for value in group]
 
 

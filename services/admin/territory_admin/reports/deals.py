@@ -1,4 +1,4 @@
-"""The deals that reports count: each as the log said it last, and as the forecast counts it."""
+"""The deals that reports count: the last assignment of each, as the forecast counts it; pure."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ NotMeasured = Literal["no_created_at", "created_after_close"]
 
 
 @dataclass(frozen=True, slots=True)
-class Deal:
-    """One deal that is in a sum, or that should be and is left out."""
+class ReportedDeal:
+    """A deal that is in a forecast sum, or that is left out for a reason."""
 
     key: str
     territory_id: str | None
-    """None: it is in no territory of the model."""
+    """None if it is in no territory of the model."""
     counted: Contribution | LeftOut
     cycle: int | NotMeasured | None
-    """Days from its creation to its close, of a won deal (F13)."""
+    """For a won deal, the days from its creation to its close (F13)."""
 
 
-class LastDeals:
-    """The deals of one partition of territory.assignments.v1.
+class LatestDeals:
+    """The latest state of each deal in one partition of territory.assignments.v1.
 
-    They are taken and counted as the forecast aggregator does it, so that reports and attainments can't differ.
+    Deals are counted with the forecast aggregator's own function, so that reports and attainments can't differ.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._deals: dict[str, tuple[int, Deal | None]] = {}
+        self._deals: dict[str, tuple[int, ReportedDeal | None]] = {}
 
-    def __iter__(self) -> Iterator[Deal]:
-        """Iterate over the deals as they are now, but for omitted ones such as lost deals (F1)."""
+    def __iter__(self) -> Iterator[ReportedDeal]:
+        """Iterate over the deals, except for omitted ones such as lost deals (F1)."""
         return (deal for _, deal in self._deals.values() if deal is not None)
 
     def take(self, key: str, assignment: Assignment | None) -> None:
-        """Take what was said of a deal; what a family says that the deal has left is stale.
+        """Add an assignment, or a tombstone, of a deal; one from a family that the deal has left is stale.
 
         Raises: AmountOutOfRange.
         """
@@ -54,14 +54,14 @@ class LastDeals:
             self._deals[key] = (assignment.version, deal_of(key, assignment, self._model))
 
 
-def deal_of(key: str, assignment: Assignment, model: Model) -> Deal | None:
+def deal_of(key: str, assignment: Assignment, model: Model) -> ReportedDeal | None:
     """Return a deal as it counts under a model; None for an omitted one. Raises: AmountOutOfRange."""
     counted = contribution_of(assignment, model)
     if counted is None:
         return None
     placed = assignment.links[0].territory_id if assignment.links else None
     won = isinstance(counted, Contribution) and counted.category == "won"
-    return Deal(
+    return ReportedDeal(
         key,
         placed if placed in model.territories else None,
         counted,
@@ -70,9 +70,9 @@ def deal_of(key: str, assignment: Assignment, model: Model) -> Deal | None:
 
 
 def cycle_of(facts: DealFacts) -> int | NotMeasured | None:
-    """Return the days from a deal's creation to its close, or why they can't be told; None without a close date.
+    """Return the days from a deal's creation to its close, or why they are unknown; None without a close date.
 
-    Both are the days that periods are found by: of an instant the day in UTC.
+    Both days are those that decide periods: for an instant, its day in UTC.
     """
     closed, created = date_of(facts.close_date), date_of(facts.created_at)
     if closed is None:

@@ -1,4 +1,4 @@
-"""Values of fields that deals are grouped by: a deal's own, and those of its account."""
+"""The field values that deals are grouped by: a deal's own, and its account's; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from territory.wire.events import Record
 
 
 class Field(NamedTuple):
-    """A declared field of a deal, or of the account that a deal names."""
+    """A declared field of deals, or of their accounts."""
 
     object: Literal["deal", "account"]
     name: str
@@ -22,19 +22,19 @@ class Field(NamedTuple):
 
 
 class FieldValue(NamedTuple):
-    """What a record has in a field. Values that criteria call equal are one group (C3)."""
+    """A record's value of a field. Values that criteria call equal form one group (C3)."""
 
     value: Value | None
-    """None: it is missing, or of another type than was declared (C6)."""
+    """None if it is missing, or not of the declared type (C6)."""
     text: str | None
-    """As it is shown: a text as it was written, else the value."""
+    """How reports show it: a text as it was written, any other value as text."""
 
 
 MISSING = FieldValue(None, None)
 
 
 def field_value(kind: FieldType, raw: object) -> FieldValue:
-    """Return the value of one field."""
+    """Read the value of one field."""
     value = read_value(kind, raw)
     if value is None:
         return MISSING
@@ -58,10 +58,10 @@ def _text(value: Value) -> str:
 
 
 class DealFields:
-    """The fields of deals that one report asks for, read from whole records by account family.
+    """The fields of all deals that one report groups by, read from whole records.
 
     A deal's account is a member of its family, so both are in one partition.
-    Memory: the records of one partition, and a tuple a deal, the same one for the same values.
+    Memory: the records of one partition, and one tuple for each distinct combination of values.
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
@@ -71,14 +71,14 @@ class DealFields:
         self._shared: dict[tuple[FieldValue, ...], tuple[FieldValue, ...]] = {}
 
     def take(self, key: str, record: Record | None) -> None:
-        """Take the state of a record of the partition; None, a deletion, or links alone (A4) take it away."""
+        """Add the state of a record; None, a deletion, or a record that has only links so far (A4) removes it."""
         if record is None or record.deleted or not record.version or record.object not in ("deal", "account"):
             self._records.pop(key, None)
         else:
             self._records[key] = record
 
     def end_partition(self) -> None:
-        """Join the deals of a partition that was read to its end with their accounts."""
+        """Join the deals of a partition with their accounts, once it was read to its end."""
         for key, deal in self._records.items():
             if deal.object != "deal":
                 continue
@@ -89,11 +89,11 @@ class DealFields:
             }
             values = tuple(field_value(each.type, of[each.object].get(each.name)) for each in self._fields)
             before = self._found.get(key)
-            if before is None or deal.version >= before[0]:  # else a family that the deal has left
+            if before is None or deal.version >= before[0]:  # else it is of a family that the deal has left
                 self._found[key] = (deal.version, self._shared.setdefault(values, values))
         self._records.clear()
 
     def of(self, key: str) -> tuple[FieldValue, ...]:
-        """Return the values of a deal, in the order of the fields; of an unknown one they are missing."""
+        """Return a deal's values in the order of the fields; an unknown deal's are all missing."""
         found = self._found.get(key)
         return (MISSING,) * len(self._fields) if found is None else found[1]

@@ -1,4 +1,4 @@
-"""Attainment over time: what was said of it last on each day."""
+"""Attainment over time: the last value of each day; pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """How a territory stood in a period at the end of a day; amounts are exact texts, None where there is none."""
+class HistoryPoint:
+    """The attainment of a territory in a period at the end of a day; amounts are exact decimals as text."""
 
     day: date
     territory_id: str
     period: str
     target: str | None
     won: str | None
-    """None: the attainment was gone."""
+    """None if the attainment was removed that day."""
     pipeline: str | None
     best_case: str | None
     committed: str | None
@@ -29,21 +29,28 @@ class Point:
     attainment_pct: str | None
 
 
-class Histories:
-    """The attainments of some territories, day by day of the organisation. Memory: the last value of each day."""
+class DailyAttainments:
+    """The attainments of some territories by day. Memory: the last value of each day."""
 
     def __init__(self, calendar: FiscalCalendar) -> None:
-        """Take the calendar that says when a day begins."""
+        """Use the calendar of the organisation, which has its time zone."""
         self._calendar = calendar
         self._days: dict[tuple[str, str], dict[date, Attainment | None]] = {}
 
-    def take(self, territory_id: str, period: str, said_ms: int, attainment: Attainment | None) -> None:
-        """Take what was said, in the order in which it was, and when: ms of the epoch; None: it is gone."""
-        day = self._calendar.day_of(EPOCH + timedelta(milliseconds=said_ms))
+    def take(self, territory_id: str, period: str, published_ms: int, attainment: Attainment | None) -> None:
+        """Add a message of the topic, in order.
+
+        Args:
+            territory_id: Whose attainment it is.
+            period: In which period.
+            published_ms: Its timestamp, in ms of the epoch.
+            attainment: None if it was removed.
+        """
+        day = self._calendar.day_of(EPOCH + timedelta(milliseconds=published_ms))
         self._days.setdefault((territory_id, period), {})[day] = attainment
 
-    def points(self) -> list[Point]:
-        """Return the points by territory, period and day. A day on which nothing was said has none: nothing changed."""
+    def points(self) -> list[HistoryPoint]:
+        """Return the points by territory, period and day; a day without a message has none, since nothing changed."""
         return [
             _point(day, territory_id, period, days[day])
             for (territory_id, period), days in sorted(self._days.items())
@@ -51,19 +58,19 @@ class Histories:
         ]
 
 
-def _point(day: date, territory_id: str, period: str, said: Attainment | None) -> Point:
-    if said is None:
-        return Point(day, territory_id, period, *(None,) * 6, deals_won=0, attainment_pct=None)
-    return Point(
+def _point(day: date, territory_id: str, period: str, attainment: Attainment | None) -> HistoryPoint:
+    if attainment is None:
+        return HistoryPoint(day, territory_id, period, *(None,) * 6, deals_won=0, attainment_pct=None)
+    return HistoryPoint(
         day=day,
         territory_id=territory_id,
         period=period,
-        target=said.target,
-        won=said.won,
-        pipeline=said.pipeline,
-        best_case=said.best_case,
-        committed=said.committed,
-        weighted=said.weighted,
-        deals_won=said.deals_won,
-        attainment_pct=said.attainment_pct,
+        target=attainment.target,
+        won=attainment.won,
+        pipeline=attainment.pipeline,
+        best_case=attainment.best_case,
+        committed=attainment.committed,
+        weighted=attainment.weighted,
+        deals_won=attainment.deals_won,
+        attainment_pct=attainment.attainment_pct,
     )

@@ -1,4 +1,4 @@
-"""What a deal adds to each figure that a report can show (F1, F3), and sums of it."""
+"""The measures of reports: what a deal adds to each (F1, F3), and their sums; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from territory.wire.events import OPEN_CATEGORIES
 Amount = Decimal | int
 """An exact amount, or a count."""
 Measure = Callable[[Contribution], Amount | None]
-"""Returns what a deal adds; None: the figure is not about this deal."""
+"""Returns what a deal adds; None if the measure does not count the deal."""
 
 
 def _of_category(*categories: str) -> Measure:
@@ -35,7 +35,7 @@ COUNTS = frozenset({"deals", "deals_won", "deals_open"})
 
 
 class Sums:
-    """Sums of some measures over deals, exact."""
+    """Exact sums of some measures over deals."""
 
     __slots__ = ("_names", "values")
 
@@ -44,14 +44,14 @@ class Sums:
         self.values: list[Amount] = [0 if name in COUNTS else ZERO for name in names]
 
     def add(self, deal: Contribution) -> None:
-        """Add what a deal adds to each measure. Raises: AmountOutOfRange."""
+        """Add a deal to every measure that counts it. Raises: AmountOutOfRange."""
         for place, name in enumerate(self._names):
             amount = MEASURES[name](deal)
             if amount is not None:
                 self.put(place, amount)
 
     def put(self, place: int, amount: Amount) -> None:
-        """Add to one of the sums. Raises: AmountOutOfRange."""
+        """Add an amount to the sum at a position. Raises: AmountOutOfRange."""
         now = self.values[place]
         if isinstance(now, int) and isinstance(amount, int):
             self.values[place] = now + amount

@@ -1,4 +1,4 @@
-"""The standard reports: star performers, revenue, the pipeline, and how long sales take (F8, F13)."""
+"""The standard reports: star performers, revenue, the open pipeline, and sales cycles (F8, F13); pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fractions import Fraction
 from forecast_aggregator.partials.contribution import Contribution
 from territory.model.compiled import TargetKey
 from territory.money import percent_of, text_of
-from territory_admin.reports.deals import Deal
+from territory_admin.reports.deals import ReportedDeal
 from territory_admin.reports.measures import MEASURES, Sums
 from territory_admin.reports.table import Report, Row, Scope, figure
 
 OWN = "own_"
-"""Before the name of a figure: of the territory's own deals, without those below it."""
+"""Prefix of a figure that counts the territory's own deals only, without those below it."""
 
 
 class _ByTerritory(Report):
-    """Sums by period and territory: of its own deals, and with everything below it (F1)."""
+    """Sums by period and territory: of its own deals, and including everything below it (F1)."""
 
     labels = ("period", "territory_id", "territory")
     measures: tuple[str, ...]
@@ -31,8 +31,8 @@ class _ByTerritory(Report):
         self._all: dict[tuple[str, str], Sums] = {}
         self._total = Sums(self.measures)
 
-    def count(self, deal: Deal, counted: Contribution) -> None:
-        """Count a deal, if the report is about it."""
+    def count(self, deal: ReportedDeal, counted: Contribution) -> None:
+        """Add a deal, if the report counts it."""
         if all(MEASURES[name](counted) is None for name in self.measures):
             return
         self._sums(self._own, counted.period, counted.path[0]).add(counted)
@@ -44,7 +44,7 @@ class _ByTerritory(Report):
         return sums.setdefault((period, territory_id), Sums(self.measures))
 
     def rows(self) -> list[Row]:
-        """Return the rows by period, and in it as the tree is."""
+        """Return the rows by period, and within a period in the order of the tree."""
         order, nothing = self.tree_order(), Sums(self.measures)
         rows: list[Row] = []
         for place in sorted(self._all, key=lambda place: (place[0], order[place[1]])):
@@ -54,12 +54,12 @@ class _ByTerritory(Report):
         return rows
 
     def totals(self) -> Row:
-        """Return the measures over all deals once."""
+        """Return the measures over all deals, each counted once."""
         return dict(zip(self.measures, map(figure, self._total.values), strict=True))
 
 
 class Revenue(_ByTerritory):
-    """What was won."""
+    """Won deals and their amounts."""
 
     name = "revenue"
     measures = ("deals_won", "won")
@@ -67,7 +67,7 @@ class Revenue(_ByTerritory):
 
 
 class OpenPipeline(_ByTerritory):
-    """What is open, by category, and what of it is expected."""
+    """Open deals by category, and their weighted amounts."""
 
     name = "pipeline"
     measures = ("deals_open", "pipeline", "best_case", "committed", "open", "weighted")
@@ -75,7 +75,7 @@ class OpenPipeline(_ByTerritory):
 
 
 class StarPerformers(Report):
-    """Territories and users with a target who won at least as much (F8); those who won the most of theirs first.
+    """Territories and users who won at least their target (F8); the highest share of the target comes first.
 
     A target of 0 is no target (F6).
     """
@@ -92,8 +92,8 @@ class StarPerformers(Report):
             if target > 0 and scope.period in (None, key[1]) and scope.has_territory(key[0])
         }
 
-    def count(self, deal: Deal, counted: Contribution) -> None:
-        """Count a deal, if the report is about it."""
+    def count(self, deal: ReportedDeal, counted: Contribution) -> None:
+        """Add a deal, if the report counts it."""
         if counted.category != "won":
             return
         keys: list[TargetKey] = [(above, counted.period, None) for above in counted.path]
@@ -113,7 +113,7 @@ class StarPerformers(Report):
         return stars
 
     def rows(self) -> list[Row]:
-        """Return the stars by period, the most ahead first."""
+        """Return the star performers by period, the highest attainment first."""
         order, people = self.tree_order(), self.scope.model.people
         stars = sorted(
             self._stars(),
@@ -134,12 +134,12 @@ class StarPerformers(Report):
         ]
 
     def totals(self) -> Row:
-        """Return how many targets there are, and how many were reached."""
+        """Return how many targets there are, and how many of them were reached."""
         return {"targets": len(self._won), "reached": len(self._stars())}
 
 
 class SalesCycle(Report):
-    """Days from the creation of won deals to their close, by territory (F13).
+    """Days from the creation to the close of won deals, by territory (F13).
 
     The 90th percentile is the nearest rank: the shortest time within which at least 90 % of the deals were won.
     """
@@ -155,8 +155,8 @@ class SalesCycle(Report):
         self._all: dict[str, Counter[int]] = {}
         self._total: Counter[int] = Counter()
 
-    def count(self, deal: Deal, counted: Contribution) -> None:
-        """Count a deal, if the report is about it."""
+    def count(self, deal: ReportedDeal, counted: Contribution) -> None:
+        """Add a deal, if the report counts it."""
         if deal.cycle is None:
             return
         if isinstance(deal.cycle, str):
@@ -168,7 +168,7 @@ class SalesCycle(Report):
         self._total[deal.cycle] += 1
 
     def rows(self) -> list[Row]:
-        """Return the rows as the tree is."""
+        """Return the rows in the order of the tree."""
         return [
             {
                 **self.territory(territory_id),
@@ -179,7 +179,7 @@ class SalesCycle(Report):
         ]
 
     def totals(self) -> Row:
-        """Return the measures over all deals once."""
+        """Return the measures over all deals, each counted once."""
         return self._measured(self._total)
 
     def _measured(self, found: Counter[int], before: str = "") -> Row:
@@ -188,7 +188,7 @@ class SalesCycle(Report):
 
 
 def durations(days: Sequence[int]) -> tuple[int, str | None, str | None, int | None]:
-    """Return how many durations there are, their mean, median and 90th percentile; they are sorted.
+    """Return the count, mean, median and 90th percentile of sorted durations.
 
     Units: days. The mean is rounded to two decimals, half to even; the others are exact.
     """

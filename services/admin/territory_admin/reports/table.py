@@ -1,4 +1,4 @@
-"""What a report comes to: rows of labels and figures, with totals and what was left out."""
+"""The result of a report, and the base class of reports: rows of labels and figures, totals, deals left out; pure."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from decimal import Decimal
 from forecast_aggregator.partials.contribution import Contribution, LeftOut
 from territory.model.compiled import Model
 from territory.money import text_of
-from territory_admin.reports.deals import Deal
+from territory_admin.reports.deals import ReportedDeal
 
 Cell = str | int | None
-"""A label, a count, or an amount as an exact decimal text; None: there is none."""
+"""A label, a count, or an amount as an exact decimal text; None if there is none."""
 Row = dict[str, Cell]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which deals a report is about."""
+    """The deals that a report covers."""
 
     model: Model
     period: str | None = None
-    """None: all periods."""
+    """None for all periods."""
     territory_id: str | None = None
-    """This one and everything below it; None: the whole tree."""
+    """This territory and everything below it; None for the whole tree."""
 
     def holds(self, counted: Contribution) -> bool:
-        """Whether a deal that is in a sum belongs to the report."""
+        """Whether the report covers a counted deal."""
         return self.period in (None, counted.period) and self.has_path(counted.path)
 
     def has_path(self, path: tuple[str, ...]) -> bool:
-        """Whether a path from a territory to its root goes through the scope."""
+        """Whether a path from a territory to its root passes through the scope."""
         return self.territory_id is None or self.territory_id in path
 
     def has_territory(self, territory_id: str) -> bool:
@@ -40,11 +40,11 @@ class Scope:
         return self.has_path(self.model.tree.path_of(territory_id))
 
     def within(self, path: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the part of a path that is in the scope; the path goes through it."""
+        """Return the part of a path that is inside the scope, which the path passes through."""
         return path if self.territory_id is None else path[: path.index(self.territory_id) + 1]
 
-    def lists(self, deal: Deal) -> bool:
-        """Whether a deal that is left out belongs to the report, whatever its period: of many it is unknown."""
+    def lists(self, deal: ReportedDeal) -> bool:
+        """Whether the report covers a deal that is left out; its period, often unknown, does not matter."""
         if self.territory_id is None:
             return True
         return deal.territory_id is not None and self.has_territory(deal.territory_id)
@@ -52,7 +52,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
-    """A report. Amounts are in the organisation's currency."""
+    """A finished report. Amounts are in the organisation's currency."""
 
     report: str
     org_id: str
@@ -61,18 +61,18 @@ class ReportTable:
     period: str | None
     territory_id: str | None
     labels: tuple[str, ...]
-    """Columns that say what a row is about."""
+    """Columns that identify a row."""
     figures: tuple[str, ...]
-    """Columns that are counts, amounts, days or per cent."""
+    """Columns with counts, amounts, days or percentages."""
     rows: tuple[Row, ...]
     totals: Row
-    """Over every deal of the report once, however many rows it is in."""
+    """Over every deal of the report, counted once however many rows it is in."""
     left_out: dict[str, int]
-    """Deals that the report could not count, by reason, of any period."""
+    """Deals of any period that the report could not count, by reason."""
 
 
 class Report(ABC):
-    """One kind of report under way: deals are taken one by one, in any order."""
+    """A report that deals are added to one by one, in any order."""
 
     name: str
     labels: tuple[str, ...]
@@ -82,8 +82,8 @@ class Report(ABC):
         self.scope = scope
         self._left_out: Counter[str] = Counter()
 
-    def take(self, deal: Deal) -> None:
-        """Count a deal, if it belongs to the report. Raises: AmountOutOfRange."""
+    def take(self, deal: ReportedDeal) -> None:
+        """Add a deal, if the report covers it. Raises: AmountOutOfRange."""
         if isinstance(deal.counted, LeftOut):
             if self.scope.lists(deal):
                 self._left_out[deal.counted.reason] += 1
@@ -91,23 +91,23 @@ class Report(ABC):
             self.count(deal, deal.counted)
 
     @abstractmethod
-    def count(self, deal: Deal, counted: Contribution) -> None:
-        """Count a deal that is in a sum."""
+    def count(self, deal: ReportedDeal, counted: Contribution) -> None:
+        """Add a deal that is in a forecast sum."""
 
     def leave_out(self, reason: str) -> None:
-        """Note a deal that this kind of report can't count."""
+        """Count a deal that this kind of report leaves out."""
         self._left_out[reason] += 1
 
     @abstractmethod
     def rows(self) -> list[Row]:
-        """Return the rows, in an order that depends on what was counted alone."""
+        """Return the rows, in an order that does not depend on the order of the deals."""
 
     @abstractmethod
     def totals(self) -> Row:
         """Return the totals."""
 
     def table(self) -> ReportTable:
-        """Return the report over all that was taken."""
+        """Return the report over all deals that were added."""
         model = self.scope.model
         return ReportTable(
             report=self.name,
@@ -124,14 +124,14 @@ class Report(ABC):
         )
 
     def tree_order(self) -> dict[str, int]:
-        """Return the place of each territory in the model's tree, parents first."""
+        """Return the position of each territory in the model's tree, parents first."""
         return {territory_id: place for place, territory_id in enumerate(self.scope.model.tree)}
 
     def territory(self, territory_id: str) -> Row:
-        """Return the labels of a territory."""
+        """Return the label columns of a territory."""
         return {"territory_id": territory_id, "territory": self.scope.model.territories[territory_id].name}
 
 
 def figure(value: Decimal | int) -> Cell:
-    """Return a count as it is, an amount as an exact text."""
+    """Return a count as a number, an amount as an exact text."""
     return value if isinstance(value, int) else text_of(value)

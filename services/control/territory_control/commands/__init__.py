@@ -1,1 +1,1 @@
-"""The commands of `territory`, one file a group."""
+"""The commands of `territory`, a file for each group: parse, call one use case, hand the result to a view."""

@@ -1,1 +1,1 @@
-"""The services, a broker and Redis on this machine, and the demo."""
+"""The embedded broker and Redis, the services as child processes, and the demo."""

@@ -1,4 +1,4 @@
-"""A server that we start ourselves: awaited, stopped in order, and never left behind."""
+"""A server as a child process: awaited at the start, stopped cleanly, and never left behind."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from territory_admin.errors import StackFailed
 
 POLL_SECONDS = 0.02
 TAIL_LINES = 20
-GUARD_PATIENCE_SECONDS = 10
+GUARD_GRACE_SECONDS = 10
 
-# A closed terminal or a kill -9 leaves us no turn to clean up. The guard holds the other end of a pipe:
-# when we are gone it closes, and the guard ends the child's whole process group, if need be by force.
+# After kill -9 this process can't clean up. The guard reads from a pipe that closes when this process is gone;
+# then it ends the child's process group, first with SIGTERM and after a grace period with SIGKILL.
 GUARD = f"""
 read -r _
 kill -s TERM -- "-$1"
-for _ in $(seq {GUARD_PATIENCE_SECONDS}); do kill -s 0 -- "-$1" || exit 0; sleep 1; done
+for _ in $(seq {GUARD_GRACE_SECONDS}); do kill -s 0 -- "-$1" || exit 0; sleep 1; done
 kill -s KILL -- "-$1"
 """
 
 
 class ChildProcess:
-    """One child process, in a process group of its own so that Ctrl-C reaches it through us, in our order.
+    """One child process in its own process group, so that Ctrl-C reaches this process alone, which stops it in order.
 
-    What it prints goes to the end of a log file, which is quoted when the child fails.
+    Its output is appended to a log file, whose last lines are quoted when the child fails.
     """
 
     def __init__(
@@ -46,27 +46,27 @@ class ChildProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """True from a start until it ends."""
         return self._child is not None and self._child.poll() is None
 
     @property
     def pid(self) -> int | None:
-        """The process id, while there is one."""
+        """The process id, or None when it does not run."""
         return self._child.pid if self._child is not None and self.running else None
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with, minus the signal where one ended it; None while it runs or was never started."""
+        """The exit code, or minus the number of the signal that ended it; None while it runs or before it starts."""
         return self._child.poll() if self._child is not None else None
 
     def start(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Start it and return when `ready` says so; harmless when it runs already.
+        """Start it, and return when `ready` returns True. It does nothing when the process runs already.
 
-        Raises: StackFailed with the end of the log, when it ends or is not ready within `seconds`.
+        Raises: StackFailed with the end of the log when it ends or is not ready within `seconds`.
         """
         if self.running:
             return
-        self._let_go()
+        self._dismiss_guard()
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
@@ -82,7 +82,7 @@ class ChildProcess:
             raise
 
     def stop(self, seconds: float = 30.0) -> None:
-        """Ask it to end (SIGTERM) and wait; kill it when it has not ended within `seconds`. Repeatable."""
+        """Send SIGTERM, wait, and kill it when it has not ended within `seconds`. Repeatable."""
         if self._child is not None and self.running:
             _signal_group(self._child.pid, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
@@ -90,19 +90,19 @@ class ChildProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once, with all that it started (SIGKILL): a crash, as seen from outside. Repeatable."""
+        """Send SIGKILL to its process group, which looks like a crash from outside. Repeatable."""
         if self._child is not None and self.running:
             _signal_group(self._child.pid, signal.SIGKILL)
             self._child.wait()
-        self._let_go()
+        self._dismiss_guard()
 
     def tail(self) -> str:
-        """Return the last lines that it printed since it was last started, to show why it failed."""
+        """Return the last lines of its output since the last start."""
         printed = self.log.read_bytes()[self._log_start :] if self.log.exists() else b""
-        return "\n".join(printed.decode(errors="replace").splitlines()[-TAIL_LINES:]) or "(it printed nothing)"
+        return "\n".join(printed.decode(errors="replace").splitlines()[-TAIL_LINES:]) or "(no output)"
 
     def _open(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 -- our own command, without a shell
+        return subprocess.Popen(  # noqa: S603 -- a fixed command, without a shell
             self._command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -121,8 +121,8 @@ class ChildProcess:
             raise StackFailed(f"{self.name} ended while it started (exit code {code}):\n{self.tail()}")
         return ready()
 
-    def _let_go(self) -> None:
-        """Dismiss the guard, before anything else can have the child's process id."""
+    def _dismiss_guard(self) -> None:
+        """End the guard before the system can give the child's process id to another process."""
         if self._guard is not None:
             self._guard.kill()
             self._guard.wait()
@@ -131,10 +131,10 @@ class ChildProcess:
         self._guard = None
 
 
-def until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Ask again and again until something holds; return whether it did within `seconds`."""
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll a condition; return whether it became true within `seconds`."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
@@ -142,7 +142,7 @@ def until(holds: Callable[[], bool], seconds: float) -> bool:
 
 
 def _guard_of(pid: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 -- our own command, and a number
+    return subprocess.Popen(  # noqa: S603 -- a fixed command and a number
         ("/bin/sh", "-c", GUARD, "guard", str(pid)),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -152,5 +152,5 @@ def _guard_of(pid: int) -> subprocess.Popen[bytes]:
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # it ended a moment ago
+    with suppress(ProcessLookupError):  # it has ended already
         os.killpg(pid, number)

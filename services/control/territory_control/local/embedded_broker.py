@@ -1,7 +1,7 @@
-"""The embedded broker and Redis: noida-db, one small binary that speaks both, as a child process.
+"""The embedded broker and Redis: noida-db, one small binary that speaks both protocols, as a child process.
 
-For a laptop. Everything is in memory and written to the data directory within a second; a clean
-stop writes all. Members of consumer groups are forgotten when it starts, their offsets are not.
+It is meant for a laptop. Data is in memory and reaches the data directory within a second; a clean stop
+writes everything. After a restart it knows the committed offsets, but no members of consumer groups.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ API_VERSIONS = bytes.fromhex("0000000a0012000000000001ffff")
 
 
 class EmbeddedMissing(StackFailed):
-    """Raised when the package of the embedded broker is not installed."""
+    """Raised when the package noida-db is not installed."""
 
 
 class EmbeddedServer:
-    """A broker and a Redis on this machine alone; ports that are not given are chosen free ones and kept.
+    """A broker and a Redis that listen on the loopback; a port that is not given is a free one, kept over restarts.
 
     Raises: EmbeddedMissing when noida-db is not installed.
     """
@@ -47,51 +47,51 @@ class EmbeddedServer:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where Kafka's clients connect to."""
+        """The address for Kafka clients."""
         return f"{HOST}:{self.kafka_port}"
 
     @property
     def redis_url(self) -> str:
-        """Where Redis' clients connect to."""
+        """The address for Redis clients."""
         return f"redis://{HOST}:{self.redis_port}/0"
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """True from a start until it ends."""
         return self._process.running
 
     @property
     def log(self) -> Path:
-        """The file with what it printed."""
+        """The file with its output."""
         return self._process.log
 
     def start(self) -> None:
-        """Start it on what its data directory holds and return when both answer; repeatable.
+        """Start it with the data of its directory, and return when both protocols answer. Repeatable.
 
-        Raises: StackFailed, when a port is taken, the data directory is in use, or it does not answer.
+        Raises: StackFailed when a port is taken, the data directory is in use, or it does not answer.
         """
         if not self.running:
             self._refuse_taken_ports()
         self._process.start(self._answers, START_SECONDS)
 
     def stop(self) -> None:
-        """End it in order: everything is on disk afterwards. Repeatable."""
+        """Stop it cleanly, with all data on disk afterwards. Repeatable."""
         self._process.stop(STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it as a crash would: what came in the last second is lost. Repeatable."""
+        """Kill it as a crash would; the writes of the last second are lost. Repeatable."""
         self._process.kill()
 
     def _answers(self) -> bool:
         return kafka_answers(HOST, self.kafka_port) and redis_answers(HOST, self.redis_port)
 
     def _refuse_taken_ports(self) -> None:
-        """Say so before a stranger's answer is taken for ours."""
-        for what, port in (("Kafka", self.kafka_port), ("Redis", self.redis_port)):
+        """Refuse a port where another server listens, whose answers would look like ours. Raises: StackFailed."""
+        for protocol, port in (("Kafka", self.kafka_port), ("Redis", self.redis_port)):
             if _listens(HOST, port):
                 raise StackFailed(
-                    f"port {port} for {what} is taken: another server listens there; "
-                    f"stop it, or choose another port with --{what.lower()}-port"
+                    f"port {port} for {protocol} is taken by another server; "
+                    f"stop it, or choose another port with --{protocol.lower()}-port"
                 )
 
     def __enter__(self) -> Self:
@@ -105,27 +105,27 @@ class EmbeddedServer:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback that nobody listens on, each different.
+    """Return different ports of the loopback that nobody listens on.
 
-    They are held together while they are chosen, else the same could come twice.
+    All sockets stay bound until the last port is chosen; otherwise the system could give one port twice.
     """
-    held = [socket.socket() for _ in range(count)]
+    sockets = [socket.socket() for _ in range(count)]
     try:
-        for one in held:
+        for one in sockets:
             one.bind((HOST, 0))
-        return [int(one.getsockname()[1]) for one in held]
+        return [int(one.getsockname()[1]) for one in sockets]
     finally:
-        for one in held:
+        for one in sockets:
             one.close()
 
 
 def kafka_answers(host: str, port: int) -> bool:
-    """Whether something there speaks Kafka's protocol; an open port alone may be a broker still starting."""
+    """Return True if a broker answers a Kafka request there; an open port alone may be a broker that still starts."""
     return _answer(host, port, API_VERSIONS)[4:8] == API_VERSIONS[8:12]
 
 
 def redis_answers(host: str, port: int) -> bool:
-    """Whether something there speaks Redis' protocol and is done with loading."""
+    """Return True if a Redis answers there and has finished loading its data."""
     return _answer(host, port, b"PING\r\n").startswith(b"+PONG")
 
 
@@ -137,17 +137,17 @@ def _listens(host: str, port: int) -> bool:
         return False
 
 
-def _answer(host: str, port: int, question: bytes) -> bytes:
+def _answer(host: str, port: int, request: bytes) -> bytes:
     try:
         with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as connection:
-            connection.sendall(question)
+            connection.sendall(request)
             return connection.recv(64)
     except OSError:
         return b""
 
 
 def _binary() -> Path:
-    """Return the binary itself: the script around it does not pass signals on."""
+    """Return the path of the binary; the package's script around it would not pass signals on."""
     found = importlib.util.find_spec("noida_db")
     folder = Path(found.origin).parent if found is not None and found.origin is not None else None
     name = "noida-db.exe" if os.name == "nt" else "noida-db"
@@ -157,6 +157,6 @@ def _binary() -> Path:
             "or let TERRITORY_KAFKA_BOOTSTRAP_SERVERS and TERRITORY_REDIS_URL name servers of your own"
         )
     binary = folder / name
-    if not os.access(binary, os.X_OK):  # wheels unpacked by some installers lose the bit
+    if not os.access(binary, os.X_OK):  # some installers drop the executable bit
         binary.chmod(0o755)
     return binary

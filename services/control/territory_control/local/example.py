@@ -1,4 +1,4 @@
-"""The example organisation: its model and its real pipeline, from the examples folder."""
+"""The example organisation of the examples folder: its model and its records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "crm-sales-opportunities"
 
 
 def example_folder() -> Path:
-    """Return the folder of the example: in the repository, or packed with this program.
+    """Return the example's folder, in the repository or packed with this program.
 
     Raises: NotFound.
     """
@@ -20,8 +20,8 @@ def example_folder() -> Path:
     for folder in candidates:
         if (folder / "model.yaml").is_file() and (folder / "mapping.py").is_file():
             return folder
-    looked = " and ".join(str(folder) for folder in candidates)
-    raise NotFound(f"the example {NAME} is not in {looked}; run this from a copy of the repository")
+    searched = " or ".join(str(folder) for folder in candidates)
+    raise NotFound(f"the example {NAME} is not in {searched}; run this from a copy of the repository")
 
 
 def example_model(folder: Path) -> str:
@@ -30,7 +30,7 @@ def example_model(folder: Path) -> str:
 
 
 def example_lines(folder: Path) -> list[bytes]:
-    """Return all of the example's records as RecordChange lines, accounts first. Raises: NotFound."""
+    """Return the example's records as RecordChange lines, accounts first. Raises: NotFound."""
     spec = importlib.util.spec_from_file_location("territory_example_mapping", folder / "mapping.py")
     if spec is None or spec.loader is None:
         raise NotFound(f"{folder / 'mapping.py'} can't be loaded; run this from a copy of the repository")

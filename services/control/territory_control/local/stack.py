@@ -1,4 +1,4 @@
-"""The services on this machine, each a process of its own, around the embedded broker or given ones."""
+"""The services on this machine, each a child process, with the embedded broker and Redis or with given servers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ from territory_control.local.embedded_broker import EmbeddedServer, free_ports
 from territory_runtime.settings import PREFIX, Settings
 
 SERVICES = {"assigner": "assigner", "access-indexer": "access_indexer", "forecast-aggregator": "forecast_aggregator"}
-"""By command, the module that runs it."""
+"""The module that runs each service."""
 
-OF_OTHER_SERVERS = ("kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password",
-                    "kafka_ssl_cafile", "kafka_replication_factor", "redis_cluster")  # fmt: skip
-"""Settings that say how to reach servers of one's own; the embedded ones know none of them."""
+OWN_SERVER_SETTINGS = (
+    "kafka_security_protocol",
+    "kafka_sasl_mechanism",
+    "kafka_sasl_username",
+    "kafka_sasl_password",
+    "kafka_ssl_cafile",
+    "kafka_replication_factor",
+    "redis_cluster",
+)
+"""Settings for servers of one's own; the embedded servers support none of them."""
 
 FETCH_PAUSE_SECONDS = 0.02
-"""The embedded broker keeps no empty fetch waiting: without a pause idle services would ask it all the time."""
+"""The embedded broker answers an empty fetch at once; without a pause idle services would poll it all the time."""
 
 READY_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 20.0
@@ -40,17 +47,17 @@ ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything listens."""
+    """Where the servers and services listen."""
 
     kafka: str
     redis: str
     metrics: dict[str, str]
-    """By service, where its /metrics, /live and /ready are."""
+    """By service, the base address of /metrics, /live and /ready."""
     data_dir: str
 
 
 class Stack:
-    """The three services as child processes; their logs are files of the data directory."""
+    """The three services as child processes, with their logs in the data directory."""
 
     def __init__(self, settings: Settings, data_dir: Path, environment: Mapping[str, str]) -> None:
         ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
@@ -60,7 +67,7 @@ class Stack:
             metrics={name: f"http://{settings.metrics_host}:{port}" for name, port in ports.items()},
             data_dir=str(data_dir),
         )
-        self._given_up = False
+        self._aborted = False
         self._processes: list[tuple[ChildProcess, Callable[[], bool]]] = []
         for name, module in SERVICES.items():
             own = {f"{PREFIX}METRICS_PORT": str(ports[name]), f"{PREFIX}DATA_DIR": str(data_dir / "faust")}
@@ -69,7 +76,7 @@ class Stack:
             self._processes.append((process, partial(self._is_ready, settings.metrics_host, ports[name])))
 
     def start(self) -> None:
-        """Start all services at the same time; return when all are ready. Raises: StackFailed."""
+        """Start all services at the same time, and return when all are ready. Raises: StackFailed."""
         with ThreadPoolExecutor(len(self._processes)) as threads:
             starting = [
                 threads.submit(process.start, is_ready, READY_SECONDS_MAX) for process, is_ready in self._processes
@@ -78,7 +85,7 @@ class Stack:
                 for one in starting:
                     one.result()
             except BaseException:
-                self._given_up = True  # those that still start see it, and end
+                self._aborted = True  # services that are still starting give up, too
                 raise
 
     def check(self) -> None:
@@ -88,14 +95,14 @@ class Stack:
                 raise StackFailed(f"{process.name} ended unexpectedly:\n{process.tail()}")
 
     def stop(self) -> None:
-        """End all services in order, at the same time; kill those that take too long. Repeatable."""
+        """Stop all services at the same time, and kill those that take too long. Repeatable."""
         with ThreadPoolExecutor(len(self._processes)) as threads:
             for one in [threads.submit(process.stop, STOP_SECONDS_MAX) for process, _ in self._processes]:
                 one.result()
 
     def _is_ready(self, host: str, port: int) -> bool:
-        if self._given_up:
-            raise StackFailed("given up, because another service did not start")
+        if self._aborted:
+            raise StackFailed("stopped, because another service did not start")
         connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
         try:
             connection.request("GET", "/ready")
@@ -111,10 +118,10 @@ def _without_password(url: str) -> str:
     return f"{before.split('://', 1)[0]}://{address}" if at else url
 
 
-def has_own_servers(environment: Mapping[str, str]) -> bool:
-    """Whether the environment names a Kafka and a Redis to use instead of the embedded ones.
+def names_own_servers(environment: Mapping[str, str]) -> bool:
+    """Return True if the environment names a Kafka and a Redis to use instead of the embedded ones.
 
-    Raises: StackFailed when it names one of the two only.
+    Raises: StackFailed when it names only one of the two.
     """
     names = (f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", f"{PREFIX}REDIS_URL")
     given = [name for name in names if environment.get(name)]
@@ -122,7 +129,7 @@ def has_own_servers(environment: Mapping[str, str]) -> bool:
         missing = next(name for name in names if name not in given)
         raise StackFailed(
             f"{given[0]} is set and {missing} is not: set both to run the services on servers of your own, "
-            "or none to run them on the embedded ones"
+            "or neither to run them on the embedded ones"
         )
     return bool(given)
 
@@ -136,37 +143,36 @@ def running_stack(
     kafka_port: int | None = None,
     redis_port: int | None = None,
 ) -> Iterator[tuple[Stack, Settings]]:
-    """Run the services while the block does, and the embedded servers too unless others are to be used.
+    """Run the services while the block runs, and with `embedded` the broker and Redis, too.
 
-    Yields the stack, and the settings to reach it by. SIGINT, SIGTERM and SIGHUP interrupt
-    the block. Then the services end, and after them the servers; a data directory that
-    nobody asked for is removed.
+    Yields the stack and the settings that reach it. SIGINT, SIGTERM and SIGHUP interrupt the block.
+    Afterwards the services stop first and the servers last. A temporary data directory is removed.
 
     Raises: StackFailed; KeyboardInterrupt.
     """
-    with _signals_kept(), ExitStack() as cleaning, _interruptible():
+    with _restored_handlers(), ExitStack() as cleanup, _interruptible():
         folder = data_dir
         if folder is None:
-            folder = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="territory-")))
+            folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="territory-")))
         folder = folder.absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise StackFailed(f"the data directory {folder} can't be made: {fault.strerror}") from fault
+            raise StackFailed(f"the data directory {folder} can't be created: {fault.strerror}") from fault
         environment = dict(os.environ)
         if embedded:
             server = EmbeddedServer(folder / "server", kafka_port, redis_port)
-            cleaning.callback(server.stop)
+            cleanup.callback(server.stop)
             server.start()
             settings, environment = _reaching(server, settings, environment)
         stack = Stack(settings, folder, environment)
-        cleaning.callback(stack.stop)
+        cleanup.callback(stack.stop)
         stack.start()
         yield stack, settings
 
 
 def watch(stack: Stack) -> None:
-    """Look after a stack until a signal comes. Raises: StackFailed when a service ends by itself; KeyboardInterrupt."""
+    """Check the stack until a signal arrives. Raises: StackFailed when a service ends by itself; KeyboardInterrupt."""
     while True:
         stack.check()
         time.sleep(WATCH_SECONDS)
@@ -175,17 +181,17 @@ def watch(stack: Stack) -> None:
 def _reaching(
     server: EmbeddedServer, settings: Settings, environment: Mapping[str, str]
 ) -> tuple[Settings, dict[str, str]]:
-    """Return the settings and the environment by which the embedded servers are reached."""
-    plain = {name: Settings.model_fields[name].default for name in OF_OTHER_SERVERS}
+    """Return the settings and the environment that reach the embedded servers."""
+    defaults = {name: Settings.model_fields[name].default for name in OWN_SERVER_SETTINGS}
     reached = settings.model_copy(
         update={
-            **plain,
+            **defaults,
             "kafka_bootstrap_servers": server.bootstrap_servers,
             "redis_url": SecretStr(server.redis_url),
         }
     )
-    others = {f"{PREFIX}{name.upper()}" for name in OF_OTHER_SERVERS}
-    kept = {name: value for name, value in environment.items() if name.upper() not in others}
+    dropped = {f"{PREFIX}{name.upper()}" for name in OWN_SERVER_SETTINGS}
+    kept = {name: value for name, value in environment.items() if name.upper() not in dropped}
     kept[f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS"] = server.bootstrap_servers
     kept[f"{PREFIX}REDIS_URL"] = server.redis_url
     kept.setdefault(f"{PREFIX}KAFKA_FETCH_PAUSE_SECONDS", str(FETCH_PAUSE_SECONDS))
@@ -196,8 +202,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Give the signals that end a program their handlers back at the end."""
+def _restored_handlers() -> Iterator[None]:
+    """Restore the handlers of the ending signals after the block."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -208,9 +214,9 @@ def _signals_kept() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Make each of these signals a KeyboardInterrupt in the block; after it none disturbs what cleans up."""
+    """Turn the ending signals into a KeyboardInterrupt in the block, and ignore them afterwards, during cleanup."""
     for number in SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup a hangup stays ignored
             signal.signal(number, signal.default_int_handler)
     try:
         yield

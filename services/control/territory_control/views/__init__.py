@@ -1,1 +1,1 @@
-"""Results as text for a terminal."""
+"""Views: the results of use cases as text for a terminal."""

@@ -1,9 +1,10 @@
-"""Attainment over time, as bars on a terminal and as a drawing in a file."""
+"""Attainment over time: a bar a day on the terminal, or a plot in a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +13,54 @@ from rich.text import Text
 
 from territory.model.compiled import Model
 from territory_admin.errors import Refused
-from territory_admin.queries.attainment_history import series_of
-from territory_admin.reports.history import Point
-from territory_control.views.attainment_tree import bar, money
+from territory_admin.reports.history import HistoryPoint
+from territory_control.views.attainment_tree import percent_bar
+from territory_control.views.text import money
 
 BAR_CELLS = 40
 WON_COLUMNS = 18
 
 
-def shown(model: Model, points: Sequence[Point]) -> Iterator[RenderableType]:
-    """Return a bar a day: of the target, or without one of the most that was won."""
+def history(model: Model, points: Sequence[HistoryPoint]) -> Iterator[RenderableType]:
+    """Yield a bar for each day: relative to the target, or to the highest amount where there is no target."""
     if not points:
-        yield Text("nothing was said of it; territory attainment shows what there is")
+        yield Text("no attainment is on the log there; territory attainment shows the present ones")
     for territory_id, period, found in series_of(points):
         yield Text(f"{model.territories[territory_id].name}, {period}", style="bold")
-        most = max(Decimal(point.won or 0) for point in found)
+        highest = max(Decimal(point.won or 0) for point in found)
         for point in found:
-            yield _line(point, most)
+            yield _line(point, highest)
 
 
-def _line(point: Point, most: Decimal) -> Text:
+def _line(point: HistoryPoint, highest: Decimal) -> Text:
     day = f"  {point.day}  "
     if point.won is None:
-        return Text(f"{day}gone", style="dim")
+        return Text(f"{day}removed", style="dim")
     if point.attainment_pct is not None:
-        part, of = Decimal(point.attainment_pct), f"{Decimal(point.attainment_pct):>7.0f}% of {money(point.target)}"
+        percent = Decimal(point.attainment_pct)
+        relation = f"{percent:>7.0f}% of {money(point.target)}"
     else:
-        part, of = Decimal(point.won) * 100 / most if most > 0 else Decimal(0), "    no target"
-    return Text(f"{day}{bar(part, BAR_CELLS)}{money(point.won):>{WON_COLUMNS}}{of}")
+        percent = Decimal(point.won) * 100 / highest if highest > 0 else Decimal(0)
+        relation = "    no target"
+    return Text(f"{day}{percent_bar(percent, BAR_CELLS)}{money(point.won):>{WON_COLUMNS}}{relation}")
 
 
-# --- drawn -----------------------------------------------------------------------------------
+def series_of(points: Iterable[HistoryPoint]) -> Iterator[tuple[str, str, list[HistoryPoint]]]:
+    """Yield each territory and period with its points, by day."""
+    for (territory_id, period), found in groupby(points, key=lambda point: (point.territory_id, point.period)):
+        yield territory_id, period, list(found)
 
 
 class Plot:
-    """A file that attainment over time is drawn to."""
+    """A plot of attainment over time in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Make sure that it can be drawn, before anything is read.
+        """Check that the file can be drawn, before anything is read.
 
-        Raises: Refused without matplotlib, for a kind of file that it does not write, or for a missing folder.
+        Raises: Refused without matplotlib, for an unknown kind of file, or for a missing folder.
         """
         try:
-            from matplotlib.figure import Figure  # noqa: PLC0415 -- an extra: most commands do without it
+            from matplotlib.figure import Figure  # noqa: PLC0415 -- an extra that only plots need
         except ModuleNotFoundError as missing:
             raise Refused("--plot needs matplotlib, which is not installed: pip install 'territory[plot]'") from missing
         self._path = path
@@ -63,10 +69,10 @@ class Plot:
         if path.suffix.removeprefix(".") not in kinds:
             raise Refused(f"found --plot {path}, expected a file that ends with .{', .'.join(sorted(kinds))}")
         if not path.absolute().parent.is_dir():
-            raise Refused(f"found --plot {path}, but there is no folder {path.parent}")
+            raise Refused(f"found --plot {path}, but there is no folder {path.parent}; create it first")
 
-    def draw(self, model: Model, points: Sequence[Point]) -> None:
-        """Draw what was won as steps, for each territory and period, and its target. Raises: Refused."""
+    def draw(self, model: Model, points: Sequence[HistoryPoint]) -> None:
+        """Draw a step line for each territory and period, and a dashed one for its target. Raises: Refused."""
         axes = self._figure.add_subplot()
         for territory_id, period, found in series_of(points):
             days, name = [point.day for point in found], f"{model.territories[territory_id].name}, {period}"
@@ -88,5 +94,5 @@ class Plot:
 
 
 def _height(amount: str | None) -> Decimal:
-    """Return an amount as it is drawn; none is a gap."""
+    """Return an amount for the plot; None is a gap in the line."""
     return Decimal("NaN" if amount is None else amount)

@@ -1,4 +1,4 @@
-"""How territories stand, as a tree that people read: a line each, a bar for every period."""
+"""Attainment as a tree: a line for each territory or user, a bar for each period."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -13,6 +14,7 @@ from rich.tree import Tree
 from territory.model.compiled import Model
 from territory.money import ZERO, add
 from territory_admin.queries.redis_reader import AdjustedDeal, AttainmentRow
+from territory_control.views.text import counted, money
 
 BAR_CELLS = 8
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -22,60 +24,63 @@ NAME_COLUMNS_MAX = 48
 INDENT = 4
 
 
-def bar(percent: Decimal, cells: int = BAR_CELLS) -> str:
+def percent_bar(percent: Decimal, cells: int = BAR_CELLS) -> str:
     """Return a bar that is full at 100 per cent."""
     eighths = int(min(max(percent, ZERO), Decimal(100)) * cells * 8 / 100)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells, "·")
 
 
-def money(amount: str | Decimal | None) -> str:
-    """Return an amount as people read it; nothing for none."""
-    return "" if amount is None else f"{Decimal(amount):,}"
+def attainment_tree(model: Model, rows: Iterable[AttainmentRow], columns: int) -> list[RenderableType]:
+    """Return the tree of territories with a bar for each period, and notes below it.
 
-
-def tree_of(model: Model, rows: Iterable[AttainmentRow], columns: int) -> Tree:
-    """Return the territories with what they attained in each period, and what they won in all of them.
-
-    Of more periods than fit into the columns the last ones are shown; without a target there is no bar.
+    When the periods do not fit into the columns, the last ones are shown. Without a target there is no bar.
+    The column `won` adds up all periods.
     """
-    placed: dict[tuple[str, str | None], dict[str, AttainmentRow]] = {}
+    by_line: dict[tuple[str, str | None], dict[str, AttainmentRow]] = {}
     for row in rows:
-        placed.setdefault((row.territory_id, row.user_id), {})[row.period] = row
-    width = min(NAME_COLUMNS_MAX, _name_columns(model, placed))
-    periods = sorted({period for by_period in placed.values() for period in by_period})
-    fitting = max(1, (columns - width - WON_COLUMNS) // CELL_COLUMNS)
-    shown = periods[-fitting:]
-    head = "".ljust(width) + "".join(period.ljust(CELL_COLUMNS) for period in shown) + "won".rjust(WON_COLUMNS)
-    root = Tree(Text(head, style="bold", no_wrap=True))
-    if any(row.frozen for by_period in placed.values() for period, row in by_period.items() if period in shown):
-        root.add(Text("* closed, with its figures of then; --adjustments lists the deals that changed since"))
-    if len(shown) < len(periods):
-        root.add(Text(f"{len(periods) - len(shown)} earlier periods do not fit here; --period shows one"))
+        by_line.setdefault((row.territory_id, row.user_id), {})[row.period] = row
+    width = min(NAME_COLUMNS_MAX, _name_columns(model, by_line))
+    periods = sorted({period for by_period in by_line.values() for period in by_period})
+    shown = periods[-max(1, (columns - width - WON_COLUMNS) // CELL_COLUMNS) :]
+    heading = "".ljust(width) + "".join(period.ljust(CELL_COLUMNS) for period in shown) + "won".rjust(WON_COLUMNS)
+    root = Tree(Text(heading, style="bold", no_wrap=True))
     nodes: dict[str, Tree] = {}
-    for territory_id in _with_their_ancestors(model, {territory_id for territory_id, _ in placed}):
+    for territory_id in _with_ancestors(model, {territory_id for territory_id, _ in by_line}):
         node = model.territories[territory_id]
-        above = nodes.get(node_parent) if (node_parent := model.tree.parent_of(territory_id)) is not None else root
-        line = _line(node.name, width - INDENT * (node.depth + 1), placed.get((territory_id, None), {}), shown)
-        nodes[territory_id] = (above or root).add(line)
-    for territory_id, user_id in sorted((place[0], place[1]) for place in placed if place[1] is not None):
+        parent_id = model.tree.parent_of(territory_id)
+        parent = nodes.get(parent_id, root) if parent_id is not None else root
+        line = _line(node.name, width - INDENT * (node.depth + 1), by_line.get((territory_id, None), {}), shown)
+        nodes[territory_id] = parent.add(line)
+    for territory_id, user_id in sorted((place[0], place[1]) for place in by_line if place[1] is not None):
         if territory_id in nodes:
             person = model.people.get(user_id)
             indent = INDENT * (model.territories[territory_id].depth + 2)
             name = person.name if person is not None else user_id
-            nodes[territory_id].add(_line(name, width - indent, placed[territory_id, user_id], shown, style="dim"))
-    return root
+            nodes[territory_id].add(_line(name, width - indent, by_line[territory_id, user_id], shown, style="dim"))
+    return [root, *_notes(by_line.values(), shown, len(periods) - len(shown))]
 
 
-def _with_their_ancestors(model: Model, territory_ids: set[str]) -> list[str]:
-    """Return territories and those above them, parents first; what the model lacks is left out."""
+def _notes(lines: Iterable[Mapping[str, AttainmentRow]], shown: Iterable[str], hidden: int) -> list[Text]:
+    notes = []
+    if any(by_period[period].frozen for by_period in lines for period in shown if period in by_period):
+        notes.append(
+            Text("* closed: the figures of when it was closed; --adjustments lists the deals that changed since")
+        )
+    if hidden:
+        notes.append(Text(f"{counted(hidden, 'earlier period')} not shown, for lack of columns; --period shows one"))
+    return notes
+
+
+def _with_ancestors(model: Model, territory_ids: set[str]) -> list[str]:
+    """Return territories and their ancestors, parents first; without those that the model does not have."""
     wanted = {above for found in territory_ids if found in model.tree for above in model.tree.path_of(found)}
     return [territory_id for territory_id in model.tree if territory_id in wanted]
 
 
-def _name_columns(model: Model, placed: Iterable[tuple[str, str | None]]) -> int:
+def _name_columns(model: Model, by_line: Iterable[tuple[str, str | None]]) -> int:
     widths = [20]
-    for territory_id, user_id in placed:
+    for territory_id, user_id in by_line:
         if territory_id not in model.territories:
             continue
         node = model.territories[territory_id]
@@ -107,16 +112,16 @@ def _cell(row: AttainmentRow | None) -> tuple[str, str]:
         return "no target".rjust(BAR_CELLS + 6) + mark, "dim"
     percent = Decimal(row.attainment_pct)
     colour = "green" if percent >= 100 else "yellow" if percent >= 80 else "red"
-    return f"{bar(percent)}{percent:>5.0f}%{mark}", colour
+    return f"{percent_bar(percent)}{percent:>5.0f}%{mark}", colour
 
 
 def adjustments_table(deals: Iterable[AdjustedDeal]) -> Table:
-    """Return the deals that count for something else than when their period was closed, a line each."""
+    """Return a line for each deal that counts differently since its period was closed (F12)."""
     table = Table("period", "deal", "when it was closed", "now")
     for deal in deals:
-        table.add_row(deal.period, deal.id, _counted(deal.frozen), _counted(deal.now))
+        table.add_row(deal.period, deal.id, _side(deal.frozen), _side(deal.now))
     return table
 
 
-def _counted(side: Mapping[str, Any] | None) -> str:
+def _side(side: Mapping[str, Any] | None) -> str:
     return "nothing" if side is None else f"{money(side['amount'])} {side['category']} in {side['path'][0]}"

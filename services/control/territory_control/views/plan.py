@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""What applying a model would change."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.models.activation import PieceChanges
+from territory_admin.models.changes import PieceChanges
 from territory_admin.planning.plan import Planned
-from territory_control.views.attainment_tree import money
-from territory_control.views.results import counted, named
+from territory_control.views.text import counted, money, named
 
 ROWS_MAX = 40
-"""Of one table; `--json` has all of them."""
+"""In each table; `--json` has all rows."""
 
 
-def of_plan(planned: Planned) -> Iterator[RenderableType]:
-    """Yield what applying a model would do, the most telling first."""
+def plan_view(planned: Planned) -> Iterator[RenderableType]:
+    """Yield what applying a model would change, the most important first."""
     plan = planned.plan
     yield Text(_heading(planned))
     yield from _pieces(planned.changes)
@@ -31,7 +30,7 @@ def of_plan(planned: Planned) -> Iterator[RenderableType]:
     if plan.territories:
         yield _table(
             "territories",
-            ("territory", "records now", "then", "come", "leave"),
+            ("territory", "records now", "then", "enter", "leave"),
             [(each.territory_id, each.records_before, each.records_after, each.come, each.leave)
              for each in sorted(plan.territories, key=lambda each: -each.come - each.leave)],
         )  # fmt: skip
@@ -42,35 +41,38 @@ def of_plan(planned: Planned) -> Iterator[RenderableType]:
             [(each.user_id, each.sees_more, each.sees_less, each.edits_more, each.edits_less)
              for each in sorted(plan.users, key=lambda each: -each.sees_more - each.sees_less)],
         )  # fmt: skip
-    for word, users in (("administrators from then on", plan.admins_added), ("none any more", plan.admins_removed)):
+    for heading, users in (
+        ("new administrators", plan.admins_added),
+        ("administrators no longer", plan.admins_removed),
+    ):
         if users:
-            yield Text(f"{word}: {named(users)}")
+            yield Text(f"{heading}: {named(users)}")
     if plan.sums:
         yield _table(
-            "sums, roll-up included",
+            "sums, everything below included",
             ("period", "territory", "measure", "now", "then"),
             [(each.period, each.territory_id, each.measure, money(each.before), money(each.after))
              for each in plan.sums],
         )  # fmt: skip
     if plan.left_out_before != plan.left_out_after:
-        yield Text(f"deals in no sum: {_reasons(plan.left_out_before)}; then {_reasons(plan.left_out_after)}")
-    yield from _wanted_otherwise(planned.changes)
-    if _is_nothing(planned):
-        yield Text("no record, nobody's view and no sum would change")
+        yield Text(f"deals in no sum: now {_reasons(plan.left_out_before)}; then {_reasons(plan.left_out_after)}")
+    yield from _other_changes(planned.changes)
+    if _is_empty(planned):
+        yield Text("no record, no user's view and no sum would change")
 
 
 def _heading(planned: Planned) -> str:
     if not planned.revision:
-        return f"{planned.org_id} has no model yet: this would be its first (territory apply)"
+        return f"{planned.org_id} has no model yet; territory apply makes this its first"
     if not planned.changes:
-        return f"{planned.org_id}: the model is the one in effect, revision {planned.revision}"
-    return f"{planned.org_id}: beside revision {planned.revision}, which stays in effect until territory apply"
+        return f"{planned.org_id}: the model is the same as revision {planned.revision}, which is in effect"
+    return f"{planned.org_id}: compared with revision {planned.revision}, which stays in effect until territory apply"
 
 
 def _pieces(changes: PieceChanges) -> Iterator[Text]:
-    for word, keys in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)):
+    for verb, keys in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)):
         if keys:
-            yield Text(f"  {word}: {named(['/'.join(key) for key in keys])}")
+            yield Text(f"  {verb}: {named(['/'.join(key) for key in keys])}")
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> Table:
@@ -87,22 +89,22 @@ def _reasons(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none"
 
 
-def _wanted_otherwise(changes: PieceChanges) -> Iterator[Text]:
-    """Yield what no sum shows: periods that would be closed or opened (F12), and targets that would be others (F5)."""
+def _other_changes(changes: PieceChanges) -> Iterator[Text]:
+    """Yield what the tables do not show: periods closed or opened (F12), and changed targets (F5)."""
     targets = [key for key in (*changes.added, *changes.changed, *changes.removed) if key[0] == "target"]
-    for word, names in (
+    for heading, names in (
         ("periods closed", [name for kind, name in changes.added if kind == "frozen"]),
         ("periods opened", [name for kind, name in changes.removed if kind == "frozen"]),
         ("targets changed", [name for _, name in sorted(targets)]),
     ):
         if names:
-            yield Text(f"{word}: {named(names)}")
+            yield Text(f"{heading}: {named(names)}")
 
 
-def _is_nothing(planned: Planned) -> bool:
+def _is_empty(planned: Planned) -> bool:
     plan = planned.plan
     return not (
-        [*_wanted_otherwise(planned.changes)]
+        [*_other_changes(planned.changes)]
         or plan.moved
         or plan.users
         or plan.sums

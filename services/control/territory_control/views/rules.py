@@ -1,4 +1,4 @@
-"""What the rules of a model cost and which make no sense, as people read it."""
+"""The analysis of a model's rules: what they cost, and which can never match or always do."""
 
 from __future__ import annotations
 
@@ -9,51 +9,53 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.lint.records_at_hand import OnRecords
+from territory_admin.lint.on_records import OnRecords
 from territory_admin.lint.rule_lint import EvaluatedRule, RuleAnalysis
-from territory_control.views.results import clipped, counted, named
+from territory_control.views.text import clipped, counted, named
 
 ROWS_MAX = 10
 
 
-def of_rules(analysis: RuleAnalysis) -> list[RenderableType]:
-    """Return what rules cost by their structure, and a warning for each that makes no sense."""
+def rule_analysis(analysis: RuleAnalysis) -> list[RenderableType]:
+    """Return what the rules cost by their structure, and a warning for each that never or always matches."""
     total, evaluated = sum(analysis.rules.values()), len(analysis.evaluated)
     if not total:
         return _of_sharing(analysis)
     by_kind = ", ".join(f"{count:,} for {kind}s" for kind, count in analysis.rules.items() if count)
     share = f"{evaluated:,} of {total:,} ({100 * evaluated / total:.1f} %)"
-    says = f"{share} are evaluated for what the index can't rule out" if evaluated else "all are looked up in an index"
-    parts: list[RenderableType] = [Text(f"rules: {by_kind}; {says}")]
+    cost = f"{share} are evaluated, because an index alone can't decide them" if evaluated else "an index decides all"
+    parts: list[RenderableType] = [Text(f"rules: {by_kind}; {cost}")]
     if evaluated:
         reasons = Counter(kind for rule in analysis.evaluated for kind in {_kind(reason) for reason in rule.reasons})
         rows = [(f"{count:,}", reason) for reason, count in reasons.most_common()]
         parts += _table("why they are evaluated", ("rules", "because of"), rows)
         parts += _table(
-            "the most expensive, by their structure; nothing is measured",
+            "the most expensive rules, estimated by their structure",
             ("territory", "object", "comparisons", "for", "because of"),
             [_cost(rule) for rule in analysis.costliest],
         )
     if analysis.impossible:
         parts += _table(
-            f"warning: {counted(len(analysis.impossible), 'territory', 'territories')} can never take a record by rule",
-            ("territory", "object", "why", "nor, below it,"),
+            f"warning: {counted(len(analysis.impossible), 'territory', 'territories')} can never get a record by rule",
+            ("territory", "object", "why", "nor those below it:"),
             [(rule.territory_id, rule.object, rule.why, named(rule.below, 3)) for rule in analysis.impossible],
         )
     if analysis.empty:
         parts += _table(
-            f"warning: {counted(len(analysis.empty), 'rule asks', 'rules ask')} nothing",
-            ("territory", "object", "holds"),
+            f"warning: {counted(len(analysis.empty), 'rule matches', 'rules match')} everything",
+            ("territory", "object", "matches"),
             [
-                (rule.territory_id, rule.object, "always" if rule.alone else "whenever the rules above it do")
+                (
+                    rule.territory_id,
+                    rule.object,
+                    "every record" if rule.alone else "every record that the rules above it match",
+                )
                 for rule in analysis.empty
             ],
         )
     parts += _of_sharing(analysis)
     if analysis.unfinished:
-        parts.append(
-            Text(f"rules that ask too much to be looked at whole: {analysis.unfinished:,}; they may make no sense, too")
-        )
+        parts.append(Text(f"rules with too many conditions to be analysed in full: {analysis.unfinished:,}"))
     return parts
 
 
@@ -62,19 +64,20 @@ def _of_sharing(analysis: RuleAnalysis) -> list[RenderableType]:
     return _table(
         f"warning: {odd} nothing or everything",
         ("sharing rule", "object", "because"),
-        [(rule.rule_id, rule.object, rule.why or "it asks nothing") for rule in analysis.sharing],
+        [(rule.rule_id, rule.object, rule.why or "it matches every record") for rule in analysis.sharing],
     )
 
 
-def of_records(found: OnRecords) -> list[RenderableType]:
-    """Return how the records at hand fall on territories."""
+def record_coverage(found: OnRecords) -> list[RenderableType]:
+    """Return how the records on the log fall on the model's territories."""
     coverage = found.coverage
     if not any(coverage.records.values()):
-        return [Text("no records at hand: nothing is said of them")]
+        return [Text("no records on the log: their coverage is not analysed")]
     by_kind = ", ".join(counted(count, kind) for kind, count in coverage.records.items() if count)
-    parts: list[RenderableType] = [Text(f"records at hand: {by_kind}")]
+    parts: list[RenderableType] = [Text(f"records on the log: {by_kind}")]
     parts += _table(
-        "siblings whose branches take the same records" + (", among others" if coverage.pairs_left_out else ""),
+        "sibling territories whose branches match the same records"
+        + (" (not all pairs)" if coverage.pairs_left_out else ""),
         ("records", "object", "siblings", "below"),
         [
             (f"{overlap.records:,}", overlap.object, " and ".join(overlap.siblings), overlap.parent or "")
@@ -82,12 +85,12 @@ def of_records(found: OnRecords) -> list[RenderableType]:
         ],
     )
     parts += _table(
-        f"{counted(len(coverage.unreached), 'territory', 'territories')} that no record at hand reaches by rule",
-        ("territory", "object", "nor, below it,"),
+        f"{counted(len(coverage.unreached), 'territory', 'territories')} that no record on the log reaches by rule",
+        ("territory", "object", "nor those below it:"),
         [(one.territory_id, one.object, named(one.below, 3)) for one in coverage.unreached],
     )
     parts += _table(
-        "the most expensive rules, measured on records at hand",
+        "the most expensive rules, measured on these records",
         ("territory", "object", "µs an evaluation"),
         [(rule.territory_id, rule.object, f"{rule.microseconds:.2f}") for rule in found.measured],
     )
@@ -99,18 +102,19 @@ def _kind(reason: str) -> str:
 
 
 def _cost(rule: EvaluatedRule) -> Sequence[str]:
-    let_through = f"what {', '.join(rule.narrowed_by)} let{'s' if len(rule.narrowed_by) == 1 else ''} through"
     return (
         rule.territory_id,
         rule.object,
         f"{rule.comparisons:,}",
-        let_through if rule.narrowed_by else "every record that the rules above it let through",
+        f"records that match on {', '.join(rule.narrowed_by)}"
+        if rule.narrowed_by
+        else "every record that the rules above it match",
         "; ".join(rule.reasons),
     )
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[RenderableType]:
-    """Return a title and the first rows below it; nothing where there are none."""
+    """Return a title and the first rows; an empty list without rows."""
     every = list(rows)
     if not every:
         return []

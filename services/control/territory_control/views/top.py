@@ -1,4 +1,4 @@
-"""`territory top` on a terminal."""
+"""`territory top`: the workers' figures as a table, once or live."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from territory_admin.queries.worker_metrics import Now, Page, look_at, now
+from territory_admin.queries.worker_metrics import ClusterStatus, MetricsPage, fetch_pages, summarise
 
 MEGABYTE = 1_000_000
-SLOW_SECONDS = 1.0
+VISIBLE_SECONDS_MAX = 1.0
 """The objective: 99 % of changes are in Redis within this."""
 
 
-def shown(at: Now) -> RenderableType:
-    """Return the numbers as people read them; what wants somebody's eye is red."""
+def workers(current: ClusterStatus) -> RenderableType:
+    """Return the figures of all workers; red is what needs attention."""
     table = Table(box=None, pad_edge=False)
     for name in ("worker", "stages", "state"):
         table.add_column(name, overflow="fold")
-    for name in ("taken/s", "waiting", "oldest s", "partitions", "records", "to sweep", "MB"):
+    for name in ("events/s", "waiting", "oldest s", "partitions", "records", "to sweep", "MB"):
         table.add_column(name, justify="right")
-    for one in at.workers:
+    for one in current.workers:
         if one.fault is not None:
             table.add_row(one.worker, "", Text(f"no answer: {one.fault}", style="red"))
             continue
@@ -43,26 +43,26 @@ def shown(at: Now) -> RenderableType:
             f"{one.to_sweep:,}",
             f"{one.memory_bytes / MEGABYTE:,.0f}",
         )
-    return Group(*_lines(at), Text(), table)
+    return Group(*_summary(current), Text(), table)
 
 
-def _lines(at: Now) -> list[Text]:
-    slow = at.visible_p99_seconds is not None and at.visible_p99_seconds > SLOW_SECONDS
-    everywhere = "" if at.is_model_everywhere else ", not everywhere yet"
+def _summary(current: ClusterStatus) -> list[Text]:
+    slow = current.visible_p99_seconds is not None and current.visible_p99_seconds > VISIBLE_SECONDS_MAX
+    everywhere = "" if current.is_model_everywhere else ", not in effect everywhere yet"
     return [
         Text.assemble(
-            f"from a change to Redis: half {_seconds(at.visible_p50_seconds)}, ",
-            (f"99 % {_seconds(at.visible_p99_seconds)}", "red" if slow else ""),
-            f"   a revocation: 99 % {_seconds(at.revocation_p99_seconds)}",
+            f"from a change to Redis: p50 {_seconds(current.visible_p50_seconds)}, ",
+            (f"p99 {_seconds(current.visible_p99_seconds)}", "red" if slow else ""),
+            f"   revocations: p99 {_seconds(current.revocation_p99_seconds)}",
         ),
         Text.assemble(
-            (f"refused: {at.refused:,}", "red" if at.refused else ""),
+            (f"refused messages: {current.refused:,}", "red" if current.refused else ""),
             "   ",
-            (f"wrong index entries: {at.wrong_entries:,}", "red" if at.wrong_entries else ""),
+            (f"wrong index entries: {current.wrong_entries:,}", "red" if current.wrong_entries else ""),
             "   ",
-            (f"wrong sums: {at.wrong_sums:,}", "red" if at.wrong_sums else ""),
-            f"   model: revision {at.model_revision}",
-            ("" if at.model_age_seconds is None else f", {_age(at.model_age_seconds)} old"),
+            (f"wrong sums: {current.wrong_sums:,}", "red" if current.wrong_sums else ""),
+            f"   model: revision {current.model_revision}",
+            ("" if current.model_age_seconds is None else f", {_age(current.model_age_seconds)} old"),
             (everywhere, "red"),
         ),
     ]
@@ -81,12 +81,12 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def follow(workers: Sequence[str], console: Console, every_seconds: float) -> None:
-    """Show workers until interrupted. Raises: KeyboardInterrupt."""
-    before: list[Page] = []
+def follow(worker_addresses: Sequence[str], console: Console, every_seconds: float) -> None:
+    """Show the figures again and again until interrupted. Raises: KeyboardInterrupt."""
+    before: list[MetricsPage] = []
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            pages = look_at(workers)
-            live.update(shown(now(pages, before, time.time())), refresh=True)
+            pages = fetch_pages(worker_addresses)
+            live.update(workers(summarise(pages, before, time.time())), refresh=True)
             before = pages
             time.sleep(every_seconds)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
-from kafka.errors import TopicAlreadyExistsError
 
 from territory.wire.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
 from territory_runtime.kafka.aiokafka_internals import describe_topics_without_creating
 from territory_runtime.kafka.clients import LETTER_BYTES_MAX, REQUEST_BYTES_MAX, group_admin
 from territory_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewTopic
 
 COMPACTION_LAG_MS = DAY_MS
 """Age before which compaction removes nothing.
@@ -45,6 +46,8 @@ def provision(admin: KafkaAdminClient, settings: Settings) -> Provisioned:
 
     Raises: TopicsUnfit; kafka.errors.KafkaError.
     """
+    from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415 -- as in clients.topic_admin
+
     counts = partition_counts(admin)
     partitions = _common(counts, settings)
     missing = [topic for topic in TOPICS if topic.name not in counts]
@@ -115,6 +118,8 @@ def _common(counts: dict[str, int], settings: Settings) -> int:
 
 
 def _new(topic: Topic, partitions: int, settings: Settings) -> NewTopic:
+    from kafka.admin import NewTopic  # noqa: PLC0415 -- as in clients.topic_admin
+
     bytes_max = LETTER_BYTES_MAX if topic is DEAD_LETTERS else REQUEST_BYTES_MAX
     configuration = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(bytes_max)}
     if topic.retention_days is not None:

@@ -1,15 +1,19 @@
-"""From a message's bytes to what a fold takes."""
+"""Decodes a consumed Kafka message into the input of a fold."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from territory.errors import BadMessage
 from territory.stage import InputMessage
-from territory_runtime.loop.ports import ConsumedMessage
-from territory_runtime.loop.stage import Reader
+
+if TYPE_CHECKING:  # the command line decodes messages, and starts fast
+    from territory_runtime.loop.ports import ConsumedMessage
 
 
-def decode_message(message: ConsumedMessage, read: Reader) -> InputMessage:
-    """Return a decoded message. Raises: BadMessage."""
+def decode_message(message: ConsumedMessage, read: Callable[[bytes], Any]) -> InputMessage:
+    """Return a decoded message; `read` decodes its value. Raises: BadMessage."""
     key = (message.key or b"").decode(errors="replace")
     if key.count("/") < 2:
         raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")

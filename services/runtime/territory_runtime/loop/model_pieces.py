@@ -1,18 +1,18 @@
-"""The pieces of every organisation's model, as the model topic gives them. No I/O."""
+"""The pieces of every organisation's model, as the model topic has them; no I/O.
+
+Workers read them through `model_watcher.py`, administrators' use cases on their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from territory.errors import BadMessage, ModelRefused
-from territory.model.compiled import Model, assemble, digest_of
+from territory.errors import BadMessage
 from territory.model.document import PieceKey
 from territory.wire.codec import JSON, reader_of
 from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
 
 
 class Pieces:
-    """The pieces of models by organisation. They take effect with an activation, all at once."""
+    """The latest value of each piece, fed with the messages of the model topic in order."""
 
     def __init__(self) -> None:
         self._pieces: dict[str, dict[PieceKey, JSON]] = {}
@@ -21,7 +21,7 @@ class Pieces:
         self._read_activation = reader_of(ModelActivated)
 
     def take(self, key: str, value: bytes | None) -> ModelActivated | None:
-        """Take one message; return the activation, if it is one. Raises: BadMessage."""
+        """Add one message; return the activation if it is one. Raises: BadMessage."""
         parts = key.split("/", 2)
         if len(parts) != 3:
             raise BadMessage("wrong_key", f"found key {key[:60]!r}, expected <org>/<kind>/<id>")
@@ -37,7 +37,7 @@ class Pieces:
         else:
             piece = self._read_piece(value)
             pieces[kind, name] = piece.value
-            if kind == "frozen":  # published when the period is closed, and not again while it is
+            if kind == "frozen":  # published when the period was closed, and not again while it stays closed
                 closed_since[name] = piece.revision
         return None
 
@@ -48,12 +48,3 @@ class Pieces:
     def closed_since(self, org_id: str) -> dict[str, int]:
         """Return a copy of the revisions in which an organisation's closed periods were closed (F12)."""
         return dict(self._closed_since.get(org_id, {}))
-
-
-def activated_model(
-    activation: ModelActivated, pieces: Mapping[PieceKey, JSON], closed_since: Mapping[str, int]
-) -> Model:
-    """Return the model of an activation. Raises: ModelRefused, also when the pieces are not those of its digest."""
-    if digest_of(pieces) != activation.digest:
-        raise ModelRefused([])
-    return assemble(activation.org_id, activation.revision, pieces, closed_since=closed_since)

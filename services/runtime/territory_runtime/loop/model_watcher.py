@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from territory.errors import BadMessage, ModelRefused
-from territory.model.compiled import Model
+from territory.model.compiled import Model, assemble, digest_of
 from territory.model.document import PieceKey
 from territory.wire.codec import JSON
 from territory.wire.events import ModelActivated
@@ -27,7 +27,7 @@ from territory_runtime import metrics
 from territory_runtime.health import Health
 from territory_runtime.kafka import clients
 from territory_runtime.loop.commit_metadata import CommitMetadata
-from territory_runtime.loop.model_pieces import Pieces, activated_model
+from territory_runtime.loop.model_pieces import Pieces
 from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, NOTHING_ACTIVATED, ModelSnapshot, SnapshotId
 from territory_runtime.retry import KAFKA_AWAY, retry_while_unavailable
 from territory_runtime.settings import Settings
@@ -39,6 +39,15 @@ DAYS_BACK_MAX = 7
 
 Prepare = Callable[[Model], None]
 """Derives what a stage needs of a model. Raises ModelRefused when it can't."""
+
+
+def activated_model(
+    activation: ModelActivated, pieces: Mapping[PieceKey, JSON], closed_since: Mapping[str, int]
+) -> Model:
+    """Return the model of an activation. Raises: ModelRefused, also when the pieces are not those of its digest."""
+    if digest_of(pieces) != activation.digest:
+        raise ModelRefused([])
+    return assemble(activation.org_id, activation.revision, pieces, closed_since=closed_since)
 
 
 class ModelWatcher(Service):

@@ -1,35 +1,16 @@
-"""What all sinks in Redis share: the client, and the progress in `index:{org}` (contracts: Redis)."""
+"""What all sinks in Redis share: the progress in `index:{org}` (contracts: Redis)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import redis.asyncio
-
 from territory.wire.keys import index_key
 from territory_runtime.loop.stage import Progress
 from territory_runtime.redis.nodes import Client
 from territory_runtime.redis.pipe import FencedPipeline
-from territory_runtime.settings import Settings
 
 CHUNK_MEMBERS = 500
 """Members in one SADD or SREM."""
-
-
-def connect(settings: Settings) -> Client:
-    """Return a client, which connects when it is first used. It takes and gives text.
-
-    Raises: ValueError for an invalid address; RedisClusterException for one that no cluster can have.
-    """
-    kind = redis.asyncio.RedisCluster if settings.redis_cluster else redis.asyncio.Redis
-    client: Client = kind.from_url(
-        settings.redis_url.get_secret_value(),
-        decode_responses=True,
-        socket_timeout=15,
-        socket_connect_timeout=5,
-        health_check_interval=30,
-    )
-    return client
 
 
 # One script, so that two workers that finish at once can't leave the lower of two minimums.

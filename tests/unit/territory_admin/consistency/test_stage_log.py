@@ -1,5 +1,3 @@
-"""What is handed over of the log that the stages read, with a consumer in memory."""
-
 from __future__ import annotations
 
 import asyncio
@@ -25,7 +23,7 @@ ACTIVATED = Activated(3, ModelActivated("acme", 1, 0, "", "2017-01-01T00:00:00Z"
 
 
 class Consumer:
-    """Hands over what stands on the partitions that it is assigned, from where it was told to."""
+    """A consumer in memory: it returns the messages of its assigned partitions from the position that was sought."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -36,6 +34,9 @@ class Consumer:
 
     def seek(self, where: TopicPartition, offset: int) -> None:
         self._positions[where] = offset
+
+    def unsubscribe(self) -> None:
+        self._positions = {}
 
     async def position(self, where: TopicPartition) -> int:
         return self._positions[where]
@@ -55,7 +56,7 @@ class Consumer:
 
 
 def read(value: bytes) -> str:
-    """Return what a message says, or refuse it."""
+    """Decode a message, or refuse it."""
     if value == b"?":
         raise BadMessage("wrong", "found ?")
     return value.decode()
@@ -66,19 +67,19 @@ def taken(
     starts: dict[TopicPartition, int],
     ends: dict[TopicPartition, int],
 ) -> list[tuple[int, str, object]]:
-    """Return the partition, key and event of what is handed over of a log."""
+    """Return the partition, key and event of each message that is read."""
     found: list[tuple[int, str, object]] = []
 
     def take(number: int, message: InputMessage) -> None:
         found.append((number, message.key, message.event))
 
-    stage_log = StageLog(Consumer(log), None, ACTIVATED, 1.0)  # type: ignore[arg-type]  # no stage is asked
+    stage_log = StageLog(Consumer(log), None, ACTIVATED, 1.0)  # type: ignore[arg-type]  # the pipeline is not used
     asyncio.run(stage_log.read(starts, ends, read, take))
     return found
 
 
-def test_only_what_its_stage_took() -> None:
-    """Another organisation's words, what has no key, and what went to the dead letters are passed over."""
+def test_only_the_organisations_readable_messages_are_read() -> None:
+    """Messages of other organisations, without a key, or refused by the stage are ignored."""
     log: Log = {
         HERE: [
             ("acme/account/1", b"a"),
@@ -92,20 +93,20 @@ def test_only_what_its_stage_took() -> None:
     assert taken(log, {HERE: 0}, {HERE: 6}) == [(0, "acme/account/1", "a"), (0, "acme/account/3", None)]
 
 
-def test_each_partition_from_an_offset_to_an_offset() -> None:
-    """What comes before a place is known and what comes after it is left for the next time."""
+def test_each_partition_is_read_from_an_offset_to_an_offset() -> None:
+    """Messages before the start and from the end on are not read."""
     log: Log = {where: [(f"acme/account/{number}", encode(number)) for number in range(4)] for where in (HERE, THERE)}
     assert taken(log, {HERE: 1, THERE: 4}, {HERE: 3, THERE: 4}) == [
         (0, "acme/account/1", "1"), (0, "acme/account/2", "2")
     ]  # fmt: skip
 
 
-def test_nothing_to_read_asks_nobody() -> None:
-    """Where all is known the consumer is left alone."""
+def test_the_consumer_is_not_used_without_anything_to_read() -> None:
+    """If the start is the end, the consumer is not assigned the partition."""
     assert taken({}, {HERE: 2}, {HERE: 2}) == []
 
 
-def test_ends_of_one_partition() -> None:
-    """A stage reads the same partition of several topics."""
+def test_a_goal_has_the_ends_of_one_partition_number() -> None:
+    """A stage reads the partitions of one number from several topics."""
     other = TopicPartition("other", 1)
     assert Goal(INDEXER, {}, {HERE: 1, THERE: 2, other: 3}, 0).ends_of(1) == {THERE: 2, other: 3}

@@ -47,15 +47,15 @@ def american(name: str, size: int, version: int = 1, **more: Any) -> Record:
     return record(f"account/{name}", version, fields={"country": "US", "size": size}, **more)
 
 
-def test_siblings_overlap_where_both_branches_take_a_record() -> None:
-    """Siblings are those of the tree, also one without a rule through which others take the record (A1, A2)."""
+def test_siblings_overlap_where_a_record_reaches_both() -> None:
+    """A sibling without a rule counts, too, if the record reaches a territory below it (A1, A2)."""
     found = covered([american("A", 1), american("B", 11)], [american("C", 11), american("D", 12)])
     assert found.overlaps == (Overlap("account", "us", ("mid", "small"), 3),)
     assert found.records == {"account": 4, "lead": 0, "deal": 0}
 
 
-def test_what_no_record_reaches() -> None:
-    """The first of a branch is named with those below it; object types without records say nothing."""
+def test_unreached_territories_are_listed() -> None:
+    """The first unreached territory of a branch is listed with those below it; objects without records are skipped."""
     found = covered([american("A", 12)])
     assert found.unreached == (
         Unreached("account", "tiny", ()),
@@ -64,14 +64,14 @@ def test_what_no_record_reaches() -> None:
     )
 
 
-def test_deal_rules_are_asked_alone() -> None:
-    """An ancestor's deal rule is not asked (A6); deals of several territories are no overlap: they get one."""
+def test_deal_rules_do_not_depend_on_ancestors() -> None:
+    """An ancestor's deal rule does not matter; a deal gets one territory, so deals never overlap (A6)."""
     found = covered([record("deal/D", fields={"size": 7})])
     assert (found.unreached, found.overlaps) == ((Unreached("deal", "never", ()),), ())
 
 
-def test_every_record_counts_once_as_it_is_now() -> None:
-    """Of a record's states the last counts; what is deleted, gone or known by its links alone does not (A4)."""
+def test_the_last_state_of_every_record_counts() -> None:
+    """Deleted and removed records, and records that have only links, do not count (A4)."""
     states: list[Record | tuple[str, None]] = [
         american("A", 1), american("A", 12, 2),
         american("B", 1), american("B", 1, 2, deleted=True),
@@ -83,8 +83,8 @@ def test_every_record_counts_once_as_it_is_now() -> None:
     assert (found.records["account"], found.overlaps) == (1, ())
 
 
-def test_more_pairs_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting is bounded; that pairs were left out is said, and those that are counted stay right."""
+def test_pairs_beyond_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result says that pairs were left out, and the counted pairs are right."""
     monkeypatch.setattr(coverage, "PAIRS_MAX", 1)
     everywhere = [{"id": name, "rules": {"account": {"field": "city", "is_empty": True}}} for name in "abc"]
     found = covered([record("account/A")], [record("account/B")], model=model_of(*everywhere))
@@ -94,8 +94,8 @@ def test_more_pairs_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["US", "FR", None]), st.integers(0, 22)), max_size=30), st.integers(1, 4))
-def test_the_counts_are_those_of_the_rules(records: list[tuple[str | None, int]], partitions: int) -> None:
-    """However the records are spread, pairs and reach are those that the plain rules give (A1, A2)."""
+def test_counts_equal_plain_evaluation(records: list[tuple[str | None, int]], partitions: int) -> None:
+    """However records are partitioned, overlaps and reach equal those of plain rule evaluation (A1, A2)."""
     read: list[list[Record | tuple[str, None]]] = [[] for _ in range(partitions)]
     for number, (country, size) in enumerate(records):
         read[number % partitions].append(record(f"account/{number}", fields={"country": country, "size": size}))

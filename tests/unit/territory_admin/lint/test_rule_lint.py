@@ -15,7 +15,7 @@ from assigner.matching.plain import PlainMatcher
 from assigner.matching.rule_book import RuleBook, rule_book
 from territory.criteria import leaves_of
 from territory.model.compiled import Model, compile_model
-from territory_admin.lint.rule_lint import EvaluatedRule, OddSharing, RuleAnalysis, analysed
+from territory_admin.lint.rule_lint import EvaluatedRule, OddSharing, RuleAnalysis, analyse_rules
 from tests.contracts.rules import TABLES, TODAY, TYPES, dice_of, document, record, typed
 
 ACCOUNT: Any = "account"
@@ -23,7 +23,7 @@ TABLES_OF_A_MODEL = {name: values for name, values in TABLES.items() if values}
 
 
 def model_of(*territories: dict[str, Any]) -> Model:
-    """Return a model of territories that are given with `id`, `parent` and their rule for accounts."""
+    """Return a model of territories, each with `id`, `parent` and a rule for accounts."""
     whole: Any = {
         "org": "acme",
         "tables": TABLES_OF_A_MODEL,
@@ -38,11 +38,11 @@ def node(name: str, rule: Any, parent: str | None = None, kind: str = "account")
 
 
 def of_rule(rule: Any) -> RuleAnalysis:
-    return analysed(model_of(node("t", rule)))
+    return analyse_rules(model_of(node("t", rule)))
 
 
 def in_quotes(rule: Any) -> Any:
-    """Return a rule with its large numbers as texts: a model has no others (C6)."""
+    """Return a rule with its large numbers as text, as models have them (C6)."""
     if isinstance(rule, dict):
         return {word: in_quotes(inner) for word, inner in rule.items()}
     if isinstance(rule, list):
@@ -76,8 +76,8 @@ def qualifying(book: RuleBook, fields: Any) -> set[str]:
     return found
 
 
-def test_what_is_called_impossible_or_empty_is_so() -> None:
-    """No record reaches an impossible rule; one that asks nothing holds wherever those above it do (A1, C2)."""
+def test_impossible_and_empty_rules_are_so() -> None:
+    """No record reaches an impossible rule; an empty rule holds wherever those above it hold (A1, C2)."""
     impossible = empty = 0
 
     @settings(max_examples=5 * settings().max_examples)
@@ -86,7 +86,7 @@ def test_what_is_called_impossible_or_empty_is_so() -> None:
         nonlocal impossible, empty
         dice = dice_of(seed)
         model = tree_of(dice)
-        book, found = rule_book(model, ACCOUNT), analysed(model)
+        book, found = rule_book(model, ACCOUNT), analyse_rules(model)
         never = {name for rule in found.impossible for name in (rule.territory_id, *rule.below)}
         by_id = {rule.territory_id: rule for rule in book.rules}
         impossible, empty = impossible + len(never), empty + len(found.empty)
@@ -107,10 +107,10 @@ def test_what_is_called_impossible_or_empty_is_so() -> None:
 
 @settings(max_examples=200)
 @given(st.integers(0, 2**64))
-def test_what_is_evaluated_is_what_the_index_says(seed: int) -> None:
-    """The rules that are called evaluated are those that the engine keeps off its index, and each has a reason.
+def test_evaluated_rules_are_those_off_the_index(seed: int) -> None:
+    """The rules reported as evaluated are those that the engine keeps off its index, and each has a reason.
 
-    But for those that ask more of a field that a window of days is asked of.
+    Rules with several conditions on a field with a relative date are an exception.
     """
     model = tree_of(dice_of(seed))
     book = rule_book(model, ACCOUNT)
@@ -119,7 +119,7 @@ def test_what_is_evaluated_is_what_the_index_says(seed: int) -> None:
         for rule in book.rules
         if all(leaf.operator not in RELATIVE for leaf in leaves_of(rule.criterion))
     }
-    evaluated = analysed(model).evaluated
+    evaluated = analyse_rules(model).evaluated
     assert {rule.territory_id for rule in evaluated} & still == set(IndexedMatcher(book).off_index) & still
     assert all(rule.reasons for rule in evaluated)
 
@@ -142,15 +142,15 @@ NEVER: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("rule", "why"), NEVER)
-def test_a_rule_against_itself(rule: Any, why: str) -> None:
-    """A contradiction is found and named, two conditions where two are enough."""
+def test_a_rule_that_contradicts_itself(rule: Any, why: str) -> None:
+    """The contradiction is named, with two conditions if two suffice."""
     (found,) = of_rule(rule).impossible
     assert why in found.why
 
 
-def test_a_child_that_its_parents_exclude() -> None:
-    """The first impossible rule of a branch is named with what it clashes with, and those below (A1)."""
-    found = analysed(
+def test_a_rule_that_contradicts_its_ancestors() -> None:
+    """The first impossible rule of a branch is named with the clash, and with the rules below it (A1)."""
+    found = analyse_rules(
         model_of(
             node("us", {"field": "country", "eq": "US"}),
             {"id": "coast", "parent": "us"},
@@ -165,17 +165,17 @@ def test_a_child_that_its_parents_exclude() -> None:
     assert [(empty.territory_id, empty.alone) for empty in found.empty] == [("bay", False)]
 
 
-def test_a_rule_that_asks_nothing() -> None:
-    """A missing value counts: less or not less than a bound is not everything, empty or not is (C2)."""
+def test_an_empty_rule() -> None:
+    """Missing values count: "less, or not less" misses them, "empty, or not empty" covers everything (C2)."""
     empty = {"any": [{"field": "country", "is_empty": True}, {"field": "country", "is_not_empty": True}]}
     assert [rule.alone for rule in of_rule(empty).empty] == [True]
     assert of_rule({"any": [{"field": "revenue", "lt": 5}, {"field": "revenue", "ge": 5}]}).empty == ()
     assert of_rule({"any": [{"field": "revenue", "ne": 5}, {"field": "revenue", "eq": 5}]}).empty
 
 
-def test_deal_rules_are_asked_alone() -> None:
-    """An ancestor's deal rule is not asked: what they exclude together is not impossible (A6)."""
-    found = analysed(
+def test_deal_rules_do_not_depend_on_ancestors() -> None:
+    """A deal rule that contradicts an ancestor's deal rule is not impossible (A6)."""
+    found = analyse_rules(
         model_of(
             node("us", {"field": "country", "eq": "US"}, kind="deal"),
             node("fr", {"field": "country", "eq": "FR"}, "us", kind="deal"),
@@ -212,17 +212,17 @@ def test_deal_rules_are_asked_alone() -> None:
     ],
 )  # fmt: skip
 def test_why_a_rule_is_evaluated(rule: Any, reasons: tuple[str, ...], narrowed_by: tuple[str, ...]) -> None:
-    """What can't be looked up is named, and what the index narrows the records by before."""
+    """The reasons are named, and the fields by which the index narrows the records first."""
     (found,) = of_rule(rule).evaluated
     assert (found.reasons, found.narrowed_by) == (reasons, narrowed_by)
 
 
 def test_the_costliest_rules_come_first() -> None:
-    """Those that every record meets, then those with the most comparisons; some few of them."""
+    """Rules that every record meets come first, then those with the most comparisons, up to the limit."""
     contains = [{"field": "zip", "contains": str(n)} for n in range(5)]
     narrow = {"all": [{"field": "country", "eq": "US"}, *contains]}
     territories = [node(f"t{n}", narrow if n else {"field": "zip", "not_contains": "x"}) for n in range(15)]
-    found = analysed(model_of(*territories, node("indexed", {"field": "country", "eq": "US"})))
+    found = analyse_rules(model_of(*territories, node("indexed", {"field": "country", "eq": "US"})))
     assert len(found.evaluated) == 15
     assert [(rule.territory_id, rule.comparisons) for rule in found.costliest[:2]] == [
         ("t0", 1),
@@ -232,32 +232,32 @@ def test_the_costliest_rules_come_first() -> None:
     assert isinstance(found.costliest[0], EvaluatedRule)
 
 
-def test_too_much_is_left_out_and_said() -> None:
-    """A choice of more alternatives than are looked at says nothing, and that is said; the others still clash."""
+def test_rules_beyond_the_budget_are_counted() -> None:
+    """A choice with too many alternatives is skipped and counted; other conditions still clash."""
     wide = {"any": [{"all": [{"field": "revenue", "eq": n}, {"field": "zip", "eq": "x"}]} for n in range(40)]}
-    found = analysed(model_of(node("a", wide), node("b", {"field": "zip", "eq": "y"}, "a")))
+    found = analyse_rules(model_of(node("a", wide), node("b", {"field": "zip", "eq": "y"}, "a")))
     assert (found.impossible, found.unfinished) == ((), 1)
-    clash = analysed(model_of(node("a", {"all": [wide, *NEVER[0][0]["all"]]})))
+    clash = analyse_rules(model_of(node("a", {"all": [wide, *NEVER[0][0]["all"]]})))
     assert [rule.territory_id for rule in clash.impossible] == ["a"]
 
 
-def test_a_choice_is_looked_at_with_what_is_above() -> None:
-    """None of its alternatives is possible below a rule that asks for something else (A1)."""
+def test_a_choice_is_analysed_with_the_rules_above() -> None:
+    """A choice whose alternatives all contradict a rule above is impossible (A1)."""
     choice = {"any": [{"field": "country", "eq": "US"}, {"field": "country", "eq": "CA"}]}
-    found = analysed(model_of(node("fr", {"field": "country", "eq": "FR"}), node("west", choice, "fr")))
+    found = analyse_rules(model_of(node("fr", {"field": "country", "eq": "FR"}), node("west", choice, "fr")))
     assert [rule.territory_id for rule in found.impossible] == ["west"]
 
 
-def test_a_rule_of_which_one_part_asks_something_is_not_empty() -> None:
-    """All of its parts must be implied by what is above it (A1)."""
+def test_a_rule_with_one_part_that_matters_is_not_empty() -> None:
+    """A rule is empty only if the rules above imply all of its parts (A1)."""
     part = {"all": [{"field": "country", "in": ["US", "CA"]}, {"field": "zip", "eq": "x"}]}
-    found = analysed(model_of(node("us", {"field": "country", "eq": "US"}), node("x", part, "us")))
+    found = analyse_rules(model_of(node("us", {"field": "country", "eq": "US"}), node("x", part, "us")))
     assert (found.empty, found.impossible) == ((), ())
 
 
-def test_a_window_of_days_is_named_as_it_is_written() -> None:
-    """Of this year only that the field is there is known, and that clashes with its being empty (C7, C2)."""
-    found = analysed(
+def test_a_relative_date_is_named_as_written() -> None:
+    """A relative date implies that its field has a value, which clashes with the field being empty (C7, C2)."""
+    found = analyse_rules(
         model_of(
             node("new", {"field": "founded", "in_period": "this_year"}),
             node("empty", {"field": "founded", "is_empty": True}, "new"),
@@ -269,8 +269,8 @@ def test_a_window_of_days_is_named_as_it_is_written() -> None:
     ]
 
 
-def test_sharing_rules_that_make_no_sense() -> None:
-    """One that no record can satisfy, and one that asks nothing; each object, and each rule alone (V6)."""
+def test_impossible_and_empty_sharing_rules() -> None:
+    """Sharing rules of every object are analysed, each alone (V6)."""
     never = {"all": [{"field": "revenue", "lt": 1}, {"field": "revenue", "gt": 2}]}
     always = {"any": [{"field": "country", "is_empty": True}, {"field": "country", "is_not_empty": True}]}
     some = {"field": "country", "eq": "x"}
@@ -285,7 +285,7 @@ def test_sharing_rules_that_make_no_sense() -> None:
             )
         ],
     }  # fmt: skip
-    assert analysed(compile_model(document, 1)).sharing == (
+    assert analyse_rules(compile_model(document, 1)).sharing == (
         OddSharing("s2", "account", None),
         OddSharing("s1", "contact", "revenue lt 1 and revenue gt 2 can't both hold"),
     )

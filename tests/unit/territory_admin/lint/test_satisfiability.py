@@ -1,5 +1,3 @@
-"""What can't hold together, and that nothing else is called so."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +13,7 @@ from tests.contracts.rules import TYPES, criterion_of, dice_of, document, raw_va
 
 
 def moving(operator: str = "in_period") -> Leaf:
-    """Return a leaf that moves with the day; it can't be asked, as no day is set (C7)."""
+    """Return a leaf with a relative date; it can't be evaluated, as no day is set (C7)."""
 
     operand = "this_year" if operator == "in_period" else 3
     criterion, _ = parse({"field": "founded", operator: operand}, TYPES, "rule")
@@ -34,9 +32,9 @@ seeds = st.integers(0, 2**64)
 @settings(max_examples=300)
 @given(seeds)
 def test_a_settled_rule_means_the_same(seed: int) -> None:
-    """Negation moves to the leaves and changes nothing (C2); so do the alternatives, of which one must hold.
+    """Moving negations to the leaves, and splitting into alternatives, does not change a rule (C2).
 
-    Where a leaf moves with the day, what is left holds at least wherever the rule does (C7).
+    With a relative date, the settled rule holds at least wherever the rule does (C7).
     """
     dice = dice_of(seed)
     criterion = criterion_of(document(FIELDS, dice))
@@ -52,8 +50,8 @@ def test_a_settled_rule_means_the_same(seed: int) -> None:
             assert any(all(literal.holds(values) for literal in each) for each in alternatives) is same.holds(values)
 
 
-def test_what_clashes_holds_for_no_record() -> None:
-    """Rules of which one is said to clash with those before it hold for no record together (A1)."""
+def test_clashing_rules_hold_for_no_record() -> None:
+    """Rules that are reported to clash hold together for no record (A1)."""
     clashing = 0
 
     @settings(max_examples=5 * settings().max_examples)
@@ -64,13 +62,13 @@ def test_what_clashes_holds_for_no_record() -> None:
         field = [dice.choice(FIELDS)]  # on one field, so that they often clash
         rules = [criterion_of(document(field, dice, leaves=3)) for _ in range(3)]
         conditions, budget = Conditions(), Budget(10**9)
-        for place, rule in enumerate(rules):
-            joined, clashes = conditions.along_with(settled(rule), budget)
+        for position, rule in enumerate(rules):
+            joined, clashes = conditions.joined_with(settled(rule), budget)
             if joined is None:
                 clashing += 1
                 assert clashes
                 for values in (typed({field[0]: raw}) for raw in raw_values(field[0])):
-                    assert not all(each.holds(values) for each in rules[: place + 1])
+                    assert not all(each.holds(values) for each in rules[: position + 1])
                     assert all(not all(literal.holds(values) for literal in clash) for clash in clashes)
                 return
             conditions = joined
@@ -80,39 +78,39 @@ def test_what_clashes_holds_for_no_record() -> None:
 
 
 @pytest.mark.parametrize("operator", sorted(RELATIVE))
-def test_what_moves_with_the_day_is_no_clash(operator: str) -> None:
-    """This year's day may come: only that the field is there is known, and of a negation nothing (C7, C2)."""
+def test_relative_dates_never_clash(operator: str) -> None:
+    """Their day may come, so only the presence of the field is known, and of a negation nothing (C7, C2)."""
     long_ago = of(field="founded", lt="1900-01-01")
     budget = Budget(10**9)
-    assert Conditions().along_with(settled(All((moving(operator), long_ago))), budget)[0] is not None
-    assert Conditions().along_with(settled(All((Not(moving(operator)), long_ago))), budget)[0] is not None
+    assert Conditions().joined_with(settled(All((moving(operator), long_ago))), budget)[0] is not None
+    assert Conditions().joined_with(settled(All((Not(moving(operator)), long_ago))), budget)[0] is not None
     missing = of(field="founded", is_empty=True)
-    assert Conditions().along_with(settled(All((moving(operator), missing))), budget)[0] is None
-    assert Conditions().along_with(settled(All((Not(moving(operator)), missing))), budget)[0] is not None
+    assert Conditions().joined_with(settled(All((moving(operator), missing))), budget)[0] is None
+    assert Conditions().joined_with(settled(All((Not(moving(operator)), missing))), budget)[0] is not None
     assert settled(Not(moving(operator))) == TRUE
 
 
-def test_a_choice_with_one_way_left_is_settled() -> None:
-    """What the other conditions leave of a choice is a condition itself, and may clash with another choice."""
+def test_a_choice_with_one_alternative_left_is_a_condition() -> None:
+    """The last possible alternative of a choice is a condition itself, and may clash with another choice."""
     first = AnyOf((of(field="country", eq="US"), of(field="revenue", eq=1)))
     second = AnyOf((of(field="zip", eq="x"), of(field="revenue", eq=2)))
     not_us, not_x = of(field="country", eq="CA"), of(field="zip", eq="y")
     budget = Budget(10**9)
-    joined, _ = Conditions().along_with(All((first, second)), budget)
+    joined, _ = Conditions().joined_with(All((first, second)), budget)
     assert joined is not None
-    joined, _ = joined.along_with(not_us, budget)
+    joined, _ = joined.joined_with(not_us, budget)
     assert joined is not None
-    assert joined.along_with(not_x, budget)[0] is None
-    assert joined.along_with(of(field="zip", eq="x"), budget)[0] is not None
+    assert joined.joined_with(not_x, budget)[0] is None
+    assert joined.joined_with(of(field="zip", eq="x"), budget)[0] is not None
 
 
 def test_a_long_list_is_compared_value_by_value_while_there_is_budget() -> None:
-    """One value that all conditions accept is enough; without budget nothing clashes, and that is counted."""
+    """One value that all conditions accept prevents a clash; without budget no clash is found, and that is counted."""
     listed = {"field": "zip", "in": [f"c{n}" for n in range(500)]}
     none = of(all=[listed, {"field": "zip", "starts_with": "d"}])
     some = of(all=[listed, {"field": "zip", "ends_with": "499"}])
-    assert Conditions().along_with(settled(none), Budget(10**4))[0] is None
-    assert Conditions().along_with(settled(some), Budget(10**4))[0] is not None
+    assert Conditions().joined_with(settled(none), Budget(10**4))[0] is None
+    assert Conditions().joined_with(settled(some), Budget(10**4))[0] is not None
     poor = Budget(10)
-    assert Conditions().along_with(settled(none), poor)[0] is not None
+    assert Conditions().joined_with(settled(none), poor)[0] is not None
     assert poor.overdrawn == 1

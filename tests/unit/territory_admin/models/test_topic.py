@@ -17,7 +17,7 @@ SMALL: dict[str, JSON] = {"org": "acme", "territories": [{"id": "world"}]}
 
 
 class Topic:
-    """A model topic as a list of what was sent to it."""
+    """A model topic in memory: each message gets the next offset."""
 
     def __init__(self) -> None:
         self.log = ModelLog()
@@ -36,8 +36,8 @@ class Topic:
 
 
 @given(models(), st.booleans())
-def test_a_model_is_in_effect_with_its_activation_and_not_before(document: dict[str, JSON], with_more: bool) -> None:
-    """Pieces mean nothing before the activation that speaks of them; those after it wait for the next."""
+def test_a_model_is_active_from_its_activation_on(document: dict[str, JSON], with_more: bool) -> None:
+    """Pieces have no effect before the activation that covers them; later pieces wait for the next activation."""
     topic = Topic()
     pieces = pieces_of(document)
     for key, value in pieces.items():
@@ -54,8 +54,8 @@ def test_a_model_is_in_effect_with_its_activation_and_not_before(document: dict[
     assert topic.log.position == len(pieces)
 
 
-def test_what_the_services_refuse_is_not_in_effect_here_either() -> None:
-    """An activation that speaks of other pieces is refused, and the model before it stays; so do its numbers."""
+def test_an_activation_that_the_services_refuse_is_not_active() -> None:
+    """An activation with another digest is refused: the model before it stays active, at its own offset."""
     topic = Topic()
     pieces = pieces_of(SMALL)
     for key, value in pieces.items():
@@ -70,8 +70,8 @@ def test_what_the_services_refuse_is_not_in_effect_here_either() -> None:
     assert topic.log.revision_of("acme") == 5  # the next revision is still a new one
 
 
-def test_an_organisation_without_a_model_is_said_so() -> None:
-    """The message names the organisations that have one."""
+def test_an_organisation_without_a_model_is_reported() -> None:
+    """The error names the organisations that have a model."""
     topic = Topic()
     for key, value in pieces_of(SMALL).items():
         topic.piece("acme", key, value)

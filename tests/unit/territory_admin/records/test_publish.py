@@ -21,8 +21,8 @@ def line(**changed: Any) -> bytes:
     return json.dumps({**change, **changed}).encode()
 
 
-def test_a_line_is_sent_as_it_is_written_under_its_records_key() -> None:
-    """The bytes on the topic are those of the file: nothing is read into another number on the way."""
+def test_a_line_is_sent_unchanged_under_its_records_key() -> None:
+    """The bytes on the topic are those of the file, so no number loses digits."""
     raw = line(unknown="kept", fields={"amount": 12345678901234567890.10})
     message = message_of(raw, 8)
     assert (message.topic, message.key) == ("crm.records.v1", "acme/deal/D-1")
@@ -41,7 +41,7 @@ def test_a_line_is_sent_as_it_is_written_under_its_records_key() -> None:
         (line(fields={"text": "x" * 900_000}), "too_large"),
     ],
 )
-def test_what_the_services_would_refuse_is_refused_here(raw: bytes, code: str) -> None:
+def test_a_line_that_the_services_would_refuse_is_refused(raw: bytes, code: str) -> None:
     """A refused line has the code that its dead letter would have (contracts: RecordChange)."""
     with pytest.raises(BadMessage) as refused:
         message_of(raw, 8)
@@ -49,30 +49,30 @@ def test_what_the_services_would_refuse_is_refused_here(raw: bytes, code: str) -
 
 
 @given(st.binary(min_size=1, max_size=200))
-def test_any_bytes_can_be_sent_as_they_are(raw: bytes) -> None:
-    """To try dead letters, whatever is in a line goes out unchanged, under a key that the services can read."""
+def test_any_bytes_can_be_sent_as_is(raw: bytes) -> None:
+    """To try dead letters, any line is sent unchanged, under a key that the services can read."""
     message = message_as_is(raw, 7, "acme", 8)
     assert encode(message.value) == raw
     assert message.key.count("/") >= 2
 
 
-def test_a_line_as_it_is_has_its_own_key_where_it_names_one() -> None:
-    """So a change that is refused for its content is refused for that, and not for its key."""
+def test_a_line_as_is_gets_the_key_that_it_names() -> None:
+    """A change that is refused for its content is then not refused for its key."""
     assert message_as_is(line(version=0), 7, "demo", 8).key == "acme/deal/D-1"
     assert message_as_is(b"[1]", 7, "demo", 8).key == "demo/line/7"
     assert message_as_is(line(id="x" * 1000), 7, "demo", 8).key == "demo/line/7"
     assert message_as_is(line(id=5), 7, "demo", 8).key == "demo/line/7"
 
 
-def test_what_no_topic_takes_is_refused_in_any_case() -> None:
-    """A line over the size of a message is listed, not tried."""
+def test_a_line_that_is_too_large_is_always_refused() -> None:
+    """A line above the size limit of a message is refused without being sent."""
     with pytest.raises(BadMessage) as refused:
         message_as_is(b"x" * (LINE_BYTES_MAX + 1), 1, "demo", 8)
     assert refused.value.code == "too_large"
 
 
 @given(st.text(min_size=1).filter(lambda text: text.isprintable()), st.integers(1, 64))
-def test_records_go_where_kafkas_clients_put_them(key: str, partitions: int) -> None:
-    """Changes of one record by hand and by an upstream with default settings are in one partition (A9)."""
+def test_records_go_to_the_partition_that_kafkas_clients_choose(key: str, partitions: int) -> None:
+    """Changes published by hand are in the same partition as those of an upstream with default settings (A9)."""
     everywhere = list(range(partitions))
     assert partition_for(key, partitions) == DefaultPartitioner()(key.encode(), everywhere, everywhere)

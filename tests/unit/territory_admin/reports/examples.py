@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from territory.model.compiled import Model
 from territory.wire.events import Assignment
-from territory_admin.reports.deals import Deal, LastDeals
+from territory_admin.reports.deals import LatestDeals, ReportedDeal
 from territory_admin.reports.table import Report, ReportTable
 from tests.support.oracle_forecast import PlacedDeal
 from tests.support.oracle_records import Record
@@ -36,7 +36,7 @@ DOCUMENT: dict[str, Any] = {
 """The organisation in its contract form, for the oracle too."""
 
 History = list[tuple[str, Assignment | None]]
-"""What is said of deals, by key."""
+"""Assignments and tombstones of deals, by key."""
 
 _facts = st.fixed_dictionaries(
     {
@@ -54,7 +54,7 @@ _ids = st.sampled_from([f"D-{number}" for number in range(6)])
 
 
 @st.composite
-def _said(draw: st.DrawFn) -> tuple[str, Assignment | None]:
+def _message(draw: st.DrawFn) -> tuple[str, Assignment | None]:
     deal_id = draw(_ids)
     key = f"acme/deal/{deal_id}"
     if draw(st.integers(0, 9)) == 0:
@@ -63,7 +63,7 @@ def _said(draw: st.DrawFn) -> tuple[str, Assignment | None]:
     return key, deal(draw(_placed), deal_id, version=version, owner_id=draw(_owners), **draw(_facts))
 
 
-histories: st.SearchStrategy[History] = st.lists(_said(), max_size=20)
+histories: st.SearchStrategy[History] = st.lists(_message(), max_size=20)
 """Assignments and tombstones of few deals, stale ones among them."""
 
 
@@ -73,37 +73,41 @@ def model() -> Model:
 
 
 def last_of(history: Iterable[tuple[str, Assignment | None]]) -> dict[str, Assignment]:
-    """Return what counts of a history: the last word on each deal that is not older than the one before."""
+    """Return the last assignment of each deal that is not older than the one before it."""
     last: dict[str, Assignment] = {}
-    for key, said in history:
-        if said is None:
+    for key, assignment in history:
+        if assignment is None:
             last.pop(key, None)
-        elif key not in last or said.version >= last[key].version:
-            last[key] = said
+        elif key not in last or assignment.version >= last[key].version:
+            last[key] = assignment
     return last
 
 
 def placed_deals(history: Iterable[tuple[str, Assignment | None]]) -> list[PlacedDeal]:
-    """Return the deals of a history as the oracle takes them."""
+    """Return the deals after a history, as the oracle counts them."""
     territories = {territory["id"] for territory in TERRITORIES}
     deals: list[PlacedDeal] = []
-    for said in last_of(history).values():
-        assert said.deal is not None
-        fields = {name: getattr(said.deal, name) for name in said.deal.__struct_fields__}
-        where = said.territories[0] if said.territories and said.territories[0] in territories else None
-        deals.append((Record("acme", "deal", said.id, 1, alive=True, owner_id=said.owner_id, fields=fields), where))
+    for assignment in last_of(history).values():
+        assert assignment.deal is not None
+        fields = {name: getattr(assignment.deal, name) for name in assignment.deal.__struct_fields__}
+        where = (
+            assignment.territories[0] if assignment.territories and assignment.territories[0] in territories else None
+        )
+        deals.append(
+            (Record("acme", "deal", assignment.id, 1, alive=True, owner_id=assignment.owner_id, fields=fields), where)
+        )
     return deals
 
 
-def deals_of(history: Iterable[tuple[str, Assignment | None]], of: Model | None = None) -> list[Deal]:
-    """Return the deals that a history leaves, as reports take them."""
-    deals = LastDeals(of or model())
-    for key, said in history:
-        deals.take(key, said)
+def deals_of(history: Iterable[tuple[str, Assignment | None]], of: Model | None = None) -> list[ReportedDeal]:
+    """Return the deals after a history, as reports count them."""
+    deals = LatestDeals(of or model())
+    for key, assignment in history:
+        deals.take(key, assignment)
     return list(deals)
 
 
-def reported(report: Report, deals: Iterable[Deal]) -> ReportTable:
+def reported(report: Report, deals: Iterable[ReportedDeal]) -> ReportTable:
     """Return a report over deals."""
     for each in deals:
         report.take(each)
@@ -116,5 +120,5 @@ def figures(table: ReportTable, *names: str) -> list[tuple[Any, ...]]:
 
 
 def assignments(*deals: Assignment) -> History:
-    """Return a history in which each deal was spoken of once."""
+    """Return a history with one assignment for each deal."""
     return [(each.key, each) for each in deals]

@@ -84,8 +84,8 @@ def naively(deals: History, measure: str, by: tuple[str, ...]) -> dict[tuple[Any
     st.sampled_from(sorted(MEASURES)),
     st.lists(st.sampled_from(sorted(ATTRIBUTES)), min_size=1, max_size=3, unique=True),
 )
-def test_groups_are_what_a_naive_sum_finds(history: History, measure: str, by: list[str]) -> None:
-    """Any measure by any attributes: the same groups and the same exact sums, and they add up (F1, F3, F10, F13)."""
+def test_groups_equal_a_naive_sum(history: History, measure: str, by: list[str]) -> None:
+    """For any measure and attributes, groups and exact sums equal a naive sum, and add up (F1, F3, F10, F13)."""
     table = custom([measure], by, history)
     expected = naively(history, measure, tuple(by))
     assert {row[:-1]: Decimal(row[-1]) for row in figures(table, *by, measure)} == expected
@@ -93,7 +93,7 @@ def test_groups_are_what_a_naive_sum_finds(history: History, measure: str, by: l
 
 
 def test_groups_by_fields_of_the_deal_and_of_its_account() -> None:
-    """Texts that criteria call equal are one group, in one spelling; missing values are last (C3, F13)."""
+    """Texts that criteria call equal form one group with one spelling; missing values come last (C3, F13)."""
     deals = assignments(*(deal("bay", f"D-{number}", amount=str(10**number)) for number in range(5)))
     records = (
         record("account", "A", sector="Retail"),
@@ -114,8 +114,8 @@ def test_groups_by_fields_of_the_deal_and_of_its_account() -> None:
     assert (table.labels, table.figures) == (("account.sector", "product"), ("won", "deals_won"))
 
 
-def test_numbers_and_days_are_in_their_own_order() -> None:
-    """Rows are sorted as values are: 9 before 10, days by date, false before true."""
+def test_rows_are_sorted_by_value() -> None:
+    """9 comes before 10, days are sorted by date, false comes before true."""
     deals = assignments(*(deal("bay", f"D-{number}") for number in range(3)))
     records = (
         record("account", "A", since="2017-02-01", seen="2017-01-01T01:00:00+02:00"),
@@ -134,23 +134,23 @@ def test_numbers_and_days_are_in_their_own_order() -> None:
         assert [row[0] for row in figures(custom(["deals"], [by], deals, *records), by)] == expected
 
 
-def test_a_field_that_has_an_attributes_name() -> None:
-    """`user` is the owner; a deal's own field of that name is `deal.user`."""
+def test_a_field_with_the_name_of_an_attribute() -> None:
+    """`user` is the owner; a deal's own field `user` is written `deal.user`."""
     deals, records = assignments(deal("bay", "D-0")), (record("deal", "D-0", user="nobody"),)
     assert figures(custom(["deals"], ["user", "deal.user"], deals, *records), "user", "deal.user") == [
         ("bob", "nobody")
     ]
 
 
-def test_a_part_of_the_tree_and_of_the_time() -> None:
-    """Only deals of a period, and of a territory and everything below it (F13)."""
+def test_a_report_covers_one_period_and_one_branch() -> None:
+    """Only deals of the period, and of the territory and everything below it, are counted (F13)."""
     deals = assignments(deal("bay", "D-0"), deal("east", "D-1"), deal("west", "D-2", close_date="2017-04-01"))
     table = custom(["deals"], ["territory", "period"], deals, scope=Scope(model(), Q1, "west"))
     assert figures(table, "territory", "period", "deals") == [("bay", Q1, 1)]
 
 
 def test_undeclared_fields_are_refused() -> None:
-    """The fault names what there is, and what is near (F13: declared fields)."""
+    """The error lists the declared fields, and the one that resembles the text (F13)."""
     with pytest.raises(Refused, match=r"found --by account.sektor, .*did you mean account.sector\?") as refused:
         grouping_of(model(), ["territory", "account.sektor"])
     listed = "territory, user, period, category, product, seats, tags, trial, deal.user, account.sector"
@@ -161,15 +161,15 @@ def test_undeclared_fields_are_refused() -> None:
         measures_of(["won", "one"])
 
 
-def test_words_count_once() -> None:
-    """A measure or a group that is asked for twice is one column."""
+def test_repeated_columns_count_once() -> None:
+    """A measure or a group that is named twice is one column."""
     assert measures_of(["won", "deals", "won"]) == ("won", "deals")
     grouping = grouping_of(model(), ["product", "period", "product"])
     assert (grouping.columns, grouping.fields) == (("product", "period"), (Field("deal", "product", "text"),))
 
 
-def test_the_record_that_is_there_now_counts() -> None:
-    """Of a deal in two families the newer one counts; deleted ones and links alone are none (A4)."""
+def test_the_newest_record_of_a_deal_counts() -> None:
+    """Of a deal in two families the newer record counts; deleted records and those with links only do not (A4)."""
     fields = DealFields([Field("deal", "product", "text")])
     key = "acme/deal/D-0"
     fields.take(key, record("deal", "D-0", version=2, product="new"))
@@ -186,13 +186,13 @@ def test_the_record_that_is_there_now_counts() -> None:
         assert [each.text for each in fields.of(other)] == [None]
 
 
-def test_a_position_is_shown_by_its_degrees() -> None:
-    """Values that are no texts are shown as they are compared (C4)."""
+def test_a_position_is_shown_in_degrees() -> None:
+    """Values other than texts are shown in the form in which they are compared (C4)."""
     assert field_value("geo", {"lat": "52.50", "lon": 13.25}).text == "52.5, 13.25"
     assert field_value("geo", {"lat": 91, "lon": 0}).text is None
 
 
-def test_deals_that_are_left_out_are_said() -> None:
-    """As in every report (F2)."""
+def test_deals_that_are_left_out_are_counted() -> None:
+    """A custom report counts them by reason, as every report does (F2)."""
     table = custom(["won"], ["territory"], assignments(deal(None, "D-0"), deal("bay", "D-1", amount="many")))
     assert (table.rows, table.left_out) == ((), {"no_amount": 1, "unassigned": 1})

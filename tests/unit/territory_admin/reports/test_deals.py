@@ -14,7 +14,7 @@ from tests.unit.territory_admin.reports.examples import History, deals_of, histo
 
 @given(histories)
 def test_the_same_deals_are_left_out_as_by_the_aggregator(history: History) -> None:
-    """A report takes what is said of deals as the forecast's first step does (F2, F10, F13)."""
+    """A report takes assignments as the forecast's first stage does (F2, F10, F13)."""
     summing, models = PartialSumsFold(0, 1), {"acme": model()}
     for offset, (key, said) in enumerate(history):
         summing.apply(InputMessage("territory.assignments.v1", key, said, {}, 0, 0, offset), models, Effects())
@@ -26,7 +26,7 @@ def test_the_same_deals_are_left_out_as_by_the_aggregator(history: History) -> N
 
 
 def test_a_deal_is_counted_as_in_the_forecast() -> None:
-    """Won, with its amount, its path and its cycle; a lost one is no deal of a report (F1)."""
+    """A won deal has its amount, path and cycle; a lost deal is in no report (F1)."""
     counted = deal_of("acme/deal/D-1", deal("bay", created_at="2017-01-01"), model())
     assert counted is not None
     assert (counted.territory_id, counted.cycle) == ("bay", 58)
@@ -38,7 +38,7 @@ def test_a_deal_is_counted_as_in_the_forecast() -> None:
     assert is_open.cycle is None
 
 
-def test_a_territory_that_is_gone_is_none() -> None:
+def test_a_removed_territory_is_none() -> None:
     """A deal whose territory is not in the model is unassigned (F2)."""
     counted = deal_of("acme/deal/D-1", deal("gone"), model())
     assert counted is not None
@@ -59,6 +59,6 @@ def test_a_territory_that_is_gone_is_none() -> None:
         ("2017-03-01", None, None),
     ],
 )
-def test_a_cycle_is_in_days(created: object, closed: object, cycle: object) -> None:
-    """From the day of creation to the day of the close, in UTC; else it is said why not (F13)."""
+def test_a_sales_cycle_is_in_days(created: object, closed: object, cycle: object) -> None:
+    """It runs from the day of creation to the day of the close, in UTC; else the reason is given (F13)."""
     assert cycle_of(DealFacts(created_at=created, close_date=closed)) == cycle

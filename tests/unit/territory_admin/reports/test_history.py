@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from territory.model.periods import FiscalCalendar
 from territory.wire.events import Attainment
-from territory_admin.reports.history import Histories
+from territory_admin.reports.history import DailyAttainments
 
 NOON = datetime(2017, 3, 1, 12, tzinfo=UTC)
 
@@ -22,8 +22,8 @@ def ms(instant: datetime) -> int:
 
 
 def test_a_day_has_its_last_value() -> None:
-    """A point a day; a day on which nothing was said has none; what is gone has no figures (F13)."""
-    found = Histories(FiscalCalendar())
+    """Each day with a message has one point with the last value; a removed attainment has no figures (F13)."""
+    found = DailyAttainments(FiscalCalendar())
     for day, won in ((0, "10"), (0, "30"), (2, "20")):
         found.take("west", "2017-Q1", ms(NOON + timedelta(days=day)), attainment(won))
     found.take("west", "2017-Q1", ms(NOON + timedelta(days=3)), None)
@@ -39,20 +39,20 @@ def test_a_day_has_its_last_value() -> None:
     assert [(point.deals_won, point.attainment_pct) for point in points[2:]] == [(5, "75.25"), (0, None)]
 
 
-def test_a_day_is_the_organisations() -> None:
-    """23:30 in UTC is the next day in Berlin."""
+def test_days_are_the_organisations() -> None:
+    """23:30 in UTC belongs to the next day in Berlin."""
     late = ms(datetime(2017, 3, 1, 23, 30, tzinfo=UTC))
     for zone, day in (("UTC", 1), ("Europe/Berlin", 2)):
-        found = Histories(FiscalCalendar(zone=ZoneInfo(zone)))
+        found = DailyAttainments(FiscalCalendar(zone=ZoneInfo(zone)))
         found.take("west", "2017-Q1", late, attainment("1"))
         assert [point.day.day for point in found.points()] == [day]
 
 
 @given(st.lists(st.tuples(st.integers(0, 96), st.integers(0, 9)), max_size=30))
-def test_what_compaction_leaves_is_a_part_of_the_history(said: list[tuple[int, int]]) -> None:
-    """The points of a compacted log are the youngest of the whole one: none is made up."""
-    messages = [(NOON + timedelta(hours=hours), attainment(str(won))) for hours, won in sorted(said)]
-    whole, compacted = Histories(FiscalCalendar()), Histories(FiscalCalendar())
+def test_compaction_leaves_a_part_of_the_history(published: list[tuple[int, int]]) -> None:
+    """The points of a compacted topic are the newest points of the whole topic."""
+    messages = [(NOON + timedelta(hours=hours), attainment(str(won))) for hours, won in sorted(published)]
+    whole, compacted = DailyAttainments(FiscalCalendar()), DailyAttainments(FiscalCalendar())
     for instant, value in messages:
         whole.take("west", "2017-Q1", ms(instant), value)
     for instant, value in messages[len(messages) // 2 :]:  # of what is older the last one may be left, or nothing

@@ -51,7 +51,7 @@ def of_oracle(history: History, name: str) -> dict[tuple[str, str], Decimal]:
 
 @given(histories)
 def test_sums_are_those_of_attainments(history: History) -> None:
-    """Revenue and pipeline by territory, with everything below, are what the oracle's attainments say (F1, F13)."""
+    """Revenue and pipeline by territory, roll-up included, equal the oracle's attainments (F1, F13)."""
     won, is_open = report(Revenue, history), report(OpenPipeline, history)
     assert amounts(won, "won") == of_oracle(history, "won")
     assert amounts(won, "deals_won") == of_oracle(history, "deals_won")
@@ -60,8 +60,8 @@ def test_sums_are_those_of_attainments(history: History) -> None:
 
 
 @given(histories, st.sampled_from([None, Q1, Q2]), st.sampled_from([None, "world", "west", "bay"]))
-def test_totals_are_every_deal_once(history: History, period: str | None, where: str | None) -> None:
-    """Own sums add up to the totals, and so do the tops of what was asked for (F2)."""
+def test_totals_count_every_deal_once(history: History, period: str | None, where: str | None) -> None:
+    """Own sums add up to the totals, and so do the sums of the topmost territories (F2)."""
     for kind, name in ((Revenue, "won"), (OpenPipeline, "open"), (OpenPipeline, "weighted")):
         table = report(kind, history, period, where)
         total = Decimal(table.totals[name] or 0)
@@ -73,8 +73,8 @@ def test_totals_are_every_deal_once(history: History, period: str | None, where:
 
 
 @given(histories)
-def test_stars_are_who_won_their_target(history: History) -> None:
-    """Territories and users with a target above 0 who won as much, as the oracle has them (F6, F8)."""
+def test_star_performers_have_won_their_target(history: History) -> None:
+    """They are the oracle's: territories and users who won at least a target above 0 (F6, F8)."""
     rows = oracle_forecast.attainments(placed_deals(history), DOCUMENT)
     stars = {key for key, row in rows.items() if row["target"] and row["won"] >= row["target"]}
     table = report(StarPerformers, history)
@@ -89,7 +89,7 @@ def test_stars_are_who_won_their_target(history: History) -> None:
 
 @given(histories, st.sampled_from([None, "west"]))
 def test_left_out_deals_are_counted(history: History, where: str | None) -> None:
-    """Every deal that is in no sum is counted by its reason, in the part of the tree that it is in (F2, F10)."""
+    """Every deal in no sum is counted by its reason, if the report covers its territory (F2, F10)."""
     deals = placed_deals(history)
     inside = [(each, at) for each, at in deals if where is None or (at is not None and where in ABOVE[at])]
     expected = Counter(oracle_forecast.left_out(inside, DOCUMENT).values())
@@ -98,16 +98,16 @@ def test_left_out_deals_are_counted(history: History, where: str | None) -> None
 
 
 @given(histories, st.randoms(use_true_random=False))
-def test_order_of_deals_is_of_no_account(history: History, random: Any) -> None:
-    """A report is a function of the deals: rows and figures are the same, whoever was read first (A9)."""
+def test_the_order_of_deals_does_not_matter(history: History, random: Any) -> None:
+    """Rows and figures are the same in whatever order deals are read (A9)."""
     deals = deals_of(history)
     mixed = random.sample(deals, len(deals))
     for kind in REPORTS:
         assert reported(kind(Scope(model())), deals) == reported(kind(Scope(model())), mixed)
 
 
-def test_stars_are_listed_by_how_far_they_are_ahead() -> None:
-    """Within a period whoever won the most of the target is first; a target of 0 is none (F8, F6)."""
+def test_star_performers_are_sorted_by_attainment() -> None:
+    """Within a period the highest share of the target is first; a target of 0 does not count (F8, F6)."""
     table = report(
         StarPerformers,
         assignments(deal("bay", "D-1", amount="250"), deal("east", "D-2", amount="50"),
@@ -123,8 +123,8 @@ def test_stars_are_listed_by_how_far_they_are_ahead() -> None:
     assert report(StarPerformers, [], Q2, "west").totals == {"targets": 1, "reached": 0}
 
 
-def test_revenue_is_own_and_with_everything_below() -> None:
-    """A row a period and territory, in the order of the tree (F1, F13)."""
+def test_revenue_is_own_and_rolled_up() -> None:
+    """There is a row for each period and territory, in the order of the tree (F1, F13)."""
     history = assignments(
         deal("bay", "D-1"), deal("west", "D-2", amount="0.5"), deal("east", "D-3", close_date="2017-05-01")
     )
@@ -142,7 +142,7 @@ def test_revenue_is_own_and_with_everything_below() -> None:
 
 
 def test_open_deals_are_shown_by_category() -> None:
-    """Each open deal is in one category; won ones are in none of them (F1)."""
+    """Each open deal is in one category; won deals are in none (F1)."""
     table = report(
         OpenPipeline,
         assignments(
@@ -158,8 +158,8 @@ def test_open_deals_are_shown_by_category() -> None:
     ]
 
 
-def test_sales_cycles_are_measured_where_they_can_be() -> None:
-    """Number, mean, median and 90th percentile, own and below; the others are counted by their reason (F13)."""
+def test_sales_cycles_are_measured_where_dates_allow() -> None:
+    """Count, mean, median and 90th percentile, own and rolled up; other deals are counted by reason (F13)."""
     history = assignments(
         deal("bay", "D-1", created_at="2017-02-27"), deal("bay", "D-2", created_at="2017-02-26"),
         deal("west", "D-3", created_at="2017-02-18"), deal("bay", "D-4"), deal("bay", "D-5", created_at="2017-03-01"),
@@ -182,7 +182,7 @@ def test_sales_cycles_are_measured_where_they_can_be() -> None:
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=60))
 def test_durations_are_exact(days: list[int]) -> None:
-    """The median is the middle; nine of ten deals took no longer than the 90th percentile, and it is the least such."""
+    """The median is exact; the 90th percentile is the shortest time that nine of ten deals did not exceed."""
     days.sort()
     count, mean, median, p90 = durations(days)
     assert count == len(days)
@@ -194,7 +194,7 @@ def test_durations_are_exact(days: list[int]) -> None:
     assert days[math.ceil(Fraction(9 * len(days), 10)) - 1] == p90
 
 
-@pytest.mark.parametrize(("days", "said"), [([], (0, None, None, None)), ([0], (1, "0", "0", 0))])
-def test_durations_of_few_deals(days: list[int], said: tuple[Any, ...]) -> None:
-    """Of no deal there are none; of one it is the deal's."""
-    assert durations(days) == said
+@pytest.mark.parametrize(("days", "expected"), [([], (0, None, None, None)), ([0], (1, "0", "0", 0))])
+def test_durations_of_few_deals(days: list[int], expected: tuple[Any, ...]) -> None:
+    """No deal has no durations; one deal has its own."""
+    assert durations(days) == expected

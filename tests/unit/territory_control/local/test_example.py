@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from territory.wire.events import read_record_change
-from territory_admin.models.activation import check_model
+from territory_admin.models.validate import check_model
 from territory_control.local.demo import ACCOUNT, NOT_IN, USERS, VIEWER
 from territory_control.local.example import example_folder, example_lines, example_model
 
 
-def test_the_example_is_found_and_everybody_in_the_demo_is_in_it() -> None:
-    """The demo shows people, a territory and an account that the example has."""
+def test_the_example_has_everything_that_the_demo_asks_about() -> None:
+    """The users, the territory and the account of the demo are in the example."""
     folder = example_folder()
     model = check_model(example_model(folder)).model
     assert {*USERS, VIEWER} <= set(model.people)

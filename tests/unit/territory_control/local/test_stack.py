@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from territory_admin.errors import StackFailed
-from territory_control.local.stack import SERVICES, Stack, has_own_servers
+from territory_control.local.stack import SERVICES, Stack, names_own_servers
 from territory_runtime.settings import Settings, read_settings
 
 KAFKA, REDIS = "TERRITORY_KAFKA_BOOTSTRAP_SERVERS", "TERRITORY_REDIS_URL"
@@ -17,31 +17,31 @@ def settings(**values: str) -> Settings:
 
 
 def test_own_servers_are_both_or_none() -> None:
-    """Services on own servers need a Kafka and a Redis; one alone is a mistake and not guessed about."""
-    assert not has_own_servers({})
-    assert not has_own_servers({KAFKA: "", REDIS: ""})
-    assert has_own_servers({KAFKA: "a:1", REDIS: "redis://b"})
+    """Services on given servers need a Kafka and a Redis; one alone is refused."""
+    assert not names_own_servers({})
+    assert not names_own_servers({KAFKA: "", REDIS: ""})
+    assert names_own_servers({KAFKA: "a:1", REDIS: "redis://b"})
     with pytest.raises(StackFailed, match=f"{KAFKA} is set and {REDIS} is not"):
-        has_own_servers({KAFKA: "a:1"})
+        names_own_servers({KAFKA: "a:1"})
     with pytest.raises(StackFailed, match=f"{REDIS} is set and {KAFKA} is not"):
-        has_own_servers({REDIS: "redis://b"})
+        names_own_servers({REDIS: "redis://b"})
 
 
 def test_a_password_is_not_printed(tmp_path: Path) -> None:
-    """Where Redis listens is said without the secret that opens it."""
+    """The address of Redis is printed without its password."""
     stack = Stack(settings(redis_url="rediss://user:secret@host:6380/1"), tmp_path, {})
     assert stack.addresses.redis == "rediss://host:6380/1"
 
 
 def test_every_service_has_a_port_of_its_own(tmp_path: Path) -> None:
-    """Metrics of all services can be asked at the same time."""
+    """The services' metrics pages have different ports."""
     stack = Stack(settings(), tmp_path, {})
     assert list(stack.addresses.metrics) == list(SERVICES)
     assert len(set(stack.addresses.metrics.values())) == len(SERVICES)
 
 
 def test_a_service_that_can_not_start_is_quoted(tmp_path: Path) -> None:
-    """What a service printed before it ended is in the message, and no other service stays behind."""
+    """The error quotes the service's output, and no other service is left running."""
     stack = Stack(settings(), tmp_path, {"TERRITORY_NONSENSE": "1", "PATH": str(Path(sys.executable).parent)})
     with pytest.raises(StackFailed, match="TERRITORY_NONSENSE"):
         stack.start()

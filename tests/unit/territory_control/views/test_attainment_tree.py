@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from territory.model.compiled import Model, compile_model
 from territory_admin.queries.redis_reader import AdjustedDeal, AttainmentRow
-from territory_control.views.attainment_tree import BAR_CELLS, adjustments_table, bar, money, tree_of
+from territory_control.views.attainment_tree import BAR_CELLS, adjustments_table, attainment_tree, percent_bar
+from tests.unit.territory_control.views.rendering import rendered
 
 
 def model() -> Model:
@@ -37,23 +36,20 @@ def row(territory_id: str, period: str, won: str, percent: str | None, user_id: 
 
 
 def lines(rows: list[AttainmentRow], columns: int = 120) -> list[str]:
-    console = Console(file=io.StringIO(), width=columns, color_system=None)
-    with console.capture() as captured:
-        console.print(tree_of(model(), rows, columns))
-    return [line.rstrip() for line in captured.get().splitlines()]
+    return rendered(attainment_tree(model(), rows, columns), columns).splitlines()
 
 
 @given(st.decimals(-1000, 1000, places=2))
 def test_a_bar_is_always_as_wide(percent: Decimal) -> None:
     """A bar is empty at 0 and full from 100 per cent on."""
-    drawn = bar(percent)
+    drawn = percent_bar(percent)
     assert len(drawn) == BAR_CELLS
     assert (drawn == "█" * BAR_CELLS) == (percent >= 100)
     assert percent > 0 or drawn == "·" * BAR_CELLS
 
 
-def test_territories_stand_below_their_parents_and_users_below_theirs() -> None:
-    """The tree is the model's; a territory without figures is there when one below has some."""
+def test_territories_are_below_their_parents_and_users_below_their_territories() -> None:
+    """The tree is the model's; a territory without figures is shown when one below it has some."""
     drawn = lines([row("west", "2017-Q1", "1234.5", "61.73"), row("west", "2017-Q1", "7", None, "ann")])
     assert drawn[0].split() == ["2017-Q1", "won"]
     assert drawn[1].strip() == "└── World"
@@ -62,8 +58,8 @@ def test_territories_stand_below_their_parents_and_users_below_theirs() -> None:
     assert len(drawn) == 4
 
 
-def test_columns_stand_below_each_other() -> None:
-    """However deep a line is, its bars stand below their period."""
+def test_bars_are_aligned_with_their_period() -> None:
+    """The depth of a line does not move its bars."""
     rows = [row(name, period, "1", "100.00") for name in ("world", "west", "east") for period in ("2017-Q1", "2017-Q2")]
     drawn = lines(rows)
     assert {line.index("████████") for line in drawn[1:]} == {drawn[0].index("2017-Q1")}
@@ -71,40 +67,33 @@ def test_columns_stand_below_each_other() -> None:
 
 
 def test_periods_that_do_not_fit_are_mentioned() -> None:
-    """The last periods are shown, and it is said how many are not; what was won counts them all."""
+    """The last periods are shown and the hidden ones are counted; the amount won includes all periods."""
     rows = [row("world", f"2017-{month:02d}", "10", "50.00") for month in range(1, 13)]
     drawn = lines(rows, columns=80)
     assert "2017-12" in drawn[0]
     assert "2017-01" not in drawn[0]
-    assert any("earlier periods" in line for line in drawn)
-    assert drawn[-1].endswith("120")
+    assert drawn[1].endswith("120")
+    assert "earlier periods not shown" in drawn[2]
 
 
-def test_a_territory_that_is_gone_is_left_out() -> None:
-    """Figures that wait to be taken away, of a territory the model has no more, break nothing."""
+def test_a_territory_that_is_not_in_the_model_is_left_out() -> None:
+    """Figures of a removed territory, which Redis may still have for a moment, are not shown."""
     assert len(lines([row("atlantis", "2017-Q1", "1", None)])) == 1
 
 
-def test_money_is_exact() -> None:
-    """Amounts are grouped for the eye and never rounded."""
-    assert money("1234567.891") == "1,234,567.891"
-    assert money(None) == ""
-
-
 def test_a_closed_period_is_marked() -> None:
-    """With a star, and a line that says what it means (F12)."""
+    """A closed period has a star; the legend stands below the tree and is no branch of it (F12)."""
     closed = replace(row("west", "2017-Q1", "5", "50.00"), frozen=True)
-    head, legend, *_, west = lines([closed])
+    head, *_, west, legend = lines([closed])
     assert "2017-Q1" in head
+    assert legend.startswith("* closed")
     assert "--adjustments" in legend
     assert "50%*" in west
 
 
 def test_table_of_adjustments() -> None:
-    """A line each: what the deal counted for, and what it counts for now (F12)."""
+    """Each deal has a line: what it counted for, and what it counts for now (F12)."""
     now = {"path": ["bay", "west"], "category": "won", "amount": "1234.5"}
-    console = Console(file=io.StringIO(), width=120, color_system=None)
-    with console.capture() as captured:
-        console.print(adjustments_table([AdjustedDeal("2017-Q1", "D-1", None, now)]))
-    assert "nothing" in captured.get()
-    assert "1,234.5 won in bay" in captured.get()
+    text = rendered([adjustments_table([AdjustedDeal("2017-Q1", "D-1", None, now)])])
+    assert "nothing" in text
+    assert "1,234.5 won in bay" in text

@@ -46,7 +46,7 @@ class Outside:
         await self.may_store.wait()
         self._do("sink")
 
-    def written(self, partition: int) -> int:
+    def write_sequence(self, partition: int) -> int:
         return 8
 
     async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:

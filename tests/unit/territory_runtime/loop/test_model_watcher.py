@@ -19,9 +19,9 @@ from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.wire.keys import model_key
 from territory_runtime.health import Health
 from territory_runtime.loop.commit_metadata import CommitMetadata
-from territory_runtime.loop.model_pieces import Pieces, activated_model
+from territory_runtime.loop.model_pieces import Pieces
 from territory_runtime.loop.model_snapshot import SnapshotId
-from territory_runtime.loop.model_watcher import DAYS_BACK_MAX, ModelWatcher
+from territory_runtime.loop.model_watcher import DAYS_BACK_MAX, ModelWatcher, activated_model
 from territory_runtime.metrics import REGISTRY
 from territory_runtime.settings import read_settings
 

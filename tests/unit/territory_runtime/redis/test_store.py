@@ -9,7 +9,8 @@ import redis.asyncio
 
 from territory.wire.keys import index_key
 from territory_runtime.loop.stage import Progress
-from territory_runtime.redis.store import ProgressWriter, connect
+from territory_runtime.redis.connection import connect
+from territory_runtime.redis.store import ProgressWriter
 from territory_runtime.settings import read_settings
 
 STAGE = "access-indexer"

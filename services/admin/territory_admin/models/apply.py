@@ -1,0 +1,148 @@
+"""Applies a model: publishes the pieces that changed and their activation in one Kafka transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from aiokafka import errors as kafka_errors
+
+from territory.model.compiled import digest_of
+from territory.model.document import PieceKey
+from territory.stage import Message
+from territory.wire.codec import JSON
+from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
+from territory.wire.keys import model_key
+from territory.wire.topics import MODEL
+from territory_admin.errors import Refused
+from territory_admin.log.kafka_session import KafkaSession, kafka_session
+from territory_admin.log.topic_reader import started
+from territory_admin.models.changes import PieceChanges, changes_between
+from territory_admin.models.topic import ModelLog, ModelTopicReader
+from territory_admin.models.validate import CheckedModel
+from territory_admin.records.wait import PIPELINE, Pipeline, wait_for_pipeline
+from territory_runtime.kafka import clients
+from territory_runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome of an apply."""
+
+    org_id: str
+    revision: int
+    """The revision that is active now."""
+    activated: bool
+    """Whether this apply activated it; False if the model had not changed."""
+    changes: PieceChanges
+    absent: tuple[str, ...] = ()
+    """Stages that no service runs: they use the model when a service starts. Looked for by `apply_and_wait` only."""
+    in_effect: bool | None = None
+    """Whether every stage has brought all records under the model; None if that was not waited for."""
+
+
+async def apply(settings: Settings, checked: CheckedModel) -> Applied:
+    """Make a model the active one of its organisation; do nothing if it is active already.
+
+    Missing topics are created.
+
+    Args:
+        settings: The brokers. The organisation is the model's own.
+        checked: The model.
+
+    Raises: Refused when another apply for the organisation runs at the same moment; NotReached when another
+        transaction on the model topic does not end; TopicsUnfit; KafkaError.
+    """
+    async with kafka_session(settings) as kafka:
+        await kafka.provisioned_partitions()
+        return await _apply(kafka, ModelTopicReader(kafka), checked)
+
+
+async def apply_and_wait(
+    settings: Settings, checked: CheckedModel, timeout_seconds: float, report: Callable[[str, int, int], None]
+) -> Applied:
+    """Apply a model as `apply` does, then wait until every stage has brought all records under it.
+
+    It does not wait while a stage has no running service.
+
+    Args:
+        settings: The brokers.
+        checked: The model.
+        timeout_seconds: How long to wait; on a timeout `in_effect` of the result is False.
+        report: Called with a stage, how much of its work is done, and how much there is.
+
+    Raises: as `apply`.
+    """
+    async with kafka_session(settings) as kafka:
+        partitions, topic = await kafka.provisioned_partitions(), ModelTopicReader(kafka)
+        applied = await _apply(kafka, topic, checked)
+        stages = Pipeline(kafka, topic, partitions)
+        absent = await stages.absent([stage.name for stage in PIPELINE])
+        if absent:
+            return replace(applied, absent=absent)
+        waited = await wait_for_pipeline(stages, timeout_seconds, report)
+    return replace(applied, in_effect=waited.done)
+
+
+async def _apply(kafka: KafkaSession, topic: ModelTopicReader, checked: CheckedModel) -> Applied:
+    org_id = checked.org_id
+    producer = clients.producer(kafka.settings, transactional_id=f"territory-apply-{org_id}")
+    # Starting the producer first fences every apply that began earlier: none of them can commit any more,
+    # and what they committed is read below.
+    async with started(producer):
+        await topic.read_whole()
+        changes = changes_between(topic.log.pieces_of(org_id), checked.pieces)
+        messages = messages_of(org_id, topic.log, checked.pieces, datetime.now(UTC))
+        revision = topic.log.revision_of(org_id)
+        if not messages:
+            return Applied(org_id, revision, activated=False, changes=changes)
+        from territory_runtime.kafka.producer import BatchProducer  # noqa: PLC0415 -- it imports Redis clients
+
+        try:
+            async with producer.transaction():
+                await BatchProducer(producer, 1).send(messages)
+        except (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch) as fenced:
+            raise Refused(
+                f"another apply for {org_id!r} started meanwhile, so this one published nothing: "
+                "check the active model, and apply again"
+            ) from fenced
+    return Applied(org_id, revision + 1, activated=True, changes=changes)
+
+
+def messages_of(org_id: str, log: ModelLog, after: Mapping[PieceKey, JSON], now: datetime) -> list[Message]:
+    """Return the messages that make some pieces the active model; none if they are active already.
+
+    The activation comes last. An unchanged piece is not sent again, so its message keeps the revision in
+    which it changed last.
+
+    Args:
+        org_id: The organisation.
+        log: The model topic so far.
+        after: All pieces of the model.
+        now: The time of the activation.
+    """
+    before = log.pieces_of(org_id)
+    changes = changes_between(before, after)
+    revision = log.revision_of(org_id) + 1
+    activated = log.activated(org_id)
+    if not changes and activated is not None and activated.activation.revision == log.revision_of(org_id):
+        return []
+    sent = {*changes.added, *changes.changed}
+    messages = [
+        _message(org_id, key, ModelPiece(org_id, *key, revision=revision, value=after[key])) for key in sorted(sent)
+    ]
+    messages += [_message(org_id, key, None) for key in changes.removed]
+    pieces = {key: after[key] if key in sent else before[key] for key in after}
+    activation = ModelActivated(
+        org_id=org_id,
+        revision=revision,
+        pieces=len(pieces),
+        digest=digest_of(pieces),
+        activated_at=now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+    return [*messages, _message(org_id, ACTIVATION, activation)]
+
+
+def _message(org_id: str, key: PieceKey, value: object) -> Message:
+    return Message(MODEL.name, model_key(org_id, *key), value, route=0)

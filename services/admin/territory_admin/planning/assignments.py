@@ -1,0 +1,39 @@
+"""Decides the records of one partition of families under a model, with the assigner's own fold; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from assigner.assignment.policy_cache import PolicyCache
+from assigner.assignment.stage import AssignmentFold
+from territory.model.compiled import Model
+from territory.stage import InputMessage
+from territory.wire.events import Assignment, Record
+from territory.wire.topics import FAMILIES
+
+CHUNK_RECORDS = 10_000
+
+
+def assignments_under(
+    records: Mapping[str, Record], model: Model | None, policies: PolicyCache
+) -> dict[str, Assignment]:
+    """Return the assignment of each record, by key; none without a model.
+
+    The fold is told that nothing was published before, so it publishes every assignment.
+
+    Args:
+        records: By key, all records of the partition.
+        model: The model to decide under.
+        policies: What the assigner derives from models, shared between partitions.
+    """
+    if model is None:
+        return {}
+    fold = AssignmentFold(policies)
+    for key, record in records.items():
+        fold.restore(InputMessage(FAMILIES.name, key, record, {}))
+    fold.restored({model.org_id: model}, frozenset({model.org_id}))
+    found: dict[str, Assignment] = {}
+    for effects in fold.sweep(model, CHUNK_RECORDS):
+        for message in effects.messages:
+            found[message.key] = message.value  # type: ignore[assignment]  # a sweep publishes assignments only
+    return found

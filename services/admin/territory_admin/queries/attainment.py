@@ -1,0 +1,37 @@
+"""Reads the attainment of territories and users against their targets."""
+
+from __future__ import annotations
+
+from territory.model.compiled import Model
+from territory_admin.arguments import check_period, check_territory
+from territory_admin.models.topic import active_model
+from territory_admin.queries.redis_reader import AttainmentRow, open_index
+from territory_runtime.settings import Settings
+
+
+async def attainment(
+    settings: Settings, territory_id: str | None, period: str | None, *, users: bool
+) -> tuple[Model, list[AttainmentRow]]:
+    """Return the active model and its attainments.
+
+    Args:
+        settings: The servers and the organisation.
+        territory_id: Only this territory; None for all.
+        period: Only this period; None for all.
+        users: Whether to include what each user won in a territory itself.
+
+    Raises: NotFound for an unknown territory; Refused for a text that is not a period; RedisError, KafkaError.
+    """
+    model = await checked_model(settings, territory_id, period)
+    async with open_index(settings) as index:
+        return model, await index.attainments(territory_id=territory_id, period=period, users=users)
+
+
+async def checked_model(settings: Settings, territory_id: str | None, period: str | None) -> Model:
+    """Return the active model, which has a territory and a period. Raises: NotFound, Refused, KafkaError."""
+    model = await active_model(settings, settings.org_id)
+    if territory_id is not None:
+        check_territory(model, territory_id)
+    if period is not None:
+        check_period(model, period)
+    return model
