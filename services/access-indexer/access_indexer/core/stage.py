@@ -130,8 +130,7 @@ class AccessFold(WithoutFanOut):
             return
         possible = NOBODY if known is None else transition.possible(known.attributes, known.viewers)
         current = NOBODY if known is None else known.viewers or NOBODY
-        previous = None if known is None else known.attributes
-        target = transition.visible_now(attributes, assignment.model_revision, previous)
+        target = transition.visible_now(attributes, assignment.model_revision, current)
         records.put(message.key, attributes, assignment.version, assignment.model_revision, target)
         self._queue_record(message.key, _ViewersChange(possible, current, target), effects, assignment.since_ms)
         effects.changes.append(_record_state(message.key, records, assignment.since_ms))
