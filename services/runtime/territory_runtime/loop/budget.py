@@ -25,11 +25,21 @@ class Budget:
         self._yielded_at = self.started_at = clock.monotonic()
         self.seconds = seconds
         self._ends_at = self.started_at + seconds
+        self.now = clock.monotonic
+        """Returns the time for `is_spent_at` and `breathe_at`: read once a message."""
 
     @property
     def is_spent(self) -> bool:
         """Whether the batch has to end."""
-        return len(self._effects) >= self._effects_max or self._clock.monotonic() >= self._ends_at
+        return self.is_spent_at(self._clock.monotonic())
+
+    def is_spent_at(self, now: float) -> bool:
+        """Whether the batch has to end at a time."""
+        return now >= self._ends_at or len(self._effects) >= self._effects_max
+
+    def is_breath_due(self, now: float) -> bool:
+        """Whether the event loop had no control for `YIELD_SECONDS`."""
+        return now - self._yielded_at >= YIELD_SECONDS
 
     def has_lasted(self, seconds: float) -> bool:
         """Whether so much time has passed since the batch began."""
@@ -37,7 +47,6 @@ class Budget:
 
     async def breathe(self) -> None:
         """Give the event loop control if it had none for `YIELD_SECONDS`."""
-        now = self._clock.monotonic()
-        if now - self._yielded_at >= YIELD_SECONDS:
+        if self.is_breath_due(self._clock.monotonic()):
             await asyncio.sleep(0)
             self._yielded_at = self._clock.monotonic()

@@ -182,7 +182,7 @@ def test_partitions_are_served_in_turn() -> None:
 
 def test_a_batch_yields_to_the_event_loop() -> None:
     """Heartbeats and other partitions' restores get control at least every 20 ms of a batch."""
-    ticks = itertools.count(step=YIELD_SECONDS / 2)
+    ticks = itertools.count(step=YIELD_SECONDS)
     tasks = tasks_of([str(number) for number in range(40)])
     batch, yields = Batch(), 0
 
