@@ -77,6 +77,7 @@ class BatchProcessor:
             now = budget.now()
             if budget.is_breath_due(now):
                 await budget.breathe()
+                now = budget.now()
             if budget.is_spent_at(now):
                 break
         for topic in {message.topic for message in messages}:
