@@ -151,7 +151,7 @@ class AccessFold(WithoutFanOut):
     def flush(self, models: Models, effects: Effects) -> None:
         """Emit the pending changes of the batch: the last one of each entry, revocations first (V8)."""
         pending, self._pending = self._pending, _no_pending_changes()
-        # This order keeps every editor among the readers at every moment.
+        # This order keeps every editor among the readers at all times.
         order: tuple[tuple[bool, SetKind], ...] = (
             (False, "editable"), (False, "visible"), (True, "visible"), (True, "editable")
         )  # fmt: skip
