@@ -102,7 +102,7 @@ def test_the_page_has_every_metric_and_no_other() -> None:
     assert all(row.what_to_do.strip() for row in rows())
 
 
-def test_the_library_says_what_the_process_takes() -> None:
+def test_the_library_has_the_metrics_of_the_process() -> None:
     """Memory and processor time are the library's own collector's."""
     said = {family.name for family in text_string_to_metric_families(generate_latest(REGISTRY).decode())}
     others = {row.name.removesuffix("_total") for row in rows() if not row.name.startswith("territory_")}
