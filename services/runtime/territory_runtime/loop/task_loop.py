@@ -117,8 +117,6 @@ class TaskLoop:
         self._sink_checked_at = 0.0
         health.hinder(stage.name, "starting")
 
-    # --- life --------------------------------------------------------------------------------
-
     async def run(self) -> None:
         """Join the group and process batches until `stop`. Raises: any exception that is not waited for."""
         await self._models.caught_up()
@@ -182,8 +180,6 @@ class TaskLoop:
     def _is_settled(self) -> bool:
         return self._settled_generation == self._generation
 
-    # --- rounds ------------------------------------------------------------------------------
-
     async def _round(self) -> None:
         started = self._clock.monotonic()
         try:
@@ -241,8 +237,6 @@ class TaskLoop:
     @property
     def _may_reprocess(self) -> bool:
         return self._throttle.chunks > 0 and any(task.has_background_work for task in self._tasks.values())
-
-    # --- assignment --------------------------------------------------------------------------
 
     async def _settle_assignment(self) -> None:
         """Keep the tasks and restores of partitions that nobody else had meanwhile; restore the other assigned ones."""
@@ -307,8 +301,6 @@ class TaskLoop:
         ends = await self._reader.end_offsets([TopicPartition(topic, number) for topic in self._stage.topics])
         return {where.topic: end for where, end in ends.items()}
 
-    # --- models ------------------------------------------------------------------------------
-
     async def _move_to_newest_models(self) -> None:
         """Let partitions move to the newest snapshot; commit that before any output is produced under it."""
         newest = self._models.in_effect(follows_days=self._stage.follows_days)
@@ -336,8 +328,6 @@ class TaskLoop:
 
         applied = partial(applied_position, self._offsets, self._stage.follows, self._partitions)
         await self._retry(lambda: release_sweeps(self._tasks, topic, applied, end_of))
-
-    # --- batches -----------------------------------------------------------------------------
 
     async def _run_batch(self, polled: Polled) -> None:
         """Process a bounded number of messages, fan-outs and sweep chunks, and commit them."""
@@ -376,8 +366,6 @@ class TaskLoop:
             if task is not None:
                 task.queue.add(where.topic, polled.messages.get(where, ()), position)
         self._throttle.observe([len(messages) for messages in polled.messages.values()])
-
-    # --- commits -----------------------------------------------------------------------------
 
     async def _commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
         """Commit, and renew the lease. Raises: as `GroupOffsets.commit`."""
