@@ -31,7 +31,7 @@ demo: setup ## Run everything on a real sales pipeline of 8 800 deals, with an e
 
 .PHONY: test
 test: setup ## Every test this machine can run; a skipped test says what it needs
-	$(BIN)/pytest -n 2 tests/unit tests/contracts
+	$(BIN)/pytest -n 2 tests/unit tests/contracts tests/docs
 	$(BIN)/pytest -n 2 --dist loadfile tests/integration tests/e2e tests/chaos
 
 .PHONY: unit
@@ -57,12 +57,13 @@ chaos: setup ## Faults on real servers under load: SEEDS runs of SECONDS from SE
 		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT))
 
 .PHONY: check
-check: setup ## Format, lint, types, import contracts, unit tests
+check: setup ## Format, lint, types, import contracts, unit tests, contract suites, pages
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
-	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit
+	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit tests/contracts
+	$(BIN)/pytest -q tests/docs
 
 .PHONY: mutants
 mutants: setup ## Break guarantees one line at a time, and see that the nearest tests fail; ONLY=words of their names

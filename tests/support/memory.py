@@ -204,14 +204,15 @@ class Worker:
         self._settle()
 
     def _settle(self) -> None:
-        """Let it restore its partition."""
+        """Let it restore its partition. The loop, which sleeps meanwhile, wakes up when that waits for nothing."""
         for _ in range(STEPS_MAX):
             self._check()
             if self.partition in self.loop._tasks and any(
                 gate.label in ("poll", "poll at once") for gate in self.process.gates
             ):
+                self._idle_in = self._surroundings if self._is_idle else None
                 return
-            self.process.open(self._house.cluster.dice.choice(self.process.gates))
+            self.process.open(self.process.any_gate(self._house.cluster.dice, but="sleep"))
         raise AssertionError(f"{self.stage} {self.partition} is not restored")
 
     def restart(self) -> None:
@@ -236,30 +237,46 @@ class Worker:
 
     @property
     def _has_input(self) -> bool:
-        return any(self.reader.known_end(where) != at for where, at in self.reader._positions.items())
+        return self.reader.has_input
 
     @property
     def seems_busy(self) -> bool:
         """Whether it waits for more than something to come."""
-        return self._has_input or any(gate.label not in IDLE for gate in self.process.gates)
+        for gate in self.process.gates:
+            if gate.label not in IDLE:
+                return True
+        return self._has_input
 
     @property
     def _surroundings(self) -> tuple[object, ...]:
         """Everything outside that an idle worker looks at."""
         upstream = self.loop._stage.follows
-        commits = 0 if upstream is None else self._house.cluster.commits[upstream]
+        commits = self._house.cluster.commits[upstream] if upstream is not None and self._awaits_upstream else 0
         return (*self.models.state, commits, self._has_input)
+
+    @property
+    def _awaits_upstream(self) -> bool:
+        for task in self.loop._tasks.values():
+            if task.awaits_upstream:
+                return True
+        return False
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether it waits for messages after it has looked at everything else."""
+        gates = self.process.gates
+        return len(gates) == 1 and gates[0].label == "poll" and not self._has_input and not self._awaits_upstream
 
     def step(self) -> str | None:
         """Let one call to the outside through; return its label. None: there is nothing to do, as far as it knows."""
-        if self._idle_in == self._surroundings:
+        if self._idle_in is not None and self._idle_in == self._surroundings:
             return None
         label = self._step()
-        self._idle_in = self._surroundings if label is None else None
+        self._idle_in = self._surroundings if label is None or self._is_idle else None
         return label
 
     def _step(self) -> str | None:
-        gate = self._house.cluster.dice.choice(self.process.gates)
+        gate = self.process.any_gate(self._house.cluster.dice)
         was_busy = self.seems_busy
         self.process.open(gate)
         self._check()

@@ -25,6 +25,8 @@ from tests.support.stepping import Dice, Process
 FIRST_MS = 1_500_000_000_000
 POLLED_RECORDS_MAX = 6
 READ_RECORDS_MAX = 20
+CLOCK_MOVES = 1 / 3
+"""With so many of the looks at a clock some time has passed."""
 CHANGELOGS = frozenset({topics.RECORD_STATES.name, topics.RELEASES.name, topics.FROZEN.name})
 """Topics that are written after all other output of a batch."""
 
@@ -142,7 +144,8 @@ class MemoryClock:
         return self._cluster.now_ms / 1000
 
     def monotonic(self) -> float:
-        self._now += self._cluster.dice.choice((0.0, 0.0, 0.002))
+        if self._cluster.dice.random() < CLOCK_MOVES:
+            self._now += 0.002
         return self._now
 
     async def sleep(self, seconds: float) -> None:
@@ -162,6 +165,15 @@ class MemoryReader:
         self.assigned: frozenset[int] = frozenset()
         self.topics: list[str] = []
         self.listener: AssignmentListener | None = None
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there is anything to poll."""
+        logs = self._cluster.logs
+        for where, position in self._positions.items():
+            if len(logs[where]) != position:
+                return True
+        return False
 
     @property
     def is_member(self) -> bool:
@@ -223,7 +235,7 @@ class MemoryReader:
         return {where: len(self._cluster.log(*where)) for where in partitions}
 
     def known_end(self, where: TopicPartition) -> int | None:
-        return len(self._cluster.log(*where)) if where in self._positions else None
+        return len(self._cluster.logs[where]) if where in self._positions else None
 
     async def read_all(self, where: TopicPartition) -> AsyncIterator[Sequence[Consumed]]:
         await self._process.gate("restore")

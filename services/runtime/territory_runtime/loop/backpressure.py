@@ -72,12 +72,17 @@ class SweepThrottle:
     def _lag_max(self) -> float:
         return QUIET_LAG_MAX if self._is_quiet else min(QUIET_LAG_MAX, LIVE_LAG_MAX + LIVE_BATCHES * self._batch_max)
 
-    async def look(self, tasks: Iterable[PartitionTask]) -> None:
-        """Open or close, if any of the tasks has something to reprocess. Raises: KafkaError."""
+    def must_look(self, tasks: Iterable[PartitionTask]) -> bool:
+        """Whether any of the tasks has something to reprocess. It is open if not, and nobody has to be asked."""
+        if any(task.has_background_work for task in tasks):
+            return True
         self._is_overdue = False
-        if not any(task.has_background_work for task in tasks):
-            self._is_open, self._opened_at = True, None
-            return
+        self._is_open, self._opened_at = True, None
+        return False
+
+    async def look(self) -> None:
+        """Open or close, depending on the downstream group. Raises: KafkaError."""
+        self._is_overdue = False
         if self._opened_at is not None:
             lag = await self._lag()
             self._is_open = lag <= self._lag_max

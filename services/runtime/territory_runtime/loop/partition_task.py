@@ -232,6 +232,11 @@ class PartitionTask:
         return share
 
     @property
+    def awaits_upstream(self) -> bool:
+        """Whether a sweep waits for the upstream stage, or for its output to be processed."""
+        return bool(self._waiting)
+
+    @property
     def awaited_position(self) -> int | None:
         """The offset on the model topic that the upstream stage has to have applied; None: no sweep waits for it."""
         return min((self.snapshot.activated_at[org] for org, end in self._waiting.items() if end is None), default=None)

@@ -126,6 +126,11 @@ class Restorer:
         self._reconciling: tuple[asyncio.Task[None], frozenset[int]] | None = None
 
     @property
+    def is_restoring(self) -> bool:
+        """Whether there is any such partition."""
+        return bool(self._restores)
+
+    @property
     def partitions(self) -> frozenset[int]:
         """The partitions that are being restored."""
         return frozenset(self._restores)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 
 import structlog
 
-from territory.stage import Effects
 from territory_runtime import metrics
+from territory_runtime.loop.batch import Batch
 from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.loop.ports import LogReader, TopicPartition
 
@@ -27,7 +27,7 @@ class StageMetrics:
     def __init__(
         self,
         stage: str,
-        topics: Iterable[str],
+        topics: Collection[str],
         reader: LogReader,
         tasks: Mapping[int, PartitionTask],
         assigned: Callable[[], AbstractSet[int]],
@@ -41,9 +41,12 @@ class StageMetrics:
         self._clock = clock
         self._since: dict[TopicPartition, float] = {}
         """By partition, no message that waits there has waited since before this, in seconds of Unix time."""
+        # All are there from 0 on: a counter's first value is no increase. Finding one costs more than counting.
+        self._taken = {topic: metrics.EVENTS.labels(topic=topic, outcome="taken") for topic in topics}
+        self._refused = {topic: metrics.EVENTS.labels(topic=topic, outcome="refused") for topic in topics}
+        self._batch_records = metrics.TURN_RECORDS.labels(stage=stage)
+        self._batch_seconds = metrics.TURN.labels(stage=stage)
         for topic in topics:
-            for outcome in ("taken", "refused"):
-                metrics.EVENTS.labels(topic=topic, outcome=outcome)  # from 0 on: else the first one is no increase
             metrics.LAG_RECORDS.labels(topic=topic).set_function(partial(self._lag_records, topic))
             metrics.LAG_SECONDS.labels(topic=topic).set_function(partial(self._lag_seconds, topic))
         metrics.PARTITIONS.labels(stage=stage).set_function(lambda: len(self._tasks))
@@ -53,24 +56,26 @@ class StageMetrics:
             lambda: sum(task.records_to_sweep for task in self._tasks.values())
         )
 
-    def batch(self, effects: Effects, taken: Mapping[TopicPartition, tuple[int, int]], seconds: float) -> None:
+    def batch(self, batch: Batch, taken: Mapping[TopicPartition, tuple[int, int]], seconds: float) -> None:
         """Count a committed batch.
 
         Args:
-            effects: What it produced.
+            batch: What it produced.
             taken: By partition, how many messages it processed, and the timestamp of the last one in milliseconds.
             seconds: How long it took.
         """
         total = 0
         for where, (count, timestamp_ms) in taken.items():
             total += count
-            metrics.EVENTS.labels(topic=where.topic, outcome="taken").inc(count)
+            self._taken[where.topic].inc(count)
             self._since[where] = timestamp_ms / 1000
-        for outcome, count in effects.outcomes.items():
+        for letter in batch.dead_letters:
+            self._refused[letter.topic].inc()
+        for outcome, count in batch.effects.outcomes.items():
             metrics.OUTCOMES.labels(stage=self._stage, outcome=outcome).inc(count)
         if total:
-            metrics.TURN_RECORDS.labels(stage=self._stage).observe(total)
-        metrics.TURN.labels(stage=self._stage).observe(seconds)
+            self._batch_records.observe(total)
+        self._batch_seconds.observe(seconds)
 
     def restored(self, number: int, task: PartitionTask, seconds: float) -> None:
         """Count a restored partition, and log it."""

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import structlog
 
 from territory.stage import Effects
-from territory_runtime import metrics
 from territory_runtime.health import Health
 from territory_runtime.kafka.lease import Lease
 from territory_runtime.loop.backpressure import SweepThrottle, throttle_of
@@ -185,13 +184,14 @@ class TaskLoop:
         try:
             if not self._is_settled:
                 await self._settle_assignment()
-            if self._is_settled:
+            if self._is_settled and self._restorer.is_restoring:
                 await self._activate_restored()
             async with self._batch_lock:
                 if self._is_settled:
                     await self._move_to_newest_models()
                     await self._release_sweeps()
-                    await self._retry(partial(self._throttle.look, self._tasks.values()))
+                    if self._throttle.must_look(self._tasks.values()):
+                        await self._retry(self._throttle.look)
             generation = self._generation
             polled = await self._poll()
             async with self._batch_lock:
@@ -222,7 +222,7 @@ class TaskLoop:
         if places and self._is_settled:
             return await self._reader.poll(places, self._idle_seconds, self._settings.batch_records_max)
         if not self._tasks or not self._is_settled:
-            await self._clock.sleep(WAITING_SECONDS if self._restorer.partitions else IDLE_SECONDS)
+            await self._clock.sleep(WAITING_SECONDS if self._restorer.is_restoring else IDLE_SECONDS)
         return Polled({}, {})
 
     @property
@@ -231,7 +231,7 @@ class TaskLoop:
         tasks = self._tasks.values()
         if any(len(task.queue) for task in tasks) or self._may_reprocess:
             return 0.0
-        is_waiting = self._restorer.partitions or any(task.sweeps or task.is_unfinished for task in tasks)
+        is_waiting = self._restorer.is_restoring or any(task.sweeps or task.is_unfinished for task in tasks)
         return WAITING_SECONDS if is_waiting else IDLE_SECONDS
 
     @property
@@ -319,7 +319,7 @@ class TaskLoop:
 
     async def _release_sweeps(self) -> None:
         """Let sweeps go on that waited for the upstream stage."""
-        if self._stage.follows is None:
+        if self._stage.follows is None or not any(task.awaits_upstream for task in self._tasks.values()):
             return
         topic = self._stage.topics[0]
 
@@ -352,9 +352,7 @@ class TaskLoop:
         await self._checkpoint.run(batch)
         if self._stage.store is not None:
             self._sink_checked_at = self._clock.monotonic()
-        for letter in batch.dead_letters:
-            metrics.EVENTS.labels(topic=letter.topic, outcome="refused").inc()
-        self._metrics.batch(batch.effects, taken, self._clock.monotonic() - budget.started_at)
+        self._metrics.batch(batch, taken, self._clock.monotonic() - budget.started_at)
 
     def _budget(self, effects: Effects) -> Budget:
         seconds, effects_max = self._settings.batch_seconds_max, self._settings.batch_effects_max

@@ -33,7 +33,8 @@ class Listening:
 
     def may_sweep(self, part: PartitionTask) -> bool:
         """Return whether a partition may be swept on."""
-        asyncio.run(self.pace.look([part]))
+        if self.pace.must_look([part]):
+            asyncio.run(self.pace.look())
         return self.pace.chunks > 0
 
 

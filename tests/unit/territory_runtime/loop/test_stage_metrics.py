@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from territory.stage import Effects
+from territory_runtime.loop.batch import Batch
 from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.loop.ports import LogReader, TopicPartition
 from territory_runtime.loop.stage_metrics import StageMetrics
@@ -50,7 +50,7 @@ class _Worker:
     def take(self, messages: int, sent_at: float) -> None:
         """Take and commit messages of a time."""
         self.held[0].committed_offsets[TOPIC] += messages
-        self.counting.batch(Effects(), {WHERE: (messages, int(sent_at * 1000))}, 0.1)
+        self.counting.batch(Batch(), {WHERE: (messages, int(sent_at * 1000))}, 0.1)
 
 
 def said(name: str, **labels: str) -> float:
@@ -125,7 +125,7 @@ def test_a_turn_counts_what_it_took() -> None:
     worker.take(4, worker.now)
     assert said("territory_events_total", topic=TOPIC, outcome="taken") == taken + 4
     turns, batches = (said(f"territory_turn_{name}_count", stage=STAGE) for name in ("seconds", "records"))
-    worker.counting.batch(Effects(), {}, 0.1)
+    worker.counting.batch(Batch(), {}, 0.1)
     assert said("territory_turn_seconds_count", stage=STAGE) == turns + 1
     assert said("territory_turn_records_count", stage=STAGE) == batches
 

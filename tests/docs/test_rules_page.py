@@ -19,7 +19,7 @@ from territory.model.periods import FiscalCalendar
 from territory.model.pieces import Audience
 from territory.wire.codec import decode
 
-PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 
 
 def rows_of(heading: str) -> list[list[str]]:

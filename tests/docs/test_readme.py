@@ -7,8 +7,8 @@ from pathlib import Path
 
 from territory.wire.topics import TOPICS
 
-README = (Path(__file__).parents[3] / "schemas" / "README.md").read_text(encoding="utf-8")
-CODE = Path(__file__).parents[3] / "schemas"
+README = (Path(__file__).parents[2] / "schemas" / "README.md").read_text(encoding="utf-8")
+CODE = Path(__file__).parents[2] / "schemas"
 
 
 def rows_of(heading: str) -> list[list[str]]:
