@@ -64,6 +64,10 @@ check: setup ## Format, lint, types, import contracts, unit tests
 	$(BIN)/lint-imports
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit
 
+.PHONY: mutants
+mutants: setup ## Break guarantees one line at a time, and see that the nearest tests fail; ONLY=words of their names
+	$(BIN)/python -m tests.mutants $(ONLY)
+
 .PHONY: audit
 audit: setup ## Known vulnerabilities of the locked libraries, and a bill of materials; works without a network
 	@$(BIN)/python -m deploy.audit

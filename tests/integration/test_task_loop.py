@@ -39,7 +39,7 @@ SECONDS_MAX = 20
 
 
 class Heard(WithoutFanOut):
-    """A fold that remembers what it has taken."""
+    """A fold that remembers the messages it has processed."""
 
     def __init__(self, into: list[int], news: asyncio.Event) -> None:
         self._into = into
@@ -66,7 +66,7 @@ class Heard(WithoutFanOut):
 
 
 class NoModels:
-    """Stands for a watcher of a topic on which no model was ever activated."""
+    """Replaces a watcher of a topic on which no model was ever activated."""
 
     was_replaced = False
 
@@ -86,7 +86,7 @@ class NoModels:
 
 
 class Watched(TaskLoop):
-    """The loop, telling when it was given partitions, and when it has committed."""
+    """The loop, which reports when it was assigned partitions and when it has committed."""
 
     def __init__(self, stage: Stage, settings: Settings) -> None:
         ports = kafka_ports(settings, stage.name, PARTITIONS)
@@ -112,7 +112,7 @@ class Watched(TaskLoop):
 
 
 class Place:
-    """A topic of two partitions, and one worker that takes what is on it."""
+    """A topic of two partitions, and one worker that processes it."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
@@ -141,14 +141,14 @@ class Place:
 
     @asynccontextmanager
     async def second_member(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """Have another member in the group, which is given some partitions and takes nothing."""
+        """Add another member to the group, which is assigned some partitions and processes nothing."""
         consumer = clients.group_consumer(self.settings, self.name)
         consumer.subscribe([self.name])
         async with started(consumer):
             yield consumer
 
     async def until_heard(self, numbers: set[int], count: int) -> None:
-        """Wait until so many messages of each of these partitions were taken, repeats not counted."""
+        """Wait until so many messages of each of these partitions are processed, repeats not counted."""
         async with asyncio.timeout(SECONDS_MAX):
             while any(len(set(self.heard[number])) < count for number in numbers):
                 self._news.clear()
@@ -165,8 +165,8 @@ def place(kafka: Kafka, unique: str) -> Place:
     return Place(settings, unique)
 
 
-def test_what_is_fetched_after_a_rebalance_and_not_taken_is_fetched_again(place: Place) -> None:
-    """A fetch that outlasts a rebalance brings messages of the new generation: not one is passed over (A9).
+def test_messages_fetched_after_a_rebalance_and_not_processed_are_fetched_again(place: Place) -> None:
+    """A fetch that outlasts a rebalance brings messages of the new generation: not one is skipped (A9).
 
     The consumer has moved its position past them by then, and the loop does not take them, since
     it has yet to look at what it was given.
@@ -222,8 +222,8 @@ def test_what_is_fetched_after_a_rebalance_and_not_taken_is_fetched_again(place:
         assert place.heard[number] == list(range(7))
 
 
-def test_what_is_confirmed_amid_a_turn_says_nothing_of_it(place: Place) -> None:
-    """A lease may be renewed when a sweep has ended in memory and not a word of it is said (A9)."""
+def test_a_confirmation_within_a_batch_commits_nothing_of_it(place: Place) -> None:
+    """A lease may be renewed when a sweep has ended in memory and none of its output is sent (A9)."""
 
     async def committed(number: int) -> tuple[int, str]:
         async with started(clients.group_admin(place.settings)) as admin:
@@ -248,7 +248,7 @@ def test_what_is_confirmed_amid_a_turn_says_nothing_of_it(place: Place) -> None:
 
 
 def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
-    """An upstream's transactions end with a marker: it is committed past, so that nobody waits for it (contracts)."""
+    """An upstream's transactions end with a marker: the commit passes it, so that nobody waits for it (contracts)."""
 
     async def ends() -> int:
         async with started(clients.reader(place.settings)) as reader:
@@ -275,7 +275,7 @@ def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
 
 
 class Gate:
-    """A pace that is as a test says."""
+    """A throttle that a test sets."""
 
     chunks = 0
 
@@ -290,9 +290,9 @@ class Gate:
 
 
 def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
-    """While those who listen are behind, messages are taken and no slice is; then the sweep goes on (C7).
+    """While the downstream group is behind, messages are processed and no chunk is taken; then the sweep goes on (C7).
 
-    The pace hears how many messages come, by partition.
+    The throttle observes how many messages come, by partition.
     """
     taken: list[int] = []
     swept = asyncio.Event()

@@ -35,6 +35,7 @@ LABELS: Mapping[str, frozenset[str]] = {
             "missing_id",
             "bad_version",
             "no_record",
+            "processing_error",
         ]
     ),
     "outcome of events": frozenset({"taken", "refused"}),
@@ -43,6 +44,7 @@ LABELS: Mapping[str, frozenset[str]] = {
             "accepted",
             "released",
             "stale",
+            "expired",
             "no_model",
             "decided",
             "redecided",

@@ -33,7 +33,7 @@ class RecordName:
 
 
 def record_name(text: str) -> RecordName:
-    """Parse the name of a record. Raises: ValueError saying what was expected."""
+    """Parse the name of a record. Raises: ValueError, with what was expected."""
     word, slash, record_id = text.partition("/")
     if not slash or not record_id.strip() or len(record_id) > _ID_CHARACTERS_MAX or not record_id.isprintable():
         raise ValueError(f"found {text!r}, expected OBJECT/ID such as account/A-1")

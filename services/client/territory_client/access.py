@@ -20,7 +20,7 @@ class Access:
     Takes any client of redis-py: `redis.Redis`, a Sentinel client (`Sentinel.master_for`) or `redis.RedisCluster`,
     with or without `decode_responses`. The app keeps and closes it.
 
-    Administrators see and edit everything and have no sets. So an answer about an administrator does not tell
+    Administrators see and edit everything and have no sets. So an answer about an administrator does not show
     whether a record exists.
 
     Every method is one round trip unless it says otherwise. It raises ValueError for an unknown object or level,
@@ -154,8 +154,8 @@ class Access:
         """Return the part of an explanation that Redis alone can give (V9).
 
         That is the level, whether the user is an administrator or the owner, and the record's territories.
-        `territory explain access` also tells by which territory, role or sharing rule the user sees the record;
-        `territory explain assignment` tells why the record is in a territory.
+        `territory explain access` also shows by which territory, role or sharing rule the user sees the record;
+        `territory explain assignment` shows why the record is in a territory.
 
         >>> found = access.explain("u7", "account", "A-1")
         >>> found.level, found.is_owner, found.record.territories

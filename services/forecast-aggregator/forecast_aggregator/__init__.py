@@ -1,1 +1,1 @@
-"""Keeps how each territory stands against its target."""
+"""Sums each territory's deals and compares them with its target."""

@@ -22,7 +22,7 @@ class BatchHistogram(Histogram):
     """A histogram that takes a batch's values at once: one at a time costs microseconds each, most of it for locks."""
 
     def observe_all(self, values: Iterable[tuple[float, int]]) -> None:
-        """Observe each value as often as its count says."""
+        """Observe each value `count` times."""
         counts, total = [0] * len(self._upper_bounds), 0.0
         for value, times in values:
             counts[bisect_left(self._upper_bounds, value)] += times

@@ -73,7 +73,7 @@ LOST_PARTITION = (
     LeaseEnded,
     SinkRolledBack,
 )
-"""These say that a partition has to be restored anew, if it is this worker's at all."""
+"""After these a partition has to be restored anew, if it is this worker's at all."""
 
 log = structlog.get_logger("territory")
 
@@ -98,7 +98,7 @@ async def retry_while_unavailable(
     Args:
         part: The component that waits, for logs and /ready.
         health: Where that is reported.
-        away: The exceptions that say that something is away.
+        away: The exceptions that mean that something is unavailable.
         action: Harmless to repeat.
         stopping: Whether the process is about to stop.
         what: The name of what may be away.

@@ -16,7 +16,7 @@ from territory_runtime.settings import Settings
 
 
 class CannotStart(Exception):
-    """Raised when a service cannot start; one line says what is missing and what to do."""
+    """Raised when a service cannot start; the text names what is missing and what to do."""
 
 
 def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
@@ -49,7 +49,7 @@ def check_surroundings(settings: Settings, *, with_redis: bool) -> Provisioned:
 
 
 def check_redis(settings: Settings) -> None:
-    """Check that Redis answers, and is a cluster if and only if the settings say so. Raises: CannotStart."""
+    """Check that Redis answers, and is a cluster if and only if the settings name one. Raises: CannotStart."""
     address = settings.redis_url.get_secret_value()
     try:
         client = redis.Redis.from_url(address, socket_connect_timeout=5, decode_responses=True)

@@ -138,7 +138,7 @@ def test_a_worker_with_some_partitions_names_the_others() -> None:
 
 
 @pytest.mark.parametrize("folds", [{}, {0: {}}], ids=["nothing is restored", "nobody else is known"])
-def test_a_worker_that_cannot_tell_says_so(folds: dict[int, dict[str, object]]) -> None:
+def test_a_worker_that_does_not_know_answers_503(folds: dict[int, dict[str, object]]) -> None:
     """503 and when to ask again: an empty answer would say that the record is not there."""
     answer = asked("/records/acme/deal/D-1", stage(Loop(folds)))
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
@@ -168,7 +168,7 @@ def test_records_are_shown_only_where_that_is_turned_on() -> None:
         ({"POINT_QUERIES": "false", "ADVERTISED_ADDRESS": "worker-0:9464"}, None),
     ],
 )
-def test_the_address_that_others_are_told(environment: dict[str, str], address: str | None) -> None:
+def test_the_address_that_other_workers_name(environment: dict[str, str], address: str | None) -> None:
     """Where a client can connect to; none rather than one that leads nowhere."""
     given = {"METRICS_PORT": "0", "POINT_QUERIES": "true"} | environment
 

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from territory.wire.events.record import _CODES
 from territory_runtime import metrics
+from territory_runtime.loop.partition_task import PROCESSING_ERROR
 from tests.support.metrics_page import LABELS, ROOT, STAGES, documented_labels, rows, values_of
 
 PROMISED = {
@@ -101,7 +102,7 @@ def test_the_page_has_every_metric_and_no_other() -> None:
     assert all(row.what_to_do.strip() for row in rows())
 
 
-def test_the_library_says_what_the_process_takes() -> None:
+def test_the_library_has_the_metrics_of_the_process() -> None:
     """Memory and processor time are the library's own collector's."""
     said = {family.name for family in text_string_to_metric_families(generate_latest(REGISTRY).decode())}
     others = {row.name.removesuffix("_total") for row in rows() if not row.name.startswith("territory_")}
@@ -147,13 +148,15 @@ def test_outcomes_are_constants_of_the_list() -> None:
 
 def test_codes_of_refusals_are_of_the_list() -> None:
     """The code of a dead letter is one of a few words."""
-    found = {*_CODES.values()}
+    found = {*_CODES.values(), PROCESSING_ERROR}
     for _, module in sources():
         for node in ast.walk(module):
             if not isinstance(node, ast.Call):
                 continue
             if isinstance(node.func, ast.Name) and node.func.id == "BadMessage" and node.args:
                 found |= texts(node.args[0])
+            elif ast.unparse(node).startswith("self._refuse(message, "):
+                found |= texts(node.args[1])
             elif isinstance(node.func, ast.Attribute) and ast.unparse(node.func).endswith("refused.append"):
                 given = node.args[0]
                 if isinstance(given, ast.Tuple) and len(given.elts) == 3 and ast.unparse(given.elts[0]) == "message":

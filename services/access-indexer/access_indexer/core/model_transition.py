@@ -72,22 +72,21 @@ class ModelTransition:
         self.is_complete, self._previous = True, None
         self._superseded = None
 
-    def visible_now(
-        self, attributes: AccessAttributes, model_revision: int, previous: AccessAttributes | None
-    ) -> Viewers:
+    def visible_now(self, attributes: AccessAttributes, model_revision: int, current: Viewers) -> Viewers:
         """Return the users who may see a record at this point of the transition.
 
         Args:
             attributes: The record's attributes as last decided.
             model_revision: The revision of the model that they were decided under.
-            previous: Its attributes before that decision; None: the record is new.
+            current: The users whose sets are known to hold it now; nobody for a new record.
         """
         if self.target is None:
             return NOBODY
         viewers = _viewers(self.target, attributes)
         if model_revision > self.target.model.revision:
-            # The assigner is ahead: until this worker has that model, both decisions must give access.
-            return NOBODY if previous is None else viewers & _viewers(self.target, previous)
+            # The assigner is ahead. Until this worker has that model, nobody gains access: its users of the old model
+            # may be members of a territory that has the record under the new one only.
+            return viewers & current
         if self.is_decided or model_revision == self.target.model.revision:
             return viewers
         return viewers & _viewers(self._previous, attributes)

@@ -51,7 +51,7 @@ class _ViewersChange(NamedTuple):
         return len(self.current.readers - self.target.readers) + len(self.current.editors - self.target.editors)
 
 
-class _OrganisationIndex:
+class _IndexedOrganisation:
     """One organisation's records, and the model that their sets follow."""
 
     __slots__ = ("id", "records", "transition")
@@ -70,7 +70,7 @@ class AccessFold(WithoutFanOut):
         self._partition = partition
         self._partitions = partitions
         self._emits_events = emits_events
-        self._orgs: dict[str, _OrganisationIndex] = {}
+        self._orgs: dict[str, _IndexedOrganisation] = {}
         self._pending: _Pending = _no_pending_changes()
 
     def __len__(self) -> int:
@@ -130,14 +130,13 @@ class AccessFold(WithoutFanOut):
             return
         possible = NOBODY if known is None else transition.possible(known.attributes, known.viewers)
         current = NOBODY if known is None else known.viewers or NOBODY
-        previous = None if known is None else known.attributes
-        target = transition.visible_now(attributes, assignment.model_revision, previous)
+        target = transition.visible_now(attributes, assignment.model_revision, current)
         records.put(message.key, attributes, assignment.version, assignment.model_revision, target)
         self._queue_record(message.key, _ViewersChange(possible, current, target), effects, assignment.since_ms)
         effects.changes.append(_record_state(message.key, records, assignment.since_ms))
         effects.outcomes["indexed"] += 1
 
-    def _remove(self, org: _OrganisationIndex, message: InputMessage, effects: Effects) -> None:
+    def _remove(self, org: _IndexedOrganisation, message: InputMessage, effects: Effects) -> None:
         known = org.records.get(message.key)
         if known is not None:
             possible = org.transition.possible(known.attributes, known.viewers)
@@ -151,7 +150,7 @@ class AccessFold(WithoutFanOut):
     def flush(self, models: Models, effects: Effects) -> None:
         """Emit the pending changes of the batch: the last one of each entry, revocations first (V8)."""
         pending, self._pending = self._pending, _no_pending_changes()
-        # This order keeps every editor among the readers at every moment.
+        # This order keeps every editor among the readers at all times.
         order: tuple[tuple[bool, SetKind], ...] = (
             (False, "editable"), (False, "visible"), (True, "visible"), (True, "editable")
         )  # fmt: skip
@@ -186,7 +185,7 @@ class AccessFold(WithoutFanOut):
         yield from _chunks(org, limit, KNOWN_GROUP_COST, self._grant)
         org.transition.complete()
 
-    def _begin(self, org: _OrganisationIndex, model: Model, effects: Effects) -> None:
+    def _begin(self, org: _IndexedOrganisation, model: Model, effects: Effects) -> None:
         """Make a model the organisation's target; emit a reset first if earlier change events are void."""
         org.transition.begin(model)
         if org.transition.needs_reset:
@@ -194,7 +193,7 @@ class AccessFold(WithoutFanOut):
             if self._emits_events:
                 effects.messages += reset_events(org.id, self._partition, self._partitions)
 
-    def _revoke(self, org: _OrganisationIndex, group: RecordGroup, limit: int, effects: Effects) -> int:
+    def _revoke(self, org: _IndexedOrganisation, group: RecordGroup, limit: int, effects: Effects) -> int:
         """Revoke what the target model does not give; return the number of records moved to another group."""
         target = org.transition.visible_after(group.attributes)
         if group.viewers is not None:
@@ -205,7 +204,7 @@ class AccessFold(WithoutFanOut):
             self._queue((org.id, group.attributes.object), ids, _ViewersChange(possible, target, target), effects)
         return 0
 
-    def _grant(self, org: _OrganisationIndex, group: RecordGroup, limit: int, effects: Effects) -> int:
+    def _grant(self, org: _IndexedOrganisation, group: RecordGroup, limit: int, effects: Effects) -> int:
         """Grant what the target model gives; return the number of records moved to another group."""
         target = org.transition.visible_after(group.attributes)
         if group.viewers is not None:
@@ -216,7 +215,9 @@ class AccessFold(WithoutFanOut):
             effects.changes.append(_record_state(key, org.records))
         return len(moved)
 
-    def _move(self, org: _OrganisationIndex, group: RecordGroup, viewers: Viewers, limit: int, effects: Effects) -> int:
+    def _move(
+        self, org: _IndexedOrganisation, group: RecordGroup, viewers: Viewers, limit: int, effects: Effects
+    ) -> int:
         """Move at most `limit` records of a group to the sets of other users; return how many."""
         current = group.viewers
         if current is None or current == viewers:
@@ -279,10 +280,10 @@ class AccessFold(WithoutFanOut):
 
     # --- pending changes ---------------------------------------------------------------------
 
-    def _org(self, org_id: str) -> _OrganisationIndex:
+    def _org(self, org_id: str) -> _IndexedOrganisation:
         org = self._orgs.get(org_id)
         if org is None:
-            org = self._orgs[org_id] = _OrganisationIndex(org_id)
+            org = self._orgs[org_id] = _IndexedOrganisation(org_id)
         return org
 
     def _queue_record(self, key: str, change: _ViewersChange, effects: Effects, since_ms: int = 0) -> None:
@@ -318,10 +319,10 @@ def _no_pending_changes() -> _Pending:
 
 
 def _chunks(
-    org: _OrganisationIndex,
+    org: _IndexedOrganisation,
     limit: int,
     group_cost: int,
-    revise: Callable[[_OrganisationIndex, RecordGroup, int, Effects], int],
+    revise: Callable[[_IndexedOrganisation, RecordGroup, int, Effects], int],
 ) -> Iterator[Effects]:
     """Yield the effects of revising every group, in chunks that cost about `limit` records.
 

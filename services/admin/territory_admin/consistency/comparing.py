@@ -233,7 +233,7 @@ class ComparisonRun(Generic[Entry]):
         ]
 
     async def _settle(self, suspects: Sequence[Entry]) -> None:
-        """Tell drift from changes in progress, and repair drift if the run repairs.
+        """Separate drift from changes in progress, and repair drift if the run repairs.
 
         A repaired entry is compared again after reading on. If the stage changed it between the last look and
         the repair, that change is on the topic by then, and the entry is decided once more.
@@ -275,7 +275,7 @@ async def _compare_admins(run: Run, client: Client) -> None:
     run.found.add(Drift("admins", f"admins {org_id}", f"the set lacks {lacks}, and has {has} who are not in the model"))
     if run.repair:
         await RedisIndexWriter(client, INDEXER.name, 0).apply([AdminsState(org_id, admins)], [])
-        await run.log.goal(INDEXER, [0])  # raises if the repair may have undone what a newer model says
+        await run.log.goal(INDEXER, [0])  # raises if the repair may have undone what a newer model gives
         run.found.mended += await reader.admins(org_id) == admins
 
 

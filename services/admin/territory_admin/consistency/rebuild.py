@@ -2,7 +2,7 @@
 
 1. The assignments are read into the access indexer's own folds, and their output is written under a prefix.
 2. The topics are followed until the indexer has stored the same, under the same model.
-3. All writes are held: the rest of the topics is written under the prefix, and the two indexes are swapped.
+3. All writes are paused: the rest of the topics is written under the prefix, and the two indexes are swapped.
 4. Writes continue. The indexer may write once more what the new index has already.
 """
 
@@ -50,7 +50,7 @@ class Rebuilt:
     keys: int
     """Keys that replaced others; hashes that were right stay as they are."""
     held_seconds: float
-    """How long all writes were held."""
+    """How long all writes were paused."""
     switch_seconds: float
     """How long, of these, Redis answered nobody."""
     seconds: float = 0.0

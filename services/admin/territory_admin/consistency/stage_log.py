@@ -18,7 +18,7 @@ from territory_runtime.loop.decoding import decode_message
 
 
 class NotComparable(Exception):
-    """Raised when Redis and the topics can't be compared now; the text says why, and what to do."""
+    """Raised when Redis and the topics can't be compared now; the text gives the reason, and what to do."""
 
 
 class StageLog:

@@ -23,7 +23,7 @@ from territory_admin.log.topic_reader import partitions_of, read_on
 from territory_runtime.kafka.dead_letters import PREFIX
 
 ERROR = PREFIX
-"""Prefix of the headers that say why a message was refused; the services write them."""
+"""Prefix of the headers that give the reason why a message was refused; the services write them."""
 RECEIPT = "territory.receipt."
 """Prefix of a receipt's headers: `letter`, the id of the letter whose message was sent again."""
 REDRIVEN = "territory.redriven."
@@ -122,7 +122,7 @@ class LetterFilter:
 
 
 def letter_id(text: str) -> LetterId:
-    """Parse the id of a letter. Raises: ValueError saying what was expected."""
+    """Parse the id of a letter. Raises: ValueError, with what was expected."""
     found = _ID.fullmatch(text)
     if found is None:
         raise ValueError(f"found {text!r}, expected PARTITION/OFFSET such as 3/17, as `dead-letters list` has it")
@@ -130,7 +130,7 @@ def letter_id(text: str) -> LetterId:
 
 
 def since_of(text: str, now: datetime) -> datetime:
-    """Parse an instant: an age such as 30m, or RFC 3339. Raises: ValueError saying what was expected."""
+    """Parse an instant: an age such as 30m, or RFC 3339. Raises: ValueError, with what was expected."""
     age = _AGE.fullmatch(text)
     try:
         instant = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime_of(text)

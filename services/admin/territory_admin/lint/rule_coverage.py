@@ -17,7 +17,7 @@ from territory.wire.events import Record
 
 PAIRS_MAX = 100_000
 SIBLINGS_MAX = 100
-"""The most pairs that are counted, and siblings of one record; the result says if any were left out."""
+"""The most pairs that are counted, and siblings of one record; the result has a flag if any were left out."""
 SAMPLED_MAX = 200
 SHARED_MAX = 100_000
 

@@ -21,7 +21,7 @@ from territory.criteria import All, Criterion, Leaf, leaves_of
 from territory.model.compiled import Model
 from territory.model.document import OBJECTS, ObjectType, RuledObject
 from territory_admin.lint.satisfiability import (
-    Budget,
+    AnalysisBudget,
     Conditions,
     Literal,
     Literals,
@@ -101,7 +101,7 @@ class RuleAnalysis:
 def analyse_rules(model: Model) -> RuleAnalysis:
     """Return which rules of a model are expensive, impossible or empty."""
     books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
-    budget = Budget(WORK_MAX)
+    budget = AnalysisBudget(WORK_MAX)
     trees = [_TreeAnalysis(kind, book.rules, budget) for kind, book in books.items()]
     shared = [_TreeAnalysis(kind, sharing_book(model.sharing, kind).rules, budget) for kind in OBJECTS]
     evaluated = [
@@ -227,7 +227,7 @@ def _corners(shape: object) -> int:
 class _TreeAnalysis:
     """Analyses each rule of one object together with the rules above it in the tree."""
 
-    def __init__(self, kind: ObjectType, rules: tuple[Rule, ...], budget: Budget) -> None:
+    def __init__(self, kind: ObjectType, rules: tuple[Rule, ...], budget: AnalysisBudget) -> None:
         self.impossible: list[ImpossibleRule] = []
         self.empty: list[EmptyRule] = []
         self.unfinished = 0

@@ -88,7 +88,7 @@ def leaf_of(literal: Literal) -> tuple[Leaf, bool]:
 # --- clashes ---------------------------------------------------------------------------------
 
 
-class Budget:
+class AnalysisBudget:
     """The work that is left for the analysis, in values compared."""
 
     def __init__(self, work: int) -> None:
@@ -105,7 +105,7 @@ class Budget:
         return True
 
 
-def clash_of(literals: Literals, budget: Budget) -> Literals | None:
+def clash_of(literals: Literals, budget: AnalysisBudget) -> Literals | None:
     """Return literals of one field that no value satisfies together, two if two suffice; None if no clash was found."""
     if len(literals) < 2:
         return None
@@ -143,7 +143,7 @@ class Conditions:
         self._by_field = dict(by_field or {})
         self._choices = list(choices)
 
-    def joined_with(self, criterion: Criterion, budget: Budget) -> tuple[Conditions | None, list[Literals]]:
+    def joined_with(self, criterion: Criterion, budget: AnalysisBudget) -> tuple[Conditions | None, list[Literals]]:
         """Return these conditions joined with a settled criterion's, or None and the literals that clash.
 
         A choice with one possible alternative left becomes that alternative. Choices are not combined with
@@ -169,7 +169,7 @@ class Conditions:
         return joined, []
 
     def _take(
-        self, fresh: list[Literal], unseen: list[list[Literals]], budget: Budget
+        self, fresh: list[Literal], unseen: list[list[Literals]], budget: AnalysisBudget
     ) -> tuple[list[Literals], list[Literal]]:
         """Add literals and choices; return what clashes, and literals that follow from choices."""
         changed = set()
@@ -198,7 +198,7 @@ class Conditions:
                 self._choices.append(left)
         return [], following
 
-    def _clash_with(self, alternative: Literals, budget: Budget) -> Literals | None:
+    def _clash_with(self, alternative: Literals, budget: AnalysisBudget) -> Literals | None:
         by_field: dict[str, Literals] = {}
         for literal in alternative:
             field = leaf_of(literal)[0].field

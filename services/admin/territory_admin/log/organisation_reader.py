@@ -1,4 +1,4 @@
-"""Reads the messages of one organisation from topics, up to where these end at one moment."""
+"""Reads the messages of one organisation from topics, up to their ends at the time of the call."""
 
 from __future__ import annotations
 

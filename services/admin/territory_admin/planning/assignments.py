@@ -19,7 +19,7 @@ def assignments_under(
 ) -> dict[str, Assignment]:
     """Return the assignment of each record, by key; none without a model.
 
-    The fold is told that nothing was published before, so it publishes every assignment.
+    The fold is restored as if nothing was published before, so it publishes every assignment.
 
     Args:
         records: By key, all records of the partition.

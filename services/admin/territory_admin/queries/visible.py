@@ -28,7 +28,7 @@ class VisibleRecords:
 async def visible(settings: Settings, user_id: str, objects: tuple[ObjectType, ...], level: Level) -> VisibleRecords:
     """Return the records of some objects that a user may read, or may edit.
 
-    Kafka is read only for a user who sees nothing, to tell whether the user exists.
+    Kafka is read only for a user who sees nothing, to find out whether the user exists.
 
     Args:
         settings: The servers and the organisation.

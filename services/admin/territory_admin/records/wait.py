@@ -1,7 +1,7 @@
 """Waits until everything that was published has passed through all stages and is in Redis.
 
 A stage commits an offset after it has published and stored what follows from the messages before it. Its
-commit metadata says under which models it has swept its records. So a stage that has committed the end
+commit metadata names the models under which it has swept its records. So a stage that has committed the end
 offsets of its topics has published all that follows from them, and that lies below the end offsets that
 the next stage's topics have then.
 """
@@ -40,7 +40,7 @@ class StageGroup:
     name: str
     topics: tuple[Topic, ...]
     sweeps: bool = True
-    """Whether its commit metadata says which models it has swept for; consumers that are not ours have none."""
+    """Whether its commit metadata names the models it has swept for; consumers that are not ours have none."""
 
 
 PIPELINE = (

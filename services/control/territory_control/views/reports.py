@@ -18,7 +18,7 @@ PADDING = 2
 
 
 def report(found: ReportTable, columns: int) -> Iterator[RenderableType]:
-    """Yield a report's tables, each with the columns that identify a row, and what stands below them."""
+    """Yield a report's tables, each with the columns that identify a row, and the footer."""
     if not found.rows:
         yield Text("no deal to report there")
     else:
@@ -30,7 +30,7 @@ def report(found: ReportTable, columns: int) -> Iterator[RenderableType]:
 
 
 def notes(found: ReportTable) -> Iterator[Text]:
-    """Yield what stands below a report: its totals, its currency, and the deals that were left out."""
+    """Yield a report's footer: its totals, its currency, and the deals that were left out."""
     totals = [f"{_heading(name)}: {_number(total)}" for name, total in found.totals.items()]
     yield Text(f"{', '.join(totals)} (amounts in {found.currency}, model revision {found.model_revision})")
     if found.left_out:

@@ -98,27 +98,30 @@ class PartialSumsFold:
         self._note_unpublished(ledger, message.offset)
         if ledger.transition is not None:
             ledger.transition.freeze_before_change(message.key, effects)
-        effects.outcomes[self._apply(ledger, message.key, message.event, model, effects)] += 1
+        self._apply(ledger, message.key, message.event, model, effects)
 
     def _apply(
         self, ledger: OrganisationLedger, key: str, assignment: Assignment | None, model: Model | None, effects: Effects
-    ) -> str:
+    ) -> None:
         deal = ledger.deals.get(key)
         if assignment is None:
             if deal is not None:
                 del ledger.deals[key]
                 ledger.count(key, deal, None, effects)
-            return "gone"
+            effects.outcomes["gone"] += 1
+            return
         if deal is None:
             deal = ledger.deals[key] = DealEntry(assignment)
         elif assignment.version < deal.assignment.version:
-            return "stale"  # published by a family that the deal has left
+            effects.outcomes["stale"] += 1  # published by a family that the deal has left
+            return
         else:
             deal.assignment = assignment
         if model is None:
-            return "no_model"
+            effects.outcomes["no_model"] += 1
+            return
         ledger.recount(key, deal, model, effects)
-        return "counted"
+        effects.outcomes["counted"] += 1
 
     @property
     def unfinished_from(self) -> int | None:

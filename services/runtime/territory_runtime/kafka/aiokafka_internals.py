@@ -24,7 +24,7 @@ FetchRequest = Callable[..., Awaitable[bool]]
 def is_member(consumer: AIOKafkaConsumer) -> bool:
     """Return whether a consumer belongs to a generation of its group, as far as it knows.
 
-    A consumer that left, or was removed, has generation -1. No public attribute tells.
+    A consumer that left, or was removed, has generation -1. No public attribute shows it.
     """
     return int(consumer._coordinator.generation) >= 0  # noqa: SLF001 -- the only place that knows
 
@@ -32,7 +32,7 @@ def is_member(consumer: AIOKafkaConsumer) -> bool:
 def before_each_produce(producer: AIOKafkaProducer, check: Callable[[], None]) -> None:
     """Call `check` right before each produce request is written to a connection; what it raises prevents that.
 
-    aiokafka queues batches, and a process can stand still between queueing and sending.
+    aiokafka queues batches, and a process can be suspended between queueing and sending.
     So the check wraps the client's `send`, after which nothing but the socket follows.
     """
     client: Any = producer.client

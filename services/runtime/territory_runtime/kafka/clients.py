@@ -22,7 +22,7 @@ REQUEST_BYTES_MAX = MESSAGE_BYTES_MAX + 124_000
 METADATA_MS = 15_000
 """How long until a topic that was deleted and created again is read again."""
 HEARTBEAT_MS_MAX = 3_000
-"""A heartbeat's answer tells a member of a rebalance, so a joining worker waits at most this long for the others."""
+"""A member learns of a rebalance from a heartbeat's answer, so a joining worker waits at most this long."""
 LETTER_BYTES_MAX = 2 * 1024 * 1024
 """Room for a refused message, which may be as large as its topic allows, and the reason."""
 
@@ -89,7 +89,7 @@ def group_consumer(
 
 
 def membership(settings: Settings, group: str, assignor: CopartitionedAssignor) -> dict[str, Any]:
-    """Return the options that make a consumer a member of a group, static where the settings say so.
+    """Return the options that make a consumer a member of a group, static where the settings ask for it.
 
     A process has a member in several groups, so the group's id is part of each static id.
     """

@@ -1,7 +1,7 @@
 """A lease on this worker's partitions: how long no other worker can have been given them.
 
 A consumer group gives a silent member's partitions to others once its session is over. A worker
-that stands still for longer than that wakes up unaware of it, in the middle of a batch. Each
+that is suspended for longer than that wakes up unaware of it, in the middle of a batch. Each
 commit that the group accepts renews the lease for one session, counted from before the commit was
 sent. The producer sends nothing after the lease has ended. See docs/adr/0010.
 """
@@ -20,7 +20,7 @@ from territory_runtime.kafka.aiokafka_internals import before_each_produce
 def seconds_including_suspension() -> float:
     """Return the seconds of a clock that also runs while the host or its virtual machine is suspended.
 
-    That is Linux's CLOCK_BOOTTIME; CLOCK_MONOTONIC stands still meanwhile. Where there is no such
+    That is Linux's CLOCK_BOOTTIME; CLOCK_MONOTONIC stops meanwhile. Where there is no such
     clock (macOS, Windows), it is the monotonic one, and a lease does not see a suspension.
     """
     clock = getattr(time, "CLOCK_BOOTTIME", None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import monotonic
+from time import time as unix_time
 
 from territory_runtime.kafka.group_offsets import KafkaGroupOffsets
 from territory_runtime.kafka.lease import seconds_including_suspension
@@ -17,13 +18,8 @@ from territory_runtime.settings import Settings
 class SystemClock:
     """The port `Clock` on this machine's clocks."""
 
-    def time(self) -> float:
-        """Return seconds of Unix time."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
+    time = staticmethod(unix_time)
+    monotonic = staticmethod(monotonic)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -268,7 +268,7 @@ class FencedProducer:
             except KafkaError:
                 await self.stop()  # the broker accepts nothing after a gap in an idempotent producer's numbers
                 raise
-        # The lease has ended: Kafka was away for long, or this process stood still. If the group confirms that the
+        # The lease has ended: Kafka was away for long, or this process was suspended. If the group confirms that the
         # partitions are still this worker's, they have been all the time, and the messages may be sent again.
         await self._confirm()
         await self.start()

@@ -27,7 +27,7 @@ than half of this time takes nothing as known.
 
 
 class TopicsUnfit(Exception):
-    """Raised when existing topics have the wrong partitions; says what to do."""
+    """Raised when existing topics have the wrong partitions; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

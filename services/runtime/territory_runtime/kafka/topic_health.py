@@ -1,6 +1,6 @@
 """Periodic check that the broker answers and that every topic has its partitions.
 
-Consumers do not tell: a fetch waits silently for a broker that is away, and a group member takes a
+Consumers do not report it: a fetch waits silently for a broker that is away, and a group member takes a
 deleted topic for one that other members read. So a worker without work reports outages, too.
 """
 

@@ -3,7 +3,7 @@
 The output of sweeps and fan-outs shares partitions with everybody's live changes, which wait behind it. So the next
 chunks wait until the downstream group has processed nearly all output. While live changes come, the bound is lower
 and chunks are fewer. A downstream group that makes progress is waited for at most some seconds, one that makes none
-at most one second. So a group that is away, or always behind, slows sweeps down and stops none.
+at most one second. So a group that is down, or always behind, slows sweeps and stops none.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class SweepThrottle:
 
 
 def throttle_of(downstream: Downstream | None, offsets: GroupOffsets, reader: LogReader, clock: Clock) -> SweepThrottle:
-    """Return the throttle of a stage's sweeps; without a downstream group they are never held back."""
+    """Return the throttle of a stage's sweeps; without a downstream group they never wait."""
 
     async def lag() -> int:
         return 0 if downstream is None else await lag_of(downstream, offsets, reader)

@@ -63,19 +63,27 @@ class BatchProcessor:
         budget: Budget,
         taken: dict[TopicPartition, tuple[int, int]],
     ) -> None:
+        stage, effects = self._stage, batch.effects
+        messages = []
         for _ in range(RUN_MESSAGES):
             message = task.queue.pop()
             if message is None:
-                return
-            where = TopicPartition(message.topic, number)
-            taken[where] = (taken.get(where, (0, 0))[0] + 1, message.timestamp)
-            if self._stage.is_wanted(message.key):
-                letter = task.process(message, self._stage, batch.effects, stop_on_error=self._stop_on_error)
+                break
+            messages.append(message)
+            if stage.is_wanted(message.key):
+                letter = task.process(message, stage, effects, stop_on_error=self._stop_on_error)
                 if letter is not None:
                     batch.dead_letters.append(letter)
-            await budget.breathe()
-            if budget.is_spent:
-                return
+            now = budget.now()
+            if budget.is_breath_due(now):
+                await budget.breathe()
+                now = budget.now()
+            if budget.is_spent_at(now):
+                break
+        for topic in {message.topic for message in messages}:
+            where = TopicPartition(topic, number)
+            of_topic = [message.timestamp for message in messages if message.topic == topic]
+            taken[where] = (taken.get(where, (0, 0))[0] + len(of_topic), of_topic[-1])
 
     async def reprocess(
         self, tasks: Mapping[int, PartitionTask], batch: Batch, budget: Budget, touched: set[int], *, chunks: float

@@ -32,7 +32,7 @@ class Retry(Protocol):
 
         Args:
             action: Harmless to repeat.
-            away: The exceptions that say that something is away; others are raised.
+            away: The exceptions that mean that something is unavailable; others are raised.
             what: Its name.
             seconds: An attempt that takes longer is reported like a failed one; None: it may take long.
         """
@@ -51,7 +51,7 @@ class Checkpoint:
     async def run(self, batch: Batch) -> None:
         """Publish and commit a batch.
 
-        Raises: what says that a partition is lost (`retry.LOST_PARTITION`), or GivenUp: nothing was committed then.
+        Raises: one of `retry.LOST_PARTITION`, or GivenUp. Nothing was committed then.
         """
         # 2. Write the sink, while steps 1 and 3 go on: its readers need not wait for a broker.
         writing = self._begin_to_write_sink(batch)
@@ -68,7 +68,7 @@ class Checkpoint:
         finally:
             if writing is not None:
                 if not published:
-                    writing.cancel()  # cut short as by a crash: who lost the partition must not wait for Redis
+                    writing.cancel()  # as in a crash: a worker that lost the partition must not wait for Redis
                 await asyncio.wait([writing])
         if writing is not None:
             await writing

@@ -14,7 +14,7 @@ _METADATA = re.compile(rf"{_SNAPSHOT}(?: > {_SNAPSHOT}(?: : (\d+) of (\d+))?)?(?
 class CommitMetadata(NamedTuple):
     """What a worker writes beside each committed offset.
 
-    All output up to that offset follows from the models of `applied`, or, where a sweep has come by already, from
+    All output up to that offset follows from the models of `applied`, or, where a sweep has passed already, from
     those of `target`. The text is `12 1488283200 > 13 1488283200 : 40 of 100 # 3 7`: both snapshots, the sweep's
     progress, the epoch and the write sequence.
     """
@@ -52,10 +52,10 @@ class CommitMetadata(NamedTuple):
 
 
 def orgs_to_resync(metadata: CommitMetadata, target: ModelSnapshot, *, is_gapless: bool) -> frozenset[str]:
-    """Return the organisations of which a restored partition cannot tell what was emitted.
+    """Return the organisations whose emitted output a restored partition cannot know.
 
     These are: organisations activated after the last sweep; all of them where compaction may have removed something;
-    and, where the metadata comes from a version that knew no days, those whose rules need one.
+    and, where the metadata comes from a version that knew no days, those whose rules use relative dates.
     """
     return frozenset(
         org

@@ -40,7 +40,8 @@ class InputQueue:
         """Return the next message to process; None: there is none."""
         for topic, queue in self._queues.items():
             if queue:
-                self._queues[topic] = self._queues.pop(topic)  # at the end: another topic is next
+                if len(self._queues) > 1:
+                    self._queues[topic] = self._queues.pop(topic)  # at the end: another topic is next
                 return queue.popleft()
         return None
 

@@ -2,7 +2,7 @@
 
 A model comes into effect with its activation, at an offset of the model topic. Where its rules use dates relative
 to today (C7), it is resolved for a day, which follows from an instant. An offset and an instant, together a
-`SnapshotId`, say which models a decision was made under.
+`SnapshotId`, identify the models that a decision was made under.
 """
 
 from __future__ import annotations

@@ -67,11 +67,11 @@ class ModelWatcher(Service):
         self._changed = asyncio.Condition()
         self._activating = asyncio.Lock()
         self._resolved: WeakValueDictionary[tuple[str, int, date], Model] = WeakValueDictionary()
-        """Models of a day by organisation, activation and day, while anything uses them."""
+        """Models of a day by organisation, activation and day, while they are in use."""
         self._checked_at = int(clock())
         self._consumer: AIOKafkaConsumer
         self.was_replaced = False
-        """Whether output was produced under models of a topic that is no more; also of organisations yet to come."""
+        """Whether output was produced under models of a deleted topic; also of organisations not activated yet."""
         self.activated = NO_SNAPSHOT
         """The models as they were activated: for stages that do not depend on the day."""
         self.today = ModelSnapshot({}, {}, SnapshotId(instant=self._checked_at))
@@ -116,7 +116,7 @@ class ModelWatcher(Service):
         it would undo the sweep.
 
         If the topic ends before that model, it was created anew, or has lost its end. Then nothing is known of the
-        output so far, and the returned metadata says so. The worker waits until some model is applied again, and
+        output so far, which the returned metadata states. The worker waits until some model is applied again, and
         calls `beat` meanwhile: it is alive, however long that takes.
 
         Raises: KafkaError.

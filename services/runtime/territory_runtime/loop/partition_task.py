@@ -156,11 +156,11 @@ class PartitionTask:
     # --- model snapshots ---------------------------------------------------------------------
 
     def may_move_to(self, newest: ModelSnapshot) -> bool:
-        """Whether the partition can move to another snapshot now, as far as this memory knows.
+        """Whether the partition can move to another snapshot now, as far as its own sweeps and fan-outs go.
 
-        It cannot while a sweep is left that a predecessor began: the fold takes each record as emitted under the
-        applied snapshot, and it may be under the target. It cannot move to another day while a sweep or a fan-out is
-        left: records would have been emitted under three days, and the metadata names two.
+        It cannot while a sweep is left that a predecessor began: the fold assumes each record's output to be under
+        the applied snapshot, and it may be under the target. It cannot move to another day while a sweep or a fan-out
+        is left: records would have been emitted under three days, and the metadata names two.
         """
         if newest.id == self.snapshot.id or self._resumed & self.sweeps.keys():
             return False
@@ -174,7 +174,7 @@ class PartitionTask:
     def move_to(self, newest: ModelSnapshot) -> bool:
         """Begin to move to another snapshot; messages are processed under it from now on.
 
-        Return whether that closes periods (F12): then all deals are counted at once, not in chunks.
+        Return whether that closes periods (F12), which is much work: the caller then moves one partition a round.
 
         Only after everything is repeated that a predecessor may have processed without a commit: under another
         snapshot the repeat might emit less, and leave the predecessor's output in place.

@@ -76,7 +76,7 @@ class AssignmentListener(Protocol):
         """Finish what is under way: all partitions may go to other workers now."""
 
     async def on_assigned(self, partitions: frozenset[int]) -> None:
-        """Take note of the partitions that this worker has from now on."""
+        """Record the partitions that this worker has from now on."""
 
 
 class LogReader(Protocol):
@@ -121,7 +121,7 @@ class GroupOffsets(Protocol):
         """Disconnect."""
 
     async def committed(self, group: str) -> Mapping[TopicPartition, Committed]:
-        """Return all that a group has committed. Raises: KafkaError."""
+        """Return every offset that a group has committed. Raises: KafkaError."""
 
     async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
         """Commit for this member's group.
@@ -170,7 +170,7 @@ class ModelSource(Protocol):
     """The models in effect; `model_watcher.py` follows the model topic."""
 
     was_replaced: bool
-    """Whether output was produced under models of a model topic that is no more."""
+    """Whether output was produced under models of a deleted model topic."""
 
     async def caught_up(self) -> None:
         """Wait until everything that was on the topic at the start is in effect."""

@@ -85,7 +85,7 @@ async def restore_fold(
 
 @dataclass(slots=True)
 class _Restore:
-    """One partition on its way: where it started, and what has come of it."""
+    """A restore in progress, and its results."""
 
     task: PartitionTask
     running: asyncio.Task[None]
@@ -142,7 +142,7 @@ class Restorer:
         return restore is not None and restore.task.committed_offsets == offsets and restore.task.committed == metadata
 
     async def drop(self, numbers: Collection[int]) -> None:
-        """Stop restoring partitions; return when nothing of it goes on."""
+        """Stop restoring partitions; return when their work has ended."""
         dropped = [self._restores.pop(number).running for number in numbers if number in self._restores]
         if self._reconciling is not None and not self._reconciling[1].isdisjoint(numbers):
             dropped.append(self._reconciling[0])
@@ -158,7 +158,7 @@ class Restorer:
         Returns, too, the partitions whose restore was cut short because a rebalance came in between, or because the
         sink has lost writes: they have to be begun anew.
 
-        Raises: whatever else a restore has raised.
+        Raises: any other exception of a restore.
         """
         lost = await self._drop_lost()
         done = {number for number, restore in self._restores.items() if restore.running.done()}
@@ -169,7 +169,7 @@ class Restorer:
                 running.result()
                 return {number: self._activate(number) for number in sorted(numbers)}, lost
             done -= numbers
-        # What Redis may hold too much of is looked for in one walk for all partitions: when the last is restored.
+        # Orphans in Redis are searched in one walk for all partitions, once the last one is restored.
         has_sink = self._stage.store is not None
         needy = frozenset(number for number in done if has_sink and self._restores[number].resync)
         if needy and self._reconciling is None and done == self._restores.keys():
@@ -223,7 +223,7 @@ class Restorer:
         return metadata._replace(epoch=begun.epoch)
 
     async def _restore_fold(self, number: int, task: PartitionTask) -> bool:
-        task.fold = self._stage.make(number, self._partitions)  # anew: an attempt before may have ended half-way
+        task.fold = self._stage.make(number, self._partitions)  # a new one: an earlier attempt may have ended half-way
         return await restore_fold(
             self._reader,
             self._stage,
@@ -235,7 +235,7 @@ class Restorer:
         )
 
     async def _reconcile(self, numbers: Collection[int]) -> None:
-        """Remove from the sink what it holds of these partitions and must not, in one walk."""
+        """Remove the orphans of these partitions from the sink, in one walk."""
         store = self._stage.store
         if store is None:
             return
@@ -248,5 +248,5 @@ class Restorer:
         await self._long(partial(store.reconcile, requests, self._beat))
 
     async def _long(self, action: Callable[[], Awaitable[Any]]) -> Any:
-        """Return what an action gives that may take minutes; wait for Kafka and Redis."""
+        """Run an action that may take minutes; wait for Kafka and Redis."""
         return await self._retry(action, (*KAFKA_AWAY, *REDIS_AWAY), "Kafka or Redis", None)

@@ -28,11 +28,11 @@ async def drain_and_leave(
 ) -> None:
     """Flush the producer, then leave the group.
 
-    The order matters: what the producer still holds must not arrive after a successor's output. If the broker is away
-    and the flush does not end in time, the worker does not leave the group. The group then assigns its partitions to
-    nobody before the session has expired, and this process is gone by then.
+    The order matters: messages that the producer has queued must not arrive after a successor's output. If the broker
+    is down and the flush does not end in time, the worker does not leave the group. The group then assigns its
+    partitions to nobody before the session has expired, and this process is gone by then.
 
-    A cancellation is ignored until it is done: mode gives a service that is stopped a tenth of a second only.
+    A cancellation is ignored until it is done: mode cancels a service a tenth of a second after it is stopped.
     """
     closing = asyncio.ensure_future(_close(stage, producer, member, seconds))
     while not closing.done():

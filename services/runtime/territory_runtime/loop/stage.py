@@ -18,7 +18,7 @@ Reader = Callable[[bytes], Any]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one partition of a stage is, for those who ask the store."""
+    """How far one partition of a stage is, as the sink shows it."""
 
     stage: str
     partition: int
@@ -56,7 +56,7 @@ class ReconcileRequest(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where a stage's changes go besides Kafka."""
+    """The port to a store besides Kafka, such as Redis."""
 
     fences: Fences
     """The epochs of this worker's partitions; `reconcile` and `apply` raise Fenced, SinkRolledBack, SinkPaused."""
@@ -82,12 +82,12 @@ class Stage:
         state: The compacted topic that the fold is restored from: its own changelog, read to the end; or its first
             input, read up to the committed offset.
         store: The sink besides Kafka, if there is one.
-        keeps: Another compacted changelog, read to its end before `state`: what does not follow from the input.
+        keeps: Another compacted changelog, read to its end before `state`: state that does not follow from the input.
         make: Makes the fold of a partition; its arguments are the partition and the number of partitions.
-        interval_seconds: The least time between two batches, for a stage that emits more the oftener it runs.
+        interval_seconds: The least time between two batches, for a stage whose output grows with its number of batches.
         wants: Whether a message of a key matters; others are skipped undecoded.
         prepare: Derives what the folds need of a model, and keeps it by the model. Called in a thread, before the
-            model is in effect. Raises ModelRefused when it can't: the model before stays in effect.
+            model is in effect. Raises ModelRefused if the stage cannot use it; the previous model stays in effect.
         follows_days: Whether decisions depend on the day (C7). Then models are those of each organisation's present
             day, and a sweep follows when that passes.
         sweep_passes: How often a sweep goes through the records; for progress figures.
@@ -123,7 +123,7 @@ class Stage:
 
     @property
     def topics(self) -> list[str]:
-        """The names of the input topics; offsets of the first are what others ask for."""
+        """The names of the input topics; readers of the sink ask for offsets of the first."""
         return [topic.name for topic in self.inputs]
 
     def is_wanted(self, key: bytes | None) -> bool:

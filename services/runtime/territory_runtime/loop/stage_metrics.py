@@ -20,7 +20,7 @@ log = structlog.get_logger("territory")
 class StageMetrics:
     """The metrics of one stage of this worker.
 
-    Gauges (lag, records, partitions) are read when they are scraped, so they are true also of a worker that has
+    Gauges (lag, records, partitions) are read when they are scraped, so they are right even for a worker that has
     waited within one batch for an hour.
     """
 

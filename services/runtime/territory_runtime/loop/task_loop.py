@@ -120,7 +120,7 @@ class TaskLoop:
     # --- life --------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Join the group and process batches until `stop`. Raises: whatever breaks a promise of the loop's own."""
+        """Join the group and process batches until `stop`. Raises: any exception that is not waited for."""
         await self._models.caught_up()
         await self._writer.start()
         await self._offsets.start()
@@ -172,7 +172,7 @@ class TaskLoop:
     async def between_batches(self, look: Callable[[Mapping[int, Any]], Awaitable[None]]) -> None:
         """Let a caller read the folds of the active partitions while no batch is under way.
 
-        What they say is published then. The next batch waits for the caller, so it must be short.
+        Their state is published by then. The next batch waits for the caller, so it must be short.
         """
         async with self._batch_lock:
             if self._is_settled:
@@ -201,8 +201,8 @@ class TaskLoop:
             async with self._batch_lock:
                 if self._is_settled and generation == self._generation:
                     await self._run_batch(polled)
-                # Else a rebalance came between. What was polled is dropped: who has the partitions now seeks to
-                # where it goes on. It may even be of this worker's own new assignment.
+                # Else a rebalance came in between. What was polled is dropped: the partitions' owner, perhaps this
+                # worker again, seeks to where it continues.
         except LOST_PARTITION as lost:
             log.warning("partitions lost, restoring", stage=self._stage.name, why=str(lost))
             await self._restore_all_anew()
@@ -246,16 +246,16 @@ class TaskLoop:
 
     async def _settle_assignment(self) -> None:
         """Keep the tasks and restores of partitions that nobody else had meanwhile; restore the other assigned ones."""
+        if self._rebalancing:  # nothing is dropped: most partitions come back
+            self._health.hinder(self._stage.name, "waiting for its partitions")
+            return
         generation, assigned = self._generation, self._assigned
         for number in self._tasks.keys() - assigned:
             del self._tasks[number]
         await self._restorer.drop(self._restorer.partitions - assigned)
         if not assigned:
-            if self._rebalancing:
-                self._health.hinder(self._stage.name, "waiting for its partitions")
-                return
             self._settled_generation = generation
-            self._health.clear(self._stage.name)  # others have them all: ready to take over
+            self._health.clear(self._stage.name)  # others have them all: ready for a rebalance
             return
         committed = await self._retry(lambda: self._offsets.committed(self._stage.name))
         for number in sorted(assigned):
@@ -314,13 +314,13 @@ class TaskLoop:
         newest = self._models.in_effect(follows_days=self._stage.follows_days)
         tasks = self._tasks.values()
         if self._models.was_replaced and any(newest.models.keys() - task.snapshot.models for task in tasks):
-            # They had a model on the topic before this one: only a restore treats that as unknown.
+            # The replaced topic had a model of theirs, too. Only a restore treats its output as unknown.
             await self._restore_all_anew()
             return
         for task in tasks:
             task.is_input_paused = task.awaits_fan_out(newest)
             if task.may_move_to(newest) and not task.is_repeating and task.move_to(newest):
-                break  # closing periods takes long: the others follow in the next rounds, between heartbeats
+                break  # closing periods is much work: the others follow in the next rounds
         uncommitted = {number: task.metadata for number, task in self._tasks.items() if task.target_uncommitted}
         if uncommitted:
             await self._checkpoint.commit(uncommitted, self._tasks)
@@ -355,7 +355,7 @@ class TaskLoop:
             if number in touched:
                 task.fold.flush(task.snapshot.models, batch.effects)
             elif task.offsets_to_commit() != task.committed_offsets:
-                touched.add(number)  # nothing came but a transaction's end marker
+                touched.add(number)  # only a transaction's end marker came
         if not touched:
             return
         batch.tasks = {number: self._tasks[number] for number in sorted(touched)}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from assigner.matching.operators import RELATIVE
 from territory.criteria import All, AnyOf, Leaf, Not, leaves_of, parse
-from territory_admin.lint.satisfiability import TRUE, Budget, Conditions, alternatives_of, settled
+from territory_admin.lint.satisfiability import TRUE, AnalysisBudget, Conditions, alternatives_of, settled
 from tests.contracts.rules import TYPES, criterion_of, dice_of, document, raw_values, record, typed
 
 
@@ -61,7 +61,7 @@ def test_clashing_rules_hold_for_no_record() -> None:
         dice = dice_of(seed)
         field = [dice.choice(FIELDS)]  # on one field, so that they often clash
         rules = [criterion_of(document(field, dice, leaves=3)) for _ in range(3)]
-        conditions, budget = Conditions(), Budget(10**9)
+        conditions, budget = Conditions(), AnalysisBudget(10**9)
         for position, rule in enumerate(rules):
             joined, clashes = conditions.joined_with(settled(rule), budget)
             if joined is None:
@@ -81,7 +81,7 @@ def test_clashing_rules_hold_for_no_record() -> None:
 def test_relative_dates_never_clash(operator: str) -> None:
     """Their day may come, so only the presence of the field is known, and of a negation nothing (C7, C2)."""
     long_ago = of(field="founded", lt="1900-01-01")
-    budget = Budget(10**9)
+    budget = AnalysisBudget(10**9)
     assert Conditions().joined_with(settled(All((moving(operator), long_ago))), budget)[0] is not None
     assert Conditions().joined_with(settled(All((Not(moving(operator)), long_ago))), budget)[0] is not None
     missing = of(field="founded", is_empty=True)
@@ -95,7 +95,7 @@ def test_a_choice_with_one_alternative_left_is_a_condition() -> None:
     first = AnyOf((of(field="country", eq="US"), of(field="revenue", eq=1)))
     second = AnyOf((of(field="zip", eq="x"), of(field="revenue", eq=2)))
     not_us, not_x = of(field="country", eq="CA"), of(field="zip", eq="y")
-    budget = Budget(10**9)
+    budget = AnalysisBudget(10**9)
     joined, _ = Conditions().joined_with(All((first, second)), budget)
     assert joined is not None
     joined, _ = joined.joined_with(not_us, budget)
@@ -109,8 +109,8 @@ def test_a_long_list_is_compared_value_by_value_while_there_is_budget() -> None:
     listed = {"field": "zip", "in": [f"c{n}" for n in range(500)]}
     none = of(all=[listed, {"field": "zip", "starts_with": "d"}])
     some = of(all=[listed, {"field": "zip", "ends_with": "499"}])
-    assert Conditions().joined_with(settled(none), Budget(10**4))[0] is None
-    assert Conditions().joined_with(settled(some), Budget(10**4))[0] is not None
-    poor = Budget(10)
+    assert Conditions().joined_with(settled(none), AnalysisBudget(10**4))[0] is None
+    assert Conditions().joined_with(settled(some), AnalysisBudget(10**4))[0] is not None
+    poor = AnalysisBudget(10)
     assert Conditions().joined_with(settled(none), poor)[0] is not None
     assert poor.overdrawn == 1

@@ -45,15 +45,15 @@ def sweeping() -> PartitionTask:
 
 
 def test_a_sweep_begins_at_once() -> None:
-    """Its first slice waits for nobody: the first effects come with the first turn (A8)."""
+    """Its first chunk waits for nobody: the first effects come with the first batch (A8)."""
     listening = Listening()
     listening.behind = 10 * QUIET_LAG_MAX
     assert listening.may_sweep(sweeping())
     assert listening.asked == 0
 
 
-def test_a_sweep_waits_for_who_listens() -> None:
-    """As long as more waits than a listener takes in a moment; what is at the limit may go on."""
+def test_a_sweep_waits_for_the_downstream_group() -> None:
+    """While the downstream lag is above the bound; at the bound the sweep goes on."""
     listening, part = Listening(), sweeping()
     found = [listening.may_sweep(part)]
     for listening.behind in (QUIET_LAG_MAX + 1, QUIET_LAG_MAX, QUIET_LAG_MAX + 1):
@@ -62,7 +62,7 @@ def test_a_sweep_waits_for_who_listens() -> None:
 
 
 def test_a_sweep_gives_way_to_changes() -> None:
-    """While some come it takes one slice a turn, and waits for nearly all that it said; a second later it is alone."""
+    """While live changes come it takes one chunk a batch and waits for nearly all of its output; a second later not."""
     listening, part = Listening(), sweeping()
     assert listening.may_sweep(part)
     assert listening.pace.chunks == QUIET_CHUNKS
@@ -81,7 +81,7 @@ def test_a_sweep_gives_way_to_changes() -> None:
 
 
 def test_changes_themselves_are_no_sign_of_being_behind() -> None:
-    """Where many come, as many more may be with the listener as came of late in a turn: else sweeps would stand."""
+    """With many live changes the bound grows by those of recent batches: else sweeps would stop."""
     listening, part = Listening(), sweeping()
     assert listening.may_sweep(part)
     found = []
@@ -100,7 +100,7 @@ def test_changes_themselves_are_no_sign_of_being_behind() -> None:
 
 
 def test_a_sweep_that_waited_in_vain_takes_many_slices() -> None:
-    """Where the listener is away nobody is spared by small steps, whatever changes come."""
+    """While the downstream group is down, small chunks spare nobody, so chunks are many whatever changes come."""
     listening, part = Listening(), sweeping()
     assert listening.may_sweep(part)
     listening.pace.observe([1])
@@ -127,7 +127,7 @@ def test_a_listener_that_is_away_stops_no_sweep() -> None:
 
 
 def test_a_listener_that_follows_is_waited_for() -> None:
-    """As long as fewer messages wait from second to second, and not for ever."""
+    """As long as its lag shrinks from second to second, and not for ever."""
     listening, part = Listening(), sweeping()
     listening.behind = 100 * QUIET_LAG_MAX
     found = [listening.may_sweep(part)]
@@ -139,7 +139,7 @@ def test_a_listener_that_follows_is_waited_for() -> None:
 
 
 def test_nobody_is_asked_where_nothing_is_swept() -> None:
-    """And what is swept next begins at once, with as few slices as ever amid changes: it has not waited."""
+    """The next sweep begins at once, with few chunks amid live changes: it has not waited yet."""
     listening = Listening()
     listening.behind = 10 * QUIET_LAG_MAX
     assert listening.may_sweep(sweeping())

@@ -182,7 +182,7 @@ def test_partitions_are_served_in_turn() -> None:
 
 def test_a_batch_yields_to_the_event_loop() -> None:
     """Heartbeats and other partitions' restores get control at least every 20 ms of a batch."""
-    ticks = itertools.count(step=YIELD_SECONDS / 2)
+    ticks = itertools.count(step=YIELD_SECONDS)
     tasks = tasks_of([str(number) for number in range(40)])
     batch, yields = Batch(), 0
 
@@ -312,3 +312,26 @@ def test_no_offset_is_committed_beyond_an_unfinished_fan_out() -> None:
     assert tasks[0].offsets_to_commit() == {TOPIC: 2}
     fold.unfinished = 0
     assert tasks[0].offsets_to_commit() == {TOPIC: 3}
+
+
+def test_what_others_do_meanwhile_does_not_count() -> None:
+    """The stages of a process share a thread: a batch that yields to another's keeps its own time."""
+    now = 0.0
+
+    async def run() -> tuple[bool, bool]:
+        nonlocal now
+        budget = Budget(Clock(lambda: now), Effects(), seconds=1.0, effects_max=1)
+
+        async def other() -> None:
+            nonlocal now
+            now += 5.0
+
+        working = asyncio.create_task(other())
+        now += 0.6
+        await budget.breathe()
+        await working
+        early = budget.is_spent
+        now += 0.4
+        return early, budget.is_spent
+
+    assert asyncio.run(run()) == (False, True)

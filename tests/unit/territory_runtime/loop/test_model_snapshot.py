@@ -1,4 +1,4 @@
-"""The note beside a committed offset: what was said under which models."""
+"""The metadata beside a committed offset: what was said under which models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
 
 
 @pytest.mark.parametrize(
-    ("note", "text"),
+    ("metadata", "text"),
     [
         (CommitMetadata(SnapshotId(12), SnapshotId(12)), "12"),
         (CommitMetadata(), "-1"),
@@ -25,15 +25,15 @@ DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
         (CommitMetadata(SnapshotId(12), SnapshotId(15, 9), 3, 8, 1, 0), "12 > 15 9 : 3 of 8 # 1 0"),
     ],
 )
-def test_a_note_is_read_as_it_was_written(note: CommitMetadata, text: str) -> None:
-    """What one worker writes the next one reads; digits alone are an older worker's (A9)."""
-    assert str(note) == text
-    assert CommitMetadata.read(text) == note
+def test_commit_metadata_is_read_as_it_was_written(metadata: CommitMetadata, text: str) -> None:
+    """A worker reads its predecessor's metadata; digits alone are an older version's (A9)."""
+    assert str(metadata) == text
+    assert CommitMetadata.read(text) == metadata
 
 
 @pytest.mark.parametrize("text", ["", "x", "12 > ", "12 3 4", "1.5", "12 > 15 : 3", "² ", "12 # 3"])
-def test_what_is_no_note_says_that_nothing_is_known(text: str) -> None:
-    """Then everything is said again, which is harmless (A9)."""
+def test_unreadable_commit_metadata_means_that_nothing_is_known(text: str) -> None:
+    """Then everything is emitted again, which is harmless (A9)."""
     assert CommitMetadata.read(text) == CommitMetadata()
 
 
@@ -60,10 +60,10 @@ UNDATED = ModelSnapshot({"plain": PLAIN, "dated": DATED}, ACTIVATED_AT, Snapshot
         (SnapshotId(9), NOW, True, {"dated"}),
         (SnapshotId(9), UNDATED, True, set()),
     ],
-    ids=["all swept", "activated since", "both", "the log has gaps", "a note without a day", "no day is asked for"],
+    ids=["all swept", "activated since", "both", "the log has gaps", "a metadata without a day", "no day is asked for"],
 )
-def test_unknown_is_what_the_note_does_not_cover(
+def test_organisations_that_the_metadata_does_not_cover_are_unknown(
     swept: SnapshotId, now: ModelSnapshot, is_gapless: bool, unknown: set[str]
 ) -> None:
-    """What was activated since; all, after gaps; and what needs a day, if the note has none (A9, C7)."""
+    """Those activated since; all, after gaps; and those with relative dates, if the metadata has no day (A9, C7)."""
     assert orgs_to_resync(CommitMetadata(swept, swept), now, is_gapless=is_gapless) == unknown

@@ -45,7 +45,7 @@ def _take_all(pieces: Pieces, document: dict[str, Any]) -> ModelActivated:
 
 
 def test_pieces_add_up_to_the_document() -> None:
-    """What was applied is what is activated."""
+    """The activated model equals the applied document."""
     pieces = Pieces()
     model = activated_model(_take_all(pieces, DOCUMENT), pieces.of("acme"), {})
     assert list(model.territories) == ["t"]
@@ -62,7 +62,7 @@ def test_a_missing_piece_is_no_model() -> None:
 
 
 def test_a_piece_of_half_an_apply_changes_nothing_yet() -> None:
-    """Pieces mean nothing before the activation that follows them: what was taken earlier stays whole."""
+    """Pieces have no effect before their activation: the model in effect stays whole."""
     pieces = Pieces()
     activation = _take_all(pieces, DOCUMENT)
     before = pieces.of("acme")
@@ -79,7 +79,7 @@ def test_a_piece_of_half_an_apply_changes_nothing_yet() -> None:
         ("acme/activation/model", b"{}", "wrong_type"),
     ],
 )
-def test_what_is_no_piece_is_refused(key: str, value: bytes, code: str) -> None:
+def test_a_malformed_piece_is_refused(key: str, value: bytes, code: str) -> None:
     """A message that is neither piece nor activation is refused by name."""
     with pytest.raises(BadMessage) as refused:
         Pieces().take(key, value)
@@ -177,7 +177,7 @@ def said(name: str) -> float:
 
 
 def test_since_when_a_period_is_closed() -> None:
-    """The revision of its piece, which is said when it is closed and taken away when it is opened (F12)."""
+    """The revision of its piece, which is published when it is closed and removed when it is opened (F12)."""
 
     async def story() -> None:
         topic = _Topic()
@@ -192,7 +192,7 @@ def test_since_when_a_period_is_closed() -> None:
     asyncio.run(story())
 
 
-def test_metrics_say_which_model_is_in_effect_and_since_when() -> None:
+def test_metrics_show_the_model_in_effect_and_since_when() -> None:
     """Position and time are those of the newest activation in effect; a refused one is passed, and has no time."""
 
     async def story() -> None:
@@ -228,21 +228,21 @@ def test_a_model_topic_that_ends_right_before_a_committed_model_was_replaced() -
 
 
 @pytest.mark.parametrize("is_applied_before", [True, False])
-def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: bool) -> None:
-    """It is told, and waited for until a model is applied again; then all of that is to be said again (A9).
+def test_commit_metadata_of_a_replaced_topic_counts_as_none(is_applied_before: bool) -> None:
+    """The worker reports it and waits until a model is applied again; then everything is emitted again (A9).
 
-    Else the take-over would wait until the new topic is as long as the old one was, and take what
-    was said under the old one's models for said under the new one's.
+    Else a restore would wait until the new topic is as long as the old one was, and take output
+    under the old topic's models for output under the new one's.
     """
-    note = CommitMetadata(SnapshotId(8, 1), SnapshotId(9, 2), 3, 4, epoch=5, write_sequence=6)
+    metadata = CommitMetadata(SnapshotId(8, 1), SnapshotId(9, 2), 3, 4, epoch=5, write_sequence=6)
 
     async def story() -> None:
         topic = _Topic()
         if is_applied_before:
             await topic.activate(DOCUMENT)
         with capture_logs() as lines:
-            reaching = asyncio.create_task(topic.watcher.reached(note, idle))
-            other = asyncio.create_task(topic.watcher.reached(note, idle))
+            reaching = asyncio.create_task(topic.watcher.reached(metadata, idle))
+            other = asyncio.create_task(topic.watcher.reached(metadata, idle))
             await asyncio.sleep(0)
             if not is_applied_before:
                 assert "apply every model again" in topic.health.hindrances["model"]
@@ -251,13 +251,13 @@ def test_a_note_of_a_topic_that_was_replaced_says_nothing(is_applied_before: boo
         told = [line for line in lines if line["event"] == "the model topic was replaced"]
         assert len(told) == (0 if is_applied_before else 1)
         assert topic.health.hindrances == {}
-        assert topic.position < note.target.position
+        assert topic.position < metadata.target.position
 
     asyncio.run(story())
 
 
-def test_who_waits_for_a_model_is_alive() -> None:
-    """However long it takes until a model is applied again: the part goes round, and /live does not end the process."""
+def test_a_worker_that_waits_for_a_model_is_alive() -> None:
+    """However long it takes until a model is applied again: the wait reports progress, and /live stays 200."""
 
     async def story() -> None:
         topic, beats = _Topic(), asyncio.Event()
@@ -269,8 +269,8 @@ def test_who_waits_for_a_model_is_alive() -> None:
             if count == 3:
                 beats.set()
 
-        note = CommitMetadata(target=SnapshotId(9))
-        reaching = asyncio.create_task(topic.watcher.reached(note, beat))
+        metadata = CommitMetadata(target=SnapshotId(9))
+        reaching = asyncio.create_task(topic.watcher.reached(metadata, beat))
         async with asyncio.timeout(SECONDS_MAX):
             await beats.wait()
         assert not reaching.done()
@@ -282,26 +282,26 @@ def test_who_waits_for_a_model_is_alive() -> None:
 
 
 def test_a_newer_model_than_is_in_effect_is_waited_for() -> None:
-    """Where the topic has it, the note holds: the worker is only behind."""
+    """If the topic has that model, the commit metadata is valid: the worker is only behind."""
 
     async def story() -> None:
         topic = _Topic()
         await topic.activate(DOCUMENT)
         topic.watcher.end += 1  # of a message that is on its way
-        note = CommitMetadata(SnapshotId(), SnapshotId(topic.position))
-        reaching = asyncio.create_task(topic.watcher.reached(note, idle))
+        metadata = CommitMetadata(SnapshotId(), SnapshotId(topic.position))
+        reaching = asyncio.create_task(topic.watcher.reached(metadata, idle))
         await asyncio.sleep(0)
         assert not reaching.done()
         topic.watcher.end -= 1
         await topic.activate(DOCUMENT, revision=2)
-        assert await reaching == note
+        assert await reaching == metadata
         assert topic.health.hindrances == {}
 
     asyncio.run(story())
 
 
-def test_a_model_is_in_effect_when_all_is_made_that_follows_from_it() -> None:
-    """While a stage prepares for a model, live records go on under the one before."""
+def test_a_model_is_in_effect_once_it_is_prepared() -> None:
+    """While a stage prepares a model, live records are processed under the previous one."""
 
     async def story() -> None:
         topic, begun, released = _Topic(), threading.Event(), threading.Event()
@@ -332,8 +332,8 @@ def test_a_model_is_in_effect_when_all_is_made_that_follows_from_it() -> None:
 
 @pytest.mark.parametrize("follows_days", [False, True])
 @pytest.mark.parametrize("document", [DOCUMENT, DAILY], ids=["no dates", "relative dates"])
-def test_what_a_stage_can_not_prepare_for_is_refused(document: dict[str, Any], follows_days: bool) -> None:
-    """The model before stays in effect everywhere, and what is waited for is reached."""
+def test_a_model_that_a_stage_cannot_prepare_is_refused(document: dict[str, Any], follows_days: bool) -> None:
+    """The previous model stays in effect everywhere, and the position is reached all the same."""
 
     async def story() -> None:
         topic = _Topic()
@@ -347,7 +347,7 @@ def test_what_a_stage_can_not_prepare_for_is_refused(document: dict[str, Any], f
 
 
 def test_every_model_and_day_is_prepared_for_once() -> None:
-    """Stages that follow days get a day's model, the others the one that is of no day; nobody gets one twice (C7)."""
+    """Stages that follow days prepare the day's model, others the model without a day; none is prepared twice (C7)."""
 
     async def story() -> None:
         topic = _Topic()
@@ -394,7 +394,7 @@ def test_a_day_passes_where_the_organisation_is() -> None:
 
 
 def test_nothing_is_new_while_no_day_has_passed() -> None:
-    """Where no rule asks for the day, or it is the same day, the clock changes nothing (C7)."""
+    """Where no rule depends on the day, or it is the same day, the clock changes nothing (C7)."""
 
     async def story() -> None:
         topic = _Topic()
@@ -413,8 +413,8 @@ def test_nothing_is_new_while_no_day_has_passed() -> None:
     asyncio.run(story())
 
 
-def test_a_day_that_can_not_be_prepared_for_is_tried_again() -> None:
-    """The day before stays in effect until then (C7)."""
+def test_a_refused_day_is_tried_again() -> None:
+    """The previous day stays in effect until then (C7)."""
 
     async def story() -> None:
         topic = _Topic()
@@ -437,8 +437,8 @@ def test_a_day_that_can_not_be_prepared_for_is_tried_again() -> None:
     asyncio.run(story())
 
 
-def test_a_day_that_can_not_be_prepared_for_is_that_organisations_own() -> None:
-    """Others' days pass, and their models come into effect; who takes over finds the day before, too (C7)."""
+def test_a_refused_day_delays_no_other_organisation() -> None:
+    """Other organisations' days pass, and models come into effect; a successor finds the previous day, too (C7)."""
 
     async def story() -> None:
         topic = _Topic()
@@ -468,8 +468,8 @@ def test_a_day_that_can_not_be_prepared_for_is_that_organisations_own() -> None:
     asyncio.run(story())
 
 
-def test_days_in_a_row_that_can_not_be_prepared_for() -> None:
-    """The last day that could be stays in effect, however long ago; the others' days pass (C7)."""
+def test_several_refused_days_in_a_row() -> None:
+    """The last valid day stays in effect, however long ago; the others' days pass (C7)."""
 
     async def story() -> None:
         topic = _Topic()
@@ -488,8 +488,8 @@ def test_days_in_a_row_that_can_not_be_prepared_for() -> None:
     asyncio.run(story())
 
 
-def test_models_of_another_day_are_there_for_who_resumes_it() -> None:
-    """As of an instant: the day's own models, the same for all who ask; of no day where that does not matter (C7)."""
+def test_models_of_an_earlier_day_are_there_for_a_successor() -> None:
+    """As of an instant: the models of that day, the same on every call; without a day where none matters (C7)."""
 
     async def story() -> None:
         topic = _Topic()

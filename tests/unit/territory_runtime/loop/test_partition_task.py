@@ -69,7 +69,7 @@ def in_effect(day: date, position: int = 5, **others: tuple[Model, int]) -> Mode
     return ModelSnapshot(models, activated_at, SnapshotId(position, day.toordinal()))
 
 
-def held(
+def task(
     note: CommitMetadata, swept: ModelSnapshot, towards: ModelSnapshot, *unknown: str, passes: int = 1
 ) -> PartitionTask:
     """Return a partition that was restored."""
@@ -81,13 +81,13 @@ def held(
 def clean(day: date) -> PartitionTask:
     """Return a partition that was restored and had everything swept for a day."""
     models = in_effect(day)
-    return held(CommitMetadata(models.id, models.id), models, models)
+    return task(CommitMetadata(models.id, models.id), models, models)
 
 
 def amid(before: date, after: date) -> PartitionTask:
     """Return a partition whose last worker stopped between two days."""
     swept, towards = in_effect(before), in_effect(after)
-    return held(CommitMetadata(swept.id, towards.id), swept, towards)
+    return task(CommitMetadata(swept.id, towards.id), swept, towards)
 
 
 def fold_of(part: PartitionTask) -> _Fold:
@@ -102,16 +102,16 @@ def finish(part: PartitionTask) -> None:
         part.sweep(Effects())
 
 
-def test_nothing_is_swept_where_all_is_said() -> None:
-    """A partition whose note is of its models has nothing to say, and nothing to write down (C7)."""
+def test_nothing_is_swept_where_everything_is_emitted() -> None:
+    """A partition whose metadata names its models emits nothing, and commits nothing (C7)."""
     part = clean(FIRST)
     assert (fold_of(part).applied, part.sweeps, part.target_uncommitted) == ([], {}, False)
     assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(FIRST).id)
     assert not part.may_move_to(in_effect(FIRST))
 
 
-def test_a_day_is_written_down_before_a_word_is_said_under_it() -> None:
-    """From the first slice of a day's sweep to its last, the note names both days (C7, A9)."""
+def test_a_day_is_committed_before_output_under_it() -> None:
+    """From the first chunk of a day's sweep to its last, the metadata names both days (C7, A9)."""
     part = clean(FIRST)
     assert part.may_move_to(in_effect(SECOND))
     part.move_to(in_effect(SECOND))
@@ -141,7 +141,7 @@ def test_models_that_close_periods() -> None:
 
 
 def test_a_successor_resumes_the_days_sweep() -> None:
-    """It takes all for said under the day before, and brings it under the day that was begun (C7, A9)."""
+    """It assumes that everything was emitted under the previous day, and sweeps to the day that was begun (C7, A9)."""
     part = amid(FIRST, SECOND)
     assert fold_of(part).restored_under == {"acme": OF_DAY[FIRST]}
     assert fold_of(part).unknown == frozenset()
@@ -151,7 +151,7 @@ def test_a_successor_resumes_the_days_sweep() -> None:
 
 
 def test_no_third_day_while_a_sweep_is_left() -> None:
-    """A record may have been said under two days, never under three: a note names two (C7, A9)."""
+    """A record may have been emitted under two days, never under three: the metadata names two (C7, A9)."""
     part = clean(FIRST)
     part.move_to(in_effect(SECOND))
     for day in (THIRD, FIRST):
@@ -162,7 +162,7 @@ def test_no_third_day_while_a_sweep_is_left() -> None:
 
 
 def test_a_model_does_not_wait_for_the_days_sweep_but_where_that_was_resumed() -> None:
-    """Its first effects come at once; only where two workers swept must both days be over (C7, A8, A9)."""
+    """Its first effects come at once; only after a predecessor's sweep must that one end first (C7, A8, A9)."""
     newer = in_effect(SECOND, 9, acme=(NEXT, 9))
     own, resumed = clean(FIRST), amid(FIRST, SECOND)
     own.move_to(in_effect(SECOND))
@@ -172,11 +172,11 @@ def test_a_model_does_not_wait_for_the_days_sweep_but_where_that_was_resumed() -
     assert resumed.may_move_to(newer)
 
 
-def test_what_was_activated_since_is_said_again() -> None:
-    """The others stay as they were said, also when this worker stops before it is done (A9)."""
+def test_organisations_activated_since_are_emitted_again() -> None:
+    """The others stay as they were emitted, also when this worker stops before the sweep has ended (A9)."""
     swept = in_effect(FIRST)
     now = in_effect(FIRST, 9, beta=(OTHER, 9))
-    part = held(CommitMetadata(swept.id, swept.id), now, now, "beta")
+    part = task(CommitMetadata(swept.id, swept.id), now, now, "beta")
     assert fold_of(part).unknown == {"beta"}
     assert list(part.sweeps) == ["beta"]
     assert part.target_uncommitted
@@ -187,10 +187,10 @@ def test_what_was_activated_since_is_said_again() -> None:
     assert part.revisions == {"acme": 1, "beta": 1}
 
 
-def test_what_is_unknown_for_other_reasons_leaves_nothing_known() -> None:
-    """Where the log or Redis has lost something, the note is void until all is said again (A9)."""
+def test_organisations_unknown_for_other_reasons_leave_nothing_known() -> None:
+    """Where the log or Redis has lost something, the metadata counts as none until everything is emitted again (A9)."""
     now = in_effect(FIRST, 9, beta=(OTHER, 5))
-    part = held(CommitMetadata(now.id, now.id), now, now, "beta")
+    part = task(CommitMetadata(now.id, now.id), now, now, "beta")
     assert part.metadata.applied == SnapshotId()
     finish(part)
     assert part.metadata.applied == now.id
@@ -205,9 +205,9 @@ def test_another_position_alone_is_no_reason_to_sweep() -> None:
 
 
 def test_records_left_are_counted_by_slices() -> None:
-    """As many as its slices did not pass yet, of all passes of the sweep; none at its end."""
+    """Those that its chunks have not passed yet, over all passes of the sweep; none at its end."""
     models = in_effect(FIRST)
-    part = held(CommitMetadata(models.id, models.id), models, models, passes=2)
+    part = task(CommitMetadata(models.id, models.id), models, models, passes=2)
     assert part.records_to_sweep == 0
     part.move_to(in_effect(SECOND))
     left = [part.records_to_sweep]
@@ -230,50 +230,50 @@ class _Waiting(_Fold):
 
 def waiting() -> PartitionTask:
     """Return a partition whose sweep of the model at position 7 has come to where it waits."""
-    held = PartitionTask(_Waiting(), {"topic": 0})
+    task = PartitionTask(_Waiting(), {"topic": 0})
     nothing = ModelSnapshot({}, {}, SnapshotId())
-    held.resume(CommitMetadata(), nothing, nothing, frozenset(), limit=LIMIT)
-    held.move_to(ModelSnapshot({"acme": ACME}, {"acme": 7}, SnapshotId(7)))
-    held.sweep(Effects())
-    held.sweep(Effects())
-    return held
+    task.resume(CommitMetadata(), nothing, nothing, frozenset(), limit=LIMIT)
+    task.move_to(ModelSnapshot({"acme": ACME}, {"acme": 7}, SnapshotId(7)))
+    task.sweep(Effects())
+    task.sweep(Effects())
+    return task
 
 
 def test_a_sweep_waits_until_all_is_decided_and_taken() -> None:
-    """Not before the stage before is swept for the model, and all that it said by then is taken (V8)."""
-    held = waiting()
-    assert (held.is_sweeping, held.awaited_position, held.applied) == (False, 7, SnapshotId())
-    held.upstream_applied(6, end=10)
-    assert (held.is_sweeping, held.awaited_position) == (False, 7)
-    held.upstream_applied(7, end=12)
-    held.release_sweeps(11)
-    assert (held.is_sweeping, held.awaited_position) == (False, None)
-    held.release_sweeps(12)
-    held.sweep(Effects())
-    held.sweep(Effects())
-    assert (held.sweeps, held.applied) == ({}, SnapshotId(7))
+    """Not before the upstream stage has swept for the model, and all of its output up to then is processed (V8)."""
+    task = waiting()
+    assert (task.is_sweeping, task.awaited_position, task.applied) == (False, 7, SnapshotId())
+    task.upstream_applied(6, end=10)
+    assert (task.is_sweeping, task.awaited_position) == (False, 7)
+    task.upstream_applied(7, end=12)
+    task.release_sweeps(11)
+    assert (task.is_sweeping, task.awaited_position) == (False, None)
+    task.release_sweeps(12)
+    task.sweep(Effects())
+    task.sweep(Effects())
+    assert (task.sweeps, task.applied) == ({}, SnapshotId(7))
 
 
 def test_a_newer_model_begins_anew() -> None:
-    """What was waited for is of no account then."""
-    held = waiting()
-    held.upstream_applied(7, end=12)
-    held.move_to(ModelSnapshot({"acme": model_of(revision=2)}, {"acme": 9}, SnapshotId(9)))
-    assert held.is_sweeping
-    held.sweep(Effects())
-    held.sweep(Effects())
-    assert held.awaited_position == 9
+    """The newer sweep waits anew."""
+    task = waiting()
+    task.upstream_applied(7, end=12)
+    task.move_to(ModelSnapshot({"acme": model_of(revision=2)}, {"acme": 9}, SnapshotId(9)))
+    assert task.is_sweeping
+    task.sweep(Effects())
+    task.sweep(Effects())
+    assert task.awaited_position == 9
 
 
 def test_others_are_swept_meanwhile() -> None:
-    """One organisation's waiting holds up nobody else."""
-    held = waiting()
-    held.move_to(
+    """A waiting organisation delays no other one."""
+    task = waiting()
+    task.move_to(
         ModelSnapshot(
-            {"acme": held.snapshot.models["acme"], "other": model_of("other")}, {"acme": 7, "other": 8}, SnapshotId(8)
+            {"acme": task.snapshot.models["acme"], "other": model_of("other")}, {"acme": 7, "other": 8}, SnapshotId(8)
         )
     )
-    assert held.is_sweeping
-    held.sweep(Effects())
-    held.sweep(Effects())
-    assert (held.is_sweeping, held.awaited_position, sorted(held.sweeps)) == (False, 7, ["acme", "other"])
+    assert task.is_sweeping
+    task.sweep(Effects())
+    task.sweep(Effects())
+    assert (task.is_sweeping, task.awaited_position, sorted(task.sweeps)) == (False, 7, ["acme", "other"])

@@ -23,15 +23,15 @@ class Part:
         self._stopped.append(self._name)
 
 
-def test_what_is_on_its_way_is_sent_before_the_group_is_left() -> None:
-    """Else it could come after what a successor says (A9)."""
+def test_queued_messages_are_sent_before_the_group_is_left() -> None:
+    """Else they could arrive after a successor's output (A9)."""
     stopped: list[str] = []
     asyncio.run(drain_and_leave("x", Part("sender", stopped), Part("member", stopped)))
     assert stopped == ["sender", "member"]
 
 
 def test_what_can_not_be_sent_keeps_the_group_from_being_left() -> None:
-    """The end comes all the same, with one line; nobody has the partitions while something may still be sent."""
+    """The stop ends all the same, with one line; nobody is assigned the partitions while a send may still happen."""
     stopped: list[str] = []
     with capture_logs() as lines:
         asyncio.run(drain_and_leave("x", Part("sender", stopped, answers=False), Part("member", stopped), seconds=0.0))
@@ -49,7 +49,7 @@ def test_a_group_that_does_not_answer_is_not_waited_for() -> None:
 
 
 def test_it_is_not_cut_short() -> None:
-    """Who is cancelled while letting go sends and leaves all the same: else the group waits for its session to end."""
+    """A cancelled shutdown flushes and leaves all the same: else the group waits for its session to end."""
     stopped: list[str] = []
     begun, may_end = asyncio.Event(), asyncio.Event()
 

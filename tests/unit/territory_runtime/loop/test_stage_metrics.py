@@ -87,7 +87,7 @@ def test_lag_in_seconds_is_how_long_the_oldest_has_waited() -> None:
     assert said("territory_lag_seconds", topic=TOPIC) == 1
 
 
-def test_what_is_not_known_is_no_lag() -> None:
+def test_an_unknown_end_is_no_lag() -> None:
     """Before the first fetch of a partition nobody knows its end; nor of one that went to another worker."""
     worker = _Worker()
     worker.consumer.ends[WHERE] = None

@@ -138,6 +138,8 @@ def test_a_partition_that_stays_is_not_restored_again() -> None:
     worker.idle()
     kept = worker.fold(0)
     group.revoke(worker)
+    for _ in range(20):  # the loop goes round while the others join
+        worker.process.open(worker.process.gates[0])
     group.assign(worker, [0])
     worker.idle()
     assert worker.active == {0}
@@ -292,6 +294,8 @@ def test_a_revocation_does_not_wait_for_a_restore() -> None:
     restoring = [gate for gate in worker.process.gates if gate.label == "restore"]
     group.revoke(worker)
     assert worker.loop._assigned == frozenset()
+    for _ in range(20):
+        worker.process.open(next(gate for gate in worker.process.gates if gate not in restoring))
     group.assign(worker, [0])
     for _ in range(20):
         worker.process.open(next(gate for gate in worker.process.gates if gate not in restoring))
