@@ -62,9 +62,9 @@ Start = Callable[[str], AbstractAsyncContextManager[Worker]]
 """Starts a worker of a group; it is assigned all partitions."""
 
 
-def messages(*values: int, topic: str = RECORDS.name, partition: int = 0) -> list[Message]:
+def messages(*values: int, partition: int = 0) -> list[Message]:
     """Return messages for a partition."""
-    return [Message(topic, "contract/account/A", value, partition) for value in values]
+    return [Message(RECORDS.name, "contract/account/A", value, partition) for value in values]
 
 
 def values_of(found: Sequence[ConsumedMessage]) -> list[bytes | None]:
@@ -143,6 +143,15 @@ async def nobody_commits_after_leaving(start: Start) -> None:
         assert (await other.offsets.committed(worker.group))[where] == Committed(3, "")
 
 
+async def nobody_commits_for_partitions_of_others(start: Start) -> None:
+    """A worker that is not assigned a partition is refused: another may have it by now."""
+    first, not_read = TopicPartition(RECORDS.name, 0), TopicPartition(ASSIGNMENTS.name, 0)
+    async with start("refused") as worker:
+        with pytest.raises(KafkaError):
+            await worker.offsets.commit({first: Committed(3, ""), not_read: Committed(3, "")})
+        assert await worker.offsets.committed(worker.group) == {}
+
+
 async def dead_letters_are_sent(start: Start) -> None:
     """Many at once, of any topic."""
     async with start("letters") as worker:
@@ -153,12 +162,12 @@ async def dead_letters_are_sent(start: Start) -> None:
 
 async def the_lag_is_that_of_the_slowest_partition(start: Start) -> None:
     """By what the group has committed; one that never committed lags behind nothing (V8)."""
-    places = [TopicPartition(ASSIGNMENTS.name, number) for number in (0, 1)]
+    places = [TopicPartition(RECORDS.name, number) for number in (0, 1)]
     async with start("fast") as worker, start("slow") as other:
-        downstream = Downstream(other.group, ASSIGNMENTS)
+        downstream = Downstream(other.group, RECORDS)
         before = [await worker.end(where) for where in places]
-        await worker.writer.send(messages(1, 2, 3, 4, 5, topic=ASSIGNMENTS.name), {})
-        await worker.writer.send(messages(1, 2, 3, topic=ASSIGNMENTS.name, partition=1), {})
+        await worker.writer.send(messages(1, 2, 3, 4, 5), {})
+        await worker.writer.send(messages(1, 2, 3, partition=1), {})
         found = [await lag_of(downstream, worker.offsets, worker.reader)]
         for processed in ((0, 0), (4, 0), (5, 3)):
             commit = {
@@ -196,6 +205,7 @@ CONTRACT = (
     a_partition_is_read_from_its_beginning_to_its_end,
     commits_are_kept_with_their_metadata,
     nobody_commits_after_leaving,
+    nobody_commits_for_partitions_of_others,
     dead_letters_are_sent,
     the_lag_is_that_of_the_slowest_partition,
     the_upstream_position_is_read_from_its_commits,

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
 
 ACCOUNTS = 60
 DEADLINE_SECONDS = 60.0
-LOST = "partitions are to be taken over anew"
+LOST = "partitions lost, restoring"
 
 
 def _changes(version: int, op: str, **content: Any) -> list[dict[str, Any]]:

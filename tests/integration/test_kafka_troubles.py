@@ -326,7 +326,7 @@ def test_a_letter_that_is_too_large_by_now_does_not_spoil_those_after_it(setting
 
 
 def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
-    """An exception of our own ends the process with a traceback; a successor gets the same message (conventions)."""
+    """With TERRITORY_ON_PROCESSING_ERROR=stop an exception ends the process; a successor gets the same message."""
     provisioned(settings)
 
     async def publish() -> None:
@@ -339,10 +339,14 @@ def test_a_bug_stops_the_worker_before_the_commit(settings: Settings) -> None:
             return (await committed_offsets(admin, broken_service.GROUP, [where]))[where]
 
     asyncio.run(publish())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TERRITORY_")} | {
+        "TERRITORY_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "TERRITORY_METRICS_PORT": "0",
+        "TERRITORY_ON_PROCESSING_ERROR": "stop",
+    }
     ended = subprocess.run(
         (sys.executable, "-m", broken_service.__name__),
-        env={name: value for name, value in os.environ.items() if not name.startswith("TERRITORY_")}
-        | {"TERRITORY_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "TERRITORY_METRICS_PORT": "0"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=SECONDS_MAX,

@@ -180,6 +180,10 @@ class MemoryReader:
         """Whether the group knows this member."""
         return self._cluster.members.get(self._group, {}).get(self._name) is self
 
+    def is_assigned(self, where: TopicPartition) -> bool:
+        """Whether the group has given this member a partition, of a topic that it reads."""
+        return where.topic in self.topics and where.partition in self.assigned
+
     @property
     def owners(self) -> Mapping[str, Collection[int]]:
         return {}
@@ -269,7 +273,7 @@ class MemoryOffsets:
 
     async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
         await self._process.gate("commit")
-        if not self._reader.is_member or not self._reader.assigned.issuperset(where.partition for where in offsets):
+        if not self._reader.is_member or not all(map(self._reader.is_assigned, offsets)):
             raise UnknownMemberIdError("the group has given the partitions to others")
         self._cluster.committed.setdefault(self._group, {}).update(offsets)
         self._cluster.commits[self._group] += 1
