@@ -64,6 +64,10 @@ check: setup ## Format, lint, types, import contracts, unit tests
 	$(BIN)/lint-imports
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit
 
+.PHONY: mutants
+mutants: setup ## Break guarantees one at a time; the nearest unit tests must fail for each; NAME='text' picks some
+	$(BIN)/python -m tests.mutants $(if $(NAME),"$(NAME)")
+
 .PHONY: audit
 audit: setup ## Known vulnerabilities of the locked libraries, and a bill of materials; works without a network
 	@$(BIN)/python -m deploy.audit

@@ -76,7 +76,10 @@ def mixed(previous: Path, kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterato
 
 
 FIGURES = """
-from territory.wire.events import Attainment
+try:
+    from territory.wire.events import Attainment
+except ImportError:  # the modules before schemas had folders
+    from territory.events import Attainment
 print(*getattr(Attainment, "__struct_fields__", None) or Attainment.__dataclass_fields__)
 """
 

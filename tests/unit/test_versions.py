@@ -23,6 +23,7 @@ from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.support.expectations import differences
 from tests.support.memory import STAGES, MemoryHouse
 from tests.support.memory_log import Stored
+from tests.support.memory_redis import MemoryRedis
 from tests.support.stepping import Process
 from tests.support.stories import ORG, Expect, Story, load_stories
 from tests.unit.territory.examples import EVENTS, FEW, dumps, json_values
@@ -65,6 +66,7 @@ def taken_over(left: Path) -> MemoryHouse:
             house.commit(line["stage"], line["partition"], line["offsets"], line["note"])
     house._pieces[ORG] = {}
     house._activate()
+    house.redis = MemoryRedis(house.partitions)
     house.restart_all()
     return house
 
