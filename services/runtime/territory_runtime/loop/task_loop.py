@@ -246,14 +246,14 @@ class TaskLoop:
 
     async def _settle_assignment(self) -> None:
         """Keep the tasks and restores of partitions that nobody else had meanwhile; restore the other assigned ones."""
+        if self._rebalancing:  # most partitions come back: only the new assignment says which to drop
+            self._health.hinder(self._stage.name, "waiting for its partitions")
+            return
         generation, assigned = self._generation, self._assigned
         for number in self._tasks.keys() - assigned:
             del self._tasks[number]
         await self._restorer.drop(self._restorer.partitions - assigned)
         if not assigned:
-            if self._rebalancing:
-                self._health.hinder(self._stage.name, "waiting for its partitions")
-                return
             self._settled_generation = generation
             self._health.clear(self._stage.name)  # others have them all: ready to take over
             return

@@ -270,6 +270,16 @@ def test_followers_of_a_deleted_account() -> None:
     assert deal.since_ms == 9_000
 
 
+def test_delete_under_a_new_model_decides_the_family_under_it_first() -> None:
+    """Followers inherit what the new model gives their account, never what the old one gave it (A5, A6, A8)."""
+    fold = AssignmentFold()
+    decided(fold, ACCOUNT, CONTACT, DEAL)
+    without_bay = model_of(*(each for each in TREE if each["id"] != "bay"), revision=2)
+    effects = deleted(fold, "contact/C-1", models={"acme": without_bay})
+    assert emitted(effects) == {"account/A-1": ("west",), "contact/C-1": None, "deal/D-1": ("west",)}
+    assert {sent.value.model_revision for sent in effects.messages if sent.value is not None} == {2}
+
+
 def test_delete_without_a_model() -> None:
     """A record is deleted without a model as well (A4, V7)."""
     fold = restored(ACCOUNT, CONTACT, model=None)
