@@ -70,6 +70,13 @@ MUTANTS = (
         (f"{LOOP_TESTS}/test_task_loop.py",),
     ),
     Mutant(
+        "tasks dropped while a rebalance lasts",
+        f"{LOOP}/task_loop.py",
+        "        if self._rebalancing:  # most partitions come back: only the new assignment says which to drop\n",
+        "        if self._rebalancing:\n            self._tasks.clear()\n",
+        (f"{LOOP_TESTS}/test_task_loop.py",),
+    ),
+    Mutant(
         "no epoch begun",
         f"{LOOP}/restore.py",
         "        begun = await begin_epoch(store.fences if store is not None else None, number, metadata, commit)\n",
