@@ -167,11 +167,15 @@ class Stack:
 
 
 @contextmanager
-def running_stack(*, embedded: bool = False) -> Iterator[Stack]:
+def running_stack(
+    *, embedded: bool = False, partitions: int = PARTITIONS, session_seconds: float = SESSION_SECONDS
+) -> Iterator[Stack]:
     """Run a broker and a Redis during the block: Apache Kafka and redis-server where available.
 
     Args:
         embedded: Use the embedded broker, even where Apache Kafka is available.
+        partitions: Of each of our partitioned topics.
+        session_seconds: How long a silent worker stays a member of its groups.
     """
     with ExitStack() as cleaning:
         folder = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="territory-bench-")))
@@ -195,8 +199,8 @@ def running_stack(*, embedded: bool = False) -> Iterator[Stack]:
         settings = Settings(
             kafka_bootstrap_servers=servers,
             redis_url=SecretStr(redis.url),
-            kafka_partitions=PARTITIONS,
-            kafka_session_timeout_seconds=SESSION_SECONDS,
+            kafka_partitions=partitions,
+            kafka_session_timeout_seconds=session_seconds,
             kafka_fetch_pause_seconds=pause,
         )
         yield Stack(settings, folder, says, _without_path(found_redis.says), cleaning)

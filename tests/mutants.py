@@ -21,6 +21,9 @@ SECONDS_MAX = 300
 
 LOOP = "services/runtime/territory_runtime/loop"
 KAFKA = "services/runtime/territory_runtime/kafka"
+REDIS = "services/runtime/territory_runtime/redis"
+ASSIGNMENT = "services/assigner/assigner/assignment"
+INDEXER = "services/access-indexer/access_indexer"
 UNIT = "tests/unit"
 LOOP_TESTS = f"{UNIT}/territory_runtime/loop"
 
@@ -64,6 +67,13 @@ MUTANTS = (
         f"{LOOP}/task_loop.py",
         "                if self._is_settled and generation == self._generation:\n",
         "                if True:\n",
+        (f"{LOOP_TESTS}/test_task_loop.py",),
+    ),
+    Mutant(
+        "tasks dropped while a rebalance lasts",
+        f"{LOOP}/task_loop.py",
+        "        if self._rebalancing:  # most partitions come back: only the new assignment says which to drop\n",
+        "        if self._rebalancing:\n            self._tasks.clear()\n",
         (f"{LOOP_TESTS}/test_task_loop.py",),
     ),
     Mutant(
@@ -144,6 +154,97 @@ MUTANTS = (
         "        seconds = min(2 * seconds, BACKOFF_SECONDS_MAX)\n",
         "        seconds = 2 * seconds\n",
         (f"{UNIT}/territory_runtime/test_retry.py",),
+    ),
+    Mutant(
+        "a day passes during a fan-out",
+        f"{LOOP}/partition_task.py",
+        "        return not ((self.sweeps or self.is_unfinished) and self._passes_a_day(newest))\n",
+        "        return not (self.sweeps and self._passes_a_day(newest))\n",
+        (f"{LOOP_TESTS}/test_partition_task.py",),
+    ),
+    Mutant(
+        "input not paused for a day that waits for a fan-out",
+        f"{LOOP}/partition_task.py",
+        "        return is_new and self.is_unfinished and not self.sweeps and self._passes_a_day(newest)\n",
+        "        return False\n",
+        (f"{LOOP_TESTS}/test_partition_task.py",),
+    ),
+    Mutant(
+        "paused input processed",
+        f"{LOOP}/batch.py",
+        "[number for number, task in tasks.items() if len(task.queue) and not task.is_input_paused]\n",
+        "[number for number, task in tasks.items() if len(task.queue)]\n",
+        (f"{LOOP_TESTS}/test_batch.py",),
+    ),
+    Mutant(
+        "lease does not guard the producer",
+        f"{KAFKA}/lease.py",
+        "    before_each_produce(producer, lease.require)\n",
+        "    before_each_produce(producer, lambda: None)\n",
+        tuple(f"{UNIT}/territory_runtime/kafka/test_{name}.py" for name in ("lease", "producer", "aiokafka_internals")),
+    ),
+    Mutant(
+        "send faults swallowed",
+        f"{KAFKA}/producer.py",
+        "                metrics.MESSAGES_SENT.labels(topic=topic).inc(len(group))\n        raise_first(faults)\n",
+        "                metrics.MESSAGES_SENT.labels(topic=topic).inc(len(group))\n",
+        (f"{UNIT}/territory_runtime/kafka/test_producer.py",),
+    ),
+    Mutant(
+        "fence accepts an older epoch",
+        f"{REDIS}/pipe.py",
+        "  if epoch and tonumber(epoch) > tonumber(ARGV[n]) then return {'fenced', epoch} end\n",
+        "",
+        (f"{UNIT}/territory_runtime/redis/test_pipe.py",),
+    ),
+    Mutant(
+        "no move to the model before a removal",
+        f"{ASSIGNMENT}/stage.py",
+        "            self._move_to(policy, family, effects)  # first: what was emitted so far counted the record\n",
+        "            pass\n",
+        (f"{UNIT}/assigner/assignment/test_stage.py", f"{UNIT}/assigner/assignment/test_fan_out.py"),
+    ),
+    Mutant(
+        "no move of a large family to the model before a removal",
+        f"{ASSIGNMENT}/stage.py",
+        "            self._begin_move_to(policy, family, offset, family_key)\n",
+        "            pass\n",
+        (f"{UNIT}/assigner/assignment/test_stage.py", f"{UNIT}/assigner/assignment/test_fan_out.py"),
+    ),
+    Mutant(
+        "fan-out emits nothing after a skipped state",
+        f"{ASSIGNMENT}/fan_out.py",
+        "        if before == after and of_model + of_heads == 1:\n",
+        "        if before == after:\n",
+        (f"{UNIT}/assigner/assignment/test_fan_out.py",),
+    ),
+    Mutant(
+        "superseded models kept after a transition",
+        f"{INDEXER}/core/model_transition.py",
+        "        self.is_complete, self._previous = True, None\n        self._superseded = None\n",
+        "        self.is_complete, self._previous = True, None\n",
+        (f"{UNIT}/access_indexer/core/test_model_transition.py", f"{UNIT}/access_indexer/core/test_stage.py"),
+    ),
+    Mutant(
+        "decisions under an unknown, newer model grant at once",
+        f"{INDEXER}/core/model_transition.py",
+        "        if model_revision > self.target.model.revision:\n",
+        "        if False:\n",
+        (f"{UNIT}/access_indexer/core/test_model_transition.py", f"{UNIT}/access_indexer/core/test_stage.py"),
+    ),
+    Mutant(
+        "Redis grants before it revokes",
+        f"{INDEXER}/redis/writer.py",
+        "((pipeline.srem, False), (pipeline.sadd, True))",
+        "((pipeline.sadd, True), (pipeline.srem, False))",
+        (f"{UNIT}/access_indexer/redis/test_writer.py",),
+    ),
+    Mutant(
+        "17 digits of a number read as a float",
+        "schemas/territory/wire/codec.py",
+        "FLOAT_DIGITS_MAX = 15\n",
+        "FLOAT_DIGITS_MAX = 17\n",
+        (f"{UNIT}/territory/wire/test_codec.py",),
     ),
 )
 

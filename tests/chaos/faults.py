@@ -7,8 +7,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +21,19 @@ from territory_admin.records.wait import PIPELINE
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 from tests.chaos.crew import WORKERS, Crew, Worker
+from tests.chaos.history import HistoryMessage, hot_account, raising
 from tests.chaos.plan import Fault, Kind
+from tests.chaos.publishers import Crms
+from tests.chaos.verdict import final_day
 from tests.support.house import House
 from tests.support.servers import KafkaServer, RedisServer
 
 DAY_SECONDS = 24 * 3600
+HOT_EVENTS_PER_SECOND = 150
+RAISING_EVENTS_PER_SECOND = 10
+ROLLS = 2
+RESTORE_SECONDS_MAX = 30.0
+LOOK_SECONDS = 0.02
 CUT_GAP_SECONDS = 0.02
 AFTER_KILL_SECONDS = 0.5
 HELD_SECONDS = 0.4
@@ -54,6 +63,10 @@ class Clocks:
         """Return the file that a worker's clock reads."""
         return self._folder / f"clock-{worker}"
 
+    def suspended(self, worker: Worker) -> Path:
+        """Return the file that tells a worker that it is stopped because its host is suspended."""
+        return self._folder / f"suspended-{worker}"
+
     def set(self, worker: int, days: int) -> None:
         """Set a worker's clock off by some days, all at once for who reads it."""
         new = self._folder / f"clock-{worker}.new"
@@ -80,6 +93,8 @@ class Faults:
         """What went wrong with making things go wrong: a fault of the test's own."""
         self.days = 0
         """By how much all clocks are off in the end."""
+        self.events = 0
+        """Number of messages that faults have published."""
 
     @property
     def counted(self) -> Counter[Kind]:
@@ -125,6 +140,10 @@ class Faults:
             "redis_emptied": self._redis_emptied,
             "storm": self._storm,
             "clock": self._clock,
+            "suspend": self._suspend,
+            "hot_account": self._hot_account,
+            "fold_raises": self._fold_raises,
+            "rolling_restart": self._rolling_restart,
         }
 
     # --- workers -----------------------------------------------------------------------------
@@ -176,17 +195,46 @@ class Faults:
         if fault.service == "access_indexer":  # has nothing to say to Kafka
             self._pause(fault)
             return
+        with self._crew.held(Worker(fault.service, fault.worker)):
+            self._stop_amid_a_batch(fault)
+
+    def _suspend(self, fault: Fault) -> None:
+        """A host is suspended: its worker stops, and only the clock that counts suspensions shows it afterwards."""
         worker = Worker(fault.service, fault.worker)
         with self._crew.held(worker):
-            with self._broker_lock:  # what it says next waits for an answer; then its turn is not at its end
-                self._broker.pause()
-                time.sleep(HELD_SECONDS)
-                self._house.pause(*worker)
-                self._broker.resume()
-            try:
-                time.sleep(fault.lasts)
-            finally:
-                self._house.resume(*worker)
+            self._clocks.suspended(worker).touch()
+            self._stop_amid_a_batch(fault)
+
+    def _stop_amid_a_batch(self, fault: Fault) -> None:
+        """Stop a worker for the fault's time, if possible while it waits for the broker."""
+        worker = Worker(fault.service, fault.worker)
+        with self._broker_lock:
+            self._broker.pause()
+            time.sleep(HELD_SECONDS)
+            self._house.pause(*worker)
+            self._broker.resume()
+        try:
+            time.sleep(fault.lasts)
+        finally:
+            self._house.resume(*worker)
+
+    def _rolling_restart(self, fault: Fault) -> None:
+        """Every worker of a service is replaced twice, each while the one before restores its partitions."""
+        workers = [Worker(fault.service, number) for number in WORKERS]
+        with self._crew.held(*workers):
+            for worker in workers * ROLLS:
+                self._house.stop(*worker)
+                self._house.launch(*worker)
+                self._await_restore(worker)
+
+    def _await_restore(self, worker: Worker) -> None:
+        """Return when a worker has begun to restore, is ready, or has ended."""
+        deadline = time.monotonic() + RESTORE_SECONDS_MAX
+        while self._house.is_running(*worker) and time.monotonic() < deadline:
+            status, page = self._house.page(worker.service, "ready", worker.number)
+            if status == HTTPStatus.OK or "restoring" in page:
+                return
+            time.sleep(LOOK_SECONDS)
 
     def _pause(self, fault: Fault) -> None:
         worker = Worker(fault.service, fault.worker)
@@ -252,6 +300,21 @@ class Faults:
     def _redis_emptied(self, fault: Fault) -> None:
         with self._store_lock, redis.Redis.from_url(self._store.url) as client:
             client.flushall()
+
+    # --- messages ----------------------------------------------------------------------------
+
+    def _hot_account(self, fault: Fault) -> None:
+        """An account with many deals changes many times in a row."""
+        self._publish(hot_account(f"hot-{fault.at}", final_day(0)), HOT_EVENTS_PER_SECOND, fault.lasts)
+
+    def _fold_raises(self, fault: Fault) -> None:
+        """Correct messages come on which a fold raises; the other records of their partition go on."""
+        self._publish(raising(f"raises-{fault.at}"), RAISING_EVENTS_PER_SECOND, fault.lasts)
+
+    def _publish(self, history: Iterator[HistoryMessage], per_second: int, seconds: float) -> None:
+        crms = Crms(self._house, history, per_second)
+        crms.publish(time.monotonic() + seconds)
+        self.events += crms.events
 
     # --- clocks ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from territory.wire.keys import record_key
 
@@ -27,6 +27,11 @@ TERRITORIES = ("world", "america", "europe", "big", "new", "nook", "moon")
 LATE_SHARE, DUPLICATE_SHARE, COPY_SHARE, POISON_SHARE = 0.03, 0.03, 0.02, 0.01
 LATE_MESSAGES_MAX = 1_000
 COPIED_MESSAGES_MAX = 3_000
+HOT_DEALS = 250
+"""Of one account: its family is large, so followers are decided in steps."""
+RAISING_ID = "A-raises"
+RAISING_KEY = record_key(ORGS[0], "account", RAISING_ID)
+"""The record on which the intake fold raises."""
 DAYS = 40
 """Accounts are founded at most this many days before the history begins."""
 
@@ -34,13 +39,21 @@ Change = dict[str, Any]
 Document = dict[str, Any]
 
 
+MessageKind = Literal["change", "poison", "raises"]
+"""A change is readable and correctly keyed, poison is not; on the third kind the intake fold raises (`worker.py`)."""
+
+
 class HistoryMessage(NamedTuple):
-    """A message for crm.records.v1."""
+    """A message for crm.records.v1; all but changes must end in the dead letters."""
 
     key: str
     value: bytes | None
-    is_change: bool
-    """Whether it is readable and correctly keyed; otherwise it must end in the dead letters."""
+    kind: MessageKind = "change"
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the oracle takes it into account."""
+        return self.kind == "change"
 
 
 def messages(seed: int, today: date) -> Iterator[HistoryMessage]:
@@ -69,7 +82,7 @@ def messages(seed: int, today: date) -> Iterator[HistoryMessage]:
 
 def _message(change: Change) -> HistoryMessage:
     key = record_key(change["org_id"], change["object"], change["id"])
-    return HistoryMessage(key, json.dumps(change).encode(), is_change=True)
+    return HistoryMessage(key, json.dumps(change).encode())
 
 
 def _poison(message: HistoryMessage, dice: random.Random) -> HistoryMessage:
@@ -88,7 +101,36 @@ def _poison(message: HistoryMessage, dice: random.Random) -> HistoryMessage:
         ("nonsense", message.value),
     )
     key, value = dice.choice(bad)
-    return HistoryMessage(key, value, is_change=False)
+    return HistoryMessage(key, value, "poison")
+
+
+def hot_account(name: str, today: date) -> Iterator[HistoryMessage]:
+    """Yield the deals of one account, then changes of that account for ever.
+
+    With each change all deals follow, and most changes come before the fan-out of the one before is over.
+    """
+    dice = random.Random(f"hot account {name}")  # noqa: S311
+    account = f"A-{name}"
+    for number in count():
+        is_deal = number < HOT_DEALS
+        change: Change = {
+            "event_id": f"{name}-{number}", "org_id": ORGS[0], "object": "deal" if is_deal else "account",
+            "id": f"D-{name}-{number}" if is_deal else account, "occurred_at": "2017-03-01T10:00:00Z",
+            "version": 1 if is_deal else number, "op": "upsert",
+        }  # fmt: skip
+        change |= _content(change["object"], dice, today)
+        yield _message(change | {"account_id": account} if is_deal else change)
+
+
+def raising(name: str) -> Iterator[HistoryMessage]:
+    """Yield correct changes of the record on which the intake fold raises."""
+    for number in count(1):
+        change: Change = {
+            "event_id": f"{name}-{number}", "org_id": ORGS[0], "object": "account", "id": RAISING_ID,
+            "occurred_at": "2017-03-01T10:00:00Z", "version": number, "op": "upsert", "owner_id": "u0",
+            "fields": {"country": "US"},
+        }  # fmt: skip
+        yield _message(change)._replace(kind="raises")
 
 
 # --- records ----------------------------------------------------------------------------------

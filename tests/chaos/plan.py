@@ -12,6 +12,7 @@ from tests.support.house import SERVICES
 Kind = Literal[
     "kill", "kill_amid", "restart", "kill_both", "pause", "zombie", "broker_stop", "broker_kill", "redis_stop",
     "redis_kill", "redis_slow", "redis_cut", "redis_hung", "redis_emptied", "redis_lost", "storm", "clock",
+    "suspend", "hot_account", "fold_raises", "rolling_restart",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -44,6 +45,10 @@ LASTS_SECONDS: Mapping[Kind, tuple[float, float]] = {
     "redis_lost": (0, 3),
     "storm": (3, 6),
     "clock": (0, 0),
+    "suspend": (8, 12),  # longer than the session, as for a zombie
+    "hot_account": (3, 6),
+    "fold_raises": (0.3, 1),
+    "rolling_restart": (0, 0),
 }
 LONG_SEEDS = 5
 """In one of this many seeds every broker outage is longer than the session."""
@@ -73,9 +78,9 @@ class Fault:
 
     def __str__(self) -> str:
         of = {"clock": f" worker {self.worker or 'both'}: {self.days} days"}.get(self.kind, "")
-        if self.kind in ("kill", "kill_amid", "restart", "pause", "zombie"):
+        if self.kind in ("kill", "kill_amid", "restart", "pause", "zombie", "suspend"):
             of = f" {self.service}-{self.worker}"
-        elif self.kind in ("kill_both", "storm"):
+        elif self.kind in ("kill_both", "storm", "rolling_restart"):
             of = f" {self.service}"
         return f"{self.kind}{of} at {self.at:.1f} s" + (f" for {self.lasts:.1f} s" if self.lasts else "")
 

@@ -24,8 +24,8 @@ AGAIN_SECONDS = 0.3
 CHUNK_SECONDS = 0.1
 SEND_SECONDS_MAX = 10.0
 MODEL_SECONDS = (3.0, 9.0)
-IS_CHANGE, IS_POISON = ("chaos", b"change"), ("chaos", b"poison")
-"""Headers that tell the verdict what a message is meant to be; the services ignore them."""
+KIND_HEADER = "chaos"
+"""The header that tells the verdict the kind of a message; the services ignore it."""
 
 
 class Crms:
@@ -39,7 +39,7 @@ class Crms:
         """Number of acknowledged messages."""
 
     def publish(self, until: float) -> None:
-        """Publish what is due until a time (monotonic); catch up after the broker delayed it."""
+        """Publish what is due until a time (monotonic); catch up if the broker delayed it."""
         asyncio.run(self._publish(time.monotonic(), until))
 
     async def _publish(self, began: float, until: float) -> None:
@@ -62,7 +62,7 @@ class Crms:
     async def _send(self, producer: Any, chunk: list[HistoryMessage]) -> None:
         acknowledged = [
             await producer.send(
-                RECORDS.name, said.value, key=said.key.encode(), headers=[IS_CHANGE if said.is_change else IS_POISON],
+                RECORDS.name, said.value, key=said.key.encode(), headers=[(KIND_HEADER, said.kind.encode())],
                 partition=partition_of(said.key, self._house.settings.kafka_partitions),
             )
             for said in chunk

@@ -11,9 +11,9 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.crew import Crew, Ended
+from tests.chaos.crew import Crew, Ended, Worker
 from tests.chaos.faults import Clocks, Done, Faults
-from tests.chaos.history import messages, models
+from tests.chaos.history import RAISING_KEY, messages, models
 from tests.chaos.plan import LOSSES, Kind, plan
 from tests.chaos.publishers import Administrators, Crms
 from tests.chaos.verdict import day_has_come, final_day, judge
@@ -96,7 +96,9 @@ def run(
         quiet_seconds = round(time.monotonic() - whole, 1)
         failures += judge(house, administrators.applied, faults.days, began_at)
         ended = [Ended(worker, round(at - began, 1), said) for worker, at, said in crew.ended]
-    return Outcome(seed, seconds, crms.events, administrators.count, faults.done, ended, quiet_seconds, failures)
+    return Outcome(
+        seed, seconds, crms.events + faults.events, administrators.count, faults.done, ended, quiet_seconds, failures
+    )
 
 
 def _started(stack: ExitStack, found: Found[ServerT], folder: Path) -> ServerT:
@@ -111,7 +113,9 @@ def _started(stack: ExitStack, found: Found[ServerT], folder: Path) -> ServerT:
 def _command(clocks: Clocks, without: str | None) -> Callable[[str, int], Sequence[str]]:
     def command(service: str, worker: int) -> tuple[str, ...]:
         guard = () if without is None else ("--without", without)
-        return (sys.executable, "-m", "tests.chaos.worker", service, "--clock", str(clocks.file(worker)), *guard)
+        launcher = (sys.executable, "-m", "tests.chaos.worker", service, "--clock", str(clocks.file(worker)))
+        suspended = str(clocks.suspended(Worker(service, worker)))
+        return (*launcher, "--suspended", suspended, "--raises-on", RAISING_KEY, *guard)
 
     return command
 

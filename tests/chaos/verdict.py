@@ -32,7 +32,8 @@ from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, pa
 from territory_runtime.kafka import clients
 from territory_runtime.kafka.dead_letters import PREFIX
 from territory_runtime.loop.commit_metadata import CommitMetadata
-from tests.chaos.publishers import IS_CHANGE, Applied
+from territory_runtime.loop.partition_task import PROCESSING_ERROR
+from tests.chaos.publishers import KIND_HEADER, Applied
 from tests.support.house import FOLLOWED, Difference, House, differences
 from tests.support.oracle import Expected, Record, expected, key_of, record_after
 
@@ -52,6 +53,8 @@ class Log:
     history: list[dict[str, Any]] = field(default_factory=list)
     to_refuse: dict[Offset, str] = field(default_factory=dict)
     refused: dict[Offset, str] = field(default_factory=dict)
+    refused_within: list[str] = field(default_factory=list)
+    """Dead letters of our own topics, which hold nothing to refuse."""
 
 
 def final_day(days: int) -> date:
@@ -91,12 +94,18 @@ async def read_log(house: House) -> Log:
 
     def take(message: ConsumerRecord) -> None:
         where = (message.partition, message.offset)
+        headers = {name: value.decode() for name, value in message.headers}
         if message.topic == DEAD_LETTERS.name:
-            headers = dict(message.headers)
-            log.refused[int(headers[f"{PREFIX}partition"]), int(headers[f"{PREFIX}offset"])] = headers[
-                f"{PREFIX}code"
-            ].decode()
-        elif IS_CHANGE in message.headers:
+            topic, partition, offset, code, why = (
+                headers[f"{PREFIX}{name}"] for name in ("topic", "partition", "offset", "code", "message")
+            )
+            if topic == RECORDS.name:
+                log.refused[int(partition), int(offset)] = code
+            else:
+                log.refused_within.append(f"dead letter of {topic} {partition}@{offset}: {code}: {why}")
+        elif headers[KIND_HEADER] == "raises":
+            log.to_refuse[where] = PROCESSING_ERROR
+        elif headers[KIND_HEADER] == "change":
             change = json.loads(message.value)
             log.history.append(change)
             if _is_refused(known, change):
@@ -132,7 +141,12 @@ def judge(house: House, models: Mapping[str, Applied], days: int, began: float) 
     log = asyncio.run(read_log(house))
     today = final_day(days)
     wanted = expected({org: {**applied.model, "today": today} for org, applied in models.items()}, log.history)
-    lines = [*_unlike("dead letter", log.refused, log.to_refuse), *_of_revisions(house, models)]
+    lines = [
+        *_unlike("dead letter", log.refused, log.to_refuse),
+        *_unexpected_exceptions(log),
+        *log.refused_within[:TOLD_MAX],
+        *_of_revisions(house, models),
+    ]
     first: tuple[str, Difference] | None = None
     found = house.found_of(models)
     for org, state in found.items():
@@ -158,6 +172,16 @@ def _shown(difference: Difference) -> str:
 def _unlike(what: str, found: Mapping[Any, str], wanted: Mapping[Any, str]) -> list[str]:
     lines = [f"{what} {where} is missing: {why}" for where, why in sorted(wanted.items()) if where not in found]
     lines += [f"{what} {where} is of no fault: {why}" for where, why in sorted(found.items()) if where not in wanted]
+    return lines[:TOLD_MAX]
+
+
+def _unexpected_exceptions(log: Log) -> list[str]:
+    """Return dead letters whose code and kind of message differ in whether a fold has raised."""
+    lines = [
+        f"dead letter {where}: found code {log.refused[where]}, of {why}"
+        for where, why in sorted(log.to_refuse.items())
+        if where in log.refused and (log.refused[where] == PROCESSING_ERROR) != (why == PROCESSING_ERROR)
+    ]
     return lines[:TOLD_MAX]
 
 

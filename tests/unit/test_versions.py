@@ -1,12 +1,14 @@
-"""Workers of another version: what the one before left on the topics is gone on from, what the next one adds is let be.
+"""Upgrades: today's workers continue from what an earlier version left, and ignore what a later one adds.
 
-versions/ has what a whole house of an earlier commit left after a story: every message, every offset and note.
-They were written by that commit's own code, run in memory. tests/e2e/test_versions.py has both at work at once.
+versions/ has what a whole deployment of an earlier commit left after a story: every message, and every committed
+offset with its metadata. That commit's own code wrote them, run in memory. tests/e2e/test_versions.py runs workers
+of both versions at once.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from tests.support.stepping import Process
 from tests.support.stories import ORG, Expect, Story, load_stories
 from tests.unit.territory.examples import EVENTS, FEW, dumps, json_values
 
-LEFT = sorted((Path(__file__).parent / "versions").glob("*.jsonl"))
+RECORDED = sorted((Path(__file__).parent / "versions").glob("*.jsonl"))
 STORIES = {story.name: story for story in load_stories(Path(__file__).parents[1] / "scenarios")}
 
 PRODUCTION = [MemoryHouse(1).stage(stage.name, Process()) for stage in STAGES]
@@ -38,24 +40,24 @@ READERS = {topic: read for stage in PRODUCTION for topic, read in stage.readers.
 READERS[topics.ATTAINMENTS.name] = read_attainment
 READERS[topics.ACCESS_CHANGES.name] = read_access_change
 
-each_house = pytest.mark.parametrize("left", LEFT, ids=lambda path: path.stem)
+each_house = pytest.mark.parametrize("recorded", RECORDED, ids=lambda path: path.stem)
 
 
-def lines_of(left: Path) -> Iterator[dict[str, Any]]:
-    """Yield what an earlier house left, a message or a committed offset a line."""
-    with left.open(encoding="utf-8") as lines:
+def lines_of(recorded: Path) -> Iterator[dict[str, Any]]:
+    """Yield what an earlier version left: a message, or a committed offset, a line."""
+    with recorded.open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
-def story_of(left: Path) -> Story:
-    """Return the story that was told to it; the file's name is the commit's and the story's."""
-    return STORIES[left.stem.partition("-")[2]]
+def story_of(recorded: Path) -> Story:
+    """Return the story that was played; a file's name is the commit's and the story's."""
+    return STORIES[recorded.stem.partition("-")[2]]
 
 
-def taken_over(left: Path) -> MemoryHouse:
-    """Return a house of today whose workers find what an earlier one left on its topics, and an empty Redis."""
+def taken_over(recorded: Path) -> MemoryHouse:
+    """Return a pipeline of today whose workers find what an earlier version left on its topics, and an empty Redis."""
     house = MemoryHouse(partitions=2)
-    for line in lines_of(left):
+    for line in lines_of(recorded):
         if "topic" in line:
             headers = tuple((name, text.encode()) for name, text in line["headers"])
             value = None if line["value"] is None else line["value"].encode()
@@ -66,21 +68,21 @@ def taken_over(left: Path) -> MemoryHouse:
             house.commit(line["stage"], line["partition"], line["offsets"], line["note"])
     house._pieces[ORG] = {}
     house._activate()
-    house.redis = MemoryRedis(house.partitions)
+    house.redis = MemoryRedis(house.partitions)  # it has fences of workers that started before the recording
     house.restart_all()
     return house
 
 
-def test_there_is_something_to_take_over() -> None:
-    """The files are there."""
-    assert len(LEFT) == 3
+def test_two_versions_are_recorded() -> None:
+    """The files are there: three stories of each commit."""
+    assert Counter(path.stem.partition("-")[0] for path in RECORDED) == {"5f9ea46": 3, "489376a": 3}
 
 
 @each_house
-def test_messages_of_an_earlier_version_are_read(left: Path) -> None:
-    """Every message, by today's reader of its topic; attributes that came later have what they have by themselves."""
+def test_messages_of_an_earlier_version_are_read(recorded: Path) -> None:
+    """Today's reader of a topic reads every message; attributes that were added later have their defaults."""
     read = 0
-    for line in lines_of(left):
+    for line in lines_of(recorded):
         if line.get("value") is None:
             continue
         kind = ModelActivated if line["key"].endswith("/activation/model") else ModelPiece
@@ -91,28 +93,28 @@ def test_messages_of_an_earlier_version_are_read(left: Path) -> None:
 
 
 @each_house
-def test_notes_of_an_earlier_version_are_read(left: Path) -> None:
-    """Each says what it said: up to which activation, and which day."""
-    notes = [line["note"] for line in lines_of(left) if "note" in line]
+def test_commit_metadata_of_an_earlier_version_is_read(recorded: Path) -> None:
+    """It means the same activation and day as before, and is written the same way."""
+    notes = [line["note"] for line in lines_of(recorded) if "note" in line]
     assert len(notes) == len(STAGES) * 2
     assert all(str(CommitMetadata.read(note)) == note for note in notes)
 
 
 @each_house
-def test_an_earlier_house_is_taken_over(left: Path) -> None:
-    """Today's workers go on from there: they fill Redis, the end is the story's, and nothing is said twice (A9)."""
-    house = taken_over(left)
-    said = {partition: len(house.log(topics.ASSIGNMENTS.name, partition)) for partition in range(2)}
-    assert sum(said.values())
+def test_workers_continue_from_an_earlier_version(recorded: Path) -> None:
+    """They fill Redis, the end state is the story's, and no assignment is emitted twice (A9)."""
+    house = taken_over(recorded)
+    emitted = {partition: len(house.log(topics.ASSIGNMENTS.name, partition)) for partition in range(2)}
+    assert sum(emitted.values())
     house.run()
-    assert {partition: len(house.log(topics.ASSIGNMENTS.name, partition)) for partition in range(2)} == said
-    expect = [step for step in story_of(left).steps if isinstance(step, Expect)][-1]
+    assert {partition: len(house.log(topics.ASSIGNMENTS.name, partition)) for partition in range(2)} == emitted
+    expect = [step for step in story_of(recorded).steps if isinstance(step, Expect)][-1]
     assert differences(expect, house.state_of(ORG)) == []
     assert house.dead_letters == {}
 
 
 def added_to(value: Any, more: Any) -> Any:
-    """Return an event as plain JSON with an attribute that nobody knows, in it and in the events within it."""
+    """Return an event as plain JSON with an unknown attribute, in it and in the events within it."""
     if isinstance(value, Struct):
         inner = {name: added_to(getattr(value, name), more) for name in value.__struct_fields__}
         return {"added_later": more, **inner}
@@ -122,10 +124,10 @@ def added_to(value: Any, more: Any) -> Any:
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 @FEW
-def test_what_a_later_version_adds_is_let_be(kind: Any, data: st.DataObject) -> None:
-    """A reader passes over attributes that it does not know: so the version before reads what the next one writes.
+def test_attributes_of_a_later_version_are_ignored(kind: Any, data: st.DataObject) -> None:
+    """A reader ignores attributes that it does not know, so the previous version reads what the next one writes.
 
-    New attributes are optional and mean nothing to whoever does not know them; another meaning is a new topic.
+    New attributes are optional, and ignoring them is right; another meaning is a new topic.
     """
     event = data.draw(EVENTS[kind])
     more = json.loads(dumps(data.draw(json_values)))
@@ -140,6 +142,6 @@ def test_what_a_later_version_adds_is_let_be(kind: Any, data: st.DataObject) -> 
         ("12 1488283200 # 3 4 + 5", CommitMetadata()),
     ],
 )
-def test_a_note_that_a_later_version_wrote(text: str, meant: CommitMetadata) -> None:
-    """A note that is not understood says that nothing is known: all is said again, which is harmless."""
+def test_commit_metadata_of_a_later_version(text: str, meant: CommitMetadata) -> None:
+    """Metadata in an unknown form means that nothing is known: everything is emitted again, which is harmless."""
     assert CommitMetadata.read(text) == meant

@@ -21,7 +21,7 @@ from territory_admin.models.validate import check_model
 from tests.chaos.crew import WORKERS, Worker
 from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GuardUnknown, take_away
-from tests.chaos.history import ORGS, HistoryMessage, messages, models
+from tests.chaos.history import HOT_DEALS, ORGS, RAISING_KEY, HistoryMessage, hot_account, messages, models, raising
 from tests.chaos.plan import GAP_SECONDS, KINDS, LOSSES, OUTAGES, WEIGHTS, Fault, plan
 from tests.chaos.run import SESSION_SECONDS
 from tests.chaos.verdict import _is_refused
@@ -45,6 +45,55 @@ def test_a_history_says_what_it_says(seed: int) -> None:
     """What is called a change can be read, and what is called poison can't."""
     for said in islice(messages(seed, TODAY), 1_000):
         assert can_be_read(said) == said.is_change, said
+
+
+def test_a_hot_account_has_many_deals_and_changes_in_a_row() -> None:
+    """Its deals come first; then each change of the account is newer than the one before."""
+    found = [json.loads(one.value or b"") for one in islice(hot_account("hot", TODAY), HOT_DEALS + 100)]
+    deals, changes = found[:HOT_DEALS], found[HOT_DEALS:]
+    assert {(deal["object"], deal["account_id"]) for deal in deals} == {("deal", "A-hot")}
+    assert len({deal["id"] for deal in deals}) == HOT_DEALS
+    assert {(each["object"], each["id"]) for each in changes} == {("account", "A-hot")}
+    versions = [each["version"] for each in changes]
+    assert versions == sorted(set(versions))
+
+
+def test_messages_on_which_a_fold_raises_are_correct() -> None:
+    """Nothing but the exception keeps them from being processed."""
+    for one in islice(raising("r"), 3):
+        assert (can_be_read(one), one.key, one.is_change) == (True, RAISING_KEY, False)
+
+
+SUSPENSION = """
+import os, signal, sys, time
+from pathlib import Path
+from tests.chaos import worker
+worker.SUSPENDED_SECONDS_MIN = 0.2
+flag = Path(sys.argv[1])
+worker.suspend_with_host(flag)
+gone = []
+for is_suspended in (True, False):
+    if is_suspended:
+        flag.touch()
+    if (helper := os.fork()) == 0:
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(0.5)
+        os.kill(os.getppid(), signal.SIGCONT)
+        os._exit(0)
+    before = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    os.waitpid(helper, 0)
+    gone.append((time.monotonic() - before[0], time.clock_gettime(time.CLOCK_BOOTTIME) - before[1]))
+assert gone[0][0] < 0.2 < 0.4 < gone[0][1], gone
+assert min(gone[1]) > 0.4, gone
+assert not flag.exists()
+"""
+
+
+def test_a_suspended_host_stops_the_monotonic_clock_alone(tmp_path: Path) -> None:
+    """The clock that counts suspensions goes on; a stop without the file stops no clock."""
+    command = (sys.executable, "-c", SUSPENSION, str(tmp_path / "flag"))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_history_has_everything() -> None:
@@ -134,8 +183,6 @@ def test_no_such_guard() -> None:
 
 TAKE_EACH_AWAY = """
 import os, sys
-from tests.chaos.crew import WORKERS, Worker
-from tests.chaos.faults import DAY_SECONDS, Clocks, Faults
 from tests.chaos.guards import GUARDS, take_away
 for name in GUARDS:
     if (child := os.fork()) == 0:

@@ -240,7 +240,7 @@ class TaskLoop:
 
     async def _settle_assignment(self) -> None:
         """Keep the tasks and restores of partitions that nobody else had meanwhile; restore the other assigned ones."""
-        if self._rebalancing:  # nothing is dropped: most partitions come back
+        if self._rebalancing:  # most partitions come back: only the new assignment says which to drop
             self._health.hinder(self._stage.name, "waiting for its partitions")
             return
         generation, assigned = self._generation, self._assigned

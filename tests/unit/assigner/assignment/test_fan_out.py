@@ -231,6 +231,18 @@ def test_deleted_head_fans_out() -> None:
     assert emitted(total(chunks(fold))) == {f"deal/D-{each}": () for each in range(100)}
 
 
+def test_head_deleted_under_a_new_model_takes_its_followers_along() -> None:
+    """Followers that are decided at once are decided under the new model, and so is what they inherit (A8)."""
+    fold = large(100, contacts=1)
+    applied(fold, message(200, record("deal/D-0", 2, account_id="A-1", contact_id="C-0")))
+    effects = applied(fold, tombstone(500, "contact/C-0"), model=WIDER)
+    assert {sent.key: sent.value.model_revision for sent in effects.messages if isinstance(sent.value, Assignment)} == {
+        key_of("account/A-1"): 2,
+        key_of("deal/D-0"): 2,
+    }
+    assert fold.unfinished_from == 500
+
+
 @pytest.mark.parametrize("reason", [None, MOVED])
 def test_follower_that_leaves_is_not_emitted_by_its_old_family(reason: str | None) -> None:
     """After its tombstone the old family emits nothing for it, also in the middle of a fan-out (A4, A8)."""

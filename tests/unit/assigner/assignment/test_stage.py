@@ -8,7 +8,7 @@ from assigner.assignment.stage import AssignmentFold
 from assigner.intake.merge import GONE_AGAIN, INTAKE_PARTITION, MOVED, REASON
 from territory.model.compiled import Model
 from territory.stage import Effects, InputMessage, Message, Models
-from territory.wire.events import DealFacts, Record, Released
+from territory.wire.events import Assignment, DealFacts, Record, Released
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RELEASES
 from tests.unit.assigner.examples import (
     IN_AMERICA,
@@ -268,6 +268,16 @@ def test_followers_of_a_deleted_account() -> None:
     deal = assignment_of(effects, "deal/D-1")
     assert deal.unassigned == "its account A-1 is not known"
     assert deal.since_ms == 9_000
+
+
+def test_delete_under_a_new_model_decides_the_family_under_it_first() -> None:
+    """Followers inherit what the new model gives their account, never what the old one gave it (A5, A6, A8)."""
+    fold = AssignmentFold()
+    decided(fold, ACCOUNT, CONTACT, DEAL)
+    without_bay = model_of(*(each for each in TREE if each["id"] != "bay"), revision=2)
+    effects = deleted(fold, "contact/C-1", models={"acme": without_bay})
+    assert emitted(effects) == {"account/A-1": ("west",), "contact/C-1": None, "deal/D-1": ("west",)}
+    assert {sent.value.model_revision for sent in effects.messages if isinstance(sent.value, Assignment)} == {2}
 
 
 def test_delete_without_a_model() -> None:

@@ -15,7 +15,7 @@ from territory_runtime.loop.backpressure import (
     SweepThrottle,
 )
 from territory_runtime.loop.partition_task import PartitionTask
-from tests.unit.territory_runtime.loop.test_partition_task import FIRST, SECOND, clean, in_effect
+from tests.unit.territory_runtime.loop.test_partition_task import FIRST, SECOND, snapshot_of, swept_on
 
 
 class Listening:
@@ -40,8 +40,8 @@ class Listening:
 
 def sweeping() -> PartitionTask:
     """Return a partition with a sweep under way."""
-    part = clean(FIRST)
-    part.move_to(in_effect(SECOND))
+    part = swept_on(FIRST)
+    part.move_to(snapshot_of(SECOND))
     return part
 
 
@@ -145,7 +145,7 @@ def test_nobody_is_asked_where_nothing_is_swept() -> None:
     listening.behind = 10 * QUIET_LAG_MAX
     assert listening.may_sweep(sweeping())
     assert not listening.may_sweep(sweeping())
-    assert listening.may_sweep(clean(FIRST))
+    assert listening.may_sweep(swept_on(FIRST))
     assert listening.asked == 1
     listening.now += 10 * PROGRESSING_SECONDS_MAX
     listening.pace.observe([1])

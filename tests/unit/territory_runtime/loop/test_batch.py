@@ -180,6 +180,22 @@ def test_partitions_are_served_in_turn() -> None:
     assert asyncio.run(run()) == [[0], [1], [2]]
 
 
+def test_a_paused_input_is_left_in_its_queue() -> None:
+    """The other partitions go on meanwhile, and so does the fan-out that the pause is for (C7)."""
+    tasks = tasks_of(["a"], ["b"])
+    tasks[0].is_input_paused = True
+    fold = tasks[0].fold
+    assert isinstance(fold, Fold)
+    fold.unfinished = 1
+    process(tasks)
+    assert (processed(tasks[0]), processed(tasks[1])) == ([], ["b"])
+    assert reprocess(BatchProcessor(stage_of(), stop_on_error=False), tasks, chunks=1) == {0}
+    assert fold.unfinished == 0
+    tasks[0].is_input_paused = False
+    process(tasks)
+    assert processed(tasks[0]) == ["a"]
+
+
 def test_a_batch_yields_to_the_event_loop() -> None:
     """Heartbeats and other partitions' restores get control at least every 20 ms of a batch."""
     ticks = itertools.count(step=YIELD_SECONDS)

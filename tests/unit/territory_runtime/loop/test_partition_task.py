@@ -1,4 +1,4 @@
-"""One partition passes from model to model, and whoever takes over knows what was said under which."""
+"""A partition moves from model to model, and its commit metadata tells a successor what was emitted under which."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from territory.model.compiled import Model, compile_model
-from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk, WithoutFanOut
+from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk
 from territory.wire.codec import JSON
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.model_snapshot import ModelSnapshot, SnapshotId
@@ -18,13 +18,14 @@ RECORDS = 4
 LIMIT = 2
 
 
-class _Fold(WithoutFanOut):
-    """Says which models it is told of; its sweeps have two slices."""
+class _Fold:
+    """Records the models that it gets. Its sweeps have two chunks, and a test begins its fan-outs."""
 
     def __init__(self) -> None:
         self.restored_under: dict[str, Model] = {}
         self.unknown: frozenset[str] = frozenset()
-        self.applied: list[Model] = []
+        self.swept: list[Model] = []
+        self.unfinished_from: int | None = None
 
     def restore(self, message: InputMessage) -> None: ...
 
@@ -35,8 +36,11 @@ class _Fold(WithoutFanOut):
 
     def flush(self, models: Models, effects: Effects) -> None: ...
 
+    def proceed(self, models: Models, effects: Effects, limit: int) -> None:
+        self.unfinished_from = None
+
     def sweep(self, model: Model, limit: int) -> Iterator[SweepChunk]:
-        self.applied.append(model)
+        self.swept.append(model)
         return iter([Effects(swept=count) for count in SWEPT])
 
     def __len__(self) -> int:
@@ -62,174 +66,212 @@ OF_DAY = {day: ACME.on(day) for day in (FIRST, SECOND, THIRD)}
 NEXT, OTHER = model_of(revision=2, on=SECOND), model_of("beta", on=FIRST)
 
 
-def in_effect(day: date, position: int = 5, **others: tuple[Model, int]) -> ModelSnapshot:
-    """Return what is in effect on a day: acme's model, activated at 5, unless another is given."""
+def snapshot_of(day: date, position: int = 5, **others: tuple[Model, int]) -> ModelSnapshot:
+    """Return the snapshot of a day: acme's model, activated at offset 5, unless another is given."""
     models = {"acme": OF_DAY[day]} | {model.org_id: model for model, _ in others.values()}
     activated_at = {"acme": 5} | {model.org_id: offset for model, offset in others.values()}
     return ModelSnapshot(models, activated_at, SnapshotId(position, day.toordinal()))
 
 
-def task(
-    note: CommitMetadata, swept: ModelSnapshot, towards: ModelSnapshot, *unknown: str, passes: int = 1
+def restored(
+    metadata: CommitMetadata, applied: ModelSnapshot, target: ModelSnapshot, *unknown: str, passes: int = 1
 ) -> PartitionTask:
-    """Return a partition that was restored."""
-    part = PartitionTask(_Fold(), {"t": 0})
-    part.resume(note, swept, towards, frozenset(unknown), limit=LIMIT, passes=passes)
-    return part
+    """Return the task of a restored partition."""
+    task = PartitionTask(_Fold(), {"t": 0})
+    task.resume(metadata, applied, target, frozenset(unknown), limit=LIMIT, passes=passes)
+    return task
 
 
-def clean(day: date) -> PartitionTask:
-    """Return a partition that was restored and had everything swept for a day."""
-    models = in_effect(day)
-    return task(CommitMetadata(models.id, models.id), models, models)
+def swept_on(day: date) -> PartitionTask:
+    """Return a restored task of which everything was swept for a day."""
+    models = snapshot_of(day)
+    return restored(CommitMetadata(models.id, models.id), models, models)
 
 
-def amid(before: date, after: date) -> PartitionTask:
-    """Return a partition whose last worker stopped between two days."""
-    swept, towards = in_effect(before), in_effect(after)
-    return task(CommitMetadata(swept.id, towards.id), swept, towards)
+def half_swept(before: date, after: date) -> PartitionTask:
+    """Return a restored task whose last worker stopped during the sweep from one day to another."""
+    applied, target = snapshot_of(before), snapshot_of(after)
+    return restored(CommitMetadata(applied.id, target.id), applied, target)
 
 
-def fold_of(part: PartitionTask) -> _Fold:
-    """Return the fold of a partition."""
-    assert isinstance(part.fold, _Fold)
-    return part.fold
+def fold_of(task: PartitionTask) -> _Fold:
+    """Return the fold of a task."""
+    assert isinstance(task.fold, _Fold)
+    return task.fold
 
 
-def finish(part: PartitionTask) -> None:
-    """Take all slices that are left."""
-    while part.sweeps:
-        part.sweep(Effects())
+def finish(task: PartitionTask) -> None:
+    """Take all remaining sweep chunks."""
+    while task.sweeps:
+        task.sweep(Effects())
 
 
-def test_nothing_is_swept_where_everything_is_emitted() -> None:
-    """A partition whose metadata names its models emits nothing, and commits nothing (C7)."""
-    part = clean(FIRST)
-    assert (fold_of(part).applied, part.sweeps, part.target_uncommitted) == ([], {}, False)
-    assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(FIRST).id)
-    assert not part.may_move_to(in_effect(FIRST))
+def test_no_sweep_where_the_metadata_names_the_newest_snapshot() -> None:
+    """A partition whose commit metadata names its models emits nothing and commits nothing (C7)."""
+    task = swept_on(FIRST)
+    assert (fold_of(task).swept, task.sweeps, task.target_uncommitted) == ([], {}, False)
+    assert task.metadata == CommitMetadata(snapshot_of(FIRST).id, snapshot_of(FIRST).id)
+    assert not task.may_move_to(snapshot_of(FIRST))
 
 
-def test_a_day_is_committed_before_output_under_it() -> None:
+def test_a_day_is_committed_before_any_output_under_it() -> None:
     """From the first chunk of a day's sweep to its last, the metadata names both days (C7, A9)."""
-    part = clean(FIRST)
-    assert part.may_move_to(in_effect(SECOND))
-    part.move_to(in_effect(SECOND))
-    untold = [part.target_uncommitted]
-    assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(SECOND).id, remaining=4, total=4)
-    part.committed = part.metadata
-    part.sweep(Effects())
-    untold.append(part.target_uncommitted)
-    assert untold == [True, False]
-    assert part.metadata == CommitMetadata(in_effect(FIRST).id, in_effect(SECOND).id, remaining=1, total=4)
-    finish(part)
-    assert part.metadata == CommitMetadata(in_effect(SECOND).id, in_effect(SECOND).id)
-    assert fold_of(part).applied == [OF_DAY[SECOND]]
+    task = swept_on(FIRST)
+    assert task.may_move_to(snapshot_of(SECOND))
+    task.move_to(snapshot_of(SECOND))
+    uncommitted = [task.target_uncommitted]
+    assert task.metadata == CommitMetadata(snapshot_of(FIRST).id, snapshot_of(SECOND).id, remaining=4, total=4)
+    task.committed = task.metadata
+    task.sweep(Effects())
+    uncommitted.append(task.target_uncommitted)
+    assert uncommitted == [True, False]
+    assert task.metadata == CommitMetadata(snapshot_of(FIRST).id, snapshot_of(SECOND).id, remaining=1, total=4)
+    finish(task)
+    assert task.metadata == CommitMetadata(snapshot_of(SECOND).id, snapshot_of(SECOND).id)
+    assert fold_of(task).swept == [OF_DAY[SECOND]]
 
 
 def test_models_that_close_periods() -> None:
-    """A period that is closed, or closed again, under a model of any organisation; not one that stays or is opened."""
+    """A move closes periods if any model closes one, or closes it again; not if one stays closed or is opened."""
     closed: JSON = {"org": "beta", "frozen_periods": ["2017-Q1"]}
     first, again = (compile_model(closed, n, closed_since={"2017-Q1": n}) for n in (1, 3))
     opened = compile_model({"org": "beta"}, 4)
-    part = clean(FIRST)
+    task = swept_on(FIRST)
     found = []
     for position, model in enumerate((first, first, again, opened, opened), 6):
-        newest = in_effect(FIRST, position, beta=(model, position))
-        found.append(part.move_to(newest))
+        newest = snapshot_of(FIRST, position, beta=(model, position))
+        found.append(task.move_to(newest))
     assert found == [True, False, True, False, False]
 
 
-def test_a_successor_resumes_the_days_sweep() -> None:
-    """It assumes that everything was emitted under the previous day, and sweeps to the day that was begun (C7, A9)."""
-    part = amid(FIRST, SECOND)
-    assert fold_of(part).restored_under == {"acme": OF_DAY[FIRST]}
-    assert fold_of(part).unknown == frozenset()
-    assert fold_of(part).applied == [OF_DAY[SECOND]]
-    assert (part.applied, part.snapshot.models) == (in_effect(FIRST).id, {"acme": OF_DAY[SECOND]})
-    assert not part.target_uncommitted
+def test_a_successor_resumes_the_sweep_of_a_day() -> None:
+    """It assumes that everything was emitted under the day before, and sweeps it to the day that was begun (C7, A9)."""
+    task = half_swept(FIRST, SECOND)
+    assert fold_of(task).restored_under == {"acme": OF_DAY[FIRST]}
+    assert fold_of(task).unknown == frozenset()
+    assert fold_of(task).swept == [OF_DAY[SECOND]]
+    assert (task.applied, task.snapshot.models) == (snapshot_of(FIRST).id, {"acme": OF_DAY[SECOND]})
+    assert not task.target_uncommitted
 
 
 def test_no_third_day_while_a_sweep_is_left() -> None:
-    """A record may have been emitted under two days, never under three: the metadata names two (C7, A9)."""
-    part = clean(FIRST)
-    part.move_to(in_effect(SECOND))
+    """Records are emitted under at most two days at a time: the metadata names two (C7, A9)."""
+    task = swept_on(FIRST)
+    task.move_to(snapshot_of(SECOND))
     for day in (THIRD, FIRST):
-        assert not part.may_move_to(in_effect(day))
-    finish(part)
-    assert part.may_move_to(in_effect(THIRD))
-    assert part.may_move_to(in_effect(FIRST))  # a clock that was set back
+        assert not task.may_move_to(snapshot_of(day))
+    finish(task)
+    assert task.may_move_to(snapshot_of(THIRD))
+    assert task.may_move_to(snapshot_of(FIRST))  # a clock that was set back
 
 
-def test_a_model_does_not_wait_for_the_days_sweep_but_where_that_was_resumed() -> None:
-    """Its first effects come at once; only after a predecessor's sweep must that one end first (C7, A8, A9)."""
-    newer = in_effect(SECOND, 9, acme=(NEXT, 9))
-    own, resumed = clean(FIRST), amid(FIRST, SECOND)
-    own.move_to(in_effect(SECOND))
+def test_no_other_day_while_a_fan_out_is_left() -> None:
+    """Its remaining followers were emitted under an earlier day: a third one would come in between (C7, A9)."""
+    task = swept_on(FIRST)
+    fold_of(task).unfinished_from = 0
+    for day in (SECOND, THIRD):
+        assert not task.may_move_to(snapshot_of(day))
+    task.reprocess(Effects())
+    assert task.may_move_to(snapshot_of(SECOND))
+
+
+def test_a_new_model_does_not_wait_for_a_fan_out() -> None:
+    """The fan-out continues under the new model (A8): neither the move nor the input waits."""
+    task = swept_on(SECOND)
+    fold_of(task).unfinished_from = 0
+    newer = snapshot_of(SECOND, 9, acme=(NEXT, 9))
+    assert task.may_move_to(newer)
+    assert not task.awaits_fan_out(newer)
+
+
+def test_the_input_waits_where_only_a_fan_out_delays_a_day() -> None:
+    """New messages could prolong the fan-out for ever, and the day would never come (C7)."""
+    task = swept_on(FIRST)
+    assert not task.awaits_fan_out(snapshot_of(SECOND))
+    fold_of(task).unfinished_from = 0
+    assert task.awaits_fan_out(snapshot_of(SECOND))
+    assert not task.awaits_fan_out(snapshot_of(FIRST))
+    task.reprocess(Effects())
+    assert not task.awaits_fan_out(snapshot_of(SECOND))
+
+
+def test_the_input_does_not_wait_for_a_sweep() -> None:
+    """A sweep ends whatever comes in, so nothing needs to be held back for it."""
+    task = swept_on(FIRST)
+    task.move_to(snapshot_of(SECOND))
+    fold_of(task).unfinished_from = 0
+    assert not task.awaits_fan_out(snapshot_of(THIRD))
+
+
+def test_a_model_waits_for_the_sweep_of_a_day_only_if_that_was_resumed() -> None:
+    """A new model takes effect at once. Only where two workers swept must both days be over (C7, A8, A9)."""
+    newer = snapshot_of(SECOND, 9, acme=(NEXT, 9))
+    own, resumed = swept_on(FIRST), half_swept(FIRST, SECOND)
+    own.move_to(snapshot_of(SECOND))
     assert own.may_move_to(newer)
     assert not resumed.may_move_to(newer)
     finish(resumed)
     assert resumed.may_move_to(newer)
 
 
-def test_organisations_activated_since_are_emitted_again() -> None:
-    """The others stay as they were emitted, also when this worker stops before the sweep has ended (A9)."""
-    swept = in_effect(FIRST)
-    now = in_effect(FIRST, 9, beta=(OTHER, 9))
-    part = task(CommitMetadata(swept.id, swept.id), now, now, "beta")
-    assert fold_of(part).unknown == {"beta"}
-    assert list(part.sweeps) == ["beta"]
-    assert part.target_uncommitted
-    assert part.metadata.applied == swept.id
-    assert part.revisions == {"acme": 1}
-    finish(part)
-    assert part.metadata.applied == now.id
-    assert part.revisions == {"acme": 1, "beta": 1}
+def test_an_organisation_activated_since_the_commit_is_emitted_again() -> None:
+    """The other organisations keep what was emitted, also if this worker stops before the end (A9)."""
+    applied = snapshot_of(FIRST)
+    target = snapshot_of(FIRST, 9, beta=(OTHER, 9))
+    task = restored(CommitMetadata(applied.id, applied.id), target, target, "beta")
+    assert fold_of(task).unknown == {"beta"}
+    assert list(task.sweeps) == ["beta"]
+    assert task.target_uncommitted
+    assert task.metadata.applied == applied.id
+    assert task.revisions == {"acme": 1}
+    finish(task)
+    assert task.metadata.applied == target.id
+    assert task.revisions == {"acme": 1, "beta": 1}
 
 
-def test_organisations_unknown_for_other_reasons_leave_nothing_known() -> None:
-    """Where the log or Redis has lost something, the metadata counts as none until everything is emitted again (A9)."""
-    now = in_effect(FIRST, 9, beta=(OTHER, 5))
-    part = task(CommitMetadata(now.id, now.id), now, now, "beta")
-    assert part.metadata.applied == SnapshotId()
-    finish(part)
-    assert part.metadata.applied == now.id
+def test_a_loss_makes_the_metadata_void() -> None:
+    """If the log or Redis has lost something, nothing counts as applied until everything is emitted again (A9)."""
+    target = snapshot_of(FIRST, 9, beta=(OTHER, 5))
+    task = restored(CommitMetadata(target.id, target.id), target, target, "beta")
+    assert task.metadata.applied == SnapshotId()
+    finish(task)
+    assert task.metadata.applied == target.id
 
 
-def test_another_position_alone_is_no_reason_to_sweep() -> None:
-    """A model that was refused moves the position, and nothing else."""
-    part = clean(FIRST)
-    part.move_to(in_effect(FIRST, position=9))
-    assert (part.sweeps, part.target_uncommitted) == ({}, False)
-    assert part.metadata.applied == SnapshotId(9, FIRST.toordinal())
+def test_another_position_alone_needs_no_sweep() -> None:
+    """A refused model moves the position on the model topic, and nothing else."""
+    task = swept_on(FIRST)
+    task.move_to(snapshot_of(FIRST, position=9))
+    assert (task.sweeps, task.target_uncommitted) == ({}, False)
+    assert task.metadata.applied == SnapshotId(9, FIRST.toordinal())
 
 
-def test_records_left_are_counted_by_slices() -> None:
-    """Those that its chunks have not passed yet, over all passes of the sweep; none at its end."""
-    models = in_effect(FIRST)
-    part = task(CommitMetadata(models.id, models.id), models, models, passes=2)
-    assert part.records_to_sweep == 0
-    part.move_to(in_effect(SECOND))
-    left = [part.records_to_sweep]
-    while part.sweeps:
-        part.sweep(Effects())
-        left.append(part.records_to_sweep)
+def test_records_to_sweep_count_down_with_the_chunks() -> None:
+    """The number counts every pass of a sweep, falls with each chunk, and is 0 at the end."""
+    models = snapshot_of(FIRST)
+    task = restored(CommitMetadata(models.id, models.id), models, models, passes=2)
+    assert task.records_to_sweep == 0
+    task.move_to(snapshot_of(SECOND))
+    left = [task.records_to_sweep]
+    while task.sweeps:
+        task.sweep(Effects())
+        left.append(task.records_to_sweep)
     assert left == [8, 5, 4, 0]
 
 
-# --- waiting for the stage before -------------------------------------------------------------
+# --- waiting for the upstream stage -----------------------------------------------------------
 
 
 class _Waiting(_Fold):
-    """Its sweeps wait before their second slice."""
+    """Its sweeps wait before their second chunk."""
 
     def sweep(self, model: Model, limit: int) -> Iterator[SweepChunk]:
-        self.applied.append(model)
+        self.swept.append(model)
         return iter([Effects(), AWAIT_UPSTREAM, Effects()])
 
 
 def waiting() -> PartitionTask:
-    """Return a partition whose sweep of the model at position 7 has come to where it waits."""
+    """Return a task whose sweep, for the model at position 7, waits for the upstream stage."""
     task = PartitionTask(_Waiting(), {"topic": 0})
     nothing = ModelSnapshot({}, {}, SnapshotId())
     task.resume(CommitMetadata(), nothing, nothing, frozenset(), limit=LIMIT)
@@ -239,8 +281,8 @@ def waiting() -> PartitionTask:
     return task
 
 
-def test_a_sweep_waits_until_all_is_decided_and_taken() -> None:
-    """Not before the upstream stage has swept for the model, and all of its output up to then is processed (V8)."""
+def test_a_sweep_waits_until_upstream_output_is_processed() -> None:
+    """It goes on once the upstream stage has applied the model and all of its output by then is processed (V8)."""
     task = waiting()
     assert (task.is_sweeping, task.awaited_position, task.applied) == (False, 7, SnapshotId())
     task.upstream_applied(6, end=10)
@@ -254,8 +296,8 @@ def test_a_sweep_waits_until_all_is_decided_and_taken() -> None:
     assert (task.sweeps, task.applied) == ({}, SnapshotId(7))
 
 
-def test_a_newer_model_begins_anew() -> None:
-    """The newer sweep waits anew."""
+def test_a_newer_model_starts_its_own_sweep() -> None:
+    """The wait of the superseded sweep ends, and the new sweep waits for its own model."""
     task = waiting()
     task.upstream_applied(7, end=12)
     task.move_to(ModelSnapshot({"acme": model_of(revision=2)}, {"acme": 9}, SnapshotId(9)))
@@ -265,8 +307,8 @@ def test_a_newer_model_begins_anew() -> None:
     assert task.awaited_position == 9
 
 
-def test_others_are_swept_meanwhile() -> None:
-    """A waiting organisation delays no other one."""
+def test_other_organisations_are_swept_meanwhile() -> None:
+    """One organisation's wait delays no other."""
     task = waiting()
     task.move_to(
         ModelSnapshot(

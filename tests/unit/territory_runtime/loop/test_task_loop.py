@@ -149,6 +149,29 @@ def test_a_partition_that_stays_is_not_restored_again() -> None:
     assert group.outputs() == {"A": 2}
 
 
+def test_a_partition_is_kept_while_a_rebalance_lasts() -> None:
+    """A rebalance waits for every member. Rounds without an assignment drop neither a task nor a restore."""
+    group = group_of(3)
+    group.publish("A", 0)
+    worker = group.join("a", [0])
+    worker.idle()
+    kept = worker.fold(0)
+    group.revoke(worker)
+    group.assign(worker, [0, 1])
+    worker.go_on_until("restore")
+    restoring = worker.gate("restore")
+    group.revoke(worker)
+    for _ in range(20):
+        worker.process.open(next(gate for gate in worker.process.gates if gate is not restoring))
+    assert worker.health.hindrances["counting"] == "waiting for its partitions"
+    group.assign(worker, [0, 1, 2])
+    worker.process.open(next(gate for gate in worker.process.gates if gate is not restoring))
+    assert restoring in worker.process.gates
+    worker.idle()
+    assert worker.active == {0, 1, 2}
+    assert worker.fold(0) is kept
+
+
 def test_a_partition_that_another_worker_had_meanwhile_is_restored() -> None:
     """Its commits are not this worker's own."""
     group, worker = with_work()
