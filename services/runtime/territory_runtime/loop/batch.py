@@ -44,9 +44,7 @@ class BatchProcessor:
     ) -> Taken:
         """Process queued messages until the budget is spent; partitions take turns."""
         taken: Taken = {}
-        waiting = self._in_turn(
-            [number for number, task in tasks.items() if len(task.queue) and not task.is_input_paused]
-        )
+        waiting = self._in_turn([number for number, task in tasks.items() if task.has_input])
         while waiting and not (taken and budget.is_spent):
             number = self._last = waiting.pop(0)
             touched.add(number)

@@ -136,6 +136,11 @@ class PartitionTask:
         return self.sweep(effects)
 
     @property
+    def has_input(self) -> bool:
+        """Whether a fetched message can be processed now."""
+        return len(self.queue) > 0 and not self.is_input_paused
+
+    @property
     def has_background_work(self) -> bool:
         """Whether a chunk of a sweep or of a fan-out can be taken."""
         return self.is_sweeping or self.is_unfinished

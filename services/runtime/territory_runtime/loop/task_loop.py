@@ -223,16 +223,23 @@ class TaskLoop:
             return await self._reader.poll(places, self._idle_seconds, self._settings.batch_records_max)
         if not self._tasks or not self._is_settled:
             await self._clock.sleep(WAITING_SECONDS if self._restorer.is_restoring else IDLE_SECONDS)
+        elif not self._has_work:  # all input is paused, and the downstream group is waited for
+            await self._clock.sleep(WAITING_SECONDS)
         return Polled({}, {})
 
     @property
     def _idle_seconds(self) -> float:
         """How long a poll may wait for messages."""
         tasks = self._tasks.values()
-        if any(len(task.queue) for task in tasks) or self._may_reprocess:
+        if self._has_work:
             return 0.0
         is_waiting = self._restorer.is_restoring or any(task.sweeps or task.is_unfinished for task in tasks)
         return WAITING_SECONDS if is_waiting else IDLE_SECONDS
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether a batch has something to do without polling."""
+        return self._may_reprocess or any(task.has_input for task in self._tasks.values())
 
     @property
     def _may_reprocess(self) -> bool:
@@ -336,8 +343,7 @@ class TaskLoop:
         budget = self._budget(batch.effects)
         is_sink_due = budget.started_at - self._sink_checked_at > SINK_CHECK_SECONDS
         touched = set(self._tasks) if self._stage.store is not None and is_sink_due else set()
-        has_input = any(len(task.queue) for task in self._tasks.values())
-        if self._lease.is_half_gone and (touched or has_input or self._may_reprocess):
+        if self._lease.is_half_gone and (touched or self._has_work):
             await self._confirm()
         taken = await self._processor.process(self._tasks, batch, budget, touched)
         await self._processor.reprocess(self._tasks, batch, budget, touched, chunks=self._throttle.chunks)
