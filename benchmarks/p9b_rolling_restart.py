@@ -94,9 +94,13 @@ class Probes:
             async for message in consumer:
                 partition = self.keys.get((message.key or b"").decode())
                 if partition is not None and message.value is not None:
-                    place = (partition, read_assignment(message.value).version)
-                    if place in self.due:
-                        self.waits.setdefault(place, time.monotonic() - self.due[place])
+                    self.assigned(partition, read_assignment(message.value).version, time.monotonic())
+
+    def assigned(self, partition: int, version: int, at: float) -> None:
+        """End the waits of a version and of those before it: a batch emits only the last change of a record."""
+        while version > 0 and (partition, version) in self.due and (partition, version) not in self.waits:
+            self.waits[partition, version] = at - self.due[partition, version]
+            version -= 1
 
 
 def _change(key: str, version: int) -> dict[str, object]:
