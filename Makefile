@@ -66,10 +66,6 @@ check: setup ## Format, lint, types, import contracts, unit tests, contract suit
 	$(BIN)/pytest -q tests/docs
 
 .PHONY: mutants
-mutants: setup ## Break guarantees one line at a time, and see that the nearest tests fail; ONLY=words of their names
-	$(BIN)/python -m tests.mutants $(ONLY)
-
-.PHONY: mutants
 mutants: setup ## Break guarantees one at a time; the nearest unit tests must fail for each; NAME='text' picks some
 	$(BIN)/python -m tests.mutants $(if $(NAME),"$(NAME)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.p9b_rolling_restart import LAST_SECONDS_MAX, PARTITIONS, Probes
+
 from territory.wire.keys import partition_of
 
 
