@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -23,7 +23,6 @@ from territory_runtime.kafka.ports import kafka_ports
 from territory_runtime.loop.backpressure import SweepThrottle
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.model_snapshot import NO_SNAPSHOT, ModelSnapshot, SnapshotId
-from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.loop.ports import Committed
 from territory_runtime.loop.stage import Stage
 from territory_runtime.loop.stage_service import StageService
@@ -274,15 +273,23 @@ def test_the_end_of_a_transaction_is_passed(place: Place) -> None:
     asyncio.run(play())
 
 
-class Gate:
-    """A throttle that a test sets."""
+async def _no_lag() -> int:
+    return 0
 
-    chunks = 0
+
+class Gate(SweepThrottle):
+    """A throttle that a test opens."""
 
     def __init__(self) -> None:
+        super().__init__(_no_lag)
+        self.allowed = 0
         self.counts: list[int] = []
 
-    async def look(self, parts: Iterable[PartitionTask]) -> None:
+    @property
+    def chunks(self) -> int:
+        return self.allowed
+
+    async def look(self) -> None:
         pass
 
     def observe(self, counts: Collection[int]) -> None:
@@ -309,12 +316,12 @@ def test_a_sweep_that_has_to_wait_holds_back_no_message(place: Place) -> None:
             await place.until_heard(set(range(PARTITIONS)), 1)
             gate = Gate()
             async with place.loop._batch_lock:
-                place.loop._throttle = cast(SweepThrottle, gate)
+                place.loop._throttle = gate
                 place.loop._tasks[0].sweeps["org"] = slices()
             await place.send(1)
             await place.until_heard(set(range(PARTITIONS)), 2)
             assert (taken, gate.counts) == ([], [1] * PARTITIONS)
-            gate.chunks = 2
+            gate.allowed = 2
             async with asyncio.timeout(SECONDS_MAX):
                 await swept.wait()
 
