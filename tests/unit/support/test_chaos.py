@@ -68,23 +68,23 @@ SUSPENSION = """
 import os, signal, sys, time
 from pathlib import Path
 from tests.chaos import worker
-worker.SUSPENDED_SECONDS_MIN = 0.2
+worker.SUSPENDED_SECONDS_MIN = 0.5
 flag = Path(sys.argv[1])
 worker.suspend_with_host(flag)
 gone = []
 for is_suspended in (True, False):
     if is_suspended:
         flag.touch()
+    before = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME)  # the helper may stop us at once
     if (helper := os.fork()) == 0:
         os.kill(os.getppid(), signal.SIGSTOP)
-        time.sleep(0.5)
+        time.sleep(1.0)
         os.kill(os.getppid(), signal.SIGCONT)
         os._exit(0)
-    before = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME)
     os.waitpid(helper, 0)
     gone.append((time.monotonic() - before[0], time.clock_gettime(time.CLOCK_BOOTTIME) - before[1]))
-assert gone[0][0] < 0.2 < 0.4 < gone[0][1], gone
-assert min(gone[1]) > 0.4, gone
+assert gone[0][0] < 0.5 < 0.9 < gone[0][1], gone
+assert min(gone[1]) > 0.9, gone
 assert not flag.exists()
 """
 
