@@ -86,7 +86,10 @@ async def _pending_changes(
 
 
 async def was_overtaken(kafka: KafkaSession, found: FoundRecord, offset: int) -> bool:
-    """Whether another link of the record was published after it was read and before an offset. Raises: KafkaError."""
+    """Whether another link with the next version was published after the record was read and before an offset.
+
+    A link whose version the record had already is refused, and is no obstacle. Raises: KafkaError.
+    """
     where = TopicPartition(RECORDS.name, found.record.intake_partition)
     wanted = found.record.key.encode()
     links: list[int] = []
@@ -98,7 +101,7 @@ async def was_overtaken(kafka: KafkaSession, found: FoundRecord, offset: int) ->
             change = read_record_change(message.value)
         except BadMessage:
             return
-        if change.op == "link":
+        if change.op == "link" and change.version > found.record.link_version:
             links.append(message.offset)
 
     await read_on(await kafka.consumer(), {where: found.read_to}, take, {where: offset})
