@@ -20,7 +20,7 @@ from territory_admin.errors import NotFound, Refused
 from territory_admin.lint.on_records import OnRecords, check_on_records
 from territory_admin.lint.rule_lint import analyse_rules
 from territory_admin.log.kafka_session import kafka_session, provisioned_partitions
-from territory_admin.log.record_reader import find_record
+from territory_admin.log.record_reader import find_record, was_overtaken
 from territory_admin.log.topic_reader import partitions_of, read_messages, started
 from territory_admin.models.apply import Applied, apply, apply_and_wait, messages_of
 from territory_admin.models.refusal import refusal
@@ -197,6 +197,26 @@ def test_manual_links_have_versions_of_their_own(settings: Settings) -> None:
     record = found(settings, "A")
     assert record is not None
     assert (record.link_version, record.links, record.version) == (5, {"b": "exclude"}, 1)
+
+
+def test_only_a_link_with_a_newer_version_overtakes_another(settings: Settings) -> None:
+    """A link whose version the record had already is refused by intake, so nobody has to publish again for it (A4)."""
+    org, name = settings.org_id, RecordName("account", "A")
+    asyncio.run(apply(settings, model(org, "a", "b")))
+    published(settings, line(settings, "A", 1))
+    asyncio.run(link(settings, name, "a", "assign"))
+    decision = {"territory_id": "b", "kind": "assign"}
+
+    async def overtaken_by(version: int) -> bool:
+        async with kafka_session(settings) as kafka, started(clients.producer(settings)) as producer:
+            read = await find_record(kafka, name.key(org))
+            assert read is not None
+            value, number = line(settings, "A", version, "link", **decision), read.record.intake_partition
+            sent = await producer.send_and_wait(RECORDS.name, value, key=name.key(org).encode(), partition=number)
+            return await was_overtaken(kafka, read, sent.offset + 1)
+
+    assert not asyncio.run(overtaken_by(1))
+    assert asyncio.run(overtaken_by(2))
 
 
 def test_a_link_needs_a_record_and_a_territory(settings: Settings) -> None:
