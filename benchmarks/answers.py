@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
@@ -79,10 +79,3 @@ def links_each(answers: Answers) -> dict[str, float]:
     for key, record in answers.records.items():
         counts.setdefault(record.object, []).append(len(answers.standing_of(key).links))
     return {kind: sum(found) / len(found) for kind, found in sorted(counts.items())}
-
-
-def depths_of(model: Model, answers: Answers) -> Iterator[int]:
-    """Iterate over the depths of the territories that live accounts are linked to."""
-    for key, record in answers.records.items():
-        if record.object == "account":
-            yield from (model.territories[territory].depth for territory in answers.territories_of(key))

@@ -28,13 +28,13 @@ from territory_admin.models.apply import apply
 from territory_admin.models.validate import check_model
 from territory_control.local.child_process import ChildProcess
 from territory_control.local.embedded_broker import HOST, EmbeddedServer, free_ports
+from territory_control.local.stack import answers_ready
 from territory_runtime.kafka import clients
 from territory_runtime.settings import PREFIX, Settings
 
 PARTITIONS = 4
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
-ANSWER_SECONDS = 2.0
 # Long enough for a paused worker to stay a member of its group while messages are published.
 SESSION_SECONDS = 300.0
 EMBEDDED_FETCH_PAUSE_SECONDS = 0.02
@@ -148,7 +148,7 @@ class Stack:
         [port] = free_ports(1)
         name = f"{module}-{number}"
         own = {f"{PREFIX}METRICS_PORT": str(port), f"{PREFIX}DATA_DIR": str(self.folder / name)}
-        return ServiceWorker(self._start(name, (module,), partial(_is_ready, port), own), port)
+        return ServiceWorker(self._start(name, (module,), partial(answers_ready, HOST, port), own), port)
 
     def start_module(self, module: str, *arguments: str) -> Worker:
         """Start a module of ours; when it is ready it creates the file that is its last argument."""
@@ -222,14 +222,3 @@ def _environment(settings: Settings) -> dict[str, str]:
         f"{PREFIX}KAFKA_SESSION_TIMEOUT_SECONDS": str(settings.kafka_session_timeout_seconds),
         f"{PREFIX}KAFKA_FETCH_PAUSE_SECONDS": str(settings.kafka_fetch_pause_seconds),
     }
-
-
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
-    try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

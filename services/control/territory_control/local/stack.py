@@ -103,14 +103,19 @@ class Stack:
     def _is_ready(self, host: str, port: int) -> bool:
         if self._aborted:
             raise StackFailed("stopped, because another service did not start")
-        connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
-        try:
-            connection.request("GET", "/ready")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return answers_ready(host, port)
+
+
+def answers_ready(host: str, port: int) -> bool:
+    """Whether a service serves its metrics there and says that it is ready."""
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _without_password(url: str) -> str:

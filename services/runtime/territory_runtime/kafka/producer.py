@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.structs import ConsumerRecord
 
 from territory.stage import Message
 from territory.wire.codec import encode
@@ -254,10 +253,6 @@ class FencedProducer:
             groups = await self._under_lease(partial(BatchProducer.send_letter_groups, groups=groups))
             if groups:
                 await self.stop()  # what was refused has used sequence numbers: a new producer counts from 0
-
-    async def bury(self, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> None:
-        """Send one letter; use `send_dead_letters` for several."""
-        await self.send_dead_letters([DeadLetter.of(message, stage, code=code, reason=reason)])
 
     async def _under_lease(self, send: Callable[[BatchProducer], Awaitable[Sent]]) -> Sent:
         if self._producer is not None:

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from territory.wire.topics import DAY_MS, DEAD_LETTERS, TOPICS, Topic
 from territory_runtime.kafka.aiokafka_internals import describe_topics_without_creating
-from territory_runtime.kafka.clients import LETTER_BYTES_MAX, REQUEST_BYTES_MAX, group_admin
+from territory_runtime.kafka.clients import LETTER_BYTES_MAX, REQUEST_BYTES_MAX
 from territory_runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,19 +78,6 @@ async def partition_counts_of(admin: AIOKafkaAdminClient) -> dict[str, int]:
     Raises: aiokafka.errors.KafkaError.
     """
     return _counts(await describe_topics_without_creating(admin, [topic.name for topic in TOPICS]), "topic")
-
-
-async def partition_counts_now(settings: Settings) -> dict[str, int]:
-    """Return the same over a connection of its own; fails at once when no broker answers.
-
-    Raises: aiokafka.errors.KafkaError.
-    """
-    admin = group_admin(settings)
-    try:
-        await admin.start()
-        return await partition_counts_of(admin)
-    finally:
-        await admin.close()
 
 
 def _counts(described: Iterable[Mapping[str, Any]], name_field: str) -> dict[str, int]:

@@ -118,7 +118,7 @@ class PartitionTask:
         before = effects.mark()
         try:
             self.fold.apply(decoded, self.snapshot.models, effects)
-        except Exception as fault:
+        except Exception as fault:  # whatever one message raises: it is kept as a dead letter, or the worker stops
             if stop_on_error:
                 raise
             effects.roll_back(before)
