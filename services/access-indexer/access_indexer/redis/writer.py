@@ -61,11 +61,8 @@ class RedisIndexWriter:
                 pipeline.hset(key, *record_hash(state, state.version))
             if pipeline.is_full:
                 await pipeline.execute()
-        await pipeline.barrier()
         changed_orgs = frozenset(org for org, _, _ in records)
-        for one in progress:
-            self._progress.add(pipeline, one, changed_orgs)
-        await pipeline.execute()
+        await self._progress.write(pipeline, progress, changed_orgs)
         await self._progress.settle(progress, self._partitions)
         _observe(changes)
 

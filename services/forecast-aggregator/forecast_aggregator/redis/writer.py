@@ -71,11 +71,8 @@ class RedisDeals:
                 pipeline.hset(key, name, value)
             if pipeline.is_full:
                 await pipeline.execute()
-        await pipeline.barrier()
         touched = frozenset(change.org_id for change in changes)
-        for one in progress:
-            self._progress.add(pipeline, one, touched)
-        await pipeline.execute()
+        await self._progress.write(pipeline, progress, touched)
         self._progress.remember(progress)
 
     async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None] = lambda: None) -> None:
@@ -124,11 +121,8 @@ class RedisAttainments:
                 pipeline.hset(key, *attainment_hash(change.attainment))  # all fields in one command
             if pipeline.is_full:
                 await pipeline.execute()
-        await pipeline.barrier()
         touched = frozenset(change.place[0] for change in changes)
-        for one in progress:
-            self._progress.add(pipeline, one, touched)
-        await pipeline.execute()
+        await self._progress.write(pipeline, progress, touched)
         self._progress.remember(progress)
 
     async def reconcile(self, requests: Sequence[ReconcileRequest], beat: Callable[[], None] = lambda: None) -> None:

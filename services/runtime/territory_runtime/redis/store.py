@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from territory.wire.keys import index_key
@@ -48,6 +49,13 @@ class ProgressWriter:
                 pipeline.hset(index_key(org), f"{progress.stage}:{progress.partition}:offset", str(progress.offset))
             if is_new:
                 pipeline.hset(index_key(org), _revision_field(progress.stage, progress.partition), str(revision))
+
+    async def write(self, pipeline: FencedPipeline, progress: Sequence[Progress], changed_orgs: frozenset[str]) -> None:
+        """Execute what is queued, and only then write the progress that follows from it. Raises: RedisError."""
+        await pipeline.barrier()
+        for one in progress:
+            self.add(pipeline, one, changed_orgs)
+        await pipeline.execute()
 
     async def settle(self, progress: list[Progress], partitions: int) -> None:
         """After a write: set `model_revision` to the lowest revision of all partitions, once each has one."""
