@@ -95,6 +95,11 @@ class _Restore:
     target: ModelSnapshot | None = None
     resync: frozenset[str] = frozenset()
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether it has ended without an error."""
+        return self.running.done() and not self.running.cancelled() and self.running.exception() is None
+
 
 class Restorer:
     """Restores the partitions of one stage on this worker."""
@@ -166,7 +171,8 @@ class Restorer:
         Raises: any other exception of a restore.
         """
         lost = await self._drop_lost()
-        done = {number for number, restore in self._restores.items() if restore.running.done()}
+        # A restore that failed while the lost ones were dropped is done as well: the next call finds it.
+        done = {number for number, restore in self._restores.items() if restore.is_restored}
         if self._reconciling is not None:
             running, numbers = self._reconciling
             if running.done():

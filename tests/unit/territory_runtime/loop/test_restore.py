@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from territory.wire.codec import decode
 from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
+from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.ports import Clock, ConsumedMessage, LogReader, TopicPartition
-from territory_runtime.loop.restore import restore_topic
+from territory_runtime.loop.restore import Restorer, restore_topic
+from territory_runtime.redis.fencing import SinkRolledBack
 from tests.support.memory_group import CountingFold
 from tests.support.memory_log import Consumed
 
@@ -74,3 +77,38 @@ def test_an_old_message_after_the_committed_offset_means_a_gap(age_ms: int, *, i
 def test_a_message_that_nobody_can_read_is_skipped() -> None:
     """It became a dead letter when it was processed."""
     assert restored(message(0), message(1, value=b"{"), message(2), up_to=None) == (["0", "2"], True)
+
+
+class LosingModels:
+    """A source of models in which every restore finds that Redis was emptied; epoch 1 finds it later."""
+
+    def __init__(self) -> None:
+        self.later = asyncio.Event()
+
+    async def reached(self, metadata: CommitMetadata, _beat: object) -> CommitMetadata:
+        if metadata.epoch == 1:
+            await self.later.wait()
+        raise SinkRolledBack("Redis was emptied")
+
+
+def test_a_restore_that_fails_while_another_is_dropped_is_begun_anew() -> None:
+    """Redis is emptied while several partitions are restored: the worker begins them anew, and does not end (A9)."""
+
+    async def lost_one_after_the_other() -> list[list[int]]:
+        models, stage = LosingModels(), cast(Any, SimpleNamespace(store=None, make=lambda *_: None))
+        restorer = Restorer(
+            stage, 2, reader=cast(Any, None), models=cast(Any, models), checkpoint=cast(Any, None),
+            retry=cast(Any, None), clock=cast(Any, SimpleNamespace(monotonic=lambda: 0.0)), beat=lambda: None,
+            sweep_limit=1,
+        )  # fmt: skip
+        nothing = CommitMetadata.read("")
+        restorer.begin(0, {}, nothing)
+        restorer.begin(1, {}, nothing._replace(epoch=1))
+        await asyncio.sleep(0)  # partition 0 has failed, partition 1 waits
+        models.later.set()
+        found = [await restorer.finished(), await restorer.finished()]
+        assert [finished for finished, _ in found] == [{}, {}]
+        assert not restorer.is_restoring
+        return [lost for _, lost in found]
+
+    assert asyncio.run(lost_one_after_the_other()) == [[0], [1]]
