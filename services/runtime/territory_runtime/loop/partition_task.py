@@ -56,6 +56,7 @@ class PartitionTask:
         """Organisations whose sweep a predecessor began: it may have emitted any record under either snapshot."""
         self._limit = 1
         self._passes = 1
+        self._edition = 0
         self._swept_records = 0
 
     # --- restoring ---------------------------------------------------------------------------
@@ -69,6 +70,7 @@ class PartitionTask:
         *,
         limit: int,
         passes: int = 1,
+        edition: int = 0,
     ) -> None:
         """Continue where the predecessor stopped, once the fold is restored.
 
@@ -79,8 +81,9 @@ class PartitionTask:
             resync: Organisations of which everything has to be emitted again.
             limit: Records in a sweep chunk.
             passes: How often a sweep of this stage goes through the records.
+            edition: The edition of this stage, for the metadata of later commits.
         """
-        self._limit, self._passes = limit, passes
+        self._limit, self._passes, self._edition = limit, passes, edition
         self.committed = metadata
         self.fold.restored(applied.models, resync)
         self.snapshot = target
@@ -284,12 +287,19 @@ class PartitionTask:
         target, remaining, total = (
             (self.snapshot.id, self.records_to_sweep, self._total) if self.sweeps else (self.applied, 0, 0)
         )
-        return CommitMetadata(self.applied, target, remaining, total, self.epoch, self.write_sequence)
+        return CommitMetadata(self.applied, target, remaining, total, self.epoch, self.write_sequence, self._edition)
 
     @property
     def target_uncommitted(self) -> bool:
-        """Whether the target snapshot must be committed before any output is produced under it."""
-        return bool(self.sweeps) and (self.committed is None or self.committed.target != self.snapshot.id)
+        """Whether the target snapshot must be committed before any output is produced under it.
+
+        So must a new edition: a worker of the earlier one, which takes the partition over, then knows that it knows
+        nothing.
+        """
+        committed = self.committed
+        return bool(self.sweeps) and (
+            committed is None or committed.target != self.snapshot.id or committed.edition != self._edition
+        )
 
 
 def _place_of(fault: BaseException) -> str:

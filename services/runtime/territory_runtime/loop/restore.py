@@ -209,7 +209,7 @@ class Restorer:
             raise RuntimeError(f"partition {number} is not restored")
         restore.task.resume(
             restore.metadata, restore.applied, restore.target, restore.resync,
-            limit=self._sweep_limit, passes=self._stage.sweep_passes,
+            limit=self._sweep_limit, passes=self._stage.sweep_passes, edition=self._stage.edition,
         )  # fmt: skip
         return restore.task, restore.started_at
 
@@ -218,7 +218,8 @@ class Restorer:
         metadata = await self._long(partial(self._begin_epoch, number, task, metadata))
         is_gapless = await self._long(partial(self._restore_fold, number, task))
         applied, target = await self._models.snapshots_of(metadata, follows_days=self._stage.follows_days)
-        resync = orgs_to_resync(metadata, target, is_gapless=is_gapless) & target.models.keys()
+        edition = self._stage.edition
+        resync = orgs_to_resync(metadata, target, is_gapless=is_gapless, edition=edition) & target.models.keys()
         restore = self._restores[number]
         restore.metadata, restore.applied, restore.target, restore.resync = metadata, applied, target, resync
 

@@ -94,6 +94,8 @@ class Stage:
         sweep_share: Factor on `sweep_records_max`, for stages whose records are cheaper to sweep.
         follows: The upstream stage, where sweeps wait for it (`territory.stage.AWAIT_UPSTREAM`).
         paced_by: The downstream group whose lag throttles sweeps (`backpressure.py`).
+        edition: Raise it by one in a release whose fold says something else about the same input. Then a worker
+            treats the output of another edition as unknown, and produces everything once more.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Stage:
     follows: str | None = None
     paced_by: Downstream | None = None
     keeps: tuple[Topic, Reader] | None = None
+    edition: int = 0
 
     @property
     def restores_from_input(self) -> bool:

@@ -23,6 +23,7 @@ DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
         (CommitMetadata(SnapshotId(12), SnapshotId(12, 9), 0, 8), "12 > 12 9 : 0 of 8"),
         (CommitMetadata(SnapshotId(12), SnapshotId(12), epoch=3, write_sequence=40), "12 # 3 40"),
         (CommitMetadata(SnapshotId(12), SnapshotId(15, 9), 3, 8, 1, 0), "12 > 15 9 : 3 of 8 # 1 0"),
+        (CommitMetadata(SnapshotId(12), SnapshotId(12), epoch=3, write_sequence=40, edition=2), "12 # 3 40 @ 2"),
     ],
 )
 def test_commit_metadata_is_read_as_it_was_written(metadata: CommitMetadata, text: str) -> None:
@@ -67,3 +68,12 @@ def test_organisations_that_the_metadata_does_not_cover_are_unknown(
 ) -> None:
     """Those activated since; all, after gaps; and those with relative dates, if the metadata has no day (A9, C7)."""
     assert orgs_to_resync(CommitMetadata(swept, swept), now, is_gapless=is_gapless) == unknown
+
+
+def test_output_of_another_edition_is_unknown() -> None:
+    """A stage that says something else about the same input since a release says everything once more (A9)."""
+    swept = CommitMetadata(NOW.id, NOW.id)
+    assert orgs_to_resync(swept, NOW, is_gapless=True) == set()
+    assert orgs_to_resync(swept, NOW, is_gapless=True, edition=1) == {"plain", "dated"}
+    assert orgs_to_resync(swept._replace(edition=1), NOW, is_gapless=True, edition=1) == set()
+    assert orgs_to_resync(swept._replace(edition=2), NOW, is_gapless=True, edition=1) == {"plain", "dated"}

@@ -238,6 +238,18 @@ def test_a_loss_makes_the_metadata_void() -> None:
     assert task.metadata.applied == target.id
 
 
+def test_a_new_edition_is_committed_with_nothing_applied_until_all_is_emitted_again() -> None:
+    """A worker that stops half-way through the first sweep of an edition leaves a successor that begins it anew."""
+    models = snapshot_of(FIRST)
+    task = PartitionTask(_Fold(), {"t": 0})
+    metadata = CommitMetadata(models.id, models.id)
+    task.resume(metadata, models, models, frozenset({"acme"}), limit=LIMIT, edition=1)
+    assert task.target_uncommitted
+    assert (task.metadata.applied, task.metadata.edition) == (SnapshotId(), 1)
+    finish(task)
+    assert (task.metadata.applied, task.metadata.edition) == (models.id, 1)
+
+
 def test_another_position_alone_needs_no_sweep() -> None:
     """A refused model moves the position on the model topic, and nothing else."""
     task = swept_on(FIRST)
