@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from access_indexer.core.viewers import AccessPolicy
+from access_indexer.core.viewers import AccessAttributes, AccessPolicy
 from benchmarks.answers import Answers
 from benchmarks.measuring import measure
 from benchmarks.p2_assigner import SAMPLED_RECORDS, SHOWN_FAULTS_MAX, corpus_of, make_load, pass_on
@@ -93,7 +93,7 @@ def check_access(client: Any, model: Model, answers: Answers, seed: int) -> tupl
         expected = (str(record.version), record.owner_id or "", list(territories))
         if found != expected:
             faults.append(f"{key}: found {found}, expected {expected}")
-        viewers = access.viewers_of(record.owner_id, territories, ())
+        viewers = access.viewers_of(AccessAttributes(record.object, record.owner_id, territories, ()))
         for user in {*viewers.readers, *rng.sample(users, min(STRANGERS_EACH, len(users)))}:
             for set_key, among in ((visible_key, viewers.readers), (editable_key, viewers.editors)):
                 name = set_key(record.org_id, user, record.object)

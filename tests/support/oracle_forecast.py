@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from .oracle_records import Record
-from .oracle_tree import Model, members_of, path_of
+from .oracle_tree import Model, entries, members_of, owners_of, path_of
 from .oracle_values import EXACT, product, read_date, read_name, read_number, total
 
 OPEN_CATEGORIES = ("pipeline", "best_case", "committed")
@@ -147,7 +147,7 @@ def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, di
 def _territory_row(deals: Sequence[Counted], target: Decimal | None, model: Model) -> dict[str, Any]:
     """Return one row from the deals of a territory and of its descendants (F1, F3, F6, F7)."""
     won = [deal for deal in deals if deal.category == "won"]
-    by_others = [deal for deal in won if deal.owner_id not in members_of(model, deal.territory)]
+    by_others = [deal for deal in won if _is_by_others(deal, model)]
     expected_parts = [product(deal.amount, deal.probability) for deal in deals if deal.category in OPEN_CATEGORIES]
     won_sum, pipeline_sum = _sum(won), _sum(_of_category(deals, "pipeline"))
     return {
@@ -168,13 +168,24 @@ def _territory_row(deals: Sequence[Counted], target: Decimal | None, model: Mode
 
 
 def _user_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[str, Any]]:
-    """Return rows of users who won a deal of the territory itself, or have a target (F4)."""
+    """Return rows of users who won a deal of the territory itself, or have a target (F4). A group has no row."""
     own: dict[RowKey, list[Counted]] = {}
     for deal in counted:
-        if deal.category == "won" and deal.owner_id is not None:
-            own.setdefault((deal.territory, deal.period, deal.owner_id), []).append(deal)
+        user = credited_user(deal, model)
+        if deal.category == "won" and user is not None:
+            own.setdefault((deal.territory, deal.period, user), []).append(deal)
     targets = {key: amount for key, amount in _targets(model).items() if key[2] is not None}
     return {key: _user_row(own.get(key, []), targets.get(key)) for key in own.keys() | targets.keys()}
+
+
+def credited_user(deal: Counted, model: Model) -> str | None:
+    """Return the user whose own sum a won deal is in: its owner, unless that is a group (F4, V10)."""
+    return None if deal.owner_id in entries(model, "groups") else deal.owner_id
+
+
+def _is_by_others(deal: Counted, model: Model) -> bool:
+    """Return whether nobody who owns the deal is a member of its territory (F3, V10)."""
+    return not owners_of(model, deal.owner_id) & members_of(model, deal.territory)
 
 
 def _user_row(won: Sequence[Counted], target: Decimal | None) -> dict[str, Any]:
@@ -229,8 +240,8 @@ def adjustments(
         if not isinstance(verdict, Counted) or verdict.period != period:
             return None
         weighted = product(verdict.amount, verdict.probability) if verdict.category != "won" else Decimal(0)
-        owner = verdict.owner_id if verdict.category == "won" else None
-        by_others = verdict.category == "won" and owner not in members_of(model, verdict.territory)
+        owner = credited_user(verdict, model) if verdict.category == "won" else None
+        by_others = verdict.category == "won" and _is_by_others(verdict, model)
         return (verdict.territory, verdict.category, verdict.amount, weighted, owner, by_others)
 
     return {deal for deal in then.keys() | now.keys() if counts(then.get(deal)) != counts(now.get(deal))}

@@ -1,4 +1,4 @@
-"""The oracle's access to a model document: entries by id, ancestors, members."""
+"""The oracle's access to a model document: entries by id, ancestors, members, groups."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ Model = Mapping[str, Any]
 
 
 def entries(model: Model, kind: str) -> dict[str, Mapping[str, Any]]:
-    """Return one kind of a model's entries (`territories`, `users`, `roles`) by their ids."""
+    """Return one kind of a model's entries (`territories`, `users`, `roles`, `groups`) by their ids."""
     return {entry["id"]: entry for entry in model.get(kind) or []}
 
 
@@ -33,6 +33,32 @@ def members_of(model: Model, territory: str) -> set[str]:
     entry = entries(model, "territories")[territory]
     manager = entry.get("manager")
     return set(entry.get("users") or []) | ({manager} if manager is not None else set())
+
+
+def is_active(user: str, model: Model) -> bool:
+    """Return whether the user is in the model and active (V7)."""
+    entry = entries(model, "users").get(user)
+    return entry is not None and bool(entry.get("active", True))
+
+
+def members_of_group(model: Model, group: str) -> set[str]:
+    """Return a group's active members: its users, and the users who have one of its roles (V10)."""
+    entry = entries(model, "groups")[group]
+    named, roles = entry.get("users") or [], entry.get("roles") or []
+    return {
+        user
+        for user, person in entries(model, "users").items()
+        if is_active(user, model) and (user in named or person["role"] in roles)
+    }
+
+
+def owners_of(model: Model, owner_id: str | None) -> set[str]:
+    """Return the users who own a record of this owner: one user, or the active members of a group (V1, V10)."""
+    if owner_id in entries(model, "users"):
+        return {str(owner_id)}
+    if owner_id in entries(model, "groups"):
+        return members_of_group(model, str(owner_id))
+    return set()
 
 
 def effective_manager_of(model: Model, territory: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The oracle's visibility: the users who see a record, by which paths, at which level (V1 to V4, V6, V7)."""
+"""The oracle's visibility: the users who see a record, by which paths, at which level (V1 to V4, V6, V7, V10, V11)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -10,7 +10,10 @@ from .oracle_tree import (
     ancestors_of,
     effective_manager_of,
     entries,
+    is_active,
     members_of,
+    members_of_group,
+    owners_of,
     path_of,
 )
 
@@ -41,16 +44,10 @@ def is_admin(user: str, model: Model) -> bool:
     return is_active(user, model) and bool(entries(model, "users")[user].get("admin", False))
 
 
-def is_active(user: str, model: Model) -> bool:
-    """Return whether the user is in the model and active (V7)."""
-    entry = entries(model, "users").get(user)
-    return entry is not None and bool(entry.get("active", True))
-
-
 def paths_of(user: str, record: Record, territories: Sequence[str], model: Model) -> set[Path]:
-    """Return every path by which a user sees a record, each with its level (V1, V3, V4, V6).
+    """Return every path by which a user sees a record, each with its level (V1, V3, V4, V6, V10, V11).
 
-    A path is named `owner`, `role`, `admin`, `manager:<holding territory>`,
+    A path is named `owner`, `group:<owning group>`, `role`, `admin`, `manager:<holding territory>`,
     `member:<holding territory>`, `above:<member>:<holding territory>` or `sharing:<rule>`.
     """
     if not is_active(user, model):
@@ -58,35 +55,38 @@ def paths_of(user: str, record: Record, territories: Sequence[str], model: Model
     paths: set[Path] = set()
     if user == record.owner_id:
         paths.add(("owner", "edit"))
-    if _is_role_superior(user, record.owner_id, model):
+    owners = owners_of(model, record.owner_id)
+    if user in owners and user != record.owner_id:
+        paths.add((f"group:{record.owner_id}", "edit"))
+    if any(_is_role_superior(user, owner, model) for owner in owners):
         paths.add(("role", "edit"))
     if is_admin(user, model):
         paths.add(("admin", "edit"))
     for holding in territories:
-        paths |= _paths_by_territory(user, holding, model)
-        paths |= _paths_rolled_up(user, holding, model)
+        paths |= _paths_by_territory(user, record.object, holding, model)
+        paths |= _paths_rolled_up(user, record.object, holding, model)
     for rule in model.get("sharing") or []:
         if user in _audience_of(rule["to"], model) and _is_shared(record, rule, model):
             paths.add((f"sharing:{rule['id']}", rule.get("level", "read")))
     return paths
 
 
-def _is_role_superior(user: str, owner: str | None, model: Model) -> bool:
-    """Return whether the user's role is strictly above the owner's role (V1, V2)."""
+def _is_role_superior(user: str, owner: str, model: Model) -> bool:
+    """Return whether the user's role is strictly above the role of an owner or member (V1, V2)."""
     users = entries(model, "users")
-    if owner is None or owner not in users:
-        return False
     return users[user]["role"] in ancestors_of(model, "roles", users[owner]["role"])
 
 
-def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
+def _paths_by_territory(user: str, kind: str, holding: str, model: Model) -> set[Path]:
     """Return a user's paths through a territory that holds the record, and through its ancestors (V1).
 
     Effective managers edit. A member has the level that the holding territory gives, also a member
-    of a territory above it (V3).
+    of a territory above it (V3). The level may differ by object (V11).
     """
     paths: set[Path] = set()
     permission = entries(model, "territories")[holding].get("permission", "read_only")
+    if isinstance(permission, Mapping):
+        permission = permission.get(kind, "read_only")
     for territory in path_of(model, holding):
         if user == effective_manager_of(model, territory):
             paths.add((f"manager:{holding}", "edit"))
@@ -96,7 +96,7 @@ def _paths_by_territory(user: str, holding: str, model: Model) -> set[Path]:
     return paths
 
 
-def _paths_rolled_up(user: str, holding: str, model: Model) -> set[Path]:
+def _paths_rolled_up(user: str, kind: str, holding: str, model: Model) -> set[Path]:
     """Return the paths that roll up to a user from members with roles below, if the setting is on (V4).
 
     A deactivated member sees nothing (V7), so nothing rolls up from one.
@@ -107,7 +107,7 @@ def _paths_rolled_up(user: str, holding: str, model: Model) -> set[Path]:
         (f"above:{member}:{holding}", level)
         for member in entries(model, "users")
         if is_active(member, model) and _is_role_superior(user, member, model)
-        for _, level in _paths_by_territory(member, holding, model)
+        for _, level in _paths_by_territory(member, kind, holding, model)
     }
 
 
@@ -125,6 +125,8 @@ def _audience_of(to: Mapping[str, str], model: Model) -> set[str]:
     match kind:
         case "user":
             return {target}
+        case "group":
+            return members_of_group(model, target)
         case "role":
             return _users_of({target}, model)
         case "role_and_below":
@@ -134,7 +136,7 @@ def _audience_of(to: Mapping[str, str], model: Model) -> set[str]:
         case "territory_and_below":
             below = _with_those_below(target, "territories", model)
             return {member for territory in below for member in members_of(model, territory)}
-    raise ValueError(f"target {kind!r}: expected a user, a role or a territory")
+    raise ValueError(f"target {kind!r}: expected a user, a group, a role or a territory")
 
 
 def _users_of(roles: set[str], model: Model) -> set[str]:

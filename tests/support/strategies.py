@@ -27,6 +27,8 @@ ORG, OTHER_ORG = "acme", "beta"
 TERRITORIES = ("world", "emea", "apac", "west", "east", "large", "small", "nook")
 ROLES = ("ceo", "vp", "lead", "rep", "desk")
 USERS = ("ann", "bob", "cleo", "dan", "eve")
+GROUPS = ("queue", "crew")
+"""Own records, also where the model does not have them (V10)."""
 STRANGER = "zoe"
 """Owns records, but is no user of the model."""
 MOON = "moon"
@@ -174,7 +176,7 @@ def _written(random: Dice) -> Document:
     if one_in(2, random):
         written["users"] = _some(USERS, random, 2)
     if one_in(2, random):
-        written["permission"] = random.choice(("read_only", "read_write_delete"))
+        written["permission"] = _permission(random)
     if one_in(4, random):
         written["priority"] = random.randint(-1, 2)
     rarity = {"account": 1.4, "lead": 4.0, "deal": 4.0}
@@ -182,6 +184,20 @@ def _written(random: Dice) -> Document:
     if rules:
         written["rules"] = rules
     return written
+
+
+def _permission(random: Dice) -> str | Document:
+    """Return one permission for all objects, or one for each of some (V11)."""
+    words = ("read_only", "read_write_delete")
+    if one_in(2, random):
+        return random.choice(words)
+    return {kind: random.choice(words) for kind in _some(tuple(IDS), random, len(IDS))}
+
+
+def _group(name: str, document: Document, random: Dice) -> Document:
+    """Return a group of users and roles, perhaps of nobody (V10)."""
+    roles = [role["id"] for role in document["roles"]]
+    return {"id": name, "users": _some(USERS, random, 2), "roles": _some(roles, random, 1)}
 
 
 def _role(name: str, above: Sequence[str], random: Dice) -> Document:
@@ -210,10 +226,13 @@ def _sharing_rule(name: str, document: Document, random: Dice) -> Document:
 def _audience(document: Document, random: Dice) -> Document:
     ids = {
         "user": USERS,
+        "group": [group["id"] for group in document["groups"]],
         "role": [role["id"] for role in document["roles"]],
         "territory": [node["id"] for node in document["territories"]],
     }
-    to = random.choice(("user", "role", "role_and_below", "territory", "territory_and_below"))
+    to = random.choice(("user", "group", "role", "role_and_below", "territory", "territory_and_below"))
+    if to == "group" and not ids["group"]:
+        to = "user"
     return {to: random.choice(ids[to.removesuffix("_and_below")])}
 
 
@@ -262,6 +281,7 @@ def models(draw: st.DrawFn, org: str = ORG) -> Document:
     }
     document["targets"] = _targets(document, random)
     document["rates"] = _rates(document, random)
+    document["groups"] = [_group(name, document, random) for name in _some(GROUPS, random, 2)]
     document["sharing"] = [_sharing_rule(name, document, random) for name in _some(SHARINGS, random, 3)]
     return document
 
@@ -333,6 +353,20 @@ def _edit_user(document: Document, random: Dice) -> None:
     document["users"][index] = _user(document["users"][index]["id"], roles, random)
 
 
+def _edit_groups(document: Document, random: Dice) -> None:
+    """Add a group, write its members anew, or remove it with the sharing rules for it (V10)."""
+    groups = document["groups"]
+    name = random.choice(GROUPS)
+    place = next((index for index, group in enumerate(groups) if group["id"] == name), None)
+    if place is None:
+        groups.append(_group(name, document, random))
+    elif one_in(3, random):
+        del groups[place]
+        document["sharing"] = [rule for rule in document["sharing"] if rule["to"].get("group") != name]
+    else:
+        groups[place] = _group(name, document, random)
+
+
 def _edit_targets(document: Document, random: Dice) -> None:
     document["targets"] = _targets(document, random)
 
@@ -393,9 +427,9 @@ def _edit_meaning(document: Document, random: Dice) -> None:
 EDITS: tuple[Callable[[Document, Dice], None], ...] = (
     *(_move_territory, _remove_territory, _add_territory, _rewrite_territory, _rewrite_territory, _rewrite_territory),
     *(_move_role, _edit_user, _edit_user, _edit_targets, _edit_money, _edit_calendar, _edit_stages, _edit_settings),
-    *(_edit_sharing, _edit_sharing, _edit_sharing, _edit_meaning),
+    *(_edit_sharing, _edit_sharing, _edit_sharing, _edit_meaning, _edit_groups, _edit_groups),
 )
-SHARING_EDITS = (_rewrite_sharing, _edit_sharing, _edit_sharing, _edit_meaning, _edit_calendar)
+SHARING_EDITS = (_rewrite_sharing, _edit_sharing, _edit_sharing, _edit_meaning, _edit_calendar, _edit_groups)
 """What changes which records are shared with whom, and nothing else where no territory has a rule."""
 
 
@@ -435,7 +469,7 @@ def _body(kind: str, op: str, random: Dice) -> Change:
     if op == "link":
         territory = MOON if one_in(8, random) else random.choice(TERRITORIES)
         return {"territory_id": territory, "kind": random.choice(LINK_KINDS)}
-    references: dict[str, tuple[str | None, ...]] = {"owner_id": (*USERS, STRANGER, None)}
+    references: dict[str, tuple[str | None, ...]] = {"owner_id": (*USERS, *GROUPS, STRANGER, None)}
     if kind in ("contact", "deal"):
         references["account_id"] = (*ACCOUNTS[:2], *ACCOUNTS[:2], *ACCOUNTS, None)
     if kind == "deal":

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tests.support.memory import PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
-from tests.support.oracle_forecast import Counted, judge
+from tests.support.oracle_forecast import Counted, credited_user, judge
 from tests.support.oracle_tree import ancestors_of
 from tests.support.oracle_values import total
 from tests.support.strategies import ORG, Apply, Dawn, Publish, Tale, Work, tales
@@ -96,7 +96,7 @@ def test_sums_add_up(tale: Tale) -> None:
         for territory, period, user in rows:
             if user is None:
                 children = [child for child, parent in parents.items() if parent == territory]
-                assert_adds_up(rows, (territory, period), children, own.pop((territory, period), []))
+                assert_adds_up(rows, (territory, period), children, own.pop((territory, period), []), model)
         assert own == {}
 
 
@@ -216,7 +216,9 @@ def deals_of(org: str, tale: Tale, found: Expected) -> Iterator[Counted]:
                 yield verdict
 
 
-def assert_adds_up(rows: Rows, place: tuple[str, str], children: list[str], deals: list[Counted]) -> None:
+def assert_adds_up(
+    rows: Rows, place: tuple[str, str], children: list[str], deals: list[Counted], model: dict[str, Any]
+) -> None:
     """One territory's row is its children's rows and its own deals; its users' rows are of its own deals."""
     territory, period = place
     row = rows[territory, period, None]
@@ -227,7 +229,7 @@ def assert_adds_up(rows: Rows, place: tuple[str, str], children: list[str], deal
     won = [deal for deal in deals if deal.category == "won"]
     assert row["deals_won"] == len(won) + sum(child["deals_won"] for child in below)
     of_users = [rows[key]["deals_won"] for key in rows if key[:2] == place and key[2] is not None]
-    assert sum(of_users) == sum(1 for deal in won if deal.owner_id is not None)
+    assert sum(of_users) == sum(1 for deal in won if credited_user(deal, model) is not None)
 
 
 def put_by_hand(house: MemoryHouse, deal: str, goal: str, model: dict[str, Any], version: int) -> None:

@@ -16,6 +16,8 @@ from territory.model.trees import cycles_of, first_below
 TREE_LEVELS_MAX = 100
 """Of both trees. A model keeps every node's path to its root, and assignments explain the rules along it."""
 
+_SECTIONS = {"user": "users", "group": "groups", "role": "roles", "territory": "territories"}
+
 RuleCriteria = dict[tuple[str, RuledObject], Criterion]
 """Criteria of territory rules, by territory and object."""
 
@@ -36,6 +38,7 @@ def check_pieces(document: Document, rules: RuleCriteria, sharing: dict[str, Cri
         sharing: Receives the parsed criteria of sharing rules, by their ids.
     """
     yield from _organisation_faults(document)
+    yield from _group_faults(document)
     yield from _sharing_faults(document)
     yield from _tree_faults(document)
     yield from _forecast_faults(document)
@@ -67,6 +70,25 @@ def _organisation_faults(document: Document) -> Iterable[Fault]:
             yield _missing(f"users[{user.id}].role", "role", user.role, roles)
 
 
+def _group_faults(document: Document) -> Iterable[Fault]:
+    users, roles = document.known_ids.get("users", set()), document.known_ids.get("roles", set())
+    for group in document.groups:
+        path = f"groups[{group.id}]"
+        if group.id in users:
+            yield Fault(path, "the id is a user's, too; records name both as owner, so give the group another id")
+        for section, noun, named, known in (
+            ("users", "user", group.users, users),
+            ("roles", "role", group.roles, roles),
+        ):
+            for each in named:
+                if each not in known:
+                    yield _missing(f"{path}.{section}", noun, each, known)
+            for twice in _repeated(named):
+                yield Fault(f"{path}.{section}", f"names {twice!r} twice")
+    for twice in _repeated(group.id for group in document.groups):
+        yield Fault(f"groups[{twice}]", "the id is used twice; ids are unique")
+
+
 def _sharing_faults(document: Document) -> Iterable[Fault]:
     known_ids = document.known_ids
     for rule in document.sharing:
@@ -74,12 +96,12 @@ def _sharing_faults(document: Document) -> Iterable[Fault]:
         if len(named) != 1:
             yield Fault(
                 f"sharing[{rule.id}].to",
-                f"found {', '.join(named) or 'nothing'}, expected exactly one of user, role, role_and_below, "
+                f"found {', '.join(named) or 'nothing'}, expected exactly one of user, group, role, role_and_below, "
                 "territory, territory_and_below",
             )
         for kind, value in named.items():
             noun = kind.split("_", 1)[0]
-            known = known_ids[{"user": "users", "role": "roles", "territory": "territories"}[noun]]
+            known = known_ids[_SECTIONS[noun]]
             if value not in known:
                 yield _missing(f"sharing[{rule.id}].to.{kind}", noun, value, known)
     for twice in _repeated(rule.id for rule in document.sharing):

@@ -19,7 +19,15 @@ from territory.errors import ModelRefused
 from territory.model.checks import TREE_LEVELS_MAX, RuleCriteria, calendar_of, check_pieces
 from territory.model.document import Document, read_document
 from territory.model.keyed_pieces import digest_of, document_of, oversized, pieces_of
-from territory.model.pieces import DealStage, ObjectType, Organisation, PieceKey, RuledObject
+from territory.model.pieces import (
+    OBJECTS,
+    DealStage,
+    ObjectType,
+    Organisation,
+    PieceKey,
+    RuledObject,
+    Territory,
+)
 from territory.model.sharing import Sharing, compile_sharing
 from territory.model.trees import Tree
 from territory.wire.codec import JSON, encode
@@ -53,8 +61,8 @@ class TerritoryNode:
     """The territory's manager, else that of the nearest ancestor with one."""
     members: frozenset[str]
     """Its users and its manager."""
-    writable: bool
-    """Whether its permission is read_write_delete."""
+    writable: frozenset[ObjectType]
+    """The objects for which its permission is read_write_delete (V11)."""
     rules: Mapping[RuledObject, Criterion]
 
     @property
@@ -72,6 +80,17 @@ class Person:
     role: str
     active: bool
     admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A named set of users that may own records and receive shares (V6, V10)."""
+
+    id: str
+    name: str
+    roles: frozenset[str]
+    members: frozenset[str]
+    """Its active users, and the active users with one of its roles."""
 
 
 class Model:
@@ -108,6 +127,7 @@ class Model:
             user.id: Person(user.id, user.name or user.id, user.role, user.active, user.admin)
             for user in document.users
         }
+        self.groups = _groups(document)
         self.roles = Tree({role.id: role.parent for role in document.roles})
         self.tree = Tree({territory.id: territory.parent for territory in document.territories})
         self.territories = self._nodes(document, rules)
@@ -148,7 +168,7 @@ class Model:
                 manager=territory.manager,
                 effective_manager=territory.manager or inherited,
                 members=frozenset(people),
-                writable=territory.permission == "read_write_delete",
+                writable=_writable(territory),
                 rules={kind: rules[territory_id, kind] for kind in territory.rules},
             )
         return nodes
@@ -173,6 +193,18 @@ class Model:
             role: frozenset(user for above in self.roles.ancestors_of(role) for user in holders.get(above, ()))
             for role in self.roles
         }
+
+    def owners_of(self, owner_id: str | None) -> frozenset[str]:
+        """Return the users who own a record of an owner: one user, or the active members of a group (V1, V10).
+
+        Nobody, if the owner is neither a user nor a group of the model.
+        """
+        if owner_id is None:
+            return frozenset()
+        group = self.groups.get(owner_id)
+        if group is not None:
+            return group.members
+        return frozenset((owner_id,)) if owner_id in self.people else frozenset()
 
     @cached_property
     def deciding(self) -> bytes:
@@ -274,8 +306,34 @@ def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
     return pieces_of(raw)  # type: ignore[arg-type]  # a valid document is a mapping
 
 
+def _groups(document: Document) -> dict[str, Group]:
+    active = [user for user in document.users if user.active]
+    by_role: dict[str, set[str]] = {}
+    for user in active:
+        by_role.setdefault(user.role, set()).add(user.id)
+    ids = {user.id for user in active}
+    return {
+        group.id: Group(
+            group.id,
+            group.name or group.id,
+            frozenset(group.roles),
+            frozenset(ids.intersection(group.users).union(*(by_role.get(role, ()) for role in group.roles))),
+        )
+        for group in document.groups
+    }
+
+
+def _writable(territory: Territory) -> frozenset[ObjectType]:
+    permission = territory.permission
+    return frozenset(
+        kind
+        for kind in OBJECTS
+        if (permission if isinstance(permission, str) else permission.get(kind)) == "read_write_delete"
+    )
+
+
 def _decision_inputs(document: Document) -> list[object]:
-    """Return the parts of a document that assignments depend on: no people, targets, rates or stages.
+    """Return the parts of a document that assignments depend on: no people, groups, targets, rates or stages.
 
     Sharing rules are left out, because a mark in an assignment has its own digest of the rule's criteria.
     """

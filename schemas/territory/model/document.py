@@ -21,6 +21,7 @@ from territory.model.pieces import (
     Category,
     DealStage,
     FieldDeclaration,
+    Group,
     Level,
     ObjectType,
     Organisation,
@@ -75,6 +76,7 @@ LIST_SECTIONS: dict[str, type[Piece]] = {
     "rates": Rate,
     "roles": Role,
     "users": User,
+    "groups": Group,
     "territories": Territory,
     "targets": SalesTarget,
     "sharing": SharingRule,
@@ -94,6 +96,7 @@ class Document:
     rates: list[Rate] = field(default_factory=list)
     roles: list[Role] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
     territories: list[Territory] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     targets: list[SalesTarget] = field(default_factory=list)

@@ -15,10 +15,12 @@ _SECTION_OF_LIST = {
     "rate": "rates",
     "role": "roles",
     "user": "users",
+    "group": "groups",
     "territory": "territories",
     "target": "targets",
     "sharing": "sharing",
 }
+_KINDS_WITH_IDS = ("role", "user", "group", "territory", "sharing")
 _ORGANISATION_KEYS = tuple(Organisation.model_fields)
 
 
@@ -34,8 +36,8 @@ def pieces_of(raw: Mapping[str, JSON]) -> dict[PieceKey, JSON]:
         pieces["target", target_id(item["territory"], item["period"], item.get("user"))] = item
     for name in _items(raw, "frozen_periods"):
         pieces["frozen", name] = True
-    for kind, name in (("role", "roles"), ("user", "users"), ("territory", "territories"), ("sharing", "sharing")):
-        for item in _items(raw, name):
+    for kind in _KINDS_WITH_IDS:
+        for item in _items(raw, _SECTION_OF_LIST[kind]):
             pieces[kind, item["id"]] = item
     return pieces
 

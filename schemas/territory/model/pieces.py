@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from territory.criteria.values import FieldType
 from territory.model.periods import PeriodKind, time_zones
@@ -19,6 +19,7 @@ from territory.money import amount_of
 ObjectType = Literal["account", "contact", "lead", "deal"]
 RuledObject = Literal["account", "lead", "deal"]
 Level = Literal["read", "edit"]
+Permission = Literal["read_only", "read_write_delete"]
 Category = Literal["pipeline", "best_case", "committed", "won", "omitted"]
 
 OBJECTS: tuple[ObjectType, ...] = ("account", "contact", "lead", "deal")
@@ -54,6 +55,32 @@ def _time_zone(name: str) -> str:
         raise ValueError(f"unknown time zone {name!r}, expected a name of the IANA database such as Europe/Berlin")
     return name
 
+
+def _permission(raw: Any) -> Permission | dict[ObjectType, Permission]:
+    """Return a permission for all objects, or by object (V11)."""
+    by_object = isinstance(raw, dict)
+    for name, word in (raw if by_object else dict.fromkeys(OBJECTS, raw)).items():
+        if name not in OBJECTS:
+            raise ValueError(f"found {name!r}, expected one of {', '.join(OBJECTS)}")
+        if word not in _PERMISSIONS:
+            where, more = (f" for {name}", "") if by_object else ("", ", or one of them by object")
+            raise ValueError(f"found {word!r}{where}, expected {' or '.join(_PERMISSIONS)}{more}")
+    return raw  # type: ignore[no-any-return]  # its words and objects were checked one by one
+
+
+_PERMISSIONS: tuple[str, ...] = get_args(Permission)
+_ONE_PERMISSION = {"enum": [*_PERMISSIONS], "type": "string"}
+_PERMISSION_SCHEMA = {
+    "anyOf": [
+        _ONE_PERMISSION,
+        {
+            "type": "object",
+            "properties": dict.fromkeys(OBJECTS, _ONE_PERMISSION),
+            "additionalProperties": False,
+            "description": "By object; read_only for the objects that it does not name.",
+        },
+    ]
+}
 
 Id = Annotated[str, AfterValidator(_checked_id), WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$"})]
 _DECIMAL = WithJsonSchema({"type": ["number", "string"], "description": "An exact decimal, best written as text."})
@@ -123,6 +150,15 @@ class User(Piece):
     admin: bool = False
 
 
+class Group(Piece):
+    """A named set of users and roles, such as a CRM's queue: it may own records and receive shares (V6, V10)."""
+
+    id: Id
+    name: str = ""
+    users: list[Id] = []
+    roles: list[Id] = []
+
+
 class Territory(Piece):
     """A part of the market: its place in the tree, its members and its rules."""
 
@@ -131,7 +167,10 @@ class Territory(Piece):
     parent: Id | None = None
     manager: Id | None = None
     users: list[Id] = []
-    permission: Literal["read_only", "read_write_delete"] = "read_only"
+    permission: Annotated[
+        Permission | dict[ObjectType, Permission], PlainValidator(_permission), WithJsonSchema(_PERMISSION_SCHEMA)
+    ] = "read_only"
+    """For all objects, or by object; read_only for the objects that it does not name (V11)."""
     priority: int = 0
     rules: dict[RuledObject, Any] = {}
 
@@ -149,6 +188,7 @@ class Audience(Piece):
     """The users to whom a sharing rule gives access; exactly one attribute is set."""
 
     user: Id | None = None
+    group: Id | None = None
     role: Id | None = None
     role_and_below: Id | None = None
     territory: Id | None = None

@@ -12,7 +12,7 @@ from territory.model.document import Document
 from territory.model.pieces import Level, ObjectType, SharingRule
 from territory.wire.codec import encode
 
-AudienceKind = Literal["user", "role", "role_and_below", "territory", "territory_and_below"]
+AudienceKind = Literal["user", "group", "role", "role_and_below", "territory", "territory_and_below"]
 
 MARK_DIGITS = 12
 """Hexadecimal digits of the digest: two criteria of one rule share a mark with a probability of 10⁻¹⁴."""
@@ -27,7 +27,7 @@ class Sharing:
     criterion: Criterion
     kind: AudienceKind
     target: str
-    """The id of the user, role or territory that `kind` names."""
+    """The id of the user, group, role or territory that `kind` names."""
     level: Level
 
     def __str__(self) -> str:

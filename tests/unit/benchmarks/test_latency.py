@@ -23,7 +23,7 @@ from benchmarks.pacer import Moment, read_moments, write_moments
 from benchmarks.processors import OWN, busy_processes
 from benchmarks.readers import Asked, read_asked, write_asked
 
-from access_indexer.core.viewers import AccessPolicy
+from access_indexer.core.viewers import AccessAttributes, AccessPolicy
 from territory.model.compiled import compile_model
 from territory.wire.keys import record_hash_key
 from territory_admin.errors import StackFailed
@@ -111,5 +111,6 @@ def test_who_joins_is_a_member_and_nothing_else() -> None:
     before, after = (
         AccessPolicy(compile_model(model_document(*members), 1)) for members in ((MEMBER,), (MEMBER, JOINER))
     )
-    assert before.viewers_of(None, (TERRITORY,), ()).readers == {MEMBER}
-    assert after.viewers_of(None, (TERRITORY,), ()).readers == {MEMBER, JOINER}
+    record = AccessAttributes("account", None, (TERRITORY,), ())
+    assert before.viewers_of(record).readers == {MEMBER}
+    assert after.viewers_of(record).readers == {MEMBER, JOINER}

@@ -42,7 +42,12 @@ def seen_model(*users: Document, territories: Sequence[Document] = SEEN_TREE) ->
 
 def viewers(document: Document, owner: str | None, *territories: str) -> dict[str, str]:
     """Return who sees an account of this owner in these territories, administrators aside."""
-    record = Record("acme", "account", "A", 1, alive=True, owner_id=owner)
+    return viewers_of_a("account", document, owner, *territories)
+
+
+def viewers_of_a(kind: str, document: Document, owner: str | None, *territories: str) -> dict[str, str]:
+    """Return who sees a record of any object, administrators aside."""
+    record = Record("acme", kind, "A", 1, alive=True, owner_id=owner)
     levels = dict(viewers_of(record, territories, document))
     assert levels.pop("ada", "edit") == "edit"
     return {user: str(level) for user, level in levels.items()}
@@ -167,6 +172,48 @@ def test_sets() -> None:
     assert state.admins == {"acme": {"ada"}}
 
 
+# --- groups (V10), permission by object (V11) -------------------------------------------------
+
+
+def with_groups(*groups: Document, users: Sequence[Document] = ()) -> Document:
+    """Return the model with groups."""
+    return {**seen_model(*users), "groups": list(groups)}
+
+
+def test_owned_by_a_group() -> None:
+    """Users of a group, and users with one of its roles, own what it owns; superiors of each edit it (V10, V3)."""
+    users_and_roles = with_groups({"id": "queue", "users": ["hugo"], "roles": ["rep-west"]})
+    everybody = ("hugo", "rita", "rolf", "vera", "cleo")
+    assert viewers(users_and_roles, "queue") == dict.fromkeys(everybody, "edit")
+    assert viewers(with_groups({"id": "queue", "roles": ["vp-west"]}), "queue") == {"vera": "edit", "cleo": "edit"}
+    assert viewers(with_groups({"id": "queue"}), "queue") == {}
+    assert viewers(seen_model(), "queue") == {}
+
+
+def test_deactivated_members_of_a_group() -> None:
+    """A deactivated member owns nothing by a group, so the superiors get nothing by that member (V10, V7)."""
+    off = ({"id": "rita", "role": "rep-west", "active": False},)
+    assert viewers(with_groups({"id": "queue", "users": ["rita"]}, users=off), "queue") == {}
+    by_role = with_groups({"id": "queue", "roles": ["rep-west"]}, users=off)
+    assert viewers(by_role, "queue") == {"rolf": "edit", "vera": "edit", "cleo": "edit"}
+
+
+def test_paths_by_a_group() -> None:
+    """Membership of the owning group is a path of its own, beside the superiors' (V5, V9, V10)."""
+    record = Record("acme", "account", "A", 1, alive=True, owner_id="queue")
+    document = with_groups({"id": "queue", "users": ["rita", "cleo"]})
+    assert paths_of("rita", record, [], document) == {("group:queue", "edit")}
+    assert paths_of("cleo", record, [], document) == {("group:queue", "edit"), ("role", "edit")}
+
+
+def test_permission_by_object() -> None:
+    """The holding territory's permission may differ by object; objects that it leaves out are read only (V11)."""
+    east = {"id": "east", "parent": "world", "users": ["emil"], "permission": {"deal": "read_write_delete"}}
+    document = seen_model(territories=[*SEEN_TREE[:4], east])
+    assert viewers_of_a("deal", document, None, "east") == {"emil": "edit", "boss": "edit"}
+    assert viewers_of_a("account", document, None, "east") == {"emil": "read", "boss": "edit"}
+
+
 # --- rolled up along the roles (V4) -----------------------------------------------------------
 
 
@@ -227,6 +274,7 @@ def shared_with(*rules: Document, of: str = "account", today: date | None = None
         **seen_model(),
         "fields": dict.fromkeys(("account", "contact", "lead", "deal"), types),
         "tables": {"core": [" us"]},
+        "groups": [{"id": "queue", "users": ["hugo", "ada"], "roles": ["rep-west"]}],
         "sharing": list(rules),
         "today": today,
     }
@@ -241,6 +289,7 @@ def shared_with(*rules: Document, of: str = "account", today: date | None = None
     [
         ({"user": "hugo"}, {"hugo"}),
         ({"user": "ada"}, set()),
+        ({"group": "queue"}, {"hugo", "rita", "rolf"}),
         ({"role": "rep-west"}, {"rita", "rolf"}),
         ({"role": "vp-west"}, {"vera"}),
         ({"role_and_below": "vp-west"}, {"vera", "rita", "rolf"}),

@@ -105,8 +105,9 @@ MODEL: Document = {
                 "deal": {"field": "product", "starts_with": "GTX"},
             },
         },
-        {"id": "bay", "parent": "west", "manager": "bob"},
+        {"id": "bay", "parent": "west", "manager": "bob", "permission": {"deal": "read_write_delete"}},
     ],
+    "groups": [{"id": "00G5e000001AbCd", "name": "Leads EMEA", "users": ["bob"], "roles": ["vp"]}],
     "tables": {"bay-area-zips": ["94102", "94103"]},
     "targets": [
         {"territory": "west", "period": "2017-Q1", "amount": "250000"},

@@ -7,8 +7,7 @@ is visible only to the users who see it under both models. So nobody ever sees w
 
 from __future__ import annotations
 
-from access_indexer.core.record_table import AccessAttributes
-from access_indexer.core.viewers import NOBODY, AccessPolicy, AccessUnion, Viewers
+from access_indexer.core.viewers import NOBODY, AccessAttributes, AccessPolicy, AccessUnion, Viewers
 from territory.model.compiled import Model
 
 
@@ -110,4 +109,4 @@ class ModelTransition:
 def _viewers(policy: AccessPolicy | AccessUnion | None, attributes: AccessAttributes) -> Viewers:
     if policy is None:
         return NOBODY
-    return policy.viewers_of(attributes.owner_id, attributes.territories, attributes.shared)
+    return policy.viewers_of(attributes)

@@ -12,19 +12,9 @@ from typing import NamedTuple
 
 from pyroaring import BitMap
 
-from access_indexer.core.viewers import Viewers
+from access_indexer.core.viewers import AccessAttributes, Viewers
 from territory.wire.events import Assignment
 from territory.wire.keys import parse_record_key
-
-
-class AccessAttributes(NamedTuple):
-    """The part of an assignment that decides who sees its record."""
-
-    object: str
-    owner_id: str | None
-    territories: tuple[str, ...]
-    shared: tuple[str, ...]
-    """Marks of the sharing rules that hold for the record (V6)."""
 
 
 class RecordGroup:

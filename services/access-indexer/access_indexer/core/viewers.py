@@ -1,16 +1,28 @@
-"""Access rules of one model: who may read and edit a record, and by which paths (V1 to V4, V6, V7, V9)."""
+"""Access rules of one model: who may read and edit a record, and by which paths (V1 to V4, V6, V7, V9 to V11)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from territory.model.compiled import Model, Person, TerritoryNode
-from territory.model.document import Level
+from territory.model.document import OBJECTS, Level
 from territory.model.sharing import Sharing
 
 CACHED_MAX = 200_000
 """Answers that one policy caches; the cache is cleared when it is full."""
+
+
+class AccessAttributes(NamedTuple):
+    """The part of an assignment that decides who sees its record."""
+
+    object: str
+    owner_id: str | None
+    """A user or a group."""
+    territories: tuple[str, ...]
+    shared: tuple[str, ...]
+    """Marks of the sharing rules that hold for the record (V6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,8 @@ class Viewers:
         return self if self is other else Viewers(self.readers | other.readers, self.editors | other.editors)
 
 
+_Key = TypeVar("_Key", str, tuple[str, str])
+
 NOBODY = Viewers(frozenset(), frozenset())
 
 
@@ -40,54 +54,59 @@ class AccessPolicy:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._by_territory: dict[str, Viewers] = {}
+        self._by_owner: dict[str, frozenset[str]] = {}
+        self._by_territory: dict[tuple[str, bool], Viewers] = {}
         self._by_mark: dict[str, Viewers] = {}
-        self._answers: dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], Viewers] = {}
+        self._answers: dict[AccessAttributes, Viewers] = {}
 
-    def viewers_of(self, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]) -> Viewers:
-        """Return the viewers of a record, given its owner, its territories and its sharing marks.
-
-        Records with the same arguments get the same object.
-        """
-        key = (owner_id, territories, shared)
-        viewers = self._answers.get(key)
+    def viewers_of(self, record: AccessAttributes) -> Viewers:
+        """Return the viewers of a record. Records with the same attributes get the same object."""
+        viewers = self._answers.get(record)
         if viewers is None:
             if len(self._answers) >= CACHED_MAX:
                 self._answers.clear()
-            viewers = self._answers[key] = self._viewers_of(owner_id, territories, shared)
+            viewers = self._answers[record] = self._viewers_of(record)
         return viewers
 
-    def _viewers_of(self, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]) -> Viewers:
-        editors: set[str] = set()
-        owner = self.model.people.get(owner_id) if owner_id is not None else None
-        if owner is not None:
-            editors |= {owner.id}
-            editors |= self.model.superiors[owner.role]
+    def _viewers_of(self, record: AccessAttributes) -> Viewers:
+        editors = set[str]() if record.owner_id is None else set(self._owners_and_superiors(record.owner_id))
         readers = set(editors)
         # A territory or mark of another model means nothing under this one.
-        parts = [self._viewers_by_territory(each) for each in territories if each in self.model.territories]
-        parts += [self._viewers_by_mark(mark) for mark in shared if mark in self.model.sharing]
+        known = self.model.territories
+        parts = [self._viewers_by_territory(each, record.object) for each in record.territories if each in known]
+        parts += [self._viewers_by_mark(mark) for mark in record.shared if mark in self.model.sharing]
         for viewers in parts:
             readers |= viewers.readers
             editors |= viewers.editors
         seers = self.model.seers
         return Viewers(seers & readers, seers & editors)
 
-    def _viewers_by_territory(self, territory_id: str) -> Viewers:
+    def _owners_and_superiors(self, owner_id: str) -> frozenset[str]:
+        """Return the owner, or the active members of an owning group, and the role superiors of each (V1, V10)."""
+        users = self._by_owner.get(owner_id)
+        if users is None:
+            owners = self.model.owners_of(owner_id)
+            roles = {self.model.people[each].role for each in owners}
+            users = owners.union(*(self.model.superiors[role] for role in roles))
+            self._by_owner[owner_id] = users
+        return users
+
+    def _viewers_by_territory(self, territory_id: str, object_type: str) -> Viewers:
         """Return the members of a territory and of its ancestors, with the level that the territory gives (V3).
 
-        If the model rolls access up, their role superiors are included, each with the member's level (V4).
+        The level may differ by object (V11). If the model rolls access up, their role superiors are included, each
+        with the member's level (V4).
         """
-        viewers = self._by_territory.get(territory_id)
+        writable = object_type in self.model.territories[territory_id].writable
+        viewers = self._by_territory.get((territory_id, writable))
         if viewers is None:
             path = [self.model.territories[above] for above in self.model.tree.path_of(territory_id)]
             readers = frozenset(member for node in path for member in node.members)
             managers = frozenset(node.effective_manager for node in path if node.effective_manager is not None)
-            writable = self.model.territories[territory_id].writable
             editors = readers if writable else managers
             if self.model.territory_access_rolls_up_roles:
                 readers, editors = self._with_superiors(readers), self._with_superiors(editors)
-            viewers = self._by_territory[territory_id] = Viewers(readers, editors)
+            viewers = self._by_territory[territory_id, writable] = Viewers(readers, editors)
         return viewers
 
     def _with_superiors(self, members: frozenset[str]) -> frozenset[str]:
@@ -111,36 +130,39 @@ class AccessUnion:
     """The users who may see a record under at least one of several models.
 
     A user sees a record through its owner, one of its territories or one of its sharing marks. So the union over
-    models is kept by owner, territory and mark. It grows with the distinct ids of the models, and not with the
-    number of models; the models themselves are not kept. The answer is exact.
+    models is kept by owner, by object and territory, and by mark. It grows with the distinct ids of the models, and
+    not with the number of models; the models themselves are not kept. The answer is exact.
     """
 
     def __init__(self) -> None:
         self._by_owner: dict[str, Viewers] = {}
-        self._by_territory: dict[str, Viewers] = {}
+        self._by_territory: dict[tuple[str, str], Viewers] = {}
         self._by_mark: dict[str, Viewers] = {}
 
     def add(self, policy: AccessPolicy) -> None:
         """Add the access that one model gives. Takes time in proportion to the model, not to the records."""
         model = policy.model
-        for owner_id in model.people:
-            _extend(self._by_owner, owner_id, policy.viewers_of(owner_id, (), ()))
+        any_object = OBJECTS[0]  # only access by territory differs by object (V11)
+        for owner_id in (*model.people, *model.groups):
+            _extend(self._by_owner, owner_id, policy.viewers_of(AccessAttributes(any_object, owner_id, (), ())))
         for territory_id in model.territories:
-            _extend(self._by_territory, territory_id, policy.viewers_of(None, (territory_id,), ()))
+            for object_type in OBJECTS:
+                viewers = policy.viewers_of(AccessAttributes(object_type, None, (territory_id,), ()))
+                _extend(self._by_territory, (object_type, territory_id), viewers)
         for mark in model.sharing:
-            _extend(self._by_mark, mark, policy.viewers_of(None, (), (mark,)))
+            _extend(self._by_mark, mark, policy.viewers_of(AccessAttributes(any_object, None, (), (mark,))))
 
-    def viewers_of(self, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]) -> Viewers:
+    def viewers_of(self, record: AccessAttributes) -> Viewers:
         """Return the viewers of a record under any of the models, each with the highest level."""
-        viewers = NOBODY if owner_id is None else self._by_owner.get(owner_id, NOBODY)
-        for territory_id in territories:
-            viewers = viewers | self._by_territory.get(territory_id, NOBODY)
-        for mark in shared:
+        viewers = NOBODY if record.owner_id is None else self._by_owner.get(record.owner_id, NOBODY)
+        for territory_id in record.territories:
+            viewers = viewers | self._by_territory.get((record.object, territory_id), NOBODY)
+        for mark in record.shared:
             viewers = viewers | self._by_mark.get(mark, NOBODY)
         return viewers
 
 
-def _extend(viewers_by_id: dict[str, Viewers], id_: str, viewers: Viewers) -> None:
+def _extend(viewers_by_id: dict[_Key, Viewers], id_: _Key, viewers: Viewers) -> None:
     known = viewers_by_id.get(id_)
     if known is None:
         viewers_by_id[id_] = viewers
@@ -153,6 +175,8 @@ def _is_target(model: Model, rule: Sharing, person: Person) -> bool:
     match rule.kind:
         case "user":
             return person.id == rule.target
+        case "group":
+            return person.id in model.groups[rule.target].members
         case "role":
             return person.role == rule.target
         case "role_and_below":
@@ -174,40 +198,50 @@ class Path:
         return f"{self.how} ({self.level})"
 
 
-def paths_of(
-    model: Model, user_id: str, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]
-) -> list[Path]:
-    """Return every path by which a user sees a record (V1, V3, V4, V6, V9); empty if the user does not see it."""
+def paths_of(model: Model, user_id: str, record: AccessAttributes) -> list[Path]:
+    """Return every path by which a user sees a record (V9); empty if the user does not see it."""
     person = model.people.get(user_id)
     if person is None or not person.active:
         return []
     paths: list[Path] = []
     if person.admin:
         paths.append(Path("administrator", "edit"))
-    if owner_id == user_id:
+    if record.owner_id == user_id:
         paths.append(Path("owner", "edit"))
-    owner = model.people.get(owner_id) if owner_id is not None else None
-    if owner is not None and user_id in model.superiors[owner.role]:
-        paths.append(Path(f"role {person.role} is above role {owner.role} of the owner {owner.id}", "edit"))
-    for territory_id in territories:
+    paths += _paths_by_owner(model, person, record.owner_id)
+    for territory_id in record.territories:
         if territory_id in model.territories:
-            paths += _paths_by_territory(model, person, territory_id)
-    for mark in shared:
+            paths += _paths_by_territory(model, person, record.object, territory_id)
+    for mark in record.shared:
         rule = model.sharing.get(mark)
         if rule is not None and _is_target(model, rule, person):
             paths.append(Path(str(rule), rule.level))
     return paths
 
 
-def _paths_by_territory(model: Model, person: Person, territory_id: str) -> Iterator[Path]:
+def _paths_by_owner(model: Model, person: Person, owner_id: str | None) -> Iterator[Path]:
+    """Yield the paths through an owning group, and through owners whose roles are below the user's (V1, V10)."""
+    group = None if owner_id is None else model.groups.get(owner_id)
+    if group is not None and person.id in group.members:
+        by_role = f" by role {person.role}" if person.role in group.roles else ""
+        yield Path(f"member{by_role} of the owning group {group.id}", "edit")
+    whose = "of the owner" if group is None else f"of a member of the owning group {group.id},"
+    for each in sorted(model.owners_of(owner_id)):
+        role = model.people[each].role
+        if person.id in model.superiors[role]:
+            yield Path(f"role {person.role} is above role {role} {whose} {each}", "edit")
+
+
+def _paths_by_territory(model: Model, person: Person, object_type: str, territory_id: str) -> Iterator[Path]:
     """Yield the paths through one territory of a record: by membership first, then rolled up from members (V4)."""
     assigned = model.territories[territory_id]
     path = [model.territories[above] for above in model.tree.path_of(territory_id)]
     managers = {node.effective_manager for node in path}
+    writable = object_type in assigned.writable
     levels: dict[bool, Level] = {True: "edit", False: "read"}
     for node in path:
         if person.id in node.members:
-            yield Path(_membership_of(person.id, node, assigned), levels[assigned.writable or person.id in managers])
+            yield Path(_membership_of(person.id, node, assigned), levels[writable or person.id in managers])
     if not model.territory_access_rolls_up_roles:
         return
     for node in path:
@@ -216,7 +250,7 @@ def _paths_by_territory(model: Model, person: Person, territory_id: str) -> Iter
             if member.active and person.id in model.superiors[member.role]:
                 above = f"role {person.role} is above role {member.role} of {member_id}"
                 membership = _membership_of(member_id, node, assigned)
-                yield Path(f"{above}, {membership}", levels[assigned.writable or member_id in managers])
+                yield Path(f"{above}, {membership}", levels[writable or member_id in managers])
 
 
 def _membership_of(user_id: str, node: TerritoryNode, assigned: TerritoryNode) -> str:

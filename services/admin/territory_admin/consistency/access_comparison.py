@@ -7,7 +7,7 @@ from typing import Any
 
 from access_indexer.core.drift import EntryValue, IndexEntry, drift_kind, entries_of, expected_at, repair_of
 from access_indexer.core.stage import AccessFold
-from access_indexer.core.viewers import paths_of
+from access_indexer.core.viewers import AccessAttributes, paths_of
 from access_indexer.redis.reader import RedisIndexReader
 from access_indexer.redis.writer import RedisIndexWriter
 from territory.model.compiled import Model
@@ -70,7 +70,8 @@ class AccessComparison(StoreComparison[IndexEntry]):
         if access is None:
             return Drift(str(kind), where, "the set has it, but the record was removed")
         found = access.record
-        paths = paths_of(self._model, entry.user_id, found.owner_id, found.territories, access.shared)
+        attributes = AccessAttributes(found.object, found.owner_id, found.territories, access.shared)
+        paths = paths_of(self._model, entry.user_id, attributes)
         by = "; ".join(map(str, paths)) if paths else "none"
         has = "the set lacks it" if expected else "the set has it"
         return Drift(str(kind), where, f"{has}; paths by which the user sees it: {by}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from access_indexer.core.record_table import attributes_of
 from access_indexer.core.viewers import NOBODY, AccessPolicy, Viewers
 from forecast_aggregator.partials.cells import Cells
 from forecast_aggregator.partials.contribution import Contribution, LeftOut, contribution_of
@@ -94,7 +95,7 @@ class _Side:
         """Return who sees a record under the model (V1)."""
         if self.access is None or assignment is None:
             return NOBODY
-        return self.access.viewers_of(assignment.owner_id, assignment.territories, assignment.shared)
+        return self.access.viewers_of(attributes_of(assignment))
 
     def count(self, assignment: Assignment | None) -> None:
         """Count a record in its territories, and a deal in the sums as well (F1). Raises: AmountOutOfRange."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from access_indexer.core.viewers import Path, paths_of
+from access_indexer.core.viewers import AccessAttributes, Path, paths_of
 from territory.model.document import Level
 from territory_admin.arguments import RecordName, check_user
 from territory_admin.log.kafka_session import kafka_session
@@ -49,7 +49,7 @@ async def explain_access(settings: Settings, user_id: str, name: RecordName) -> 
         shared = await sharing_marks(kafka, model, name)
     async with open_index(settings) as index:
         membership = await index.membership(user_id, name)
-    paths = paths_of(model, user_id, indexed.owner_id, indexed.territories, shared)
+    paths = paths_of(model, user_id, AccessAttributes(name.object, indexed.owner_id, indexed.territories, shared))
     level = _highest(paths)
     admin = user_id in model.admins
     implied = Membership(visible=bool(paths) and not admin, editable=level == "edit" and not admin, admin=admin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from access_indexer.core.viewers import AccessAttributes
 from territory.wire.events import Assignment, Link
 from territory_admin.arguments import RecordName
 from territory_admin.log.kafka_session import kafka_session
@@ -51,6 +52,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
         assignment = await last_assignment(kafka, name.key(settings.org_id))
         model = await read_active_model(kafka, settings.org_id)
     shared = assignment.shared if assignment is not None else ()
+    record = AccessAttributes(name.object, indexed.owner_id, indexed.territories, shared)
     return ShownRecord(
         record=str(name),
         org_id=settings.org_id,
@@ -63,7 +65,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
         runners_up=assignment.runners_up if assignment is not None else (),
         dropped=assignment.dropped if assignment is not None else (),
         unassigned=assignment.unassigned if assignment is not None else None,
-        viewers=len(viewers_of(model, indexed.owner_id, indexed.territories, shared)),
+        viewers=len(viewers_of(model, record)),
         index_is_behind=assignment is None or not _is_of(indexed, assignment),
     )
 

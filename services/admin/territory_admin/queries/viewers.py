@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from access_indexer.core.viewers import AccessPolicy, Path, paths_of
+from access_indexer.core.viewers import AccessAttributes, AccessPolicy, Path, paths_of
 from territory.model.compiled import Model
 from territory.model.document import Level
 from territory_admin.arguments import RecordName
@@ -48,7 +48,7 @@ async def viewers(settings: Settings, name: RecordName) -> RecordViewers:
     async with kafka_session(settings) as kafka:
         model = await read_active_model(kafka, settings.org_id)
         shared = await sharing_marks(kafka, model, name)
-    found = viewers_of(model, indexed.owner_id, indexed.territories, shared)
+    found = viewers_of(model, AccessAttributes(name.object, indexed.owner_id, indexed.territories, shared))
     return RecordViewers(str(name), settings.org_id, tuple(found))
 
 
@@ -65,14 +65,12 @@ async def sharing_marks(kafka: KafkaSession, model: Model, name: RecordName) -> 
     return () if assignment is None else assignment.shared
 
 
-def viewers_of(
-    model: Model, owner_id: str | None, territories: tuple[str, ...], shared: tuple[str, ...]
-) -> list[Viewer]:
+def viewers_of(model: Model, record: AccessAttributes) -> list[Viewer]:
     """Return who sees a record, by id: users whose sets hold it, and administrators."""
-    seen_by = AccessPolicy(model).viewers_of(owner_id, territories, shared)
+    seen_by = AccessPolicy(model).viewers_of(record)
     found: list[Viewer] = []
     for user_id in sorted(seen_by.readers | model.admins):
-        paths = paths_of(model, user_id, owner_id, territories, shared)
+        paths = paths_of(model, user_id, record)
         admin = user_id in model.admins
         level: Level = "edit" if admin or user_id in seen_by.editors else "read"
         found.append(Viewer(user_id, model.people[user_id].name, level, admin, tuple(paths)))

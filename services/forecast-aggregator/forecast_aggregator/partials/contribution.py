@@ -27,8 +27,9 @@ class Contribution:
     weighted: Decimal
     """Amount times probability of an open deal; 0 for a won one (F1)."""
     owner_id: str | None
+    """The user whose own sum a won deal is in: its owner, unless that is a group (F4, V10)."""
     by_others: bool
-    """True if the owner is not a member of the deal's territory (F3)."""
+    """True if nobody who owns the deal is a member of its territory (F3, V10)."""
 
     @property
     def counted(self) -> Counted:
@@ -114,8 +115,8 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
         category=category,
         amount=amount,
         weighted=times(amount, probability),
-        owner_id=assignment.owner_id,
-        by_others=assignment.owner_id not in node.members,
+        owner_id=None if assignment.owner_id in model.groups else assignment.owner_id,
+        by_others=model.owners_of(assignment.owner_id).isdisjoint(node.members),
     )
 
 

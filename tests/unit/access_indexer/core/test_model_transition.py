@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from access_indexer.core.model_transition import ModelTransition
-from access_indexer.core.record_table import AccessAttributes
-from access_indexer.core.viewers import NOBODY, AccessPolicy, AccessUnion, Viewers
+from access_indexer.core.viewers import NOBODY, AccessAttributes, AccessPolicy, AccessUnion, Viewers
 from territory.model.compiled import Model
 from tests.unit.access_indexer.core.examples import MODEL, ROLES, TERRITORIES, USERS, but, model_of
 
@@ -130,6 +129,7 @@ def test_memory_is_bounded_however_many_models_are_superseded() -> None:
 # --- the union of several models --------------------------------------------------------------
 
 IDS = [user["id"] for user in USERS]
+GROUPS = ["queue", "crew"]
 CRITERIA = {"field": "sector", "eq": "medical"}
 
 
@@ -140,7 +140,14 @@ def models(draw: st.DrawFn) -> Model:
         node | {"users": draw(st.lists(st.sampled_from(IDS), max_size=3, unique=True))} for node in TERRITORIES
     ]
     territories[1]["manager"] = draw(st.sampled_from(IDS))
+    permissions = st.sampled_from(["read_only", "read_write_delete", {"account": "read_write_delete"}])
+    territories[2]["permission"] = draw(permissions)
     territories = territories[: draw(st.integers(3, 4))]
+    groups = [
+        {"id": name, "users": draw(st.lists(st.sampled_from(IDS), max_size=2, unique=True)),
+         "roles": draw(st.lists(st.sampled_from([role["id"] for role in ROLES]), max_size=1))}
+        for name in draw(st.lists(st.sampled_from(GROUPS), unique=True))
+    ]  # fmt: skip
     roles = [role["id"] for role in ROLES]
     users = [
         user | {"role": draw(st.sampled_from(roles)), "active": draw(st.booleans()), "admin": draw(st.booleans())}
@@ -151,7 +158,7 @@ def models(draw: st.DrawFn) -> Model:
          "level": draw(st.sampled_from(["read", "edit"]))}
     ]  # fmt: skip
     return model_of(
-        1, territories=territories, users=users, fields={"account": {"sector": "text"}},
+        1, territories=territories, users=users, groups=groups, fields={"account": {"sector": "text"}},
         sharing=sharing if draw(st.booleans()) else [],
         settings={"territory_access_rolls_up_roles": draw(st.booleans())},
     )  # fmt: skip
@@ -161,13 +168,14 @@ def models(draw: st.DrawFn) -> Model:
 @given(st.lists(models(), min_size=1, max_size=3), st.data())
 def test_union_of_models_is_exact(given_models: list[Model], data: st.DataObject) -> None:
     """The folded union gives the same viewers and levels as asking every model (V1, V3, V8)."""
-    owner = data.draw(st.sampled_from([None, "stranger", *IDS]))
+    owner = data.draw(st.sampled_from([None, "stranger", *GROUPS, *IDS]))
     territories = tuple(data.draw(st.lists(st.sampled_from(["world", "west", "bay", "east", "sold"]), unique=True)))
     marks = sorted({mark for model in given_models for mark in model.sharing})
     shared = tuple(mark for mark in marks if data.draw(st.booleans()))
+    record = AccessAttributes(data.draw(st.sampled_from(["account", "deal"])), owner, territories, shared)
     union, expected = AccessUnion(), NOBODY
     for model in given_models:
         policy = AccessPolicy(model)
         union.add(policy)
-        expected = expected | policy.viewers_of(owner, territories, shared)
-    assert union.viewers_of(owner, territories, shared) == expected
+        expected = expected | policy.viewers_of(record)
+    assert union.viewers_of(record) == expected

@@ -6,33 +6,42 @@ from typing import Any
 
 import pytest
 
-from access_indexer.core.viewers import AccessPolicy, Path, Viewers, paths_of
+from access_indexer.core.viewers import AccessAttributes, AccessPolicy, Path, Viewers, paths_of
 from territory.model.compiled import Model
 from tests.unit.access_indexer.core.examples import TERRITORIES, USERS, but, model_of
 
 MODEL = model_of()
+GROUPS: list[dict[str, Any]] = [
+    {"id": "queue", "users": ["sam", "gone"], "roles": ["vp"]},
+    {"id": "crew", "users": ["root", "bob"]},
+]
 
 
 def viewers(
-    owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
+    owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = (), of: str = "account"
 ) -> tuple[set[str], set[str]]:
     """Return who reads a record and who may edit it."""
-    viewers = AccessPolicy(model).viewers_of(owner_id, territories, shared)
+    viewers = AccessPolicy(model).viewers_of(AccessAttributes(of, owner_id, territories, shared))
     return set(viewers.readers), set(viewers.editors)
 
 
 def path_texts(
-    user_id: str, owner_id: str | None, *territories: str, model: Model = MODEL, shared: tuple[str, ...] = ()
+    user_id: str,
+    owner_id: str | None,
+    *territories: str,
+    model: Model = MODEL,
+    shared: tuple[str, ...] = (),
+    of: str = "account",
 ) -> list[str]:
     """Return the texts of the paths by which a user sees a record."""
-    return [str(path) for path in paths_of(model, user_id, owner_id, territories, shared)]
+    return [str(path) for path in paths_of(model, user_id, AccessAttributes(of, owner_id, territories, shared))]
 
 
 def sharing(to: dict[str, str], level: str = "read", rule_id: str = "s1", **sections: Any) -> Model:
     """Return the model with one sharing rule."""
     criteria = {"field": "sector", "eq": "medical"}
     rule = {"id": rule_id, "object": "account", "criteria": criteria, "to": to, "level": level}
-    return model_of(fields={"account": {"sector": "text"}}, sharing=[rule], **sections)
+    return model_of(**{"fields": {"account": {"sector": "text"}}, "sharing": [rule], "groups": GROUPS} | sections)
 
 
 def marks(model: Model) -> tuple[str, ...]:
@@ -118,8 +127,9 @@ def test_unknown_owner_or_territory(owner_id: str | None, territories: tuple[str
 def test_equal_attributes_share_one_answer() -> None:
     """The viewers of one owner, territories and marks are worked out once (V1)."""
     access = AccessPolicy(MODEL)
-    assert access.viewers_of("ann", ("bay",), ()) is access.viewers_of("ann", ("bay",), ())
-    assert isinstance(access.viewers_of("ann", ("bay",), ()), Viewers)
+    first, second = (access.viewers_of(AccessAttributes("account", "ann", ("bay",), ())) for _ in range(2))
+    assert first is second
+    assert isinstance(first, Viewers)
 
 
 # --- sharing rules ----------------------------------------------------------------------------
@@ -129,6 +139,7 @@ def test_equal_attributes_share_one_answer() -> None:
     ("to", "users"),
     [
         ({"user": "bob"}, {"bob"}),
+        ({"group": "queue"}, {"sam", "vic"}),
         ({"user": "root"}, set()),
         ({"user": "gone"}, set()),
         ({"role": "rep"}, {"ann", "bob"}),
@@ -163,6 +174,82 @@ def test_unknown_mark_gives_nothing() -> None:
         assert viewers(None, model=model, shared=(mark,)) == (set(), set())
         assert path_texts("ann", None, model=model, shared=(mark,)) == []
         assert "ann" in viewers(None, model=model, shared=(mark, *marks(model)))[0]
+
+
+# --- groups -----------------------------------------------------------------------------------
+
+
+def test_members_of_an_owning_group_are_owners() -> None:
+    """Active users of a group, and active users with one of its roles, edit what it owns (V10, V7)."""
+    model = model_of(groups=[{"id": "queue", "users": ["sam", "gone"], "roles": ["vp"]}])
+    assert viewers("queue", model=model) == ({"sam", "vic", "cleo"}, {"sam", "vic", "cleo"})
+
+
+def test_role_superiors_of_each_member_see_it() -> None:
+    """The superiors of every active member edit, those of a deactivated member get nothing by it (V10, V3, V7)."""
+    of_ann = model_of(groups=[{"id": "queue", "users": ["ann"]}])
+    assert viewers("queue", model=of_ann) == ({"ann", "vic", "cleo"}, {"ann", "vic", "cleo"})
+    both = model_of(groups=[{"id": "queue", "users": ["gone", "sam"]}])
+    assert viewers("queue", model=both) == ({"sam", "cleo"}, {"sam", "cleo"})
+    alone = model_of(groups=[{"id": "queue", "users": ["gone"]}])
+    assert viewers("queue", model=alone) == (set(), set())
+    assert path_texts("vic", "queue", model=alone) == path_texts("gone", "queue", model=alone) == []
+
+
+def test_roles_of_a_group_give_nothing_to_roles_below() -> None:
+    """A role in a group stands for the users of exactly that role (V10, V2)."""
+    model = model_of(groups=[{"id": "queue", "roles": ["vp"]}])
+    assert viewers("queue", model=model) == ({"vic", "cleo"}, {"vic", "cleo"})
+
+
+def test_group_that_the_model_lacks_gives_nothing() -> None:
+    """A group that is not in the model, or has no members, owns for nobody (V10)."""
+    assert viewers("queue") == (set(), set())
+    assert viewers("queue", model=model_of(groups=[{"id": "queue"}])) == (set(), set())
+
+
+def test_members_of_several_groups() -> None:
+    """A user in two groups keeps what one of them owns when the other changes (V5, V10)."""
+    two = [{"id": "queue", "users": ["sam"]}, {"id": "crew", "users": ["sam", "eve"]}]
+    model = model_of(groups=two)
+    assert [viewers(each, model=model)[0] for each in ("queue", "crew")] == [{"sam", "cleo"}, {"sam", "eve", "cleo"}]
+    left = model_of(groups=[two[0] | {"users": []}, two[1]])
+    assert [viewers(each, model=left)[0] for each in ("queue", "crew")] == [set(), {"sam", "eve", "cleo"}]
+
+
+def test_paths_by_groups() -> None:
+    """A path names the owning group, how the user is in it, and the member below the user (V9, V10)."""
+    groups = [{"id": "queue", "users": ["sam", "ann"], "roles": ["rep"]}]
+    model = sharing({"group": "queue"}, groups=groups)
+    assert path_texts("sam", "queue", model=model) == ["member of the owning group queue (edit)"]
+    assert path_texts("bob", "queue", model=model) == ["member by role rep of the owning group queue (edit)"]
+    assert path_texts("vic", "queue", model=model) == [
+        "role vp is above role rep of a member of the owning group queue, ann (edit)",
+        "role vp is above role rep of a member of the owning group queue, bob (edit)",
+    ]
+    assert path_texts("sam", None, model=model, shared=marks(model)) == ["sharing rule s1 for group queue (read)"]
+
+
+# --- permission by object ---------------------------------------------------------------------
+
+
+def test_permission_by_object() -> None:
+    """Members edit the objects for which the permission says so, and read the objects that it leaves out (V11)."""
+    by_object = {"account": "read_write_delete", "deal": "read_only"}
+    model = model_of(territories=but(TERRITORIES, "east", permission=by_object))
+    assert viewers(None, "east", model=model) == ({"eve", "mia"}, {"eve", "mia"})
+    for kind in ("deal", "lead", "contact"):
+        assert viewers(None, "east", model=model, of=kind) == ({"eve", "mia"}, {"mia"})
+    levels = {kind: path_texts("eve", None, "east", model=model, of=kind) for kind in ("account", "deal")}
+    assert levels == {"account": ["member of territory east (edit)"], "deal": ["member of territory east (read)"]}
+
+
+def test_permission_of_the_records_territory_by_object() -> None:
+    """Members above have the level of the record's territory, also by object and rolled up (V3, V4, V11)."""
+    territories = but(TERRITORIES, "bay", users=["ann"], permission={"deal": "read_write_delete"})
+    model = model_of(territories=territories, settings={"territory_access_rolls_up_roles": True})
+    assert viewers(None, "bay", model=model, of="deal")[1] == {"ann", "wes", "mia", "vic", "cleo"}
+    assert viewers(None, "bay", model=model, of="account")[1] == {"mia", "cleo"}
 
 
 # --- rolled up along the roles ----------------------------------------------------------------
@@ -272,15 +359,18 @@ def test_paths_by_sharing_rules() -> None:
 )
 @pytest.mark.parametrize("place", [(), ("bay",), ("west", "east")])
 @pytest.mark.parametrize("rolls_up", [False, True])
-@pytest.mark.parametrize("to", [{"user": "bob"}, {"role_and_below": "vp"}, {"territory_and_below": "west"}])
+@pytest.mark.parametrize(
+    "to", [{"user": "bob"}, {"group": "crew"}, {"role_and_below": "vp"}, {"territory_and_below": "west"}]
+)
+@pytest.mark.parametrize("owner_id", ["ann", "queue", "crew"])
 def test_paths_and_sets_agree(
-    territories: list[dict[str, Any]], place: tuple[str, ...], rolls_up: bool, to: dict[str, str]
+    territories: list[dict[str, Any]], place: tuple[str, ...], rolls_up: bool, to: dict[str, str], owner_id: str
 ) -> None:
     """Exactly the users whose sets hold a record, and administrators, have a path; the same with edit (V1, V3, V9)."""
     model = sharing(to, "edit", territories=territories, settings={"territory_access_rolls_up_roles": rolls_up})
-    readers, editors = viewers("ann", *place, model=model, shared=marks(model))
+    readers, editors = viewers(owner_id, *place, model=model, shared=marks(model))
     for user_id in model.people:
-        paths = paths_of(model, user_id, "ann", place, marks(model))
+        paths = paths_of(model, user_id, AccessAttributes("account", owner_id, place, marks(model)))
         assert bool(paths) == (user_id in readers or user_id in model.admins)
         assert (Path("administrator", "edit") in paths) == (user_id in model.admins)
         assert any(path.level == "edit" for path in paths) == (user_id in editors or user_id in model.admins)

@@ -139,6 +139,12 @@ def test_all_faults_at_once() -> None:
                     "criteria": {"field": "country", "eq": "x"},
                     "to": {"role_and_below": "x"},
                 },
+                {"id": "s4", "object": "account", "criteria": {"field": "country", "eq": "x"}, "to": {"group": "ann"}},
+            ],
+            "groups": [
+                {"id": "bob"},
+                {"id": "queue", "users": ["zoe", "bob", "bob"], "roles": ["chief", "a", "a"]},
+                {"id": "queue"},
             ],
         }
     )
@@ -166,16 +172,23 @@ def test_all_faults_at_once() -> None:
         "frozen_periods[1]": "expected a quarter",
         "frozen_periods": "names '2016-Q4' twice",
         "sharing[s1]": "used twice",
-        "sharing[s1].to": "found nothing, expected exactly one of user",
+        "sharing[s1].to": "found nothing, expected exactly one of user, group, role",
         "sharing[s1].criteria.field": "unknown field 'sector'",
         "sharing[s1].criteria": "expected exactly one of all, any, not",
         "sharing[s2].to.territory_and_below": "unknown territory 'mars'",
         "sharing[s3].to.role_and_below": "unknown role 'x'",
+        "sharing[s4].to.group": "unknown group 'ann'; add it or correct the name (there are bob, queue, …)",
+        "groups[bob]": "the id is a user's, too",
+        "groups[queue]": "used twice",
+        "groups[queue].users": "unknown user 'zoe'",
+        "groups[queue].roles": "unknown role 'chief'",
     }
     assert faults.keys() == expected.keys()
     for path, reason in expected.items():
         assert reason in faults[path]
     assert "names 'bob' twice" in faults["territories[y].users"]
+    assert "names 'bob' twice" in faults["groups[queue].users"]
+    assert "names 'a' twice" in faults["groups[queue].roles"]
     assert "found user, role" in faults["sharing[s1].to"]
 
 

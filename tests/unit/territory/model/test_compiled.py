@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from territory.criteria import Fields, Leaf
 from territory.errors import BadMessage, DayNotSet
 from territory.model.compiled import Model, assemble, compile_model, digest_of, pieces_of_model
-from territory.model.document import read_document
+from territory.model.document import OBJECTS, read_document
 from territory.model.keyed_pieces import pieces_of
 from territory.model.text import parse_text
 from territory.wire.codec import decode, encode, reader_of
@@ -30,6 +30,7 @@ def meaning_of(model: Model) -> dict[str, Any]:
         "stages": model.stages,
         "rates": model.rates,
         "people": model.people,
+        "groups": model.groups,
         "roles": {role: model.roles.path_of(role) for role in model.roles},
         "tree": {territory: model.tree.path_of(territory) for territory in model.tree},
         "nodes": {
@@ -170,7 +171,7 @@ def test_members_and_managers() -> None:
     assert {node.id: node.members for node in nodes.values()} == {"world": {"ann"}, "west": {"bob"}, "bay": {"bob"}}
     assert {node.id: node.effective_manager for node in nodes.values()} == {"world": "ann", "west": "ann", "bay": "bob"}
     assert nodes["west"].manager is None
-    assert [node.id for node in nodes.values() if node.writable] == ["west"]
+    assert {node.id: node.writable for node in nodes.values()} == {"world": set(), "west": {*OBJECTS}, "bay": {"deal"}}
     assert (nodes["world"].name, nodes["bay"].name) == ("World", "bay")
 
 
@@ -190,6 +191,22 @@ def test_users_with_sets() -> None:
     model = compile_model({"org": "acme", "roles": MODEL["roles"], "users": users}, 1)
     assert model.admins == {"root"}
     assert model.seers == {"ann"}
+
+
+def test_members_and_owners() -> None:
+    """A group's members are its active users and those with its roles; a record's owner is a user or a group (V10)."""
+    model = compiled(groups=[{"id": "queue", "users": ["ann", "cleo"], "roles": ["rep", "vp"]}, {"id": "empty"}])
+    assert {group.id: group.members for group in model.groups.values()} == {"queue": {"ann", "bob"}, "empty": set()}
+    assert (model.groups["queue"].roles, model.groups["queue"].name) == ({"rep", "vp"}, "queue")
+    owners = {each: model.owners_of(each) for each in ("queue", "empty", "cleo", "stranger", None)}
+    nobody: frozenset[str] = frozenset()
+    assert owners == {"queue": {"ann", "bob"}, "empty": nobody, "cleo": {"cleo"}, "stranger": nobody, None: nobody}
+
+
+def test_people_and_groups_decide_no_assignment() -> None:
+    """Groups and permissions are no input of assignments: changing them alone redecides no record (A8, V10, V11)."""
+    changed = compiled(groups=[], territories=[{**node, "permission": {}} for node in MODEL["territories"]])
+    assert changed.deciding == compiled().deciding
 
 
 @given(st.permutations(["high", "deep", "a-flat", "b-flat"]))

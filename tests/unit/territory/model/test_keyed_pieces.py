@@ -39,6 +39,7 @@ def test_kinds_of_pieces() -> None:
         *(("role", name) for name in ("ceo", "vp", "rep")),
         *(("user", name) for name in ("ann", "bob", "cleo")),
         *(("territory", name) for name in ("world", "west", "bay")),
+        ("group", "00G5e000001AbCd"),
         ("table", "bay-area-zips"),
         ("target", "west:2017-Q1"),
         ("target", "west:2017-Q1:bob"),
