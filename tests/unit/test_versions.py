@@ -23,12 +23,14 @@ from territory.wire.codec import encode, reader_of
 from territory.wire.events import ModelActivated, ModelPiece, read_access_change, read_attainment
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.support.expectations import differences
-from tests.support.memory import STAGES, MemoryHouse
+from tests.support.memory import GROUPS, STAGES, MemoryHouse
 from tests.support.memory_log import Stored
 from tests.support.memory_redis import MemoryRedis
 from tests.support.stepping import Process
 from tests.support.stories import ORG, Expect, Story, load_stories
+from tests.unit.support.oracle_examples import model, upsert
 from tests.unit.territory.examples import EVENTS, FEW, dumps, json_values
+from tests.unit.test_interruptions import happen
 
 RECORDED = sorted((Path(__file__).parent / "versions").glob("*.jsonl"))
 STORIES = {story.name: story for story in load_stories(Path(__file__).parents[1] / "scenarios")}
@@ -111,6 +113,23 @@ def test_workers_continue_from_an_earlier_version(recorded: Path) -> None:
     expect = [step for step in story_of(recorded).steps if isinstance(step, Expect)][-1]
     assert differences(expect, house.state_of(ORG)) == []
     assert house.dead_letters == {}
+
+
+def test_groups_that_an_earlier_version_ignored() -> None:
+    """An earlier access indexer gave members nothing; its successor gives what the same model gives (V10, A8)."""
+    house = MemoryHouse(2)
+    happen(house, model(groups=[{"id": "queue", "users": ["rita"]}]), [upsert("lead", "L", owner_id="queue")])
+    house.run()
+    sets = {("acme", user, "lead"): {"L"} for user in ("rita", "vera", "cleo")}
+    assert house.redis.visible == house.redis.editable == sets
+    house.redis.visible.clear()
+    house.redis.editable.clear()
+    for at, committed in house.cluster.committed[GROUPS["indexing"]].items():
+        earlier = str(CommitMetadata.read(committed.metadata)._replace(edition=0))
+        house.commit("indexing", at.partition, {at.topic: committed.offset}, earlier)
+    house.restart_all()
+    house.run()
+    assert house.redis.visible == house.redis.editable == sets
 
 
 def added_to(value: Any, more: Any) -> Any:

@@ -18,6 +18,8 @@ from territory_runtime.redis.connection import connect
 from territory_runtime.settings import Settings
 
 STAGE = "access-indexer"
+EDITION = 1
+"""1: groups, and permissions by object, give access (V10, V11). Earlier workers ignored groups of a model."""
 ASSIGNER = "assigner-assignment"
 """The consumer group of the stage that writes the assignments."""
 
@@ -33,6 +35,7 @@ def stage_of(sink: Sink, *, emit_changes: bool) -> Stage:
         sweep_passes=2,  # revocations, then grants
         sweep_share=50,  # records of one group move together
         follows=ASSIGNER,
+        edition=EDITION,
     )
 
 
