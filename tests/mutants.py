@@ -23,6 +23,7 @@ LOOP = "services/runtime/territory_runtime/loop"
 KAFKA = "services/runtime/territory_runtime/kafka"
 REDIS = "services/runtime/territory_runtime/redis"
 ASSIGNMENT = "services/assigner/assigner/assignment"
+MODEL = "schemas/territory/model"
 INDEXER = "services/access-indexer/access_indexer"
 UNIT = "tests/unit"
 LOOP_TESTS = f"{UNIT}/territory_runtime/loop"
@@ -231,6 +232,57 @@ MUTANTS = (
         "        if model_revision > self.target.model.revision:\n",
         "        if False:\n",
         (f"{UNIT}/access_indexer/core/test_model_transition.py", f"{UNIT}/access_indexer/core/test_stage.py"),
+    ),
+    Mutant(
+        "deactivated members of groups own",
+        f"{MODEL}/compiled.py",
+        "    active = [user for user in document.users if user.active]\n",
+        "    active = [*document.users]\n",
+        (f"{UNIT}/access_indexer/core/test_viewers.py", f"{UNIT}/territory/model/test_compiled.py"),
+    ),
+    Mutant(
+        "roles of groups give nothing",
+        f"{MODEL}/compiled.py",
+        ".union(*(by_role.get(role, ()) for role in group.roles))",
+        "",
+        (f"{UNIT}/access_indexer/core/test_viewers.py", f"{UNIT}/territory/model/test_compiled.py"),
+    ),
+    Mutant(
+        "superiors of members see nothing by an owning group",
+        f"{INDEXER}/core/viewers.py",
+        "            users = owners.union(*(self.model.superiors[role] for role in roles))\n",
+        "            users = owners\n"
+        "            if owner_id in self.model.people:\n"
+        "                users = owners.union(*(self.model.superiors[role] for role in roles))\n",
+        (f"{UNIT}/access_indexer/core/test_viewers.py",),
+    ),
+    Mutant(
+        "a permission for one object is for all",
+        f"{INDEXER}/core/viewers.py",
+        "        writable = object_type in self.model.territories[territory_id].writable\n",
+        "        writable = bool(self.model.territories[territory_id].writable)\n",
+        (f"{UNIT}/access_indexer/core/test_viewers.py",),
+    ),
+    Mutant(
+        "superseded models forget who owned by groups",
+        f"{INDEXER}/core/viewers.py",
+        "        for owner_id in (*model.people, *model.groups):\n",
+        "        for owner_id in model.people:\n",
+        (f"{UNIT}/access_indexer/core/test_model_transition.py",),
+    ),
+    Mutant(
+        "groups ignored by an earlier version stay ignored",
+        f"{INDEXER}/app.py",
+        "        edition=EDITION,\n",
+        "",
+        (f"{UNIT}/test_versions.py",),
+    ),
+    Mutant(
+        "deals of groups are in a user's sum",
+        "services/forecast-aggregator/forecast_aggregator/partials/contribution.py",
+        "        owner_id=None if assignment.owner_id in model.groups else assignment.owner_id,\n",
+        "        owner_id=assignment.owner_id,\n",
+        (f"{UNIT}/forecast_aggregator/partials/test_contribution.py",),
     ),
     Mutant(
         "Redis grants before it revokes",

@@ -56,6 +56,16 @@ def test_rules_that_never_or_always_match_are_warnings(tmp_path: Path, capsys: p
     assert "warning: 1 rule matches everything" in capsys.readouterr().out
 
 
+def test_groups_without_members_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A group without an active member leaves the model valid: a queue may be empty (V10)."""
+    path = tmp_path / "model.yaml"
+    path.write_text("org: acme\ngroups: [{id: queue}]\n")
+    assert run("validate", str(path), "--strict") == 0
+    assert "warning: 1 group without an active member: queue" in capsys.readouterr().out
+    assert run("validate", str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["groups_without_members"] == ["queue"]
+
+
 def test_strict_finds_nothing_in_a_sound_model(model: Path) -> None:
     """A model without warnings passes `--strict`."""
     assert run("validate", str(model), "--strict") == 0

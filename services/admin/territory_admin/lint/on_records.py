@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from territory.criteria import Criterion, Fields
 from territory.model.compiled import Model
 from territory.model.document import RuledObject
-from territory.wire.events import read_record
+from territory.wire.events import Record, read_record
 from territory.wire.topics import FAMILIES
+from territory_admin.lint.owners import OwnerCount, OwnerCoverage
 from territory_admin.lint.rule_coverage import Coverage, RecordCoverage
 from territory_admin.lint.rule_lint import RuleAnalysis
 from territory_admin.log.kafka_session import kafka_session
@@ -38,6 +39,8 @@ class OnRecords:
     coverage: RecordCoverage
     measured: tuple[MeasuredRule, ...]
     """The costliest rules by structure whose object has records; the slowest first."""
+    owners: OwnerCoverage
+    """The records whose owner the model does not have."""
 
 
 async def check_on_records(settings: Settings, model: Model, analysis: RuleAnalysis, report: OnRead) -> OnRecords:
@@ -54,15 +57,21 @@ async def check_on_records(settings: Settings, model: Model, analysis: RuleAnaly
     Raises: NotFound before the services first ran; KafkaError.
     """
     model = model.on(model.day_of(datetime.now(UTC)))
-    coverage = Coverage(model)
+    coverage, owners = Coverage(model), OwnerCount(model)
+
+    def take(key: str, record: Record | None) -> None:
+        coverage.take(key, record)
+        owners.take(key, record)
+
     async with kafka_session(settings) as kafka:
         partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
         reader = OrganisationReader(await kafka.consumer(), model.org_id, report)
         await reader.mark(partitions)
         for where in partitions:
-            await reader.read(where, read_record, coverage.take)
+            await reader.read(where, read_record, take)
             coverage.end_partition()
-    return OnRecords(coverage.result(), _measured(model, analysis, coverage))
+            owners.end_partition()
+    return OnRecords(coverage.result(), _measured(model, analysis, coverage), owners.result())
 
 
 def _measured(model: Model, analysis: RuleAnalysis, coverage: Coverage) -> tuple[MeasuredRule, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from access_indexer.core.viewers import AccessAttributes, Path, paths_of
+from territory.model.compiled import Model
 from territory.model.document import Level
 from territory_admin.arguments import RecordName, check_user
 from territory_admin.log.kafka_session import kafka_session
@@ -12,6 +14,9 @@ from territory_admin.models.topic import read_active_model
 from territory_admin.queries.redis_reader import Membership, indexed_record, open_index
 from territory_admin.queries.viewers import sharing_marks
 from territory_runtime.settings import Settings
+
+OwnerKind = Literal["user", "group", "unknown"]
+"""An unknown owner is neither a user nor a group of the model (V1, V10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,8 @@ class ExplainedAccess:
     user_id: str
     active: bool
     owner_id: str | None
+    owner_kind: OwnerKind | None
+    """What the owner is in the model; None if the record has no owner."""
     territories: tuple[str, ...]
     sees: bool
     level: Level | None
@@ -59,6 +66,7 @@ async def explain_access(settings: Settings, user_id: str, name: RecordName) -> 
         user_id=user_id,
         active=model.people[user_id].active,
         owner_id=indexed.owner_id,
+        owner_kind=_kind_of(model, indexed.owner_id),
         territories=indexed.territories,
         sees=bool(paths),
         level=level,
@@ -66,6 +74,12 @@ async def explain_access(settings: Settings, user_id: str, name: RecordName) -> 
         index=membership,
         index_is_behind=membership != implied,
     )
+
+
+def _kind_of(model: Model, owner_id: str | None) -> OwnerKind | None:
+    if owner_id is None:
+        return None
+    return "user" if owner_id in model.people else "group" if owner_id in model.groups else "unknown"
 
 
 def _highest(paths: list[Path]) -> Level | None:

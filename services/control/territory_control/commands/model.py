@@ -12,6 +12,7 @@ from assigner.matching.engines import EngineName
 from territory.errors import ModelRefused
 from territory_admin.errors import NotReached
 from territory_admin.lint.on_records import check_on_records
+from territory_admin.lint.owners import groups_without_members
 from territory_admin.lint.rule_lint import analyse_rules
 from territory_admin.models.apply import Applied, apply_and_wait
 from territory_admin.models.apply import apply as activate
@@ -55,17 +56,25 @@ def validate(
     output = Output(as_json=as_json)
     settings = read_settings() if on_records else None
     checked = _checked_model(model, output)
-    analysis = analyse_rules(checked.model)
+    analysis, without_members = analyse_rules(checked.model), groups_without_members(checked.model)
     text = [
         Text(f"valid: {checked.org_id}: {model_view.model_size(checked.model)}"),
         *rules_view.rule_analysis(analysis),
+        *model_view.group_warnings(without_members),
     ]
     coverage = None
     if settings is not None:
         with output.bar("reading records") as bar:
             coverage = asyncio.run(check_on_records(settings, checked.model, analysis, bar.at))
         text += rules_view.record_coverage(coverage)
-    data = {"valid": True, "org_id": checked.org_id, "faults": [], "rules": analysis, "on_records": coverage}
+    data = {
+        "valid": True,
+        "org_id": checked.org_id,
+        "faults": [],
+        "rules": analysis,
+        "groups_without_members": without_members,
+        "on_records": coverage,
+    }
     output.result(data, *text)
     if strict and (analysis.impossible or analysis.empty or analysis.sharing):
         raise typer.Exit(EXIT_REFUSED)

@@ -19,7 +19,7 @@ def paths_of_user(found: ExplainedAccess) -> list[RenderableType]:
     if not found.sees:
         territories = named(found.territories) or "no territory"
         reason = "is deactivated and sees nothing" if not found.active else (
-            f"no path: the record is owned by {found.owner_id or 'nobody'} and in {territories}"
+            f"no path: the record is owned by {_owner(found)} and in {territories}"
         )  # fmt: skip
         lines.append(Text(f"    {reason}"))
     membership = found.index
@@ -33,6 +33,18 @@ def paths_of_user(found: ExplainedAccess) -> list[RenderableType]:
     if found.index_is_behind:
         lines.append(Text("Redis does not have the latest change yet; try again after territory wait", style="yellow"))
     return list(lines)
+
+
+def _owner(found: ExplainedAccess) -> str:
+    match found.owner_kind:
+        case None:
+            return "nobody"
+        case "user":
+            return str(found.owner_id)
+        case "group":
+            return f"group {found.owner_id}, which the user is no active member of,"
+        case "unknown":
+            return f"{found.owner_id}, which is neither a user nor a group of the model,"
 
 
 def visible_records(found: VisibleRecords) -> list[RenderableType]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -21,13 +21,22 @@ def faults(found: Iterable[Fault]) -> list[RenderableType]:
 
 
 def model_size(model: Model) -> str:
-    """Return how many territories, rules, users, roles and targets a model has."""
+    """Return how many territories, rules, users, roles, groups and targets a model has."""
     rules = sum(len(node.rules) for node in model.territories.values())
+    groups = f"{counted(len(model.groups), 'group')}, " if model.groups else ""
     return (
         f"{counted(len(model.territories), 'territory', 'territories')} with {counted(rules, 'rule')}, "
-        f"{counted(len(model.people), 'user')}, {counted(len(model.roles), 'role')}, "
+        f"{counted(len(model.people), 'user')}, {counted(len(model.roles), 'role')}, {groups}"
         f"{counted(len(model.targets), 'target')}"
     )
+
+
+def group_warnings(without_members: Sequence[str]) -> list[RenderableType]:
+    """Return a warning about groups that have no active member (V10)."""
+    if not without_members:
+        return []
+    which = f"{counted(len(without_members), 'group')} without an active member: {named(without_members)}"
+    return [Text(f"warning: {which}; nobody sees what a group without members owns")]
 
 
 def applied(done: Applied) -> list[RenderableType]:

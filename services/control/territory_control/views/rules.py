@@ -89,6 +89,13 @@ def record_coverage(found: OnRecords) -> list[RenderableType]:
         ("territory", "object", "nor those below it:"),
         [(one.territory_id, one.object, named(one.below, 3)) for one in coverage.unreached],
     )
+    unknown = found.owners
+    parts += _table(
+        f"warning: {counted(unknown.records, 'record')} of {counted(unknown.unknown, 'owner')} unknown to the model, "
+        "so nobody sees them as the owner",
+        ("records", "owner"),
+        [(f"{owner.records:,}", owner.owner_id) for owner in unknown.owners],
+    )
     parts += _table(
         "the most expensive rules, measured on these records",
         ("territory", "object", "µs an evaluation"),

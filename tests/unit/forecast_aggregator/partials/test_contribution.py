@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from forecast_aggregator.partials.contribution import Contribution, LeftOut, contribution_of
 from territory.wire.events import Assignment
-from tests.unit.forecast_aggregator.examples import Q1, deal, model_of
+from tests.unit.forecast_aggregator.examples import Q1, TERRITORIES, deal, model_of
 
 MODEL = model_of()
 
@@ -123,3 +123,15 @@ def test_amounts_are_exact(amount: Any, currency: Any, exact: str | None) -> Non
 def test_owner_who_is_not_a_member(territory_id: str, owner_id: str | None, by_others: bool) -> None:
     """Credit goes to the deal's territory anyway; members are its users and its own manager (F3)."""
     assert counted(deal(territory_id, owner_id=owner_id)).by_others is by_others
+
+
+@pytest.mark.parametrize(("members", "by_others"), [(["bob", "eve"], False), (["eve"], True), (["gone"], True)])
+def test_deal_of_a_group(members: list[str], by_others: bool) -> None:
+    """It is in no user's sum, and by others unless an active member is a member of the territory (F3, F4, V10)."""
+    users: list[dict[str, Any]] = [{"id": name, "role": "rep"} for name in ("ann", "bob", "eve")]
+    users.append({"id": "gone", "role": "rep", "active": False})
+    territories = [*TERRITORIES[:2], {**TERRITORIES[2], "users": ["gone"]}, *TERRITORIES[3:]]
+    model = model_of(users=users, territories=territories, groups=[{"id": "crew", "users": members}])
+    found = contribution_of(deal("bay", owner_id="crew"), model)
+    assert isinstance(found, Contribution)
+    assert (found.owner_id, found.by_others, found.amount) == (None, by_others, Decimal(100))

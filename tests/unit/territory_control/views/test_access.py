@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from access_indexer.core.viewers import Path
-from territory_admin.queries.explain_access import ExplainedAccess
+from territory_admin.queries.explain_access import ExplainedAccess, OwnerKind
 from territory_admin.queries.redis_reader import Membership
 from territory_admin.queries.viewers import RecordViewers, Viewer
 from territory_admin.queries.visible import VisibleRecords
@@ -11,8 +11,9 @@ from territory_control.views.access import paths_of_user, viewers, visible_recor
 from tests.unit.territory_control.views.rendering import lines_of, rendered
 
 UNSEEN = ExplainedAccess(
-    record="account/A", org_id="acme", user_id="ann", active=True, owner_id=None, territories=(), sees=False,
-    level=None, paths=(), index=Membership(visible=False, editable=False, admin=False), index_is_behind=False,
+    record="account/A", org_id="acme", user_id="ann", active=True, owner_id=None, owner_kind=None, territories=(),
+    sees=False, level=None, paths=(), index=Membership(visible=False, editable=False, admin=False),
+    index_is_behind=False,
 )  # fmt: skip
 
 
@@ -23,6 +24,14 @@ def test_a_path_is_named_or_its_absence_explained() -> None:
         "no path: the record is owned by nobody and in no territory",
         "in Redis: does not see it",
     ]
+    owned = replace(UNSEEN, owner_id="00G5")
+    texts: dict[OwnerKind, str] = {
+        "user": "owned by 00G5 and in no territory",
+        "group": "owned by group 00G5, which the user is no active member of, and in",
+        "unknown": "owned by 00G5, which is neither a user nor a group of the model, and in",
+    }
+    for kind, text in texts.items():
+        assert text in " ".join(lines_of(paths_of_user(replace(owned, owner_kind=kind))))
     assert "is deactivated and sees nothing" in rendered(paths_of_user(replace(UNSEEN, active=False)))
     membership = Membership(visible=True, editable=True, admin=False)
     seen = replace(UNSEEN, sees=True, level="edit", paths=(Path("owner", "edit"),), index=membership)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from territory.model.compiled import compile_model
 from territory_admin.models.apply import Applied
 from territory_admin.models.changes import PieceChanges
-from territory_control.views.model import applied, model_size
+from territory_control.views.model import applied, group_warnings, model_size
 from tests.unit.territory_control.views.rendering import rendered
 
 
@@ -27,3 +27,11 @@ def test_the_size_of_a_model_is_counted_with_the_right_plurals() -> None:
     assert model_size(compile_model({"org": "acme", "territories": [{"id": "world"}]}, 1)) == (
         "1 territory with 0 rules, 0 users, 0 roles, 0 targets"
     )
+
+
+def test_groups_of_a_model_are_counted() -> None:
+    """A model with groups has their number; a group without members is a warning (V10)."""
+    assert "0 roles, 1 group, 0 targets" in model_size(compile_model({"org": "acme", "groups": [{"id": "queue"}]}, 1))
+    assert group_warnings(()) == []
+    text = rendered(group_warnings(("left", "queue")))
+    assert "2 groups without an active member: left, queue; nobody sees" in " ".join(text.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from territory_admin.lint.on_records import MeasuredRule, OnRecords
+from territory_admin.lint.owners import OwnerCoverage, UnknownOwner
 from territory_admin.lint.rule_coverage import Overlap, RecordCoverage, Unreached
 from territory_admin.lint.rule_lint import EmptyRule, EvaluatedRule, ImpossibleRule, OddSharing, RuleAnalysis
 from territory_control.views.rules import record_coverage, rule_analysis
@@ -62,11 +63,12 @@ def test_sharing_rules_that_share_nothing_or_everything() -> None:
 
 def test_coverage_of_the_records_on_the_log() -> None:
     """The text has overlapping siblings, territories without records, measured rules; of many rows the first."""
+    owners = OwnerCoverage(1, 4, (UnknownOwner("00G1", 4),))
     overlaps = tuple(Overlap("account", "top", (f"a{n}", "b"), 1_000 - n) for n in range(12))
     coverage = RecordCoverage(
         {"account": 5_000, "lead": 1, "deal": 0}, overlaps, (Unreached("lead", "z", ()),), pairs_left_out=True
     )
-    lines = lines_of(record_coverage(OnRecords(coverage, (MeasuredRule("account", "a", 1.5),))))
+    lines = lines_of(record_coverage(OnRecords(coverage, (MeasuredRule("account", "a", 1.5),), owners)))
     assert lines[:4] == [
         "records on the log: 5,000 accounts, 1 lead",
         "sibling territories whose branches match the same records (not all pairs)",
@@ -78,6 +80,9 @@ def test_coverage_of_the_records_on_the_log() -> None:
         "1 territory that no record on the log reaches by rule",
         "territory object nor those below it:",
         "z lead",
+        "warning: 4 records of 1 owner unknown to the model, so nobody sees them as the owner",
+        "records owner",
+        "4 00G1",
         "the most expensive rules, measured on these records",
         "territory object µs an evaluation",
         "a account 1.50",
@@ -86,6 +91,6 @@ def test_coverage_of_the_records_on_the_log() -> None:
 
 def test_without_records_there_is_no_coverage() -> None:
     """Without records it is no news that no territory is reached."""
-    assert lines_of(record_coverage(OnRecords(NO_RECORDS, ()))) == [
+    assert lines_of(record_coverage(OnRecords(NO_RECORDS, (), OwnerCoverage(0, 0, ())))) == [
         "no records on the log: their coverage is not analysed"
     ]
