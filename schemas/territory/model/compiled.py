@@ -38,6 +38,7 @@ __all__ = [
     "Person",
     "TargetKey",
     "TerritoryNode",
+    "UserGroup",
     "assemble",
     "compile_model",
     "digest_of",
@@ -83,7 +84,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class UserGroup:
     """A named set of users that may own records and receive shares (V6, V10)."""
 
     id: str
@@ -306,14 +307,14 @@ def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
     return pieces_of(raw)  # type: ignore[arg-type]  # a valid document is a mapping
 
 
-def _groups(document: Document) -> dict[str, Group]:
+def _groups(document: Document) -> dict[str, UserGroup]:
     active = [user for user in document.users if user.active]
     by_role: dict[str, set[str]] = {}
     for user in active:
         by_role.setdefault(user.role, set()).add(user.id)
     ids = {user.id for user in active}
     return {
-        group.id: Group(
+        group.id: UserGroup(
             group.id,
             group.name or group.id,
             frozenset(group.roles),

@@ -41,6 +41,7 @@ class Explanation:
     """The user's level on the record; None: no access."""
     is_admin: bool
     is_owner: bool
+    """Whether the record names this user as its owner; False for members of a group that owns it."""
     record: IndexedRecord | None
     """None: not in the index. It was never published, is not indexed yet, or is deleted."""
 
