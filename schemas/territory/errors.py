@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class TerritoryError(Exception):
@@ -35,9 +35,13 @@ class Fault:
 
     path: str
     message: str
+    line: int | None = field(default=None, compare=False)
+    column: int | None = field(default=None, compare=False)
+    """Its place in the text, counted from 1; None for a model that was not read from a text."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+        place = "" if self.line is None else f"line {self.line}, column {self.column}: "
+        return f"{place}{self.path}: {self.message}"
 
 
 class ModelRefused(TerritoryError):

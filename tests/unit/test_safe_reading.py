@@ -5,12 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-
-from territory.model import text
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "services", "examples", "deploy", "benchmarks", "tests")
@@ -21,8 +17,6 @@ UNSAFE_OF_YAML = {
     "unsafe_load", "unsafe_load_all", "full_load", "full_load_all", "UnsafeLoader", "FullLoader", "Loader", "CLoader",
     "CFullLoader", "CUnsafeLoader",
 }  # fmt: skip
-OWN_LOADERS = {text._Loader.__name__: text._Loader}
-"""Our own loaders, by their names in calls of `yaml.load`."""
 
 
 def faults_in(tree: ast.AST) -> Iterator[str]:
@@ -40,7 +34,7 @@ def faults_in(tree: ast.AST) -> Iterator[str]:
             yield f"line {node.lineno} uses yaml.{node.attr}"
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("yaml.load", "yaml.load_all"):
             loader = next((ast.unparse(each.value) for each in node.keywords if each.arg == "Loader"), "none by name")
-            if loader not in {"yaml.SafeLoader", "yaml.CSafeLoader", *OWN_LOADERS}:
+            if loader not in {"yaml.SafeLoader", "yaml.CSafeLoader"}:
                 yield f"line {node.lineno} loads YAML with the loader {loader}"
 
 
@@ -53,16 +47,6 @@ def test_no_module_can_execute_its_input() -> None:
     }
     assert found == {}
     assert len(SOURCES) > 200
-
-
-@pytest.mark.parametrize("loader", OWN_LOADERS.values(), ids=OWN_LOADERS)
-def test_own_loaders_are_safe(loader: Any) -> None:
-    """Our loader derives from PyYAML's safe loader, and constructs no Python objects."""
-    safe = yaml.constructor.SafeConstructor
-    assert issubclass(loader, safe)
-    assert not issubclass(loader, yaml.constructor.FullConstructor | yaml.constructor.UnsafeConstructor)
-    assert loader.yaml_constructors.keys() == safe.yaml_constructors.keys()
-    assert loader.yaml_multi_constructors == {}
 
 
 @pytest.mark.parametrize(

@@ -20,5 +20,27 @@ class WrongOperand(TerritoryError):
 
 
 def found(document: object) -> str:
-    """Describe a value for a message: its type and the beginning of its text."""
-    return "nothing" if document is None else f"{type(document).__name__} {str(document)[:FOUND_CHARACTERS_MAX]!r}"
+    """Describe a value for a message, as JSON and YAML write it: its kind and the beginning of its text."""
+    if document is None:
+        return "nothing"
+    if isinstance(document, bool):
+        return str(document).lower()
+    return f"{kind_of(document)} {str(document)[:FOUND_CHARACTERS_MAX]!r}"
+
+
+def kind_of(document: object) -> str:
+    """Return the kind of a JSON value in the words of people who write models."""
+    if document is None:
+        return "nothing"
+    return next(name for kind, name in _KINDS if isinstance(document, kind))
+
+
+_KINDS: tuple[tuple[type, str], ...] = (
+    (str, "text"),
+    (bool, "true or false"),
+    (int, "number"),
+    (float, "number"),
+    (list, "list"),
+    (dict, "mapping"),
+    (object, "value"),
+)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from territory.criteria import Criterion, Lists, parse
@@ -37,21 +38,50 @@ def check_pieces(document: Document, rules: RuleCriteria, sharing: dict[str, Cri
         rules: Receives the parsed criteria of territory rules.
         sharing: Receives the parsed criteria of sharing rules, by their ids.
     """
-    yield from _organisation_faults(document)
-    yield from _group_faults(document)
-    yield from _sharing_faults(document)
-    yield from _tree_faults(document)
-    yield from _forecast_faults(document)
-    yield from _rule_faults(document, rules, sharing)
+    for faults in (
+        _organisation_faults(document),
+        _group_faults(document),
+        _sharing_faults(document),
+        _tree_faults(document),
+        _forecast_faults(document),
+        _rule_faults(document, rules, sharing),
+    ):
+        yield from (fault for fault in faults if not document.is_malformed(fault.path))
 
 
 def _repeated(ids: Iterable[object]) -> list[object]:
     return [item for item, count in Counter(ids).items() if count > 1]
 
 
+def _again(placed: Iterable[tuple[str, Any]], key_of: Callable[[Any], object]) -> Iterable[tuple[str, str, Any]]:
+    """Yield the path of each piece whose key another has before it, the path of the first of them, and the piece."""
+    first: dict[object, str] = {}
+    for path, piece in placed:
+        known = first.setdefault(key_of(piece), path)
+        if known != path:
+            yield path, known, piece
+
+
+def _placed(document: Document, name: str, *parts: str) -> Iterable[tuple[str, Any]]:
+    """Yield the pieces of a list section whose named parts are well-formed, each with its path."""
+    for path, piece in document.placed(name):
+        if not any(document.is_malformed(f"{path}.{part}") for part in parts):
+            yield path, piece
+
+
 def _missing(path: str, kind: str, found: str, known: Iterable[str]) -> Fault:
     near = ", ".join(sorted(known)[:5]) or "none"
     return Fault(path, f"unknown {kind} {found!r}; add it or correct the name (there are {near}, …)")
+
+
+def _member_faults(path: str, noun: str, named: Iterable[str], known: Iterable[str]) -> Iterable[Fault]:
+    """Yield the unknown and the repeated members of a list of ids."""
+    members = [(f"{path}[{index}]", member) for index, member in enumerate(named)]
+    for where, member in members:
+        if member not in known:
+            yield _missing(where, noun, member, known)
+    for where, first, member in _again(members, lambda member: member):
+        yield Fault(where, f"names {member!r} twice, also at {first}; keep one")
 
 
 def _organisation_faults(document: Document) -> Iterable[Fault]:
@@ -80,11 +110,7 @@ def _group_faults(document: Document) -> Iterable[Fault]:
             ("users", "user", group.users, users),
             ("roles", "role", group.roles, roles),
         ):
-            for each in named:
-                if each not in known:
-                    yield _missing(f"{path}.{section}", noun, each, known)
-            for twice in _repeated(named):
-                yield Fault(f"{path}.{section}", f"names {twice!r} twice")
+            yield from _member_faults(f"{path}.{section}", noun, named, known)
     for twice in _repeated(group.id for group in document.groups):
         yield Fault(f"groups[{twice}]", "the id is used twice; ids are unique")
 
@@ -118,11 +144,7 @@ def _tree_faults(document: Document) -> Iterable[Fault]:
             yield _missing(f"{path}.parent", "territory", territory.parent, territories)
         if territory.manager is not None and territory.manager not in users:
             yield _missing(f"{path}.manager", "user", territory.manager, users)
-        for user in territory.users:
-            if user not in users:
-                yield _missing(f"{path}.users", "user", user, users)
-        for twice in _repeated(territory.users):
-            yield Fault(f"{path}.users", f"names {twice!r} twice")
+        yield from _member_faults(f"{path}.users", "user", territory.users, users)
     for cycle in cycles_of({territory.id: territory.parent for territory in document.territories}):
         yield Fault(
             f"territories[{cycle[0]}].parent", f"the territory tree has a cycle: {' -> '.join([*cycle, cycle[0]])}"
@@ -141,15 +163,30 @@ def _rule_faults(document: Document, rules: RuleCriteria, sharing: dict[str, Cri
         for kind, criteria in territory.rules.items():
             path = f"territories[{territory.id}].rules.{kind}"
             criterion, faults = parse(criteria, document.fields.get(kind, {}), path, lists)
-            yield from faults
+            yield from _about_declared(document, kind, faults)
             if criterion is not None:
                 rules[territory.id, kind] = criterion
     for rule in document.sharing:
+        if document.is_malformed(f"sharing[{rule.id}].object"):
+            continue  # its fields are not known
         path = f"sharing[{rule.id}].criteria"
         criterion, faults = parse(rule.criteria, document.fields.get(rule.object, {}), path, lists)
-        yield from faults
+        yield from _about_declared(document, rule.object, faults)
         if criterion is not None:
             sharing[rule.id] = criterion
+
+
+def _about_declared(document: Document, kind: str, faults: list[Fault]) -> Iterable[Fault]:
+    """Yield the faults of a rule that do not follow from a malformed declaration of a field."""
+    declaration = f"fields[{kind}]"
+    unclear = tuple(
+        f"unknown field {path.removeprefix(f'{declaration}[').removesuffix('].type')!r};"
+        for path in document.malformed
+        if path.startswith(f"{declaration}[")
+    )
+    if document.is_malformed(declaration):
+        unclear = ("unknown field ",)
+    return (fault for fault in faults if not (fault.path.endswith(".field") and fault.message.startswith(unclear)))
 
 
 def _forecast_faults(document: Document) -> Iterable[Fault]:
@@ -157,25 +194,30 @@ def _forecast_faults(document: Document) -> Iterable[Fault]:
     users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
 
     def period_faults(path: str, period: str) -> Iterable[Fault]:
-        if not calendar.is_period(period):
+        if not document.is_malformed("period") and not calendar.is_period(period):
             yield Fault(path, f"found {period!r}, expected a {calendar.kind} such as {calendar.example}")
 
-    for index, rate in enumerate(document.rates):
-        yield from period_faults(f"rates[{index}].period", rate.period)
-        if rate.source == document.organisation.currency:
-            yield Fault(f"rates[{index}].from", f"{rate.source} is the organisation's own currency; remove the rate")
-    for twice in _repeated((rate.source, rate.period) for rate in document.rates):
-        yield Fault("rates", f"{twice} has two rates; keep one")
-    for index, target in enumerate(document.targets):
-        path = f"targets[{index}]"
+    for path, rate in document.placed("rates"):
+        yield from period_faults(f"{path}.period", rate.period)
+        if rate.source == document.organisation.currency and not document.is_malformed("currency"):
+            yield Fault(f"{path}.from", f"{rate.source} is the organisation's own currency; remove the rate")
+    for path, first, rate in _again(
+        _placed(document, "rates", "from", "period"), lambda rate: (rate.source, rate.period)
+    ):
+        yield Fault(path, f"{rate.source} has a rate for {rate.period} already, at {first}; keep one")
+    for path, target in document.placed("targets"):
         yield from period_faults(f"{path}.period", target.period)
         if target.territory not in territories:
             yield _missing(f"{path}.territory", "territory", target.territory, territories)
         if target.user is not None and target.user not in users:
             yield _missing(f"{path}.user", "user", target.user, users)
-    for twice in _repeated((target.territory, target.period, target.user) for target in document.targets):
-        yield Fault("targets", f"{twice} is set twice; a (territory, user, period) has one target")
-    for index, period in enumerate(document.frozen_periods):
-        yield from period_faults(f"frozen_periods[{index}]", period)
-    for twice in _repeated(document.frozen_periods):
-        yield Fault("frozen_periods", f"names {twice!r} twice")
+    for path, first, target in _again(
+        _placed(document, "targets", "territory", "period", "user"),
+        lambda each: (each.territory, each.period, each.user),
+    ):
+        whose = target.territory if target.user is None else f"{target.user} in {target.territory}"
+        yield Fault(path, f"{whose} has a target for {target.period} already, at {first}; keep one")
+    for path, period in document.placed("frozen_periods"):
+        yield from period_faults(path, period)
+    for path, first, period in _again(document.placed("frozen_periods"), lambda period: period):
+        yield Fault(path, f"{period} is closed already, at {first}; keep one")

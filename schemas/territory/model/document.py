@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from territory.criteria.faults import kind_of
 from territory.criteria.values import FieldType
 from territory.errors import Fault
 from territory.model.keyed_pieces import document_of, oversized, pieces_of, target_id
 from territory.model.pieces import (
+    LIST_SECTIONS,
     OBJECTS,
     ORG_PATTERN,
     Category,
@@ -36,7 +38,8 @@ from territory.model.pieces import (
     User,
     is_org_id,
 )
-from territory.model.text import ALIASED_VALUES_MAX, DOCUMENT_CHARACTERS_MAX, parse_text
+from territory.model.salvage import salvaged
+from territory.model.text import ALIASED_VALUES_MAX, DOCUMENT_CHARACTERS_MAX, ModelText, parse_text, read_text
 from territory.wire.codec import JSON, MESSAGE_LEVELS_MAX, WRITABLE_INTEGERS, encode
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "Category",
     "Document",
     "Level",
+    "ModelText",
     "ObjectType",
     "PieceKey",
     "RuledObject",
@@ -61,6 +65,7 @@ __all__ = [
     "parse_text",
     "pieces_of",
     "read_document",
+    "read_text",
     "target_id",
 ]
 
@@ -72,15 +77,6 @@ FIELD_NAME_CHARACTERS_MAX = 255
 _Piece = TypeVar("_Piece", bound=Piece)
 _Container = TypeVar("_Container", list[Any], dict[str, Any])
 
-LIST_SECTIONS: dict[str, type[Piece]] = {
-    "rates": Rate,
-    "roles": Role,
-    "users": User,
-    "groups": Group,
-    "territories": Territory,
-    "targets": SalesTarget,
-    "sharing": SharingRule,
-}
 _ORGANISATION_KEYS = tuple(Organisation.model_fields)
 _KEYS = ("org", *_ORGANISATION_KEYS, "fields", "stages", "tables", "frozen_periods", *LIST_SECTIONS)
 
@@ -104,6 +100,23 @@ class Document:
     sharing: list[SharingRule] = field(default_factory=list)
     known_ids: dict[str, set[str]] = field(default_factory=dict)
     """Ids by section, including those of malformed pieces: a reference to one is not a second fault."""
+    indices: dict[str, list[int]] = field(default_factory=dict)
+    """By list section, the position in the document of each piece that could be read."""
+    malformed: frozenset[str] = frozenset()
+    """The paths of all faults of shape. What was read there stands in for the right value, so it has no other fault."""
+
+    def placed(self, name: str) -> Iterator[tuple[str, Any]]:
+        """Yield the pieces of a list section, each with its path by position."""
+        for index, piece in zip(self.indices.get(name, ()), getattr(self, name), strict=True):
+            yield f"{name}[{index}]", piece
+
+    def is_malformed(self, path: str) -> bool:
+        """Whether a path is that of a malformed part, or within one."""
+        return path in self.malformed or not self.malformed.isdisjoint(_above(path))
+
+
+def _above(path: str) -> list[str]:
+    return [path[:end] for end, character in enumerate(path) if character in ".["]
 
 
 def _unwritable(raw: JSON) -> str | None:
@@ -152,9 +165,12 @@ _NOT_JSON = "numbers of more than 64 bits and infinite ones must be in quotes, k
 
 
 def read_document(raw: JSON) -> tuple[Document, list[Fault]]:
-    """Return the well-formed pieces of a model, and every fault of shape by its path."""
+    """Return the pieces of a model, and every fault of shape by its path.
+
+    Of a malformed piece, what is well-formed is read all the same.
+    """
     if not isinstance(raw, dict):
-        return Document(org=""), [Fault("model", f"found {type(raw).__name__}, expected a mapping with org, roles, …")]
+        return Document(org=""), [Fault("model", f"found {kind_of(raw)}, expected a mapping with org, roles, …")]
     unwritable = _unwritable(raw)
     if unwritable is not None:
         return Document(org=""), [Fault("model", f"can't be written as JSON: {unwritable}")]
@@ -164,28 +180,28 @@ def read_document(raw: JSON) -> tuple[Document, list[Fault]]:
         faults.append(Fault("org", f"found {org!r}, expected 1 to 100 letters, digits, '.', '_' or '-'"))
     document = Document(org=str(org))
     document.organisation = (
-        _read(Organisation, {key: raw[key] for key in _ORGANISATION_KEYS if key in raw}, "", faults)
+        _read(Organisation, {key: raw[key] for key in _ORGANISATION_KEYS if key in raw}, "", faults, 0)
         or document.organisation
     )
     for name, kind in LIST_SECTIONS.items():
         items = _typed(raw, name, list, faults)
         document.known_ids[name] = {item["id"] for item in items if isinstance(item, dict) and _is_text(item.get("id"))}
-        getattr(document, name).extend(
-            piece
-            for index, item in enumerate(items)
-            if (piece := _read(kind, item, _item_path(name, index, item), faults)) is not None
-        )
+        pieces = [_read(kind, item, _item_path(name, index, item), faults, index) for index, item in enumerate(items)]
+        document.indices[name] = [index for index, piece in enumerate(pieces) if piece is not None]
+        getattr(document, name).extend(piece for piece in pieces if piece is not None)
     _read_fields(raw, document, faults)
     for name, item in _typed(raw, "stages", dict, faults).items():
-        stage = _read(DealStage, item, f"stages[{name}]", faults)
+        stage = _read(DealStage, item, f"stages[{name}]", faults, 0)
         if stage is not None:
             document.stages[name] = stage
     _read_tables(raw, document, faults)
     for index, name in enumerate(_typed(raw, "frozen_periods", list, faults)):
         if _is_text(name):
             document.frozen_periods.append(name)
+            document.indices.setdefault("frozen_periods", []).append(index)
         else:
             faults.append(Fault(f"frozen_periods[{index}]", f"found {name!r}, expected a period"))
+    document.malformed = frozenset(fault.path for fault in faults)
     return document, faults
 
 
@@ -195,7 +211,7 @@ def _read_fields(raw: dict[str, JSON], document: Document, faults: list[Fault]) 
         if name not in OBJECTS:
             faults.append(Fault(path, f"unknown object; known are {', '.join(OBJECTS)}"))
         elif not isinstance(declared, dict):
-            faults.append(Fault(path, f"found {type(declared).__name__}, expected field names with their types"))
+            faults.append(Fault(path, f"found {kind_of(declared)}, expected field names with their types"))
         elif len(declared) > FIELDS_DECLARED_MAX:
             faults.append(Fault(path, f"found {len(declared)} fields, expected at most {FIELDS_DECLARED_MAX}"))
         else:
@@ -206,8 +222,9 @@ def _read_fields(raw: dict[str, JSON], document: Document, faults: list[Fault]) 
                     expected = f"expected a name of at most {FIELD_NAME_CHARACTERS_MAX}"
                     faults.append(Fault(f"{path}[{beginning}]", f"found {len(field_name)} characters, {expected}"))
                     continue
-                declaration = _read(FieldDeclaration, {"type": kind}, f"{path}[{field_name}]", faults)
-                if declaration is not None:
+                known = len(faults)
+                declaration = _read(FieldDeclaration, {"type": kind}, f"{path}[{field_name}]", faults, 0)
+                if declaration is not None and len(faults) == known:  # no type stands in for a malformed one
                     types[field_name] = declaration.type
 
 
@@ -239,18 +256,20 @@ def _typed(raw: Mapping[str, Any], name: str, kind: type[_Container], faults: li
         return found
     if found is not None:
         expected = "list" if kind is list else "mapping"
-        faults.append(Fault(name, f"found {type(found).__name__}, expected a {expected}"))
+        faults.append(Fault(name, f"found {kind_of(found)}, expected a {expected}"))
     return kind()
 
 
-def _read(kind: type[_Piece], raw: object, path: str, faults: list[Fault]) -> _Piece | None:
+def _read(kind: type[_Piece], raw: object, path: str, faults: list[Fault], index: int) -> _Piece | None:
+    """Return a piece, or what is well-formed of it; None if that is too little."""
     try:
         return kind.model_validate(raw)
     except ValidationError as invalid:
-        for error in invalid.errors(include_url=False):
+        errors = invalid.errors(include_url=False)
+        for error in errors:
             where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
             faults.append(Fault((path + where).lstrip(".") or "model", _reason(error)))
-        return None
+        return salvaged(kind, raw, [error["loc"] for error in errors], index)
 
 
 def _reason(error: Any) -> str:
@@ -260,4 +279,5 @@ def _reason(error: Any) -> str:
         return "unknown key"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    return f"found {repr(error['input'])[:SHOWN_CHARACTERS_MAX]}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    found = str(error["input"]).lower() if isinstance(error["input"], bool) else repr(error["input"])
+    return f"found {found[:SHOWN_CHARACTERS_MAX]}: {error['msg'][0].lower()}{error['msg'][1:]}"

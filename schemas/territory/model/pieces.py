@@ -203,3 +203,15 @@ class SharingRule(Piece):
     criteria: Any
     to: Audience
     level: Level = "read"
+
+
+LIST_SECTIONS: dict[str, type[Piece]] = {
+    "rates": Rate,
+    "roles": Role,
+    "users": User,
+    "groups": Group,
+    "territories": Territory,
+    "targets": SalesTarget,
+    "sharing": SharingRule,
+}
+"""The sections of a document that are lists of pieces."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, TypeVar
@@ -65,14 +64,31 @@ def _read_long_integers(raw: bytes) -> Any:
     return value
 
 
-def loads_exactly(raw: bytes | str, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Parse JSON; a number that a double or 64 bits can't hold stays text. Raises: ValueError, RecursionError."""
+def loads_exactly(
+    raw: bytes | str,
+    pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    number: Callable[[str], Any] | None = None,
+) -> Any:
+    """Parse JSON; a number that a double or 64 bits can't hold stays text.
+
+    Args:
+        raw: The JSON text.
+        pairs_hook: Makes a mapping of its pairs.
+        number: Reads the text of a number, instead.
+
+    Raises: ValueError, RecursionError.
+    """
     return json.loads(
-        raw, parse_float=_exact_float, parse_int=_exact_int, parse_constant=_refuse, object_pairs_hook=pairs_hook
+        raw,
+        parse_float=number or exact_float,
+        parse_int=number or _exact_int,
+        parse_constant=_refuse,
+        object_pairs_hook=pairs_hook,
     )
 
 
-def _exact_float(text: str) -> float | str:
+def exact_float(text: str) -> float | str:
+    """Return a number as a double, or its text where a double can't hold it exactly."""
     number = float(text)
     if len(text) <= FLOAT_DIGITS_MAX and "e" not in text and "E" not in text:
         return number
@@ -89,7 +105,7 @@ def _exact_int(text: str) -> int | str:
     return number if number in WRITABLE_INTEGERS else text
 
 
-_read = msgspec.json.Decoder(float_hook=_exact_float).decode
+_read = msgspec.json.Decoder(float_hook=exact_float).decode
 _write = msgspec.json.Encoder().encode
 
 
@@ -114,39 +130,6 @@ def encode(event: object) -> bytes:
     Raises: TypeError, ValueError or RecursionError for values that JSON can't express.
     """
     return _write(event)
-
-
-def plain(value: object, values_max: int) -> Any:
-    """Convert a YAML value to JSON values: dates, and integers of more than 64 bits, become text.
-
-    Raises: TypeError for other types, and for more than `values_max` values: aliases of aliases multiply.
-    """
-    left = values_max
-
-    def copied(item: object) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise TypeError(f"found more than {values_max} values, aliases counted each time; write fewer aliases")
-        if isinstance(item, dict):
-            return {_plain_key(key): copied(inner) for key, inner in item.items()}
-        if isinstance(item, list):
-            return [copied(inner) for inner in item]
-        if isinstance(item, date):  # covers datetime
-            return item.isoformat()
-        if isinstance(item, int) and item not in WRITABLE_INTEGERS:
-            return str(item)
-        if item is None or isinstance(item, str | int | float):
-            return item
-        raise TypeError(f"found a {type(item).__name__}, expected text, a number, true, false, a list or a mapping")
-
-    return copied(value)
-
-
-def _plain_key(key: object) -> str:
-    if isinstance(key, str):
-        return key
-    raise TypeError(f"found the key {key!r}, expected text; put it in quotes")
 
 
 @cache

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from territory.errors import ModelRefused
 from territory.model.compiled import Model, compile_model
-from territory.model.document import PieceKey, parse_text, pieces_of
+from territory.model.document import PieceKey, pieces_of, read_text
 from territory.wire.codec import JSON, decode, encode
 
 if TYPE_CHECKING:
@@ -32,14 +33,19 @@ def check_model(text: str, engine: EngineName = "index") -> CheckedModel:
         engine: The assigner's criteria engine. Its workers refuse a model with rules that it can't evaluate,
             while the other services would already use that model.
 
-    Raises: ModelRefused with every fault.
+    Raises: ModelRefused with every fault, with its line and column in the text.
     """
-    raw = parse_text(text)
-    model = compile_model(raw, 1)
-    check_engine(model, engine)
+    written = read_text(text)
+    try:
+        model = compile_model(written.value, 1)
+        check_engine(model, engine)
+    except ModelRefused as refused:
+        raise ModelRefused(written.located(refused.faults)) from refused
+    if written.faults:
+        raise ModelRefused(written.faults)
     pieces: dict[PieceKey, JSON] = {
         key: decode(encode(value))
-        for key, value in pieces_of(raw).items()  # type: ignore[arg-type]  # a valid document is a mapping
+        for key, value in pieces_of(written.value).items()  # type: ignore[arg-type]  # a valid document is a mapping
     }
     return CheckedModel(model.org_id, model, pieces)
 

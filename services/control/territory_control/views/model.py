@@ -14,10 +14,19 @@ from territory_admin.models.apply import Applied
 from territory_admin.models.changes import removed_territories
 from territory_control.views.text import counted, named
 
+_NOUNS = {
+    "territory": ("territory", "territories"),
+    "fields": ("object's fields", "objects' fields"),
+    "frozen": ("closed period", "closed periods"),
+    "sharing": ("sharing rule", "sharing rules"),
+    "organisation": ("organisation's settings", "organisations' settings"),
+}
+"""By kind of piece, singular and plural; the kind and an s for the others."""
+
 
 def faults(found: Iterable[Fault]) -> list[RenderableType]:
     """Return a line for each fault of a model."""
-    return [Text(f"{fault.path}: {fault.message}") for fault in found]
+    return [Text(str(fault)) for fault in found]
 
 
 def model_size(model: Model) -> str:
@@ -47,7 +56,8 @@ def applied(done: Applied) -> list[RenderableType]:
     for verb, keys in (("added", done.changes.added), ("changed", done.changes.changed)):
         kinds = Counter(kind for kind, _ in keys)
         if kinds:
-            lines.append(f"  {verb}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+            named_kinds = [counted(count, *_NOUNS.get(kind, (kind,))) for kind, count in sorted(kinds.items())]
+            lines.append(f"  {verb}: {', '.join(named_kinds)}")
     if done.changes.removed:
         lines.append("  removed: " + named(["/".join(key) for key in done.changes.removed]))
     territories = removed_territories(done.changes)

@@ -151,7 +151,7 @@ def test_all_faults_at_once() -> None:
     expected = {
         "rates[0].from": "own currency",
         "rates[1].period": "expected a quarter such as 2017-Q1",
-        "rates": "two rates",
+        "rates[3]": "already, at rates[",
         "roles[a].parent": "a -> b -> a",
         "roles[c].parent": "unknown role 'boss'",
         "roles[c]": "used twice",
@@ -159,7 +159,8 @@ def test_all_faults_at_once() -> None:
         "users[bob]": "used twice",
         "territories[x].parent": "x -> y -> z -> x",
         "territories[x].manager": "unknown user 'zoe'",
-        "territories[y].users": "unknown user 'zoe'",
+        "territories[y].users[2]": "names 'bob' twice, also at territories[y].users[0]; keep one",
+        "territories[y].users[1]": "unknown user 'zoe'",
         "territories[own].parent": "own -> own",
         "territories[lost].parent": "unknown territory 'atlantis'",
         "territories[twin]": "used twice",
@@ -168,9 +169,9 @@ def test_all_faults_at_once() -> None:
         "targets[0].period": "expected a quarter",
         "targets[1].territory": "unknown territory 'mars'",
         "targets[2].user": "unknown user 'zoe'",
-        "targets": "is set twice",
+        "targets[4]": "already, at targets[",
         "frozen_periods[1]": "expected a quarter",
-        "frozen_periods": "names '2016-Q4' twice",
+        "frozen_periods[2]": "2016-Q4 is closed already, at frozen_periods[0]; keep one",
         "sharing[s1]": "used twice",
         "sharing[s1].to": "found nothing, expected exactly one of user, group, role",
         "sharing[s1].criteria.field": "unknown field 'sector'",
@@ -180,15 +181,14 @@ def test_all_faults_at_once() -> None:
         "sharing[s4].to.group": "unknown group 'ann'; add it or correct the name (there are bob, queue, …)",
         "groups[bob]": "the id is a user's, too",
         "groups[queue]": "used twice",
-        "groups[queue].users": "unknown user 'zoe'",
-        "groups[queue].roles": "unknown role 'chief'",
+        "groups[queue].users[1]": "unknown user 'zoe'",
+        "groups[queue].users[2]": "names 'bob' twice",
+        "groups[queue].roles[1]": "unknown role 'chief'",
+        "groups[queue].roles[2]": "names 'a' twice",
     }
     assert faults.keys() == expected.keys()
     for path, reason in expected.items():
         assert reason in faults[path]
-    assert "names 'bob' twice" in faults["territories[y].users"]
-    assert "names 'bob' twice" in faults["groups[queue].users"]
-    assert "names 'a' twice" in faults["groups[queue].roles"]
     assert "found user, role" in faults["sharing[s1].to"]
 
 
@@ -204,6 +204,44 @@ def test_a_fault_is_reported_once() -> None:
         }
     )
     assert list(faults) == ["roles[ceo].colour", "territories[world].size", "users[ann].age"]
+
+
+def test_a_malformed_part_hides_no_other_fault() -> None:
+    """What is well-formed of a malformed piece is checked as well, at its own path; what is malformed has one fault."""
+    criteria = {"all": [{"field": "flag", "eq": 1}, {"field": "size", "eq": "x"}, {"field": "zap", "eq": "x"}]}
+    faults = faults_of(
+        {
+            "org": "acme",
+            "currency": "euro",
+            "period": "week",
+            "fields": {"account": {"size": "number", "flag": "bool"}, "lead": ["x"]},
+            "rates": [
+                5,
+                {"from": "EUR", "period": "2017-W1", "rate": 0},
+                {"from": "EUR", "period": "2017-W1", "rate": 1},
+            ],
+            "roles": [{"id": "c e o"}, {"id": "vp", "parent": "c e o"}],
+            "users": [{"id": 7, "role": "boss"}, {"id": "ann", "age": 5, "role": "chief"}, {"role": "chief"}],
+            "territories": [
+                {"id": "a", "parent": "mars", "users": [5, "zoe"], "rules": {"contact": {}, "account": criteria}},
+                {"id": "b", "priority": "x", "rules": {"lead": {"field": "y", "eq": 1}}},
+            ],
+            "targets": [{"territory": "zion"}, "x", {"territory": "zion", "amount": "lots", "period": 5}],
+            "sharing": [{"id": "s", "object": "task", "criteria": criteria, "to": {"user": "zoe", "team": "x"}}],
+        }
+    )
+    assert sorted(faults) == sorted(
+        [
+            "currency", "period", "fields[account][flag].type", "fields[lead]", "rates[0]", "rates[1].rate", "rates[2]",
+            "roles[c e o].id", "roles[vp].parent", "users[0].id", "users[0].role", "users[ann].age", "users[ann].role",
+            "users[2].id",
+            "users[2].role", "territories[a].parent", "territories[a].users[0]", "territories[a].users[1]",
+            "territories[a].rules.contact.[key]", "territories[a].rules.account.all[1].eq",
+            "territories[a].rules.account.all[2].field", "territories[b].priority", "targets[0].territory",
+            "targets[0].period", "targets[0].amount", "targets[1]", "targets[2].territory", "targets[2].amount",
+            "targets[2].period", "sharing[s].object", "sharing[s].to.team", "sharing[s].to.user",
+        ]
+    )  # fmt: skip
 
 
 def test_a_territory_with_children_can_not_be_removed() -> None:

@@ -74,7 +74,7 @@ def test_every_fault_of_shape() -> None:
         "stages[Lost]": "found 'omitted'",
         "rates[0].from": "found 'EURO'",
         "rates[0].rate": "greater than 0",
-        "roles": "found dict, expected a list",
+        "roles": "found mapping, expected a list",
         "users[ann].role": "is missing",
         "users[b b].id": "without white space",
         "users[b b].active": "found 'yes'",

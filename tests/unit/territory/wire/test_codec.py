@@ -19,7 +19,6 @@ from territory.wire.codec import (
     WRITABLE_INTEGERS,
     decode,
     encode,
-    plain,
     reader_of,
 )
 from territory.wire.events import Event
@@ -224,29 +223,3 @@ def test_a_reader_of_events() -> None:
             read(raw)
         assert refused.value.code == code
         assert reason in str(refused.value)
-
-
-# --- plain values -----------------------------------------------------------------------------
-
-
-@given(json_values)
-def test_json_is_plain(value: Any) -> None:
-    """JSON values stay unchanged, except for integers of more than 64 bits (F10)."""
-    assert repr(plain(_writable(value), 1_000)) == repr(_writable(value))
-
-
-def _writable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _writable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_writable(item) for item in value]
-    return value % 2**63 if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-@pytest.mark.parametrize("value", [object(), {1: "a"}, {None: "a"}, ["a", (1,)], {"a": b"x"}, {"a": {"b"}}])
-def test_values_that_are_not_plain(value: object) -> None:
-    """Other types of YAML, and keys that are not text, are refused."""
-    with pytest.raises(TypeError, match="expected text"):
-        plain(value, 100)
-    with pytest.raises(TypeError, match="more than 3 values"):
-        plain([1, 2, 3], 3)

@@ -27,6 +27,19 @@ def test_the_size_of_a_model_is_counted_with_the_right_plurals() -> None:
     assert model_size(compile_model({"org": "acme", "territories": [{"id": "world"}]}, 1)) == (
         "1 territory with 0 rules, 0 users, 0 roles, 0 targets"
     )
+    keys = (
+        ("fields", "deal"),
+        ("stage", "Won"),
+        ("territory", "a"),
+        ("territory", "b"),
+        ("user", "ann"),
+        ("user", "b"),
+    )
+    text = rendered(applied(Applied("acme", 3, activated=True, changes=PieceChanges(keys, (("frozen", "2026"),), ()))))
+    assert text.splitlines()[1:] == [
+        "  added: 1 object's fields, 1 stage, 2 territories, 2 users",
+        "  changed: 1 closed period",
+    ]
 
 
 def test_groups_of_a_model_are_counted() -> None:
