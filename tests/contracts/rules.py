@@ -98,6 +98,8 @@ def operand(field: str, word: str, dice: Random) -> Any:
             return True
         case "one":
             return dice.choice(values)
+        case "one or many":
+            return dice.choice((dice.choice(values), dice.choices([*values, *(v[:1] for v in values)], k=3)))
         case "many" | "texts":
             return dice.choices(values, k=dice.randint(1, 4))
         case "table":

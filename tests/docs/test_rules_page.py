@@ -80,7 +80,14 @@ def test_the_table_of_operators() -> None:
     assert f"at most {NESTING_MAX} levels" in PAGE
 
 
-TEXTUAL = {"one": "café", "many": ["café"], "texts": ["café"], "codes": ["café", "café"], "table": "drinks"}
+TEXTUAL = {
+    "one or many": ["café", "tea"],
+    "one": "café",
+    "many": ["café"],
+    "texts": ["café"],
+    "codes": ["café", "café"],
+    "table": "drinks",
+}
 
 
 @pytest.mark.parametrize("word", OPERATORS)

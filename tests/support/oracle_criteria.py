@@ -96,8 +96,10 @@ def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, se
             return any(_in_polygon(value, rings) for rings in polygons)
         case "is_not_empty":
             return _must_be_true(operand)
-        case "in":
-            return any(value == _operand(field_type, item) for item in operand)
+        case "in" | "starts_with":  # a list of values, or one beginning
+            compared = {"in": "eq", "starts_with": "starts_with"}[operator]
+            wanted = operand if isinstance(operand, list) else [operand]
+            return any(_compares(compared, value, _operand(field_type, item)) for item in wanted)
         case "postal_between":
             low, high = (_operand("text", item) for item in operand)
             return len(value) == len(low) and bool(low <= value <= high)

@@ -193,7 +193,7 @@ def same_figure(expected: str | None, found: object) -> bool:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads dates and `yes`, `no`, `on`, `off` as text, and refuses a key that stands twice."""
+    """Reads dates and `yes`, `no`, `on`, `off` as text, whole numbers as decimal (C11), and refuses repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
@@ -202,13 +202,19 @@ class _PlainLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        return int(node.value)
 
-_PLAIN_TAGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
+
+_INT = "tag:yaml.org,2002:int"
+_PLAIN_TAGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool", _INT)
 _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _PLAIN_TAGS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
+_PlainLoader.add_implicit_resolver(_INT, re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+_PlainLoader.add_constructor(_INT, _PlainLoader.construct_yaml_int)
 
 
 # --- reading a story -------------------------------------------------------------------------

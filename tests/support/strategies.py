@@ -144,6 +144,8 @@ def _leaf(kind: str, random: Dice) -> Document:
         operand = ["DE", random.choice(("fr", "US"))]
     elif operator in ("is_empty", "is_not_empty"):
         operand = True
+    elif operator in ("starts_with", "not_starts_with"):
+        operand = random.choice((operand, random.choices((*operands, "USA", "d"), k=random.randint(1, 3))))
     elif operator in ("in", "not_in") or field_type == "set":
         operand = random.choices(operands, k=random.randint(1, 3))
     elif operator in ("between", "not_between"):

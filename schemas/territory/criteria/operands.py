@@ -21,6 +21,8 @@ def read_operand(shape: str, operand: object, kind: FieldType, lists: Lists) -> 
             return _one(operand, kind)
         case "many":
             return lists.shared(kind, _values(operand, kind))
+        case "one or many":
+            return lists.shared(kind, _values(operand, kind)) if isinstance(operand, list) else _one(operand, kind)
         case "texts":
             return lists.shared("text", _values(operand, "text"))
         case "table":

@@ -66,8 +66,11 @@ def _part(wanted: str) -> Test:
     return lambda value: wanted in value
 
 
-def _beginning(wanted: str) -> Test:
-    return lambda value: value.startswith(wanted)
+def _beginning(wanted: str | frozenset[str]) -> Test:
+    if isinstance(wanted, str):
+        return lambda value: value.startswith(wanted)
+    lengths = sorted(set(map(len, wanted)))  # few, even of many beginnings
+    return lambda value: any(value[:length] in wanted for length in lengths)
 
 
 def _between(bounds: Bounds) -> Test:
@@ -96,8 +99,8 @@ OPERATORS: dict[str, Operator | RelativeOperator] = {
     "in_table": Operator(_TEXT, "table", _member_of),
     "contains": Operator(_TEXT, "one", _part),
     "not_contains": Operator(_TEXT, "one", _part, negated=True),
-    "starts_with": Operator(_TEXT, "one", _beginning),
-    "not_starts_with": Operator(_TEXT, "one", _beginning, negated=True),
+    "starts_with": Operator(_TEXT, "one or many", _beginning),
+    "not_starts_with": Operator(_TEXT, "one or many", _beginning, negated=True),
     "ends_with": Operator(_TEXT, "one", lambda wanted: lambda value: value.endswith(wanted)),
     "postal_between": Operator(_TEXT, "codes", _code_between),
     "lt": Operator(_ORDER, "one", lambda bound: lambda value: value < bound),

@@ -96,14 +96,17 @@ def test_one_fault_is_not_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("command", ["validate", "apply"])
 def test_a_model_with_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    """Every fault is listed with its path, exit code 1; `apply` does not even connect to a broker."""
+    """Every fault is listed with its place and path, exit code 1; `apply` does not even connect to a broker."""
     path = tmp_path / "model.yaml"
     path.write_text("org: acme\nusers: [{id: ann, role: none}]\nterritories: [{id: a, parent: b}]\n")
     assert run(command, str(path), "--json") == 1
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     assert result["valid"] is False
-    assert [fault["path"] for fault in result["faults"]] == ["territories[a].parent", "users[ann].role"]
+    assert [(fault["path"], fault["line"], fault["column"]) for fault in result["faults"]] == [
+        ("users[ann].role", 2, 25),
+        ("territories[a].parent", 3, 31),
+    ]
     assert captured.err == "refused: 2 faults; nothing was changed\n"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from assigner.matching.operators import EQUAL, RELATIVE, values_of
+from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, values_of
 from territory.criteria import AnyOf, Criterion, Leaf, Not
 from territory.criteria.values import Value
 
@@ -120,10 +120,10 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefix:
-    """The text starts with this prefix."""
+class Prefixes:
+    """The text starts with one of these."""
 
-    prefix: str
+    prefixes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class There:
     there: bool
 
 
-Predicate = Values | NotValues | Spans | Prefix | Members | There
+Predicate = Values | NotValues | Spans | Prefixes | Members | There
 
 
 def _clause(conjunction: _Conjunction) -> Clause | None:
@@ -164,7 +164,6 @@ def _clause(conjunction: _Conjunction) -> Clause | None:
 
 
 _ORDER = {"lt", "le", "gt", "ge", "between", "not_between", "postal_between", *RELATIVE}
-_PREFIX = {"starts_with", "not_starts_with"}
 _EMPTY = {"is_empty", "is_not_empty"}
 _INCLUDES = {"includes_any", "includes_all"}
 
@@ -215,10 +214,14 @@ def _present(literals: list[Literal]) -> tuple[Predicate | None, bool]:
     ordered = [literal for literal in literals if literal.leaf.operator in _ORDER]
     if any(not literal.negated for literal in ordered):
         return _spans(ordered), len(ordered) == len(literals)
-    prefixes = [one for one in literals if one.leaf.operator in _PREFIX and not one.negated]
-    if prefixes:
-        longest = max((str(one.leaf.wanted) for one in prefixes), key=len)
-        return Prefix(longest), len(literals) == 1
+    prefixed = [one for one in literals if one.leaf.operator in PREFIX and not one.negated]
+    if prefixed:
+        prefixes: frozenset[Any] = values_of(prefixed[0].leaf)
+        for one in prefixed[1:]:
+            prefixes = _common_prefixes(prefixes, values_of(one.leaf))
+        if not prefixes:
+            return Values(frozenset()), True  # a contradiction
+        return Prefixes(prefixes), len(prefixed) == len(literals)
     included = [one for one in literals if one.leaf.operator in _INCLUDES and not one.negated]
     if included:
         first = included[0].leaf
@@ -227,6 +230,16 @@ def _present(literals: list[Literal]) -> tuple[Predicate | None, bool]:
             return Members(wanted), len(literals) == 1
         return Members(frozenset({min(wanted)})), len(literals) == 1 and len(wanted) == 1
     return There(there=True), False
+
+
+def _common_prefixes(left: frozenset[Any], right: frozenset[Any]) -> frozenset[str]:
+    """Return the prefixes of the texts that begin with one of each."""
+    return frozenset(
+        prefix
+        for prefixes, others in ((left, right), (right, left))
+        for prefix in prefixes
+        if any(prefix[:length] in others for length in range(1, len(prefix) + 1))
+    )
 
 
 # --- spans -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from assigner.matching.clauses import Members, NotValues, Predicate, Prefix, Span, Spans, Values, postal_key
+from assigner.matching.clauses import Members, NotValues, Predicate, Prefixes, Span, Spans, Values, postal_key
 from territory.criteria.values import Value
 
 LONG_LIST = 64
@@ -48,9 +48,10 @@ class ColumnIndex:
                 unequal[predicate.values] = unequal.get(predicate.values, 0) | bit
                 self.there |= bit
                 missing |= bit
-            elif isinstance(predicate, Prefix):
-                by_prefix = prefixes.setdefault(len(predicate.prefix), {})
-                by_prefix[predicate.prefix] = by_prefix.get(predicate.prefix, 0) | bit
+            elif isinstance(predicate, Prefixes):
+                for prefix in predicate.prefixes:
+                    by_prefix = prefixes.setdefault(len(prefix), {})
+                    by_prefix[prefix] = by_prefix.get(prefix, 0) | bit
             elif isinstance(predicate, Spans):
                 spans += [(bit, span) for span in predicate.spans]
                 missing |= bit if predicate.missing else 0

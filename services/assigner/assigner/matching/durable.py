@@ -21,7 +21,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any, NamedTuple
 
 from assigner.matching.durable_rule_sets import Alternative, Comparison, RuleSet, in_rule_sets, require_durable_rules
-from assigner.matching.operators import EQUAL, RELATIVE, values_of
+from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, values_of
 from assigner.matching.port import RulesRefused
 from assigner.matching.rule_book import RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not, leaves_of
@@ -223,8 +223,26 @@ def _of_leaf(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alte
             return [(one,) for one in either]
         # An empty table: its negation holds for every record.
         return [tuple(map(_opposite, either)) or (attributes.comparison(leaf.field, "there", "gte", 0),)]
+    if leaf.operator in PREFIX:
+        return _of_prefixes(leaf, attributes, negated=negated)
     both = _both(leaf, attributes)
     return [(_opposite(one),) for one in both] if negated else [tuple(both)]
+
+
+def _of_prefixes(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
+    """Return an alternative for each prefix; negated, one for each gap between them."""
+    values: frozenset[Any] = values_of(leaf)
+    shortest = [one for one in values if not any(one[:length] in values for length in range(1, len(one)))]
+    if len(shortest) > ALTERNATIVES_MAX:
+        raise _NotExpressible(
+            f"{leaf.field} {leaf.operator} has {len(shortest)} values, at most {ALTERNATIVES_MAX} are supported"
+        )
+    least = sorted(attributes.comparison(leaf.field, "text", "gte", one) for one in shortest)
+    beyond = [one._replace(operator="lt", value=f"{one.value}g") for one in least]  # g sorts after hexadecimal digits
+    if not negated:
+        return list(zip(least, beyond, strict=True))
+    gaps = zip([None, *beyond], [*least, None], strict=True)
+    return [tuple(_opposite(end) for end in gap if end is not None) for gap in gaps]
 
 
 def _both(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
@@ -232,9 +250,6 @@ def _both(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
     field, wanted = leaf.field, leaf.wanted
     if leaf.operator in ("is_empty", "is_not_empty"):
         return [attributes.comparison(field, "there", "eq", 1)]
-    if leaf.operator in ("starts_with", "not_starts_with"):
-        least = attributes.comparison(field, "text", "gte", wanted)
-        return [least, least._replace(operator="lt", value=f"{least.value}g")]  # g sorts after all hexadecimal digits
     if leaf.operator == "postal_between":
         low, high = wanted
         return [attributes.comparison(field, "code", "gte", low), attributes.comparison(field, "code", "lte", high)]

@@ -13,7 +13,11 @@ RELATIVE = frozenset({"within_last_days", "within_next_days", "older_than_days",
 """Operators whose bounds depend on the current day (C7)."""
 
 
+PREFIX = frozenset({"starts_with", "not_starts_with"})
+"""Operators that test whether the text begins with one of the leaf's values (`values_of`), or with none."""
+
+
 def values_of(leaf: Leaf) -> frozenset[Value]:
-    """Return the values of a leaf whose operator is one of `EQUAL`."""
+    """Return the values of a leaf whose operator is one of `EQUAL` or `PREFIX`."""
     wanted: Any = leaf.wanted
     return wanted if isinstance(wanted, frozenset) else frozenset((wanted,))

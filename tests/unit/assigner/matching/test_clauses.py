@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assigner.matching.clauses import CLAUSES_MAX, Prefix, clauses_of
+from assigner.matching.clauses import CLAUSES_MAX, Prefixes, clauses_of
 from assigner.matching.indexed import IndexedMatcher
 from assigner.matching.rule_book import NO_PARENT, Rule, RuleBook
 from territory.criteria import OPERATORS, Criterion, parse
@@ -30,6 +30,13 @@ THERE, MISSING = {"field": "n", "is_not_empty": True}, {"field": "n", "is_empty"
         {"all": [{"field": "n", "eq": 5}, {"field": "n", "gt": 5}]},
         {"all": [{"field": "c", "eq": "a"}, {"field": "c", "in": ["b", "c"]}]},
         {"all": [THERE, MISSING]},
+        {
+            "all": [
+                {"field": "c", "starts_with": ["28", "08"]},
+                {"field": "c", "starts_with": ["41", "2"]},
+                {"field": "c", "starts_with": "29"},
+            ]
+        },
     ],
 )
 def test_rule_that_never_holds(document: Any) -> None:
@@ -69,10 +76,10 @@ def test_operators_that_the_index_decides(word: str) -> None:
 
 
 def test_longest_prefix() -> None:
-    """Of several prefixes the longest is looked up: it rules out most."""
-    both = {"all": [{"field": "c", "starts_with": "a"}, {"field": "c", "starts_with": "abc"}]}
+    """Of several prefixes that must all fit, the longest are looked up, and they decide."""
+    both = {"all": [{"field": "c", "starts_with": ["a", "b"]}, {"field": "c", "starts_with": ["abc", "ad", "c", "b"]}]}
     (clause,) = clauses_of(criterion_of(both))
-    assert list(clause.predicates.values()) == [Prefix("abc")]
+    assert (list(clause.predicates.values()), clause.exact) == ([Prefixes(frozenset({"abc", "ad", "b"}))], True)
 
 
 def test_rules_that_are_evaluated_are_named() -> None:

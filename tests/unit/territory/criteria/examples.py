@@ -121,6 +121,7 @@ def operands(shape: str, kind: FieldType) -> st.SearchStrategy[Any]:
     return {
         "flag": st.just(True),
         "one": values,
+        "one or many": values | st.lists(values, min_size=1, max_size=4),
         "many": st.lists(values, min_size=1, max_size=4),
         "texts": st.lists(tags, min_size=1, max_size=3),
         "pair": _bounds(kind, values),

@@ -89,6 +89,11 @@ def test_every_operator_has_its_example() -> None:
         ({"field": "text", "contains": "fin"}, "ﬁnance", True),
         ({"field": "text", "contains": "x p"}, "GTX Pro", True),
         ({"field": "text", "starts_with": " gtx"}, "GTX Pro", True),
+        ({"field": "text", "starts_with": ["MG", "gtx"]}, "GTX Pro", True),
+        ({"field": "text", "starts_with": ["GTX Pro Max", "Pro"]}, "GTX Pro", False),
+        ({"field": "text", "starts_with": ["GTX Pro Max", "G"]}, "GTX Pro", True),
+        ({"field": "text", "not_starts_with": ["MG", "gtx"]}, "GTX Pro", False),
+        ({"field": "text", "not_starts_with": ["MG", "gtx"]}, None, True),
         ({"field": "text", "ends_with": "PRO"}, "GTX Pro ", True),
         ({"field": "text", "starts_with": "Pro"}, "GTX Pro", False),
         ({"field": "text", "eq": "9"}, 9, False),  # a number is no text: missing

@@ -123,6 +123,8 @@ def test_all_faults_at_once() -> None:
         ({"field": "text", "postal_between": ["94199", "94100"]}, "", "the low bound 94199 is above"),
         ({"field": "number", "postal_between": ["1", "2"]}, "", "does not fit"),
         ({"field": "text", "in_table": "cors"}, "", "unknown table 'cors'; add it or correct the name (there are"),
+        ({"field": "text", "starts_with": []}, "", "found list '[]', expected a list of text values"),
+        ({"field": "text", "starts_with": ["a", 5]}, "", "found number '5' in the list, expected text values"),
         ({"field": "text", "in_table": ["core"]}, "", "found list \"['core']\", expected the name of a table"),
         ({"field": "number", "in_table": "core"}, "", "does not fit"),
         ({"field": "date", "within_last_days": -1}, "", "found number '-1', expected a whole number of days from 0"),
