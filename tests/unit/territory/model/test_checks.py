@@ -181,9 +181,9 @@ def test_all_faults_at_once() -> None:
         "sharing[s4].to.group": "unknown group 'ann'; add it or correct the name (there are bob, queue, …)",
         "groups[bob]": "the id is a user's, too",
         "groups[queue]": "used twice",
-        "groups[queue].users[1]": "unknown user 'zoe'",
+        "groups[queue].users[0]": "unknown user 'zoe'",
         "groups[queue].users[2]": "names 'bob' twice",
-        "groups[queue].roles[1]": "unknown role 'chief'",
+        "groups[queue].roles[0]": "unknown role 'chief'",
         "groups[queue].roles[2]": "names 'a' twice",
     }
     assert faults.keys() == expected.keys()
