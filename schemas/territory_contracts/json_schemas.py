@@ -85,9 +85,11 @@ def model_schema() -> Schema:
 
 def _criteria_schema() -> Schema:
     one: Schema = {"type": ["string", "number", "boolean"]}
+    many: Schema = {"type": "array", "minItems": 1, "items": one}
     operands: dict[str, Schema] = {
         "one": one,
-        "many": {"type": "array", "minItems": 1, "items": one},
+        "many": many,
+        "one or many": {"anyOf": [one, many]},
         "pair": {"type": "array", "minItems": 2, "maxItems": 2, "items": one},
         "flag": {"const": True},
         "texts": {"type": "array", "minItems": 1, "items": {"type": "string"}},
