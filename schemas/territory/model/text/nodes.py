@@ -78,12 +78,12 @@ def value_of(root: Node, values_max: int) -> tuple[Any, list[TextFault]]:
 
     Raises: UnreadableText for more than `values_max` values: aliases of aliases multiply.
     """
-    values = _Values(values_max)
+    values = _ValueReader(values_max)
     value = values.of(root)
     return value, list(values.faults.values())
 
 
-class _Values:
+class _ValueReader:
     """Makes values from nodes, and collects each fault once however often aliases repeat it."""
 
     def __init__(self, values_max: int) -> None:
