@@ -189,6 +189,7 @@ def test_a_day_on_the_command_line(tmp_path: Path) -> None:
         reports_agree_with_attainments(up)
         manual_links_take_effect(up)
         the_index_is_verified_repaired_and_rebuilt(up)
+        the_model_is_written_back(up, tmp_path / "model.yaml")
         a_territory_is_removed(up)
         failures_are_one_line(up)
         results_are_text_without_json(up)
@@ -288,12 +289,30 @@ def manual_links_take_effect(up: Up) -> None:
     assert up.answer("explain", "assignment", "account/A", "--territory", "west")["asked"]["outcome"] == "excluded"
 
 
+def the_model_is_written_back(up: Up, file: Path) -> None:
+    """`models show` writes the active model: applying the file changes nothing, and asks nothing."""
+    assert up.answer("models", "show", "--output", str(file)) == {"org_id": ORG, "revision": 1, "file": str(file)}
+    assert up.run("models", "show").stdout == file.read_bytes()
+    assert up.answer("models", "show")["model"]["org"] == ORG
+    again = up.answer("apply", str(file), "--expect-revision", "1")
+    assert (again["activated"], again["revision"]) == (False, 1)
+    emptied = up.run("apply", "-", given=f"org: {ORG}".encode())
+    assert (emptied.returncode, emptied.stdout) == (1, b"")
+    assert "4 of 4 records" not in emptied.stderr.decode()  # one of them is in no territory
+    assert "7 of 7 memberships of users would change" in emptied.stderr.decode()
+
+
 def a_territory_is_removed(up: Up) -> None:
     smaller = {**MODEL, "territories": [node for node in MODEL["territories"] if node["id"] != "east"]}
     planned = up.run("plan", "-", given=json.dumps(smaller).encode()).stdout.decode()
     assert "removed: territory/" in planned
     assert "in other territories: " in planned
-    gone = up.answer("apply", "-", given=json.dumps(smaller).encode())
+    refused = up.run("apply", "-", given=json.dumps(smaller).encode())
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert "of 4 records would be in other territories" in refused.stderr.decode()
+    late = up.run("apply", "-", "--yes", "--expect-revision", "9", given=json.dumps(smaller).encode())
+    assert "expected revision 9 of 'acme' to be active, but revision 1 is active" in late.stderr.decode()
+    gone = up.answer("apply", "-", "--yes", "--expect-revision", "1", given=json.dumps(smaller).encode())
     assert (gone["revision"], gone["removed_territories"], gone["in_effect"]) == (2, ["east"], True)
     assert up.answer("show", "account/B")["dropped"] == ["east"]
 

@@ -60,6 +60,17 @@ class Output:
         """True if somebody watches the terminal and wants text."""
         return not self.as_json and self.console.is_terminal
 
+    @property
+    def can_ask(self) -> bool:
+        """True if a person can read a question and answer it."""
+        return not self.as_json and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirms(self, question: str) -> bool:
+        """Ask a question on the terminal; only y and yes are a yes."""
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def result(self, data: object, *text: RenderableType) -> None:
         """Write a result: the data as one line of JSON with `--json`, the text otherwise."""
         if self.as_json:
@@ -71,6 +82,14 @@ class Output:
         for part in text:
             # A terminal folds a sentence by itself, so that people can search and copy it whole.
             self.console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, Text))
+
+    def document(self, data: object, text: str) -> None:
+        """Write a result whose text is a file's content: the same characters, whatever the terminal."""
+        if self.as_json:
+            self.result(data)
+            return
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
     def csv(self, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
         """Write rows as CSV with a heading (RFC 4180, with the terminal's line ends); None is an empty cell."""

@@ -17,6 +17,7 @@ from territory.wire.keys import model_key
 from territory.wire.topics import MODEL
 from territory_admin.errors import Refused
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
+from territory_admin.log.organisation_reader import OnRead
 from territory_admin.log.topic_reader import started
 from territory_admin.models.changes import PieceChanges, changes_between
 from territory_admin.models.topic import ModelLog, ModelTopicReader
@@ -42,7 +43,22 @@ class Applied:
     """Whether every stage has brought all records under the model; None if that was not waited for."""
 
 
-async def apply(settings: Settings, checked: CheckedModel) -> Applied:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The conditions under which a model is applied."""
+
+    expected_revision: int | None = None
+    """The revision that has to be active, 0 for none yet; None for any."""
+    with_safeguard: bool = False
+    """Whether to refuse a model by which more than a tenth of the records or memberships changes hands."""
+    report: OnRead = lambda *_: None
+    """Called while the safeguard reads records: with how many messages were read, and how many there are."""
+
+
+UNCONDITIONAL = Terms()
+
+
+async def apply(settings: Settings, checked: CheckedModel, terms: Terms = UNCONDITIONAL) -> Applied:
     """Make a model the active one of its organisation; do nothing if it is active already.
 
     Missing topics are created.
@@ -50,17 +66,23 @@ async def apply(settings: Settings, checked: CheckedModel) -> Applied:
     Args:
         settings: The brokers. The organisation is the model's own.
         checked: The model.
+        terms: The conditions.
 
-    Raises: Refused when another apply for the organisation runs at the same moment; NotReached when another
-        transaction on the model topic does not end; TopicsUnfit; KafkaError.
+    Raises: NeedsConsent when the safeguard finds that too much changes hands; Refused when another revision is
+        active than the terms expect, and when another apply for the organisation runs at the same moment;
+        NotReached when another transaction on the model topic does not end; TopicsUnfit; KafkaError.
     """
     async with kafka_session(settings) as kafka:
         await kafka.provisioned_partitions()
-        return await _apply(kafka, ModelTopicReader(kafka), checked)
+        return await _apply(kafka, ModelTopicReader(kafka), checked, terms)
 
 
 async def apply_and_wait(
-    settings: Settings, checked: CheckedModel, timeout_seconds: float, report: Callable[[str, int, int], None]
+    settings: Settings,
+    checked: CheckedModel,
+    timeout_seconds: float,
+    report: Callable[[str, int, int], None],
+    terms: Terms = UNCONDITIONAL,
 ) -> Applied:
     """Apply a model as `apply` does, then wait until every stage has brought all records under it.
 
@@ -71,12 +93,13 @@ async def apply_and_wait(
         checked: The model.
         timeout_seconds: How long to wait; on a timeout `in_effect` of the result is False.
         report: Called with a stage, how much of its work is done, and how much there is.
+        terms: The conditions.
 
     Raises: as `apply`.
     """
     async with kafka_session(settings) as kafka:
         partitions, topic = await kafka.provisioned_partitions(), ModelTopicReader(kafka)
-        applied = await _apply(kafka, topic, checked)
+        applied = await _apply(kafka, topic, checked, terms)
         stages = Pipeline(kafka, topic, partitions)
         absent = await stages.absent([stage.name for stage in PIPELINE])
         if absent:
@@ -85,13 +108,22 @@ async def apply_and_wait(
     return replace(applied, in_effect=waited.done)
 
 
-async def _apply(kafka: KafkaSession, topic: ModelTopicReader, checked: CheckedModel) -> Applied:
-    org_id = checked.org_id
+async def _apply(kafka: KafkaSession, topic: ModelTopicReader, checked: CheckedModel, terms: Terms) -> Applied:
+    org_id, expected = checked.org_id, terms.expected_revision
+    if terms.with_safeguard or expected is not None:
+        await topic.read_on()
+        check_revision(topic.log, org_id, expected)
+    if terms.with_safeguard:
+        from territory_admin.planning.safeguard import require_consent  # noqa: PLC0415 -- it imports the matchers
+
+        expected = active_revision(topic.log, org_id)
+        await require_consent(kafka, topic.log, checked, terms.report)
     producer = clients.producer(kafka.settings, transactional_id=f"territory-apply-{org_id}")
     # Starting the producer first fences every apply that began earlier: none of them can commit any more,
     # and what they committed is read below.
     async with started(producer):
         await topic.read_whole()
+        check_revision(topic.log, org_id, expected)  # nobody can commit between this look and our commit
         changes = changes_between(topic.log.pieces_of(org_id), checked.pieces)
         messages = messages_of(org_id, topic.log, checked.pieces, datetime.now(UTC))
         revision = topic.log.revision_of(org_id)
@@ -108,6 +140,23 @@ async def _apply(kafka: KafkaSession, topic: ModelTopicReader, checked: CheckedM
                 "check the active model, and apply again"
             ) from fenced
     return Applied(org_id, revision + 1, activated=True, changes=changes)
+
+
+def active_revision(log: ModelLog, org_id: str) -> int:
+    """Return the revision that is in effect; 0 if the organisation has no model."""
+    activated = log.activated(org_id)
+    return 0 if activated is None else activated.activation.revision
+
+
+def check_revision(log: ModelLog, org_id: str, expected: int | None) -> None:
+    """Raises: Refused when another revision is active than the expected one; None expects nothing."""
+    found = active_revision(log, org_id)
+    if expected is not None and found != expected:
+        state = f"revision {found} is active" if found else "it has no model"
+        raise Refused(
+            f"expected revision {expected} of {org_id!r} to be active, but {state}: nothing was changed. "
+            "territory models show writes the active model; put your changes into it, and apply again"
+        )
 
 
 def messages_of(org_id: str, log: ModelLog, after: Mapping[PieceKey, JSON], now: datetime) -> list[Message]:

@@ -1,4 +1,4 @@
-"""Decides the records of one partition of families under a model, with the assigner's own fold; pure."""
+"""Decides the records of one partition of families under one or two models, with the assigner's own fold; pure."""
 
 from __future__ import annotations
 
@@ -37,3 +37,22 @@ def assignments_under(
         for message in effects.messages:
             found[message.key] = message.value  # type: ignore[assignment]  # a sweep publishes assignments only
     return found
+
+
+def redecided(records: Mapping[str, Record], before: Model, after: Model, policies: PolicyCache) -> set[str]:
+    """Return the keys of the records that are decided differently under another model.
+
+    Every record that moves is among them; so are those that stay for another reason. It costs what a sweep costs:
+    records that no changed rule can move are passed over.
+
+    Args:
+        records: By key, all records of the partition.
+        before: The model that they are under.
+        after: The model to go to, of the same organisation.
+        policies: What the assigner derives from models, shared between partitions.
+    """
+    fold = AssignmentFold(policies)
+    for key, record in records.items():
+        fold.restore(InputMessage(FAMILIES.name, key, record, {}))
+    fold.restored({before.org_id: before}, frozenset())
+    return {message.key for effects in fold.sweep(after, CHUNK_RECORDS) for message in effects.messages}

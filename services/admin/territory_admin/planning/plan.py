@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,11 +10,11 @@ from assigner.assignment.policy_cache import PolicyCache
 from territory.model.compiled import Model
 from territory.wire.events import Record, read_record
 from territory.wire.topics import FAMILIES
-from territory_admin.log.kafka_session import kafka_session
+from territory_admin.log.kafka_session import KafkaSession, kafka_session
 from territory_admin.log.organisation_reader import OnRead, OrganisationReader
 from territory_admin.log.topic_reader import partitions_of
 from territory_admin.models.changes import PieceChanges, changes_between
-from territory_admin.models.topic import ModelTopicReader
+from territory_admin.models.topic import ModelLog, ModelTopicReader
 from territory_admin.models.validate import CheckedModel
 from territory_admin.planning.assignments import assignments_under
 from territory_admin.planning.model_comparison import ModelComparison, Plan
@@ -44,33 +45,48 @@ async def plan(settings: Settings, checked: CheckedModel, examples_max: int, rep
 
     Raises: NotFound before the services first ran; AmountOutOfRange; KafkaError.
     """
-    org_id = checked.org_id
     async with kafka_session(settings) as kafka:
-        partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
+        await kafka.existing_partitions()
         topic = ModelTopicReader(kafka)
         await topic.read_on()
-        activated = topic.log.activated(org_id)
-        before = None if activated is None else _of_today(topic.log.model_of(org_id))
-        after = _of_today(checked.model)
-        comparison = ModelComparison(before, after, examples_max)
-        policies = PolicyCache()
-        reader = OrganisationReader(await kafka.consumer(), org_id, report)
-        await reader.mark(partitions)
-        for where in partitions:
-            records: dict[str, Record] = {}
+        return await plan_on(kafka, topic.log, checked, examples_max, report)
 
-            def take(key: str, record: Record | None, records: dict[str, Record] = records) -> None:
-                records.pop(key, None)
-                if record is not None:
-                    records[key] = record
 
-            await reader.read(where, read_record, take)
-            now, then = (assignments_under(records, model, policies) for model in (before, after))
-            for key in sorted(now.keys() | then.keys()):
-                comparison.take(now.get(key), then.get(key))
+async def plan_on(
+    kafka: KafkaSession, log: ModelLog, checked: CheckedModel, examples_max: int, report: OnRead
+) -> Planned:
+    """Do the same in a session that has read the model topic. Raises: as `plan`."""
+    org_id = checked.org_id
+    activated = log.activated(org_id)
+    before = None if activated is None else of_today(log.model_of(org_id))
+    after = of_today(checked.model)
+    comparison = ModelComparison(before, after, examples_max)
+    policies = PolicyCache()
+    async for records in records_by_partition(kafka, org_id, report):
+        now, then = (assignments_under(records, model, policies) for model in (before, after))
+        for key in sorted(now.keys() | then.keys()):
+            comparison.take(now.get(key), then.get(key))
     changes = changes_between({} if activated is None else activated.pieces, checked.pieces)
     return Planned(org_id, 0 if activated is None else activated.activation.revision, changes, comparison.plan())
 
 
-def _of_today(model: Model) -> Model:
+async def records_by_partition(kafka: KafkaSession, org_id: str, report: OnRead) -> AsyncIterator[Mapping[str, Record]]:
+    """Yield an organisation's records by key, a partition at a time; a family is in one. Raises: KafkaError."""
+    reader = OrganisationReader(await kafka.consumer(), org_id, report)
+    partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
+    await reader.mark(partitions)
+    for where in partitions:
+        records: dict[str, Record] = {}
+
+        def take(key: str, record: Record | None, records: dict[str, Record] = records) -> None:
+            records.pop(key, None)
+            if record is not None:
+                records[key] = record
+
+        await reader.read(where, read_record, take)
+        yield records
+
+
+def of_today(model: Model) -> Model:
+    """Return a model with its relative dates resolved for the organisation's present day (C7)."""
     return model.on(model.day_of(datetime.now(UTC)))

@@ -10,15 +10,16 @@ from rich.text import Text
 
 from assigner.matching.engines import EngineName
 from territory.errors import ModelRefused
-from territory_admin.errors import NotReached
+from territory_admin.errors import NotReached, Refused
 from territory_admin.lint.on_records import check_on_records
 from territory_admin.lint.owners import groups_without_members
 from territory_admin.lint.rule_lint import analyse_rules
-from territory_admin.models.apply import Applied, apply_and_wait
+from territory_admin.models.apply import Applied, Terms, apply_and_wait
 from territory_admin.models.apply import apply as activate
 from territory_admin.models.changes import removed_territories
 from territory_admin.models.validate import CheckedModel, check_model
 from territory_admin.planning.plan import plan as planned_changes
+from territory_admin.planning.safeguard import NeedsConsent
 from territory_control.commands.arguments import WAIT_SECONDS, AsJson, TimeoutSeconds
 from territory_control.failures import EXIT_REFUSED
 from territory_control.input_files import read_text
@@ -106,17 +107,38 @@ def plan(
 @app.command()
 def apply(
     model: ModelFile,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask, however much changes hands; no record is read for that then.")
+    ] = False,
+    expect_revision: Annotated[
+        int | None,
+        typer.Option("--expect-revision", min=0, help="Refuse if another revision is active; 0: none yet."),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait until all services have applied it to all records.")] = True,
     timeout: TimeoutSeconds = WAIT_SECONDS,
     as_json: AsJson = False,
 ) -> None:
     """Activate a model for its organisation, in all services at once.
 
-    Example: territory apply model.yaml
+    When more than a tenth of the records or of the users' memberships would change hands, it shows what plan would
+    and asks; without a terminal, or with --json, it refuses unless --yes is given.
+
+    Example: territory apply model.yaml --expect-revision 7
     """
     output, settings = Output(as_json=as_json), read_settings()
     checked = _checked_model(model, output, settings.assigner_engine)
-    done = _applied(settings, checked, timeout, output) if wait else asyncio.run(activate(settings, checked))
+    seconds = timeout if wait else None
+    try:
+        done = _applied(settings, checked, seconds, output, expect_revision, with_safeguard=not yes)
+    except NeedsConsent as held:
+        if not output.can_ask:
+            raise
+        output.result(None, *plan_view(held.planned))
+        if not output.confirms(f"{held.figures}. Apply it?"):
+            raise Refused("not applied: nothing was changed") from held
+        # What was shown is what is replaced: another revision by now is a refusal.
+        done = _applied(settings, checked, seconds, output, held.planned.revision, with_safeguard=False)
     if checked.org_id != settings.org_id:
         output.note(
             f"this model belongs to {checked.org_id!r}, but the other commands use {settings.org_id!r}; "
@@ -142,11 +164,22 @@ def apply(
         )
 
 
-def _applied(settings: Settings, checked: CheckedModel, timeout: float, output: Output) -> Applied:
-    """Activate a model and wait until it is in effect, with a progress bar of each stage."""
-    with output.bar("waiting") as bar:
+def _applied(
+    settings: Settings,
+    checked: CheckedModel,
+    timeout: float | None,
+    output: Output,
+    expected: int | None,
+    *,
+    with_safeguard: bool,
+) -> Applied:
+    """Activate a model and, with a timeout, wait until it is in effect, with a progress bar of each stage."""
+    with output.bar("applying") as bar:
+        terms = Terms(expected, with_safeguard, lambda read, total: bar.at(read, total, "reading records"))
+        if timeout is None:
+            return asyncio.run(activate(settings, checked, terms))
         return asyncio.run(
-            apply_and_wait(settings, checked, timeout, lambda stage, done, total: bar.at(done, total, stage))
+            apply_and_wait(settings, checked, timeout, lambda stage, done, total: bar.at(done, total, stage), terms)
         )
 
 
