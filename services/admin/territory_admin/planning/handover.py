@@ -11,7 +11,7 @@ ASKED_ABOVE = 10
 """A person is asked when more than one in so many changes hands."""
 
 Membership = tuple[str, str, str]
-"""Kind of the place (`territory`, `manager`, `role` or `administrators`), its id, and the user."""
+"""Kind of the place (`territory`, `manager`, `role`, `group` or `administrators`), its id, and the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Share:
 
 
 def memberships_of(model: Model) -> frozenset[Membership]:
-    """Return the places of all active users: what each may see depends on them (V1, V7)."""
+    """Return the places of all active users: what each may see depends on them (V1, V7, V10)."""
     return frozenset(_memberships(model))
 
 
@@ -68,3 +68,6 @@ def _memberships(model: Model) -> Iterator[Membership]:
                 yield "territory", node.id, user_id
         if node.manager is not None and model.people[node.manager].active:
             yield "manager", node.id, node.manager
+    for group in model.groups.values():
+        for user_id in group.members:  # the active ones, of its roles too
+            yield "group", group.id, user_id

@@ -48,6 +48,15 @@ def test_every_place_of_a_user_is_a_membership() -> None:
     assert membership_share(before, model_of(*users(2, admin=True), territories=[west])) == Share(2, 7)
 
 
+def test_members_of_groups_have_memberships() -> None:
+    """A group's members own what it owns (V10): each is a membership, by name or by role."""
+    group = {"id": "g", "users": ["u0"], "roles": ["s"]}
+    people: list[Any] = [*users(2), {"id": "u2", "role": "s"}]
+    document: Any = {"org": "acme", "roles": [{"id": "r"}, {"id": "s"}], "users": people}
+    with_group, without = (compile_model({**document, "groups": groups}, 1) for groups in ([group], []))
+    assert membership_share(with_group, without) == Share(2, 5)
+
+
 def test_a_deactivated_user_leaves_every_place() -> None:
     """A deactivated user sees nothing (V7), so its memberships count as gone."""
     west = [{"id": "west", "users": ["u0", "u1"]}]
