@@ -50,7 +50,7 @@ def test_every_place_of_a_user_is_a_membership() -> None:
 
 def test_members_of_groups_have_memberships() -> None:
     """A group's members own what it owns (V10): each is a membership, by name or by role."""
-    group = {"id": "g", "users": ["u0"], "roles": ["s"]}
+    group: Any = {"id": "g", "users": ["u0"], "roles": ["s"]}
     people: list[Any] = [*users(2), {"id": "u2", "role": "s"}]
     document: Any = {"org": "acme", "roles": [{"id": "r"}, {"id": "s"}], "users": people}
     with_group, without = (compile_model({**document, "groups": groups}, 1) for groups in ([group], []))
