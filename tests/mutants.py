@@ -192,6 +192,20 @@ MUTANTS = (
         (f"{UNIT}/territory_runtime/kafka/test_producer.py",),
     ),
     Mutant(
+        "what came last leaves first",
+        f"{KAFKA}/assignor.py",
+        "sorted(owned, key=owned.__getitem__)",
+        "sorted(owned)",
+        (f"{UNIT}/territory_runtime/kafka/test_assignor.py",),
+    ),
+    Mutant(
+        "a newcomer gets as many as its predecessor",
+        f"{KAFKA}/assignor.py",
+        "            size[member] = min(left, share + 1)\n",
+        "            size[member] = 0\n",
+        (f"{UNIT}/territory_runtime/kafka/test_assignor.py",),
+    ),
+    Mutant(
         "fence accepts an older epoch",
         f"{REDIS}/pipe.py",
         "  if epoch and tonumber(epoch) > tonumber(ARGV[n]) then return {'fenced', epoch} end\n",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
+import msgspec
 import pytest
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
@@ -24,6 +26,14 @@ class Cluster:
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return set(range(self._partitions[topic])) if topic in self._partitions else None
+
+
+class ReportOfBefore(msgspec.Struct, frozen=True):
+    """What the first sticky version sends and reads: nothing of what a member gained."""
+
+    epoch: int = 0
+    partitions: list[int] = []
+    address: str | None = None
 
 
 class OldMember(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka is untyped
@@ -61,6 +71,26 @@ class Group:
             self.members[name].on_assignment(heard)
             self.assigned[name] = {topic: sorted(numbers) for topic, numbers in heard.assignment}
 
+    def restart(self, name: str, new_name: str) -> Counter[int]:
+        """Let a member leave, and then another join, as a rolling restart does; return each partition's moves.
+
+        In between the group rebalances once more, as it does when a member has missed an answer.
+        """
+        moves: Counter[int] = Counter()
+        before = self.owners()
+        del self.members[name]
+        for joining in ((), (), (new_name,)):
+            self.join(*joining)
+            self.rebalance()
+            after = self.owners()
+            moves.update(number for number, owner in after.items() if before[number] != owner)
+            before = after
+        return moves
+
+    def owners(self) -> dict[int, str]:
+        """Return each partition number's owner."""
+        return {number: name for name, numbers in self.numbers().items() for number in numbers}
+
     def numbers(self) -> dict[str, list[int]]:
         """Return the partition numbers of each member, which are the same of every topic."""
         found = {}
@@ -92,7 +122,7 @@ def test_a_new_group_is_assigned_as_ranges_are() -> None:
 
 @given(
     st.integers(1, 24),
-    st.lists(st.sampled_from(["join", "leave", "restart", "away", "back"]), max_size=12),
+    st.lists(st.sampled_from(["join", "leave", "two leave", "restart", "away", "back"]), max_size=12),
     st.randoms(),
 )
 def test_whoever_comes_and_goes(partitions: int, steps: list[str], dice: random.Random) -> None:
@@ -110,6 +140,9 @@ def test_whoever_comes_and_goes(partitions: int, steps: list[str], dice: random.
         elif what == "back" and away:  # with the claims of an earlier assignment
             group.members.update(away)
             away.clear()
+        elif what == "two leave" and len(group.members) > 2:
+            for gone_name in dice.sample(sorted(group.members), 2):
+                del group.members[gone_name]
         elif len(group.members) > 1:
             gone = group.members.pop(name)
             if what == "away":
@@ -126,6 +159,87 @@ def test_whoever_comes_and_goes(partitions: int, steps: list[str], dice: random.
         if not joined:
             assert moved(before, after) == must_move
         assert moved(before, after) <= sum(len(after[name]) for name in after if name not in stayed) + must_move
+
+
+@given(st.integers(2, 8), st.integers(4, 64), st.integers(1, 3), st.randoms())
+def test_a_rolling_restart_moves_a_partition_twice(
+    workers: int, partitions: int, restarts: int, dice: random.Random
+) -> None:
+    """Away when its owner leaves, and back when that comes back, under another name: twice, and never more.
+
+    Less cannot be: with each of W workers a share leaves and a share comes back, twice all partitions (ADR 0012).
+    """
+    names = iter(dice.sample(range(1000), 100))  # who is first by name has nothing to do with who is first
+    group = Group(dict.fromkeys(TOPICS, partitions))
+    for _ in range(workers):  # one by one: nobody has a range
+        group.join(f"m{next(names)}")
+        group.rebalance()
+    for _ in range(restarts):
+        moves: Counter[int] = Counter()
+        sizes = Counter(map(len, group.numbers().values()))
+        for name in dice.sample(sorted(group.members), workers):
+            moves += group.restart(name, f"m{next(names)}")
+            assert Counter(map(len, group.numbers().values())) == sizes
+        assert max(moves.values()) <= 2
+
+
+@pytest.mark.parametrize(("workers", "partitions"), [(2, 4), (4, 32), (5, 8), (8, 64), (8, 4)])
+def test_a_restart_moves_the_partitions_of_the_restarted_alone(workers: int, partitions: int) -> None:
+    """The newcomer gets what its predecessor had, number by number, and everyone else keeps what it had."""
+    group = group_of(workers, partitions)
+    before = group.numbers()
+    group.restart("m1", "n")
+    before["n"] = before.pop("m1")
+    assert group.numbers() == before
+
+
+@pytest.mark.parametrize(("workers", "partitions"), [(3, 4), (4, 32), (5, 8)])
+def test_a_restart_within_one_rebalance(workers: int, partitions: int) -> None:
+    """A worker that is back before the group has noticed that it was away: its partitions move once, and no other."""
+    group = group_of(workers, partitions)
+    before = group.numbers()
+    del group.members["m0"]
+    group.join("n")
+    group.rebalance()
+    before["n"] = before.pop("m0")
+    assert group.numbers() == before
+
+
+def test_a_newcomer_after_two_have_left() -> None:
+    """It takes its share of what they left. A member that had one partition still has that one, and no other."""
+    reports = {f"m{n}": MemberReport(5, [2 * n - 1, 2 * n], gained={2 * n: 5}) for n in range(1, 5)}
+    assigned = distribute(range(9), {"m0": MemberReport(5, [0]), "n": MemberReport(), **reports})
+    assert assigned["m0"] == [0]
+    assert len(assigned["n"]) == 2
+    assert set(assigned["n"]) < {2, 4, 6, 8}
+
+
+def test_what_a_member_gained_is_new_to_members_of_the_version_before() -> None:
+    """They ignore it, and what they report is read: it names no gains."""
+    report = MemberReport(3, [0, 1], "a:1", gained={1: 3})
+    assert msgspec.json.decode(msgspec.json.encode(report), type=ReportOfBefore) == ReportOfBefore(3, [0, 1], "a:1")
+    assert read_report(msgspec.json.encode(ReportOfBefore(3, [0, 1], "a:1"))) == MemberReport(3, [0, 1], "a:1")
+    assert read_report(msgspec.json.encode(report)) == report
+
+
+@given(st.integers(2, 8), st.integers(4, 64), st.randoms())
+def test_a_newcomer_before_the_one_that_leaves(workers: int, partitions: int, dice: random.Random) -> None:
+    """A rolling update with a surge: the new worker joins before the old one leaves. At most three moves."""
+    names = iter(dice.sample(range(1000), 100))
+    group = Group(dict.fromkeys(TOPICS, partitions))
+    group.join(*(f"m{next(names)}" for _ in range(workers)))
+    group.rebalance()
+    moves: Counter[int] = Counter()
+    for name in dice.sample(sorted(group.members), workers):
+        for step in ("join", "leave"):
+            before = group.owners()
+            if step == "join":
+                group.join(f"m{next(names)}")
+            else:
+                del group.members[name]
+            group.rebalance()
+            moves.update(number for number, owner in group.owners().items() if before[number] != owner)
+    assert max(moves.values()) <= 3
 
 
 def test_one_that_leaves_moves_nobody_elses_partitions() -> None:
