@@ -41,6 +41,8 @@ FOLLOWED = "followed "
 START_SECONDS = 60.0
 QUIET_SECONDS = 120.0
 STOP_SECONDS = 20.0
+LOG_LINES = 40
+"""Of each worker's log, in the report of a failure."""
 
 
 @dataclass
@@ -215,9 +217,21 @@ class House:
             await producer.send_and_wait(RECORDS.name, value, key=key.encode(), partition=partition)
 
     def wait(self, seconds: float = QUIET_SECONDS) -> None:
-        """Wait until all that went in has come through. Fails with what is behind."""
+        """Wait until all that went in has come through. Fails with what is behind, and with what the workers say."""
         waited = asyncio.run(progress.wait(self.settings, seconds, lambda *_: None))
-        assert waited.done, "\n".join(map(str, waited.behind))
+        assert waited.done, self._state(waited)
+
+    def _state(self, waited: progress.Waited) -> str:
+        """Return what is behind after a wait, and of every worker its page and the end of its log."""
+        lines = [f"not through after {waited.seconds:g} s", *map(str, waited.behind)]
+        lines += [f"{stage}: its group has no members" for stage in waited.absent]
+        for name in self._ports:
+            service, worker = name.rsplit("-", 1)
+            runs = "runs" if self.is_running(service, int(worker)) else "does not run"
+            status, page = self.page(service, "ready", int(worker))
+            lines += [f"--- {name} {runs}; /ready: {status} {page.strip()}; the end of its log:"]
+            lines += self.log_of(service, int(worker)).splitlines()[-LOG_LINES:]
+        return "\n".join(lines)
 
     # --- what comes out ----------------------------------------------------------------------
 
