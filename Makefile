@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
+# Every process would compile all of its modules anew, which is most of the start of a service or command.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -32,7 +35,7 @@ demo: setup ## Run everything on a real sales pipeline of 8 800 deals, with an e
 .PHONY: test
 test: setup ## Every test this machine can run; a skipped test says what it needs
 	$(BIN)/pytest -n 2 tests/unit tests/contracts tests/docs
-	$(BIN)/pytest -n 2 --dist loadfile tests/integration tests/e2e tests/chaos
+	$(BIN)/pytest -n 2 --dist worksteal tests/chaos tests/e2e tests/integration # longest first: both workers end together
 
 .PHONY: unit
 unit: setup ## Unit tests and contract suites: no network, no servers
@@ -56,12 +59,15 @@ chaos: setup ## Faults on real servers under load: SEEDS runs of SECONDS from SE
 	$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --seconds $(SECONDS) --summary $(SUMMARY) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT))
 
-.PHONY: check
-check: setup ## Format, lint, types, import contracts, unit tests, contract suites, pages
+.PHONY: lint
+lint: setup ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint ## Lint and a quick run of the unit tests, contract suites, pages
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n 2 tests/unit tests/contracts
 	$(BIN)/pytest -q tests/docs
 

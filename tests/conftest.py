@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, settings
 EXAMPLES = 100
 
 os.environ.pop("COLUMNS", None)  # the processes that share the tests among them have one: lines would be folded
+# Without compiled modules a service takes three times the processor time to start, and tests start hundreds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 settings.register_profile("default", max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW_IS_FINE)

@@ -40,7 +40,7 @@ def kafka_house(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]:
         kafka.bootstrap_servers, redis.url, tmp_path / "house", kafka_session_timeout_seconds=SESSION_TIMEOUT_SECONDS
     )
     yield house
-    house.stop_all()
+    house.close()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def embedded_house(tmp_path: Path) -> Iterator[House]:
             kafka_fetch_pause_seconds=EMBEDDED_FETCH_PAUSE_SECONDS,
         )
         yield house
-        house.stop_all()
+        house.close()
 
 
 @pytest.fixture(

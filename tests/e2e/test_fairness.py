@@ -85,7 +85,7 @@ def crowded_house(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]
         kafka_session_timeout_seconds=SESSION_TIMEOUT_SECONDS,
     )  # fmt: skip
     yield house
-    house.stop_all()
+    house.close()
 
 
 async def _end(settings: Settings, where: TopicPartition) -> int:

@@ -83,7 +83,7 @@ def shared_house(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]:
         kafka_session_timeout_seconds=SESSION_TIMEOUT_SECONDS,
     )  # fmt: skip
     yield house
-    house.stop_all()
+    house.close()
 
 
 async def _change_both(house: House) -> list[float]:

@@ -34,7 +34,7 @@ def busy(kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterator[House]:
     house.apply(MODEL)
     house.start_all()
     yield house
-    house.stop_all()
+    house.close()
 
 
 def stopped(house: House) -> dict[str, int | None]:

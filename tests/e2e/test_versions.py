@@ -72,7 +72,7 @@ def mixed(previous: Path, kafka: Kafka, redis: Redis, tmp_path: Path) -> Iterato
         kafka_session_timeout_seconds=SESSION_TIMEOUT_SECONDS,
     )  # fmt: skip
     yield house
-    house.stop_all()
+    house.close()
 
 
 FIGURES = """

@@ -92,7 +92,7 @@ def zombie(request: pytest.FixtureRequest, kafka: Kafka, redis: Redis, tmp_path:
     made.say(*_changes(1, "upsert", owner_id="u0", fields={"country": "US", "revenue": "1"}))
     made.house.wait()
     yield made
-    made.house.stop_all()
+    made.house.close()
 
 
 @pytest.mark.parametrize(

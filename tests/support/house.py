@@ -145,9 +145,16 @@ class House:
             os.killpg(pid, number)
 
     def stop_all(self) -> None:
-        """End every worker that is running."""
+        """Ask every worker that is running to end, side by side, and wait until all have."""
+        if self._workers:
+            with ThreadPoolExecutor(len(self._workers)) as threads:
+                list(threads.map(lambda child: child.stop(STOP_SECONDS), self._workers.values()))
+        self._workers.clear()
+
+    def close(self) -> None:
+        """End every worker at once, when a test is over: what it does at a stop is nobody's question any more."""
         while self._workers:
-            self._workers.popitem()[1].stop(STOP_SECONDS)
+            self._workers.popitem()[1].kill()
 
     def is_running(self, service: str, worker: int = 1) -> bool:
         """Whether a worker was started and its process has not ended."""

@@ -15,7 +15,9 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 import pytest
@@ -333,35 +335,53 @@ class KafkaServer(OfThisMachine):
             self._format()
         super().start()
 
-    def _format(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._configuration.write_text("".join(f"{key}={value}\n" for key, value in self._settings().items()))
-        tool = (*self._java, "kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", CLUSTER_ID)
-        done = subprocess.run(
-            (*tool, "--config", str(self._configuration)),
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            self._configuration.unlink()
-            raise RuntimeError(f"a folder for Kafka can't be made in {self._folder}:\n{done.stdout}{done.stderr}")
+    def close(self) -> None:
+        """End it for good, and at once: its folder is not read again."""
+        self.kill()
 
-    def _settings(self) -> dict[str, str]:
-        controller = f"{HOST}:{self._controller_port}"
-        listeners = ",".join((f"PLAINTEXT://{self.bootstrap_servers}", f"CONTROLLER://{controller}", *self._listeners))
-        return {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.bootstrap.servers": controller,
-            "controller.listener.names": "CONTROLLER",
-            "listeners": listeners,
-            "advertised.listeners": listeners,
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": str(self._folder / "data"),
-            **self._properties,
-        }
+    def _format(self) -> None:
+        plain = _settings(self.bootstrap_servers, f"{HOST}:{self._controller_port}", self._listeners)
+        settings = {**plain, "log.dirs": str(self._folder / "data"), **self._properties}
+        data = Path(settings["log.dirs"])
+        data.mkdir(parents=True, exist_ok=True)
+        for name, content in _formatted(self._java).items():
+            (data / name).write_bytes(content)
+        _write_properties(self._configuration, settings)
+
+
+def _settings(address: str, controller: str, listeners: Sequence[str] = ()) -> dict[str, str]:
+    """Return what every broker needs, which has the only vote among controllers."""
+    listening = ",".join((f"PLAINTEXT://{address}", f"CONTROLLER://{controller}", *listeners))
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": listening,
+        "advertised.listeners": listening,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    }
+
+
+def _write_properties(path: Path, properties: Mapping[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+
+
+@cache
+def _formatted(java: Sequence[str]) -> dict[str, bytes]:
+    """Return the files of a new log directory: its identity, and the features of this version of Kafka.
+
+    They name no address, so every broker of this process starts with the same ones. Making them takes a second.
+    """
+    with TemporaryDirectory(prefix="kafka-") as folder:
+        configuration, data = Path(folder, "server.properties"), Path(folder, "data")
+        _write_properties(configuration, _settings(f"{HOST}:1", f"{HOST}:2") | {"log.dirs": str(data)})
+        tool = (*java, "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config", str(configuration))
+        done = subprocess.run(tool, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+        if done.returncode:
+            raise RuntimeError(f"a log directory for Kafka cannot be formatted:\n{done.stdout}{done.stderr}")
+        return {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
 
 
 class RedisServer(OfThisMachine):

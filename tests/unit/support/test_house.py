@@ -28,7 +28,7 @@ def test_a_wait_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(AssertionError) as failed:
             house.wait()
     finally:
-        house.stop_all()
+        house.close()
     said = str(failed.value)
     assert "not through after 120 s" in said
     assert "territory-intake: its group has no members" in said
