@@ -32,7 +32,7 @@ def test_closed_period_outlives_crashes(kafka_house: House) -> None:
     house.start_all()
     house.publish(list(islice(changes, 2_000)))
     house.wait()
-    places = sorted({place[1] for place in house.found(ORG).attainments})
+    places = sorted({place[1] for place in house.found(ORG).attainments if "-" in place[1]})  # no fiscal years
     period = max(places, key=lambda each: len(figures(house, each)))
     then = figures(house, period)
     house.apply(MODEL | {"frozen_periods": [period]})

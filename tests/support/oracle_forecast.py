@@ -1,7 +1,9 @@
-"""The oracle's forecast: sums over deals, one by one, against targets (F1 to F10, F12)."""
+"""The oracle's forecast: sums over deals, one by one, against targets (F1 to F10, F12, F14)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -9,12 +11,23 @@ from typing import Any
 
 from .oracle_records import Record
 from .oracle_tree import Model, entries, members_of, owners_of, path_of
-from .oracle_values import EXACT, product, read_date, read_name, read_number, total
+from .oracle_values import EXACT, product, read_day, read_name, read_number, total
 
 OPEN_CATEGORIES = ("pipeline", "best_case", "committed")
 ADJUSTED = ("target", "won", *OPEN_CATEGORIES, "weighted", "won_by_others", "deals_won")
 ADJUSTED_OF_USER = ("target", "won", "deals_won")
 CATEGORIES = (*OPEN_CATEGORIES, "won", "omitted")
+CRM_NAMES = {
+    "omitted": "omitted",
+    "pipeline": "pipeline",
+    "bestcase": "best_case",
+    "mostlikely": "best_case",
+    "commit": "committed",
+    "committed": "committed",
+    "forecast": "committed",
+    "won": "won",
+}
+"""The CRMs' names and ours, without case, white space, hyphens and underscores (F1). `Closed` depends on the stage."""
 
 PlacedDeal = tuple[Record, str | None]
 """A deal and the one territory that it is in, or None."""
@@ -49,7 +62,7 @@ def period_of(day: date, period_kind: str, fiscal_year_start: int) -> str:
 
 
 def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | None:
-    """Return the deal's contribution, or the reason why it is left out, or None if it is omitted.
+    """Return the deal's contribution to its period, or the reason why it is left out, or None if it is omitted.
 
     Reasons in their order: `unassigned` (F2), `unknown_stage` (F1), `no_amount`, `no_close_date`,
     `missing_rate` (F10).
@@ -64,11 +77,10 @@ def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | 
     amount = read_number(deal.fields.get("amount"))
     if amount is None:
         return "no_amount"
-    closes = read_date(deal.fields.get("close_date"))
-    if closes is None:
+    period = close_period_of(deal, model)
+    if period is None:
         return "no_close_date"
-    period = period_of(closes, model.get("period", "quarter"), model.get("fiscal_year_start", 1))
-    rate = _rate_of(deal, period, model)
+    rate = rate_of(deal.fields.get("currency"), period, model)
     if rate is None:
         return "missing_rate"
     return Counted(
@@ -81,21 +93,60 @@ def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | 
     )
 
 
+def close_period_of(deal: Record, model: Model) -> str | None:
+    """Return the period of the close date's day in the organisation's time zone (F10, C8)."""
+    closes = read_day(deal.fields.get("close_date"), zone_of(model))
+    if closes is None:
+        return None
+    return period_of(closes, model.get("period", "quarter"), model.get("fiscal_year_start", 1))
+
+
+def zone_of(model: Model) -> str:
+    """Return the name of the organisation's time zone."""
+    return (model.get("settings") or {}).get("time_zone") or "UTC"
+
+
 def category_of(deal: Record, model: Model) -> str | None:
-    """Return the deal's own category if it is valid, else its stage's, else None (F1)."""
-    own = read_name(deal.fields.get("forecast_category"))
-    if own in CATEGORIES:
-        return own
-    category: str | None = _stage_of(deal, model).get("category")
-    return category
+    """Return the deal's own category if it can be read, else its stage's, else None (F1)."""
+    return _own_category(deal, model) or _stage_of(deal, model).get("category")
+
+
+def _own_category(deal: Record, model: Model) -> str | None:
+    name = _category_name(deal.fields.get("forecast_category"))
+    named = {_category_name(each): category for each, category in (model.get("forecast_categories") or {}).items()}
+    if name is None or name in named:
+        return named.get(name)
+    if name == "closed":  # won, where the stage is won; else it contradicts the stage
+        return "won" if _stage_of(deal, model).get("category") == "won" else None
+    return CRM_NAMES.get(name)
+
+
+def _category_name(raw: Any) -> str | None:
+    """Return a category's name as it is compared. Integers read as their digits (C6)."""
+    text = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+    if not isinstance(text, str):
+        return None
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(each for each in folded if each not in "-_" and not each.isspace()) or None
 
 
 def probability_of(deal: Record, model: Model) -> Decimal:
-    """Return the deal's own probability if from 0 to 1, else its stage's, else 0 (F1)."""
-    own = read_number(deal.fields.get("probability"))
-    if own is not None and 0 <= own <= 1:
+    """Return the deal's own probability if it can be read, else its stage's, else 0; from 0 to 1 (F1)."""
+    own = _read_probability(deal.fields.get("probability"), model)
+    if own is not None:
         return own
-    return read_number(_stage_of(deal, model).get("probability")) or Decimal(0)
+    return _read_probability(_stage_of(deal, model).get("probability"), model) or Decimal(0)
+
+
+def _read_probability(raw: Any, model: Model) -> Decimal | None:
+    """Return a probability from 0 to 1: as a fraction, or in percent where the model says so or the value does."""
+    in_percent = (model.get("settings") or {}).get("probability") == "percent"
+    if isinstance(raw, str) and raw.strip().endswith("%"):
+        raw, in_percent = raw.strip()[:-1], True
+    number = read_number(raw)
+    if number is None or not 0 <= number <= (100 if in_percent else 1):
+        return None
+    return product(number, Decimal("0.01")) if in_percent else number
 
 
 def _stage_of(deal: Record, model: Model) -> dict[str, Any]:
@@ -104,15 +155,21 @@ def _stage_of(deal: Record, model: Model) -> dict[str, Any]:
     return stages.get(stage, {}) if stage is not None else {}
 
 
-def _rate_of(deal: Record, period: str, model: Model) -> Decimal | None:
-    """Return the rate to the model's currency in the close date's period (F10)."""
-    currency = read_name(deal.fields.get("currency"))
-    if currency is None or currency == model["currency"]:
+def rate_of(currency: Any, period: str, model: Model) -> Decimal | None:
+    """Return the rate to the model's currency that holds in a period: the last one given up to then (F10).
+
+    An empty currency is the organisation's. One that is no code of three letters has no rate.
+    """
+    if currency is None or currency == [] or (isinstance(currency, str) and not currency.strip()):
         return Decimal(1)
-    for rate in model.get("rates") or []:
-        if rate["from"] == currency and rate["period"] == period:
-            return _given(rate["rate"])
-    return None
+    if not isinstance(currency, str) or not re.fullmatch("[A-Za-z]{3}", currency.strip()):
+        return None
+    code = currency.strip().upper()
+    if code == model["currency"]:
+        return Decimal(1)
+    rates = {rate["period"]: rate["rate"] for rate in model.get("rates") or [] if rate["from"] == code}
+    earlier = [each for each in rates if each <= period]  # names of periods sort by time
+    return _given(rates[max(earlier)]) if earlier else None
 
 
 def left_out(deals: Iterable[PlacedDeal], model: Model) -> dict[str, str]:
@@ -122,10 +179,29 @@ def left_out(deals: Iterable[PlacedDeal], model: Model) -> dict[str, str]:
 
 
 def attainments(deals: Iterable[PlacedDeal], model: Model) -> dict[RowKey, dict[str, Any]]:
-    """Return the rows of all territories and of all users, by territory, period, user or None."""
+    """Return the rows of all territories and of all users, by territory, period or year, user or None (F14)."""
     verdicts = [judge(deal, territory, model) for deal, territory in deals]
     counted = [verdict for verdict in verdicts if isinstance(verdict, Counted)]
-    return {**_territory_rows(counted, model), **_user_rows(counted, model)}
+    of_years = [replace(deal, period=year_of(deal.period)) for deal in counted]
+    every = [*counted, *of_years]
+    return {**_territory_rows(every, model), **_user_rows(every, model)}
+
+
+def year_of(period: str) -> str:
+    """Return the fiscal year of a period."""
+    return period.partition("-")[0]
+
+
+def places_of(verdicts: Iterable[Counted | str | None], model: Model) -> set[RowKey]:
+    """Return the rows that deals enter, without those of years."""
+    found: set[RowKey] = set()
+    for deal in verdicts:
+        if isinstance(deal, Counted):
+            found |= {(territory, deal.period, None) for territory in path_of(model, deal.territory)}
+            user = credited_user(deal, model) if deal.category == "won" else None
+            if user is not None:
+                found.add((deal.territory, deal.period, user))
+    return found
 
 
 def _territory_rows(counted: Sequence[Counted], model: Model) -> dict[RowKey, dict[str, Any]]:
@@ -219,6 +295,41 @@ def after_closing(
             for name in ADJUSTED if key[2] is None else ADJUSTED_OF_USER:
                 rows[key][f"adjustment_{name}"] = EXACT.subtract(now[name] or nothing, frozen[name] or nothing)
     return rows
+
+
+def years_after_closing(
+    rows: Mapping[RowKey, dict[str, Any]], closed: Set[str], places: Set[RowKey], model: Model
+) -> dict[RowKey, dict[str, Any]]:
+    """Return the rows with those of years as the sums of their periods, closed ones as they were closed (F12, F14).
+
+    Args:
+        rows: What `after_closing` returns.
+        closed: The closed periods.
+        places: Where deals count: in an open period now, in a closed one when it was closed (`places_of`).
+        model: The present model, which has the targets.
+    """
+    years = {year_of(period) for period in closed}
+    found = {key: row for key, row in rows.items() if key[1] not in years}
+    targets = _targets(model)
+    of_year = [(territory, year_of(period), user) for territory, period, user in places if year_of(period) in years]
+    for key in {*of_year, *(key for key in targets if key[1] in years)}:
+        territory, year, user = key
+        parts = [
+            row
+            for (place, period, who), row in rows.items()
+            if (place, who) == (territory, user) and period != year and year_of(period) == year
+        ]
+        target, won = targets.get(key), total(part["won"] for part in parts)
+        row = empty_row(key) | {"target": target, "won": won, "deals_won": sum(part["deals_won"] for part in parts)}
+        row |= {"attainment_pct": attainment_pct(won, target), "star_performer": is_star_performer(won, target)}
+        if user is None:
+            for name in (*OPEN_CATEGORIES, "weighted", "won_by_others"):
+                row[name] = total(part[name] for part in parts)
+            gap, pipeline = _still_missing(target, won), row["pipeline"]
+            row |= {"gap": gap, "shortage": _still_missing(target, won, pipeline), "coverage": coverage(pipeline, gap)}
+            row["target_mismatch"] = target_mismatch(territory, year, model)
+        found[key] = row
+    return found
 
 
 def empty_row(key: RowKey) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 from functools import reduce
 from typing import Any
+from zoneinfo import ZoneInfo
 
 EXACT = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation])
 """Decimal arithmetic that raises rather than round (F10)."""
@@ -91,6 +92,18 @@ def read_date(raw: Any) -> date | None:
     """Return a date from YYYY-MM-DD, or the UTC date of an RFC 3339 instant."""
     instant = read_datetime(raw)
     return None if instant is None else instant.date()
+
+
+def read_day(raw: Any, zone: str) -> date | None:
+    """Return a date as it is written, or an instant's day in a time zone (C8)."""
+    text = raw.isoformat() if isinstance(raw, date) else raw  # a date written bare in YAML
+    instant = read_datetime(text)
+    if instant is None or _DATE.fullmatch(text.strip()):
+        return None if instant is None else instant.date()
+    try:
+        return instant.astimezone(ZoneInfo(zone)).date()
+    except OverflowError:  # out of the calendar in that zone
+        return None
 
 
 def read_datetime(raw: Any) -> datetime | None:

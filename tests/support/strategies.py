@@ -40,12 +40,18 @@ OPS = ("upsert", "upsert", "upsert", "upsert", "patch", "patch", "patch", "delet
 LINK_KINDS = ("assign", "assign", "exclude", "none")
 
 CURRENCIES = ("USD", "EUR", "JPY")
-DAYS = ("2017-01-31", "2017-02-28", "2017-03-31", "2017-04-01", "2018-01-01T00:30:00+01:00")
+DAYS = (
+    *("2017-01-31", "2017-02-28", "2017-03-31", "2017-04-01", "2018-01-01T00:30:00+01:00"),
+    *("2017-04-01T03:30:00Z", "2017-03-31T20:00:00Z", "2017-04-01T00:00:00-07:00"),
+)
+ZONES = ("UTC", "America/Los_Angeles", "Asia/Tokyo", "Europe/Berlin")
+"""At noon in UTC all of them have the same day."""
 NO_DAYS = (None, "soon", 20170101, "2017-02-29")
 PERIODS = {
     "quarter": ("2017-Q1", "2017-Q2", "2017-Q4", "2018-Q1", "2018-Q4"),
     "month": ("2017-01", "2017-02", "2017-03", "2017-04", "2017-12", "2018-01", "2018-12"),
 }
+YEARS = ("2017", "2018")
 AMOUNTS = ("100", 100, "0.1", 0.1, "0.000000000001", "1e3", "-5", 0, "999999999999999999999999999999")
 NO_AMOUNTS = (None, "", "many", True, "1e30", "0.0000000000001")
 STAGES = {
@@ -56,6 +62,14 @@ STAGES = {
     "Lost": {"category": "omitted"},
 }
 CATEGORIES = ("pipeline", "best_case", "committed", "won", "omitted")
+CATEGORY_NAMES = (
+    *("won", "pipeline", "omitted", "Omitted", "Best Case", "BestCase", "MOST_LIKELY", "Commit", "forecast"),
+    *("Closed", "CLOSED", "Up side", "odd", 3, True, "", None),
+)
+"""What CRMs write as a deal's forecast category (F1), and what is none."""
+PROBABILITIES = ("0.5", 1, 2, 75, "75%", " 7.5 % ", "%", 7500, -1, "-5%", "x", True, "")
+OWN_NAMES: tuple[dict[str, str], ...] = ({"Upside": "committed"}, {"3": "best_case", "Closed": "omitted"}, {})
+"""What models say of forecast categories beside the CRMs' own names."""
 FIELDS = {
     "account": {
         "country": "text",
@@ -215,6 +229,8 @@ def _settings(random: Dice) -> Document:
     return {
         "max_territories_per_record": random.choice((1, 2, 3, None)),
         "territory_access_rolls_up_roles": random.choice((False, False, True)),
+        "time_zone": random.choice(ZONES),
+        "probability": random.choice(("fraction", "percent")),
     }
 
 
@@ -243,7 +259,8 @@ def _targets(document: Document, random: Dice) -> list[Document]:
     names = [node["id"] for node in document["territories"]]
     found: dict[tuple[str, str, str | None], Document] = {}
     for _ in range(random.randint(0, 5)):
-        place = (random.choice(names), random.choice(PERIODS[document["period"]]), random.choice((None, *USERS)))
+        periods = (*PERIODS[document["period"]], *YEARS)
+        place = (random.choice(names), random.choice(periods), random.choice((None, *USERS)))
         territory, period, user = place
         found[place] = {"territory": territory, "period": period, "amount": random.choice(("0", "100", "250.5", 1000))}
         found[place] |= {} if user is None else {"user": user}
@@ -284,6 +301,7 @@ def models(draw: st.DrawFn, org: str = ORG) -> Document:
     document["targets"] = _targets(document, random)
     document["rates"] = _rates(document, random)
     document["groups"] = [_group(name, document, random) for name in _some(GROUPS, random, 2)]
+    document["forecast_categories"] = random.choice(OWN_NAMES)
     document["sharing"] = [_sharing_rule(name, document, random) for name in _some(SHARINGS, random, 3)]
     return document
 
@@ -390,11 +408,19 @@ def _edit_stages(document: Document, random: Dice) -> None:
     if name in stages and len(stages) > 1 and one_in(2, random):
         del stages[name]
     else:
-        stages[name] = {"category": random.choice(CATEGORIES), "probability": random.choice(("0", "0.25", 1))}
+        percent = document["settings"]["probability"] == "percent"
+        probability = random.choice(("0", "0.25", 1, *((40, "7.5") if percent else ())))
+        stages[name] = {"category": random.choice(CATEGORIES), "probability": probability}
 
 
 def _edit_settings(document: Document, random: Dice) -> None:
+    """Change the settings, and what probabilities and forecast categories mean."""
     document["settings"] = _settings(random)
+    document["forecast_categories"] = random.choice(OWN_NAMES)
+    if document["settings"]["probability"] == "fraction":
+        for stage in document["stages"].values():
+            if stage.get("probability") in (40, "7.5"):
+                del stage["probability"]
 
 
 def _edit_sharing(document: Document, random: Dice) -> None:
@@ -457,11 +483,11 @@ def _fields(kind: str, random: Dice) -> Document:
         found["close_date"] = random.choice(NO_DAYS if one_in(10, random) else DAYS)
         found["stage"] = random.choice((None, "Sleeping", 1) if one_in(10, random) else (*STAGES, "Won", "Won"))
         if one_in(3, random):
-            found["currency"] = random.choice((*CURRENCIES, "", None))
-        if one_in(5, random):
-            found["probability"] = random.choice(("0.5", 1, 2, "x"))
-        if one_in(5, random):
-            found["forecast_category"] = random.choice(("won", "pipeline", "omitted", "odd"))
+            found["currency"] = random.choice((*CURRENCIES, "", None, "eur ", "Euro", 5))
+        if one_in(4, random):
+            found["probability"] = random.choice(PROBABILITIES)
+        if one_in(4, random):
+            found["forecast_category"] = random.choice(CATEGORY_NAMES)
     return found
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tests.support.memory import PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
-from tests.support.oracle_forecast import Counted, credited_user, judge
+from tests.support.oracle_forecast import Counted, credited_user, judge, year_of
 from tests.support.oracle_tree import ancestors_of
 from tests.support.oracle_values import total
 from tests.support.strategies import ORG, Apply, Dawn, Publish, Tale, Work, tales
@@ -85,14 +85,18 @@ def test_no_reader_is_sent_back(tale: Tale) -> None:
 @tried(1)
 @given(tales())
 def test_sums_add_up(tale: Tale) -> None:
-    """A territory's sum is that of its own deals and of its children; no deal is in two, none is lost (F1, F2, F4)."""
+    """A territory's sum is that of its own deals and of its children; no deal is in two, none is lost (F1, F2, F4).
+
+    The same holds for fiscal years (F14).
+    """
     found = play(tale).found()
     for org, model in tale.models.items():
         rows: Rows = {key[1:]: row for key, row in found.attainments.items() if key[0] == org}
         parents = {node["id"]: node.get("parent") for node in model["territories"]}
         own: dict[tuple[str, str], list[Counted]] = {}
         for deal in deals_of(org, tale, found):
-            own.setdefault((deal.territory, deal.period), []).append(deal)
+            for period in (deal.period, year_of(deal.period)):
+                own.setdefault((deal.territory, period), []).append(deal)
         for territory, period, user in rows:
             if user is None:
                 children = [child for child, parent in parents.items() if parent == territory]

@@ -15,7 +15,7 @@ from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.wire.events import Counted
 from tests.support.memory import PHASES, MemoryHouse, dice
 from tests.support.oracle import Expected, expected, records_after
-from tests.support.oracle_forecast import adjustments, after_closing, judge
+from tests.support.oracle_forecast import adjustments, after_closing, judge, places_of, years_after_closing
 
 ORG = "acme"
 PERIODS = ("2016-Q4", "2017-Q1")
@@ -60,7 +60,10 @@ def model_of(
         "roles": [{"id": "rep"}],
         "users": [{"id": name, "role": "rep"} for name in ("ann", "bob", "eve")],
         "stages": STAGES,
-        "rates": [{"from": "EUR", "period": PERIODS[1], "rate": rate}],
+        "rates": [
+            {"from": "EUR", "period": PERIODS[1], "rate": rate},
+            {"from": "GBP", "period": PERIODS[0], "rate": "1.5"},
+        ],
         "territories": [
             {"id": each, "users": MEMBERS.get(each, []), **({"parent": parent} if parent else {})}
             for each, parent in tree.items()
@@ -94,7 +97,7 @@ def histories(draw: st.DrawFn) -> History:
                     "amount": draw(_AMOUNTS),
                     "stage": draw(st.sampled_from([*STAGES, "Won", "?"])),
                     "close_date": draw(st.sampled_from(["2016-12-31", "2017-01-01", "2017-03-31", "2017-04-01"])),
-                    "currency": draw(st.sampled_from(["USD", "USD", "EUR"])),
+                    "currency": draw(st.sampled_from(["USD", "USD", "EUR", "GBP"])),
                 }
                 owner = draw(st.sampled_from(["ann", "bob", "eve", None]))
                 versions[deal] = versions.get(deal, 0) + 1
@@ -111,7 +114,7 @@ def histories(draw: st.DrawFn) -> History:
                 tree["bay"] = draw(st.sampled_from(["west", "east", "world"]))
                 history.append(model_of(tree, targets, closed, rate))
             case "target":
-                place = (draw(st.sampled_from(list(TREE))), draw(st.sampled_from(PERIODS)))
+                place = (draw(st.sampled_from(list(TREE))), draw(st.sampled_from([*PERIODS, "2016", "2017"])))
                 key = (*place, draw(st.sampled_from([None, None, "ann"])))
                 targets = targets | {key: draw(st.sampled_from(["0", "50", "100.10"]))}
                 history.append(model_of(tree, targets, closed, rate))
@@ -142,6 +145,8 @@ class OracleLedger:
     model: Model
     closed: dict[str, dict[Any, Row]]
     judged: dict[str, dict[str, Any]]
+    places: dict[str, set[Any]]
+    """By closed period, the rows that deals were in when it was closed."""
 
     @property
     def now(self) -> Expected:
@@ -164,14 +169,22 @@ class OracleLedger:
         """Freeze the periods that a model closes, as they are under that model at this moment (F12)."""
         before, self.model = frozenset(self.closed), model
         for period in before - set(model["frozen_periods"]):
-            del self.closed[period], self.judged[period]
+            del self.closed[period], self.judged[period], self.places[period]
         for period in set(model["frozen_periods"]) - before:
             self.closed[period] = {key: row for key, row in self.live.items() if key[1] == period}
             self.judged[period] = self.verdicts
+            self.places[period] = {key for key in places_of(self.verdicts.values(), model) if key[1] == period}
+
+    @property
+    def rows(self) -> dict[Any, Row]:
+        """All rows, with closed periods and the years that they are in."""
+        live = {key for key in places_of(self.verdicts.values(), self.model) if key[1] not in self.closed}
+        places = live.union(*self.places.values())
+        return years_after_closing(after_closing(self.live, self.closed), self.closed.keys(), places, self.model)
 
 
 def replayed(history: History) -> OracleLedger:
-    ledger = OracleLedger([], {}, {}, {})
+    ledger = OracleLedger([], {}, {}, {}, {})
     for each in history:
         match each:
             case Closing(model, _):
@@ -234,7 +247,7 @@ def test_any_history_gives_the_oracles_sums(history: History, partitions: int) -
     """Deals, moves, targets, closings, crashes: every figure is exact, closed ones stay (F1 to F10, F12)."""
     ledger, house = replayed(history), play(history, partitions)
     rows = {key[1:]: row for key, row in house.found().attainments.items()}
-    assert rows == after_closing(ledger.live, ledger.closed)
+    assert rows == ledger.rows
     assert house.redis.attainments == {
         (row.org_id, row.territory_id, row.period, row.user_id): row for row in house.attainments().values()
     }

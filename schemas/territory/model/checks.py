@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from territory.criteria import Criterion, Lists, parse
 from territory.errors import Fault
+from territory.model.categories import comparable_name
 from territory.model.document import Document
 from territory.model.periods import FiscalCalendar
 from territory.model.pieces import RuledObject
@@ -191,22 +192,37 @@ def _about_declared(document: Document, kind: str, faults: list[Fault]) -> Itera
 
 def _forecast_faults(document: Document) -> Iterable[Fault]:
     calendar = calendar_of(document)
-    users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
-
-    def period_faults(path: str, period: str) -> Iterable[Fault]:
-        if not document.is_malformed("period") and not calendar.is_period(period):
-            yield Fault(path, f"found {period!r}, expected a {calendar.kind} such as {calendar.example}")
-
+    expected = f"expected a {calendar.kind} such as {calendar.example}"
+    knows_period = not document.is_malformed("period")
+    yield from _category_faults(document)
     for path, rate in document.placed("rates"):
-        yield from period_faults(f"{path}.period", rate.period)
+        if knows_period and not calendar.is_period(rate.period):
+            yield Fault(f"{path}.period", f"found {rate.period!r}, {expected}")
         if rate.source == document.organisation.currency and not document.is_malformed("currency"):
             yield Fault(f"{path}.from", f"{rate.source} is the organisation's own currency; remove the rate")
     for path, first, rate in _again(
         _placed(document, "rates", "from", "period"), lambda rate: (rate.source, rate.period)
     ):
         yield Fault(path, f"{rate.source} has a rate for {rate.period} already, at {first}; keep one")
+    yield from _target_faults(document, calendar)
+    for path, period in document.placed("frozen_periods"):
+        if calendar.is_year(period):
+            names = calendar.periods_of(period)
+            way_out = f"list its {calendar.kind}s {names[0]} to {names[-1]}: the year's sums follow them"
+            yield Fault(path, f"found the year {period!r}, {expected}; {way_out}")
+        elif knows_period and not calendar.is_period(period):
+            yield Fault(path, f"found {period!r}, {expected}")
+    for path, first, period in _again(document.placed("frozen_periods"), lambda period: period):
+        yield Fault(path, f"{period} is closed already, at {first}; keep one")
+
+
+def _target_faults(document: Document, calendar: FiscalCalendar) -> Iterable[Fault]:
+    users, territories = document.known_ids.get("users", set()), document.known_ids.get("territories", set())
+    knows_period = not document.is_malformed("period")
     for path, target in document.placed("targets"):
-        yield from period_faults(f"{path}.period", target.period)
+        if knows_period and not (calendar.is_period(target.period) or calendar.is_year(target.period)):
+            expected = f"expected a {calendar.kind} such as {calendar.example}, or a fiscal year such as 2017"
+            yield Fault(f"{path}.period", f"found {target.period!r}, {expected}")
         if target.territory not in territories:
             yield _missing(f"{path}.territory", "territory", target.territory, territories)
         if target.user is not None and target.user not in users:
@@ -217,7 +233,20 @@ def _forecast_faults(document: Document) -> Iterable[Fault]:
     ):
         whose = target.territory if target.user is None else f"{target.user} in {target.territory}"
         yield Fault(path, f"{whose} has a target for {target.period} already, at {first}; keep one")
-    for path, period in document.placed("frozen_periods"):
-        yield from period_faults(path, period)
-    for path, first, period in _again(document.placed("frozen_periods"), lambda period: period):
-        yield Fault(path, f"{period} is closed already, at {first}; keep one")
+
+
+def _category_faults(document: Document) -> Iterable[Fault]:
+    unit_path = "settings.probability"
+    if document.organisation.settings.probability == "fraction" and not document.is_malformed(unit_path):
+        for name, stage in document.stages.items():
+            if stage.probability > 1:
+                found = f"found {stage.probability}, expected a fraction from 0 to 1"
+                way_out = f"divide it by 100, or set {unit_path} to percent"
+                yield Fault(f"stages[{name}].probability", f"{found}; {way_out}")
+    names = document.organisation.forecast_categories
+    for name in names:
+        if not comparable_name(name):
+            yield Fault(f"forecast_categories[{name}]", f"found the name {name!r}, expected a text; remove it")
+    for twice in _repeated(map(comparable_name, names)):
+        same = ", ".join(sorted(name for name in names if comparable_name(name) == twice))
+        yield Fault("forecast_categories", f"{same} are one name in different spellings; keep one")

@@ -16,6 +16,7 @@ from functools import cached_property
 from territory.criteria import Criterion
 from territory.criteria.values import FieldType
 from territory.errors import ModelRefused
+from territory.model.categories import category_names
 from territory.model.checks import TREE_LEVELS_MAX, RuleCriteria, calendar_of, check_pieces
 from territory.model.document import Document, read_document
 from territory.model.keyed_pieces import digest_of, document_of, oversized, pieces_of
@@ -28,8 +29,10 @@ from territory.model.pieces import (
     RuledObject,
     Territory,
 )
+from territory.model.rates import Rates
 from territory.model.sharing import Sharing, compile_sharing
 from territory.model.trees import Tree
+from territory.money import times
 from territory.wire.codec import JSON, encode
 
 __all__ = [
@@ -46,7 +49,9 @@ __all__ = [
 ]
 
 TargetKey = tuple[str, str, str | None]
-"""Territory, period and, for a user's target, the user."""
+"""Territory, period or fiscal year and, for a user's target, the user."""
+
+ONE, HUNDREDTH = Decimal(1), Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +127,12 @@ class Model:
         self.organisation: Organisation = document.organisation
         self.calendar = calendar_of(document)
         self.field_types: dict[ObjectType, dict[str, FieldType]] = document.fields
-        self.stages: dict[str, DealStage] = document.stages
+        self.stages: dict[str, DealStage] = _stages_of(document)
+        """The stages, with probabilities from 0 to 1."""
+        self.category_names = category_names(document.organisation.forecast_categories)
+        """What the names of forecast categories mean, in the form in which they are compared (F1)."""
         self.rates: dict[tuple[str, str], Decimal] = {(rate.source, rate.period): rate.rate for rate in document.rates}
+        self._rates = Rates(self.rates)
         self.people = {
             user.id: Person(user.id, user.name or user.id, user.role, user.active, user.admin)
             for user in document.users
@@ -251,6 +260,16 @@ class Model:
         }
         return model
 
+    def rate_of(self, currency: str, period: str) -> Decimal | None:
+        """Return the rate to the organisation's currency that holds in a period; None: there is none yet (F10)."""
+        if currency == self.organisation.currency:
+            return ONE
+        return self._rates.rate_of(currency, period)
+
+    def first_rate_period(self, currency: str) -> str | None:
+        """Return the period from which a foreign currency has a rate."""
+        return self._rates.first_period_of(currency)
+
     def day_of(self, instant: datetime) -> date:
         """Return the day of an instant in the organisation's time zone."""
         return self.calendar.day_of(instant)
@@ -331,6 +350,16 @@ def _writable(territory: Territory) -> frozenset[ObjectType]:
         for kind in OBJECTS
         if (permission if isinstance(permission, str) else permission.get(kind)) == "read_write_delete"
     )
+
+
+def _stages_of(document: Document) -> dict[str, DealStage]:
+    """Return the stages with probabilities from 0 to 1."""
+    if document.organisation.settings.probability == "fraction":
+        return document.stages
+    return {
+        name: stage.model_copy(update={"probability": times(stage.probability, HUNDREDTH)})
+        for name, stage in document.stages.items()
+    }
 
 
 def _decision_inputs(document: Document) -> list[object]:

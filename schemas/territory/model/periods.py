@@ -19,6 +19,7 @@ _NAMES = {
     "month": re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])"),
     "quarter": re.compile(r"([0-9]{4})-Q([1-4])"),
 }
+_YEAR = re.compile(r"[0-9]{4}")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _MICROSECOND, _DAY = timedelta(microseconds=1), timedelta(days=1)
 
@@ -27,6 +28,16 @@ _MICROSECOND, _DAY = timedelta(microseconds=1), timedelta(days=1)
 def time_zones() -> frozenset[str]:
     """Return the names of the IANA time zones from the package tzdata, so that all machines agree."""
     return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
+
+
+def months_of(year: str) -> tuple[str, ...]:
+    """Return the names of the months of a fiscal year, in order."""
+    return tuple(f"{year}-{number:02d}" for number in range(1, 13))
+
+
+def quarters_of(year: str) -> tuple[str, ...]:
+    """Return the names of the quarters of a fiscal year, in order."""
+    return tuple(f"{year}-Q{number}" for number in range(1, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,20 @@ class FiscalCalendar:
     def is_period(self, name: str) -> bool:
         """Whether a text names a period of this calendar."""
         return _NAMES[self.kind].fullmatch(name) is not None
+
+    @staticmethod
+    def is_year(name: str) -> bool:
+        """Whether a text names a fiscal year (F14)."""
+        return _YEAR.fullmatch(name) is not None
+
+    @staticmethod
+    def year_of(period: str) -> str:
+        """Return the fiscal year of a period of any kind; a year's is itself."""
+        return period[:4]
+
+    def periods_of(self, year: str) -> tuple[str, ...]:
+        """Return the periods of a fiscal year, in order."""
+        return months_of(year) if self.kind == "month" else quarters_of(year)
 
     @property
     def example(self) -> str:

@@ -85,7 +85,8 @@ _PERMISSION_SCHEMA = {
 Id = Annotated[str, AfterValidator(_checked_id), WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$"})]
 _DECIMAL = WithJsonSchema({"type": ["number", "string"], "description": "An exact decimal, best written as text."})
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
-Share = Annotated[Exact, Field(ge=0, le=1), _DECIMAL]
+Probability = Annotated[Exact, Field(ge=0, le=100), _DECIMAL]
+ProbabilityUnit = Literal["fraction", "percent"]
 
 
 class Piece(BaseModel):
@@ -100,6 +101,8 @@ class OrganisationSettings(Piece):
     max_territories_per_record: Annotated[int, Field(ge=1)] | None = 10
     territory_access_rolls_up_roles: bool = False
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    probability: ProbabilityUnit = "fraction"
+    """What the probabilities of stages and deals are: from 0 to 1, or from 0 to 100 (F1)."""
 
 
 class Organisation(Piece):
@@ -108,6 +111,8 @@ class Organisation(Piece):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
     fiscal_year_start: Annotated[int, Field(ge=1, le=12)] = 1
     period: PeriodKind = "quarter"
+    forecast_categories: dict[str, Category] = {}
+    """Forecast categories of deals by the names that the CRM writes, beside those of `categories.py` (F1)."""
     settings: OrganisationSettings = OrganisationSettings()
 
 
@@ -118,14 +123,14 @@ class FieldDeclaration(Piece):
 
 
 class DealStage(Piece):
-    """The forecast category of a deal's stage, and its probability from 0 to 1."""
+    """The forecast category of a deal's stage, and its probability in the unit of `settings.probability`."""
 
     category: Category
-    probability: Share = Decimal(0)
+    probability: Probability = Decimal(0)
 
 
 class Rate(Piece):
-    """The value of one unit of a currency in the organisation's currency, for one period."""
+    """The value of one unit of a currency in the organisation's currency, from a period until the next rate (F10)."""
 
     source: Annotated[str, Field(alias="from", pattern=r"^[A-Z]{3}$")]
     period: str
@@ -176,7 +181,7 @@ class Territory(Piece):
 
 
 class SalesTarget(Piece):
-    """The amount that a territory, or a user in it, should win in a period."""
+    """The amount that a territory, or a user in it, should win in a period or a fiscal year (F14)."""
 
     territory: Id
     user: Id | None = None

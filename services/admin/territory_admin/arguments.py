@@ -81,9 +81,11 @@ def check_user(model: Model, user_id: str) -> None:
 
 
 def check_period(model: Model, period: str) -> None:
-    """Raises: Refused for a text that is not a period of the model's calendar."""
-    if not model.calendar.is_period(period):
-        raise Refused(f"found period {period!r}, expected a {model.calendar.kind} such as {model.calendar.example}")
+    """Raises: Refused for a text that is neither a period of the model's calendar nor a fiscal year."""
+    calendar = model.calendar
+    if not (calendar.is_period(period) or calendar.is_year(period)):
+        expected = f"expected a {calendar.kind} such as {calendar.example}, or a fiscal year such as 2017"
+        raise Refused(f"found period {period!r}, {expected}")
 
 
 def _either(words: Iterable[str]) -> str:

@@ -19,6 +19,8 @@ from territory_runtime.settings import Settings
 
 PARTIAL_SUMS = "forecast-aggregator"
 ATTAINMENT_TOTALS = "forecast-totals"
+PARTIALS_EDITION = 1
+"""1: close dates are days of the organisation's time zone, rates carry forward, years have sums."""
 SWEEP_SHARE = 10
 """Sweep chunks are this many times larger than the setting: recounting a deal takes some 20 µs."""
 
@@ -36,6 +38,7 @@ def stages(deals: Sink, attainments: Sink, *, targets: TargetCache, settings: Se
         store=deals,
         interval_seconds=settings.partials_interval_seconds,
         sweep_share=SWEEP_SHARE,
+        edition=PARTIALS_EDITION,
     )
     totals = Stage(
         name=ATTAINMENT_TOTALS,

@@ -80,7 +80,7 @@ def test_every_regional_office_is_that_of_the_file(rows: Rows, tables: dict[str,
     names = {user["id"]: user["name"] for user in model["users"]}
     found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for (_, quarter, user), attainment in rows.items():
-        if user is not None and attainment.deals_won:
+        if user is not None and attainment.deals_won and "-" in quarter:
             found[offices[names[user]], quarter] += Decimal(attainment.won)
     assert found == wanted
 

@@ -9,9 +9,11 @@ from typing import Any
 from forecast_aggregator.partials.contribution import Contribution
 from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.model.compiled import Model, compile_model
+from territory.model.periods import FiscalCalendar
 from territory.stage import Effects, InputMessage, Message
 from territory.wire.events import SUMS, Assignment, DealFacts, Link, Partial
-from territory.wire.topics import ASSIGNMENTS
+from territory.wire.keys import parse_partial_key
+from territory.wire.topics import ASSIGNMENTS, PARTIALS
 
 TERRITORIES: list[dict[str, Any]] = [
     {"id": "world"},
@@ -82,10 +84,26 @@ def partial(
     return Partial("acme", territory_id, Q1, user_id, source, revision, amount, exact, len(sums), deals_won)
 
 
-def published_sums(messages: Iterable[Message], name: str = "won") -> dict[str, str | None]:
-    """Return one sum of the published partials, by key without organisation; None for a tombstone."""
+def is_of_year(message: Message) -> bool:
+    """Whether a message is a fiscal year's partial."""
+    parsed = parse_partial_key(message.key) if message.topic == PARTIALS.name else None
+    return parsed is not None and FiscalCalendar.is_year(parsed[2])
+
+
+def without_years(messages: Iterable[Message]) -> list[Message]:
+    """Return the messages without the partials of fiscal years."""
+    return [message for message in messages if not is_of_year(message)]
+
+
+def published_sums(messages: Iterable[Message], name: str = "won", *, years: bool = False) -> dict[str, str | None]:
+    """Return one sum of the published partials, by key without organisation; None for a tombstone.
+
+    `years` returns those of fiscal years, and no others.
+    """
     sums: dict[str, str | None] = {}
     for message in messages:
+        if is_of_year(message) != years:
+            continue
         assert message.value is None or isinstance(message.value, Partial)
         sums[message.key.removeprefix("acme/")] = None if message.value is None else str(message.value.sums[name])
     return sums

@@ -2,13 +2,14 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.oracle import attainment_pct, period_of
-from tests.support.oracle_forecast import after_closing
+from tests.support.oracle_forecast import after_closing, years_after_closing
 
 from .oracle_examples import (
     MUCH,
@@ -80,10 +81,10 @@ def test_roll_up_of_all_categories() -> None:
     assert {key[1:3] for key in state.attainments if key[3] is None} == {
         (territory, period)
         for territory, periods in {
-            "leaf": ["2017-Q1", "2017-Q2"],
-            "left": ["2017-Q1", "2017-Q2"],
-            "right": ["2017-Q1"],
-            "root": ["2017-Q1", "2017-Q2"],
+            "leaf": ["2017-Q1", "2017-Q2", "2017"],
+            "left": ["2017-Q1", "2017-Q2", "2017"],
+            "right": ["2017-Q1", "2017"],
+            "root": ["2017-Q1", "2017-Q2", "2017"],
         }.items()
         for period in periods
     }
@@ -102,6 +103,15 @@ def test_roll_up_of_all_categories() -> None:
         ({"probability": 0}, "pipeline", "0"),
         ({"forecast_category": "best_case", "stage": "Unheard of"}, "best_case", "0"),
         ({"forecast_category": "won", "probability": "0.5"}, "won", "0"),
+        ({"forecast_category": "Best Case"}, "best_case", "10"),
+        ({"forecast_category": "MostLikely"}, "best_case", "10"),
+        ({"forecast_category": "forecast"}, "committed", "10"),
+        ({"forecast_category": "Closed"}, "pipeline", "10"),  # contradicts an open stage
+        ({"forecast_category": "Closed", "stage": "Won"}, "won", "0"),
+        ({"probability": "75%"}, "pipeline", "75"),
+        ({"probability": 75}, "pipeline", "10"),
+        ({"probability": "-1%"}, "pipeline", "10"),
+        ({"probability": "101 %"}, "pipeline", "10"),
     ],
 )
 def test_category_and_probability(fields: Document, category: str, weighted: str) -> None:
@@ -112,6 +122,35 @@ def test_category_and_probability(fields: Document, category: str, weighted: str
     categories = ("won", "pipeline", "best_case", "committed")
     assert {each: found[each] for each in categories if found[each]} == {category: Decimal(100)}
     assert found["weighted"] == Decimal(weighted)
+
+
+def test_names_and_units_of_the_model() -> None:
+    """A model adds names of categories or overrides them, and says that probabilities are in per cent (F1)."""
+    stages = {"Open": {"category": "pipeline", "probability": 10}, "Won": {"category": "won"}}
+    state = sums(
+        deal("D1", "leaf", "100", "Open", forecast_category="UP-SIDE"),
+        deal("D2", "left", "100", "Open", forecast_category="Closed", probability=1),
+        deal("D3", "right", "100", "Open", forecast_category=100000001, probability=75),
+        deal("D4", "right", "100", "Open", probability=101),
+        stages=stages,
+        settings={"probability": "percent"},
+        forecast_categories={"Up side": "committed", "closed": "best_case", "100000001": "best_case"},
+    )
+    assert [row(state, "leaf")[name] for name in ("committed", "weighted")] == [100, 10]
+    assert [row(state, "left")[name] for name in ("best_case", "weighted")] == [100, 11]
+    assert [row(state, "right")[name] for name in ("best_case", "pipeline", "weighted")] == [100, 100, 85]
+
+
+def test_close_date_is_a_day_of_the_zone() -> None:
+    """An instant counts on its day in the organisation's time zone; a date is a day (C8, F10)."""
+    state = sums(
+        deal("D1", "leaf", "1", close_date="2017-04-01T06:59:59Z"),
+        deal("D2", "leaf", "2", close_date="2017-03-31T23:59:59-07:00"),
+        deal("D3", "leaf", "4", close_date="2017-04-01"),
+        deal("D4", "leaf", "8", close_date="2017-04-01T07:00:00Z"),
+        settings={"time_zone": "America/Los_Angeles"},
+    )
+    assert [row(state, "leaf", period)["won"] for period in ("2017-Q1", "2017-Q2")] == [3, 12]
 
 
 def test_left_out() -> None:
@@ -137,7 +176,7 @@ def test_left_out() -> None:
         ("acme", "no-date"): "no_close_date",
         ("acme", "no-rate"): "missing_rate",
     }
-    assert set(state.attainments) == {
+    assert {key for key in state.attainments if key[2] != "2017"} == {
         ("acme", "leaf", "2017-Q1", None),
         ("acme", "leaf", "2017-Q1", "rita"),
         ("acme", "left", "2017-Q1", None),
@@ -172,7 +211,9 @@ def test_user_rows() -> None:
             {"territory": "right", "user": "emma", "period": "2017-Q2", "amount": "5"},
         ],
     )
-    users = {key[1:]: dict(found) for key, found in state.attainments.items() if key[3] is not None}
+    users = {
+        key[1:]: dict(found) for key, found in state.attainments.items() if key[3] is not None and key[2] != "2017"
+    }
     empty = {"target": None, "attainment_pct": None, "deals_won": 1, "star_performer": False}
     assert users == {
         ("leaf", "2017-Q1", "rita"): {
@@ -218,17 +259,57 @@ def test_mismatch_coverage_and_stars() -> None:
     assert state.attainments["acme", "left", "2017-Q1", "rita"]["star_performer"]
 
 
+def test_years() -> None:
+    """A fiscal year's row sums its periods, against a target of its own (F14, F5)."""
+    state = sums(
+        deal("D1", "leaf", "10", close_date="2016-07-01"),
+        deal("D2", "left", "20", close_date="2017-06-30"),
+        deal("D3", "right", "40", close_date="2017-07-01"),
+        deal("D4", "leaf", "80", "Prospecting", close_date="2017-01-01"),
+        fiscal_year_start=7,
+        targets=[
+            {"territory": "left", "period": "2017", "amount": "60"},
+            {"territory": "leaf", "period": "2017", "amount": "50"},
+            {"territory": "leaf", "period": "2017", "user": "rita", "amount": "5"},
+            {"territory": "leaf", "period": "2017-Q1", "amount": "7"},
+        ],
+    )
+    figures = ("won", "pipeline", "weighted", "target", "attainment_pct", "gap", "target_mismatch")
+    assert [row(state, "left", "2017")[name] for name in figures] == [30, 80, 8, 60, "50.00", 30, 10]
+    assert [row(state, "root", "2017")[name] for name in figures] == [30, 80, 8, None, None, None, None]
+    assert row(state, "root", "2018")["won"] == 40
+    assert state.attainments["acme", "leaf", "2017", "rita"]["star_performer"]
+    assert row(state, "leaf", "2017-Q1")["target"] == 7
+
+
+def test_years_with_closed_periods() -> None:
+    """A year shows a closed period as it was closed, and the others as they are now (F12, F14)."""
+    document = model(SUM_TREE, targets=[{"territory": "left", "period": "2017", "amount": "100"}])
+    then = outcome(document, *deal("D1", "left", "70"), *deal("D2", "left", "5", close_date="2017-05-01")).attainments
+    now = outcome(document, *deal("D1", "left", "50"), *deal("D2", "left", "7", close_date="2017-05-01")).attainments
+    closed = {key[1:]: dict(each) for key, each in then.items() if key[2] == "2017-Q1"}
+    rows = after_closing({key[1:]: dict(each) for key, each in now.items()}, {"2017-Q1": closed})
+    places: set[Any] = {("left", "2017-Q1", None), ("left", "2017-Q2", None)}
+    years = years_after_closing(rows, {"2017-Q1"}, places, document)
+    assert [years["left", "2017", None][name] for name in ("won", "deals_won", "gap")] == [77, 2, 23]
+    assert ("root", "2017", None) not in years
+    assert {key: each for key, each in years.items() if key[1] != "2017"} == {
+        key: each for key, each in rows.items() if key[1] != "2017"
+    }
+
+
 def test_closed_rows() -> None:
     """Closed periods keep their figures and show adjustments; a missing row counts as zeros (F12)."""
     then, now = ({key[1:]: dict(each) for key, each in sums(*deals).attainments.items()} for deals in (
         [deal("D1", "left", "70")], [deal("D1", "left", "50"), deal("D2", "right", "1")],
     ))  # fmt: skip
-    rows = after_closing(now, {"2017-Q1": then})
+    rows = after_closing(now, {"2017-Q1": {key: each for key, each in then.items() if key[1] == "2017-Q1"}})
     figures = ("won", "deals_won", "adjustment_won", "adjustment_deals_won", "frozen")
     assert [rows["left", "2017-Q1", None][name] for name in figures] == [70, 1, -20, 0, True]
     assert [rows["right", "2017-Q1", None][name] for name in figures] == [0, 0, 1, 1, True]
     assert after_closing(now, {}) == now
-    assert after_closing({}, {"2017-Q1": then}).keys() == then.keys()
+    of_quarter = {key: each for key, each in then.items() if key[1] == "2017-Q1"}
+    assert after_closing({}, {"2017-Q1": of_quarter}).keys() == of_quarter.keys()
 
 
 @pytest.mark.parametrize(
@@ -310,11 +391,15 @@ def test_exact_sums_and_currencies() -> None:
         deal("D5", "leaf", "10", currency="EUR", close_date="2017-06-30"),
         deal("D6", "leaf", "10", currency="GBP"),
         deal("D7", "leaf", "0.01", currency="USD"),
+        deal("D8", "leaf", "10", currency="eur ", close_date="2018-12-31"),
+        deal("D9", "leaf", "10", currency="Euro"),
+        deal("D10", "leaf", "10", currency=978),
         rates=rates,
     )
+    assert row(state, "root", "2018-Q4")["won"] == Decimal(11)  # a rate holds until the next one
     assert row(state, "root")["won"] == Decimal("99999999999999999999999999999.634000000001")
     assert row(state, "root", "2017-Q2")["won"] == Decimal(11)
-    assert state.left_out == {("acme", "D6"): "missing_rate"}
+    assert state.left_out == {("acme", deal_id): "missing_rate" for deal_id in ("D6", "D9", "D10")}
 
 
 @pytest.mark.parametrize(

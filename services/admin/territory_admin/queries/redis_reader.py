@@ -10,6 +10,7 @@ from typing import Any
 from redis.exceptions import RedisClusterException
 
 from territory.model.document import Level, ObjectType
+from territory.model.periods import FiscalCalendar
 from territory.wire.codec import decode
 from territory.wire.events import SUMS
 from territory.wire.keys import (
@@ -188,7 +189,7 @@ class OrganisationIndex:
         return [rows[place] for place in sorted(rows)]
 
     async def adjustments(self, *, territory_id: str | None = None, period: str | None = None) -> list[AdjustedDeal]:
-        """Return the adjusted deals of a territory and below it, by period and id (F12)."""
+        """Return the adjusted deals of a territory and below it, by period and id; of all periods in a year (F12)."""
         found: dict[tuple[str, str], AdjustedDeal] = {}
         async for name, text in self._redis.hscan_iter(adjustments_key(self._org_id), count=CHUNK_COMMANDS):
             place = parse_adjustment_field(str(name))
@@ -196,7 +197,8 @@ class OrganisationIndex:
         return [
             deal
             for place, deal in sorted(found.items())
-            if period in (None, place[0]) and (territory_id is None or territory_id in deal.territories)
+            if period in (None, place[0], FiscalCalendar.year_of(place[0]))
+            and (territory_id is None or territory_id in deal.territories)
         ]
 
     async def left_out(self) -> list[LeftOutDeal]:

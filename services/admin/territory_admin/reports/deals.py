@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from forecast_aggregator.partials.contribution import Contribution, LeftOut, contribution_of
-from territory.criteria.values import date_of
+from territory.deals import day_of
 from territory.model.compiled import Model
 from territory.wire.events import Assignment, DealFacts
 
@@ -65,18 +66,18 @@ def deal_of(key: str, assignment: Assignment, model: Model) -> ReportedDeal | No
         key,
         placed if placed in model.territories else None,
         counted,
-        cycle_of(assignment.deal or DealFacts()) if won else None,
+        cycle_of(assignment.deal or DealFacts(), model) if won else None,
     )
 
 
-def cycle_of(facts: DealFacts) -> int | NotMeasured | None:
+def cycle_of(facts: DealFacts, model: Model) -> int | NotMeasured | None:
     """Return the days from a deal's creation to its close, or why they are unknown; None without a close date.
 
-    Both days are those that decide periods: for an instant, its day in UTC.
+    Both are days of the organisation's time zone, like the one that decides the period (C8).
     """
-    closed, created = date_of(facts.close_date), date_of(facts.created_at)
-    if closed is None:
+    closed, created = day_of(facts.close_date, model.calendar), day_of(facts.created_at, model.calendar)
+    if not isinstance(closed, date):
         return None
-    if created is None:
+    if not isinstance(created, date):
         return "no_created_at"
     return (closed - created).days if created <= closed else "created_after_close"

@@ -35,9 +35,10 @@ class _ByTerritory(Report):
         """Add a deal, if the report counts it."""
         if all(MEASURES[name](counted) is None for name in self.measures):
             return
-        self._sums(self._own, counted.period, counted.path[0]).add(counted)
+        period = self.scope.period_of(counted)
+        self._sums(self._own, period, counted.path[0]).add(counted)
         for territory_id in self.scope.within(counted.path):
-            self._sums(self._all, counted.period, territory_id).add(counted)
+            self._sums(self._all, period, territory_id).add(counted)
         self._total.add(counted)
 
     def _sums(self, sums: dict[tuple[str, str], Sums], period: str, territory_id: str) -> Sums:
@@ -77,7 +78,7 @@ class OpenPipeline(_ByTerritory):
 class StarPerformers(Report):
     """Territories and users who won at least their target (F8); the highest share of the target comes first.
 
-    A target of 0 is no target (F6).
+    A target of 0 is no target (F6). Without a period in the scope, targets of fiscal years are in the report, too.
     """
 
     name = "star-performers"
@@ -96,9 +97,14 @@ class StarPerformers(Report):
         """Add a deal, if the report counts it."""
         if counted.category != "won":
             return
-        keys: list[TargetKey] = [(above, counted.period, None) for above in counted.path]
+        places: list[tuple[str, str | None]] = [(above, None) for above in counted.path]
         if counted.owner_id is not None:
-            keys.append((counted.path[0], counted.period, counted.owner_id))
+            places.append((counted.path[0], counted.owner_id))
+        keys: list[TargetKey] = [
+            (territory_id, period, user_id)
+            for territory_id, user_id in places
+            for period in (counted.period, counted.year)
+        ]
         for key in keys:
             if key in self._won:
                 self._won[key].add(counted)

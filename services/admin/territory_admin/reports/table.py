@@ -23,13 +23,17 @@ class Scope:
 
     model: Model
     period: str | None = None
-    """None for all periods."""
+    """A period or a fiscal year; None for all periods."""
     territory_id: str | None = None
     """This territory and everything below it; None for the whole tree."""
 
     def holds(self, counted: Contribution) -> bool:
         """Whether the report covers a counted deal."""
-        return self.period in (None, counted.period) and self.has_path(counted.path)
+        return self.period in (None, counted.period, counted.year) and self.has_path(counted.path)
+
+    def period_of(self, counted: Contribution) -> str:
+        """Return the period under which a report by periods shows a deal: the year, if the report is for a year."""
+        return counted.year if self.period == counted.year else counted.period
 
     def has_path(self, path: tuple[str, ...]) -> bool:
         """Whether a path from a territory to its root passes through the scope."""

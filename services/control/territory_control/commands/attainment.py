@@ -25,7 +25,9 @@ app = typer.Typer(rich_markup_mode=None)
 def attainment(
     *,
     territory: Annotated[str | None, typer.Option(help="Only this territory.")] = None,
-    period: Annotated[str | None, typer.Option(help="Only this period, such as 2017-Q1.")] = None,
+    period: Annotated[
+        str | None, typer.Option(help="Only this period, such as 2017-Q1, or fiscal year, such as 2017.")
+    ] = None,
     users: Annotated[bool, typer.Option("--users", help="Also what each user won in each territory.")] = False,
     over_time: Annotated[
         bool,

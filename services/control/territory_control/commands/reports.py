@@ -24,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Period = Annotated[str | None, typer.Option(help="Only this period, such as 2017-Q1; all by default.")]
+Period = Annotated[
+    str | None, typer.Option(help="Only this period, such as 2017-Q1, or fiscal year, such as 2017; all by default.")
+]
 Territory = Annotated[str | None, typer.Option(help="Only this territory and everything below it.")]
 Format = Annotated[
     Literal["table", "csv", "json"],
@@ -60,8 +62,9 @@ def sales_cycle(
 ) -> None:
     """Measure how many days won deals took, by territory: its own, and with everything below it.
 
-    Days count from the creation to the close date, which also decides the period. The mean is rounded to
-    two decimals. The 90th percentile is the shortest time within which at least 90 % of the deals were won.
+    Days count from the creation to the close date, which also decides the period. Both are days of the
+    organisation's time zone. The mean is rounded to two decimals. The 90th percentile is the shortest time within
+    which at least 90 % of the deals were won.
 
     Example: territory report sales-cycle --period 2017-Q1
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from territory.model.compiled import Model
+from territory.model.periods import FiscalCalendar
 from territory.money import ZERO, add
 from territory_admin.queries.redis_reader import AdjustedDeal, AttainmentRow
 from territory_control.views.text import counted, money
@@ -35,8 +36,9 @@ def attainment_tree(model: Model, rows: Iterable[AttainmentRow], columns: int) -
     """Return the tree of territories with a bar for each period, and notes below it.
 
     When the periods do not fit into the columns, the last ones are shown. Without a target there is no bar.
-    The column `won` adds up all periods.
+    The column `won` adds up all periods. Fiscal years, which add up periods, are shown only if there is nothing else.
     """
+    rows, years = _without_years(list(rows))
     by_line: dict[tuple[str, str | None], dict[str, AttainmentRow]] = {}
     for row in rows:
         by_line.setdefault((row.territory_id, row.user_id), {})[row.period] = row
@@ -58,15 +60,26 @@ def attainment_tree(model: Model, rows: Iterable[AttainmentRow], columns: int) -
             indent = INDENT * (model.territories[territory_id].depth + 2)
             name = person.name if person is not None else user_id
             nodes[territory_id].add(_line(name, width - indent, by_line[territory_id, user_id], shown, style="dim"))
-    return [root, *_notes(by_line.values(), shown, len(periods) - len(shown))]
+    return [root, *_notes(by_line.values(), shown, len(periods) - len(shown), years)]
 
 
-def _notes(lines: Iterable[Mapping[str, AttainmentRow]], shown: Iterable[str], hidden: int) -> list[Text]:
+def _without_years(rows: list[AttainmentRow]) -> tuple[list[AttainmentRow], list[str]]:
+    """Return the rows of periods, and the years that are not among them; the rows of years if there are no others."""
+    of_periods = [row for row in rows if not FiscalCalendar.is_year(row.period)]
+    years = {row.period for row in rows} - {row.period for row in of_periods}
+    return (of_periods, sorted(years)) if of_periods else (rows, [])
+
+
+def _notes(
+    lines: Iterable[Mapping[str, AttainmentRow]], shown: Iterable[str], hidden: int, years: Sequence[str]
+) -> list[Text]:
     notes = []
     if any(by_period[period].frozen for by_period in lines for period in shown if period in by_period):
         notes.append(
             Text("* closed: the figures of when it was closed; --adjustments lists the deals that changed since")
         )
+    if years:
+        notes.append(Text(f"fiscal years: --period {years[-1]}"))
     if hidden:
         notes.append(Text(f"{counted(hidden, 'earlier period')} not shown, for lack of columns; --period shows one"))
     return notes

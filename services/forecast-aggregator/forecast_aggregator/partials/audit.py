@@ -75,7 +75,7 @@ class SumsAudit:
         parts = [self._own.cells.get(key)]
         if user_id is None and territory_id in self._model.tree:
             parts += [cells.get((child, period, None)) for child in self._model.tree.children_of(territory_id)]
-        expected = _total([part for part in parts if part is not None])
+        expected = Cell.total(part for part in parts if part is not None)
         found = cells.get(key) or Cell()
         if (found.sums, found.deals, found.deals_won) == (expected.sums, expected.deals, expected.deals_won):
             return None
@@ -91,13 +91,3 @@ class SumsAudit:
 
 def _own(deal: Contribution) -> Contribution:
     return replace(deal, path=deal.path[:1])
-
-
-def _total(parts: list[Cell]) -> Cell:
-    total = Cell()
-    for part in parts:
-        total.deals += part.deals
-        total.deals_won += part.deals_won
-        for name, amount in part.sums.items():
-            total.count(name, amount)
-    return total

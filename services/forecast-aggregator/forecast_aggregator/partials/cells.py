@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from forecast_aggregator.partials.contribution import Contribution
@@ -9,7 +10,7 @@ from territory.money import ZERO, add
 from territory.wire.events import SUMS
 
 CellKey = tuple[str, str, str | None]
-"""Territory, period and, for a person's own sums, the user."""
+"""Territory, period or fiscal year and, for a person's own sums, the user."""
 
 
 class Cell:
@@ -26,9 +27,21 @@ class Cell:
         """Add an exact amount to one of the sums."""
         self.sums[name] = add(self.sums[name], amount)
 
+    @classmethod
+    def total(cls, parts: Iterable[Cell]) -> Cell:
+        """Return what several cells add up to."""
+        total = cls()
+        for part in parts:
+            total.deals += part.deals
+            total.deals_won += part.deals_won
+            for name, amount in part.sums.items():
+                if amount:
+                    total.count(name, amount)
+        return total
+
 
 class Cells:
-    """All cells by key. A deal changes only the cells on its path to the root."""
+    """All cells by key. A deal changes only the cells on its path to the root. Fiscal years have none of their own."""
 
     def __init__(self) -> None:
         self.cells: dict[CellKey, Cell] = {}

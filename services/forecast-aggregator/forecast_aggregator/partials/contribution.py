@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import get_args
 
-from territory.criteria.values import date_of
+from territory.deals import (
+    Unreadable,
+    category_of,
+    currency_of,
+    day_of,
+    deal_amount_of,
+    probability_of,
+    stage_of,
+)
 from territory.model.compiled import Model
 from territory.model.document import Category
-from territory.money import ZERO, amount_of, times
+from territory.model.periods import FiscalCalendar
+from territory.model.pieces import DealStage
+from territory.money import ZERO, times
 from territory.wire.events import Assignment, Counted, DealFacts, LeftOutReason
-
-_CATEGORIES: tuple[str, ...] = get_args(Category)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,11 @@ class Contribution:
     """The user whose own sum a won deal is in: its owner, unless that is a group (F4, V10)."""
     by_others: bool
     """True if nobody who owns the deal is a member of its territory (F3, V10)."""
+
+    @property
+    def year(self) -> str:
+        """The fiscal year that the period is in (F14)."""
+        return FiscalCalendar.year_of(self.period)
 
     @property
     def counted(self) -> Counted:
@@ -88,27 +100,28 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     if node is None:
         return LeftOut("unassigned", f"its territory {territory_id} is not in the model any more")
     facts = assignment.deal or DealFacts()
-    stage = model.stages.get(facts.stage) if isinstance(facts.stage, str) else None
-    if isinstance(facts.forecast_category, str) and facts.forecast_category in _CATEGORIES:
-        category: Category = facts.forecast_category  # type: ignore[assignment]  # checked in this line's condition
+    stage = stage_of(facts, model)
+    named = category_of(facts.forecast_category, stage, model)
+    if named is not None and not isinstance(named, Unreadable):
+        category = named
     elif stage is not None:
         category = stage.category
     else:
         return LeftOut("unknown_stage", f"its stage {facts.stage!r} is not in the model")
     if category == "omitted":
         return None
-    amount = amount_of(facts.amount)
-    if amount is None:
-        return LeftOut("no_amount", f"its amount {facts.amount!r} is not a number")
-    closes = date_of(facts.close_date)
-    if closes is None:
-        return LeftOut("no_close_date", f"its close date {facts.close_date!r} is not a date")
+    amount = deal_amount_of(facts.amount)
+    if amount is None or isinstance(amount, Unreadable):
+        return LeftOut("no_amount", _why("amount", amount))
+    closes = day_of(facts.close_date, model.calendar)
+    if closes is None or isinstance(closes, Unreadable):
+        return LeftOut("no_close_date", _why("close date", closes))
     period = model.calendar.period_of(closes)
     rate = _rate(facts.currency, period, model)
-    if rate is None:
-        return LeftOut("missing_rate", f"there is no rate from {facts.currency} for {period}")
+    if isinstance(rate, LeftOut):
+        return rate
     amount = times(amount, rate)
-    probability = ZERO if category == "won" else _probability(facts, stage.probability if stage is not None else ZERO)
+    probability = ZERO if category == "won" else _probability(facts, stage, model)
     return Contribution(
         path=model.tree.path_of(territory_id),
         period=period,
@@ -120,14 +133,26 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     )
 
 
-def _rate(currency: object, period: str, model: Model) -> Decimal | None:
-    """Return the rate to the organisation's currency, which a deal without a currency is taken to be in."""
-    if not isinstance(currency, str) or not currency.strip() or currency == model.organisation.currency:
-        return Decimal(1)
-    return model.rates.get((currency, period))
+def _why(name: str, value: Unreadable | None) -> str:
+    return f"it has no {name}" if value is None else f"its {name} can't be read: {value}"
 
 
-def _probability(facts: DealFacts, of_stage: Decimal) -> Decimal:
-    """Return the deal's own probability if it is a number from 0 to 1, otherwise its stage's."""
-    own = amount_of(facts.probability)
-    return own if own is not None and 0 <= own <= 1 else of_stage
+def _rate(raw: object, period: str, model: Model) -> Decimal | LeftOut:
+    """Return the rate to the organisation's currency in a period (F10)."""
+    currency = currency_of(raw, model)
+    if isinstance(currency, Unreadable):
+        return LeftOut("missing_rate", _why("currency", currency))
+    rate = model.rate_of(currency, period)
+    if rate is not None:
+        return rate
+    first = model.first_rate_period(currency)
+    begins = f"; the first one is for {first}" if first is not None else ""
+    return LeftOut("missing_rate", f"there is no rate from {currency} for {period} or before{begins}")
+
+
+def _probability(facts: DealFacts, stage: DealStage | None, model: Model) -> Decimal:
+    """Return the deal's own probability if it can be read, otherwise its stage's."""
+    own = probability_of(facts.probability, model)
+    if own is None or isinstance(own, Unreadable):
+        return stage.probability if stage is not None else ZERO
+    return own

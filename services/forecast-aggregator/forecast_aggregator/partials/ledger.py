@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from itertools import islice
 
 from forecast_aggregator.partials.audit import SumsAudit
@@ -13,6 +14,7 @@ from forecast_aggregator.partials.contribution import Contribution, DealEntry, L
 from forecast_aggregator.partials.period_transition import PeriodTransition
 from forecast_aggregator.partials.targets import HomeTargets
 from territory.model.compiled import Model
+from territory.model.periods import FiscalCalendar, months_of, quarters_of
 from territory.stage import Effects, Message
 from territory.wire import topics
 from territory.wire.events import FrozenPart, Partial
@@ -39,6 +41,8 @@ class OrganisationLedger:
         self.is_sweeping = False
         self.is_mixed = False
         """True if a deal was counted under a later model whose sweep has not begun."""
+        self._changed_years: dict[CellKey, None] = {}
+        """Keys of fiscal years of which a period was published since the year was."""
         self.unpublished_from: int | None = None
         """Offset of the first message whose effect on the sums is not published; None: all is published."""
 
@@ -77,33 +81,46 @@ class OrganisationLedger:
     @property
     def has_changes(self) -> bool:
         """Whether partials changed that are not published yet."""
-        return bool(self.cells.changed or self.closed.cells.changed)
+        return bool(self.cells.changed or self.closed.cells.changed or self._changed_years)
 
     def next_partials(self, limit: int) -> list[Message]:
-        """Return up to `limit` changed partials, and mark them as published."""
+        """Return up to `limit` changed partials, and mark them as published; fiscal years follow their periods."""
         keys = dict.fromkeys(islice(self.cells.changed, limit))
         keys |= dict.fromkeys(islice(self.closed.cells.changed, limit - len(keys)))
-        return self.partials(keys)
+        messages = self.partials(keys)
+        return messages + self.partials(list(islice(self._changed_years, limit - len(keys))))
 
     def partials(self, keys: Collection[CellKey]) -> list[Message]:
-        """Return partials as messages, and mark them as published."""
+        """Return partials as messages, and mark them as published, but not the fiscal years that follow from them."""
         for key in keys:
             self.cells.changed.pop(key, None)
             self.closed.cells.changed.pop(key, None)
+            year = year_key(key)
+            if year == key:
+                self._changed_years.pop(key, None)
+            else:
+                self._changed_years[year] = None
         return [self.partial_message(key) for key in keys]
 
     def sum_keys(self) -> list[CellKey]:
-        """Return the keys of all live sums, frozen sums and targets."""
-        return list({*self.cells.cells, *self.targets, *self.closed.cells.cells, *self.closed.target_keys})
+        """Return the keys of all live sums, frozen sums and targets, and of the fiscal years of the sums."""
+        sums = [*self.cells.cells, *self.closed.cells.cells]
+        return list({*sums, *map(year_key, sums), *self.targets, *self.closed.target_keys})
 
     def sum_keys_in_chunks(self, limit: int) -> Iterator[list[CellKey]]:
-        """Yield the same keys, up to `limit` at a time, without collecting them all in one step."""
+        """Yield the same keys, up to `limit` at a time, without collecting them all in one step.
+
+        Fiscal years come last: their sums are those of periods that were published before.
+        """
         seen: set[CellKey] = set()
-        for keys in (self.cells.cells, self.targets, self.closed.cells.cells, self.closed.target_keys):
+        years: dict[CellKey, None] = {}
+        for keys in (self.cells.cells, self.targets, self.closed.cells.cells, self.closed.target_keys, years):
             every = list(keys)
             for start in range(0, len(every), limit):
                 some = [key for key in every[start : start + limit] if key not in seen]
                 seen.update(some)
+                if keys is not years:
+                    years |= dict.fromkeys(map(year_key, some))
                 yield some
 
     def republish_closed(self) -> None:
@@ -121,7 +138,7 @@ class OrganisationLedger:
 
     def partial(self, key: CellKey) -> Partial | None:
         """Return what this partition adds to an attainment; None: nothing."""
-        cell, target = self.cells.cells.get(key), self.targets.get(key)
+        cell, target = self._shown_cell(key), self.targets.get(key)
         frozen_cell, frozen_target = self.closed.cells.cells.get(key), self.closed.target(key)
         if cell is None and target is None and frozen_cell is None and frozen_target is None:
             return None
@@ -139,3 +156,29 @@ class OrganisationLedger:
             sums=dict(cell.sums), deals=cell.deals, deals_won=cell.deals_won,
             target_mismatch=target and target.mismatch, frozen=frozen if period in self.closed.periods else None,
         )  # fmt: skip
+
+    def _shown_cell(self, key: CellKey) -> Cell | None:
+        """Return the live sums of a period, or what the periods of a fiscal year show: closed ones as they were.
+
+        A deal counts in one period. So after a change from quarters to months, too, each is in a year once.
+        """
+        if year_key(key) != key:
+            return self.cells.cells.get(key)
+        territory_id, year, user_id = key
+        found = []
+        for period in _periods_in(year):
+            cells = self.closed.cells if period in self.closed.periods else self.cells
+            cell = cells.cells.get((territory_id, period, user_id))
+            if cell is not None:
+                found.append(cell)
+        return Cell.total(found) if found else None
+
+
+def year_key(key: CellKey) -> CellKey:
+    """Return the key of the fiscal year of a period's sums (F14)."""
+    return key[0], FiscalCalendar.year_of(key[1]), key[2]
+
+
+@lru_cache(maxsize=100)
+def _periods_in(year: str) -> tuple[str, ...]:
+    return (*quarters_of(year), *months_of(year))

@@ -72,13 +72,17 @@ def test_omitted_deal(said: dict[str, Any]) -> None:
         (deal(stage=None), "unknown_stage", "None"),
         (deal(stage=["Won"]), "unknown_stage", "['Won']"),
         (replace(deal(), deal=None), "unknown_stage", "None"),
-        (deal(amount=None), "no_amount", "None"),
+        (deal(amount=None), "no_amount", "no amount"),
+        (deal(amount=" "), "no_amount", "no amount"),
         (deal(amount="much"), "no_amount", "'much'"),
         (deal(amount=True), "no_amount", "True"),
         (deal(close_date="soon"), "no_close_date", "'soon'"),
-        (deal(close_date=None), "no_close_date", "None"),
+        (deal(close_date=None), "no_close_date", "no close date"),
+        (deal(close_date="2017-02-29"), "no_close_date", "found '2017-02-29', expected a date such as"),
         (deal(currency="GBP"), "missing_rate", "GBP for 2017-Q1"),
-        (deal(currency="EUR", close_date="2017-04-01"), "missing_rate", "EUR for 2017-Q2"),
+        (deal(currency="EUR", close_date="2016-12-31"), "missing_rate", "the first one is for 2017-Q1"),
+        (deal(currency=978), "missing_rate", "found 978, expected a currency's code"),
+        (deal(currency="Euro"), "missing_rate", "found 'Euro'"),
     ],
 )
 def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
@@ -95,7 +99,8 @@ def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
         ("1054.50", None, "1054.50"),
         (1054.5, "USD", "1054.5"),
         ("100", "", "100"),
-        ("100", 7, "100"),
+        ("100", " usd", "100"),
+        ("100", "eur", "108"),
         ("100.01", "EUR", "108.0108"),
         ("-3", "USD", "-3"),
         ("123456789012345678901234567890", None, None),
@@ -135,3 +140,41 @@ def test_deal_of_a_group(members: list[str], by_others: bool) -> None:
     found = contribution_of(deal("bay", owner_id="crew"), model)
     assert isinstance(found, Contribution)
     assert (found.owner_id, found.by_others, found.amount) == (None, by_others, Decimal(100))
+
+
+@pytest.mark.parametrize(
+    ("close_date", "zone", "period"),
+    [
+        ("2026-10-01T00:30:00Z", "America/Los_Angeles", "2026-Q3"),
+        ("2026-10-01T00:30:00Z", "UTC", "2026-Q4"),
+        ("2026-09-30T23:30:00-07:00", "UTC", "2026-Q4"),
+        ("2026-09-30", "Pacific/Kiritimati", "2026-Q3"),
+        ("2026-09-30T12:00:00Z", "Pacific/Kiritimati", "2026-Q4"),
+        ("2026-03-31T22:30:00Z", "Europe/Berlin", "2026-Q2"),  # in summer time, which began two days before
+        ("2026-12-31T23:30:00Z", "Europe/Berlin", "2027-Q1"),
+    ],
+)
+def test_close_date_is_a_day_of_the_organisation(close_date: str, zone: str, period: str) -> None:
+    """A date is a day; an instant counts on its day in the organisation's time zone (C8, F10)."""
+    found = contribution_of(deal(close_date=close_date), model_of(settings={"time_zone": zone}))
+    assert isinstance(found, Contribution)
+    assert found.period == period
+
+
+@pytest.mark.parametrize("close_date", ["0001-01-01T00:30:00Z", "9999-12-31T23:30:00Z"])
+def test_close_date_beyond_the_calendar_of_the_zone(close_date: str) -> None:
+    """An instant without a day in the zone cannot be read, and stops nothing (C8)."""
+    zones = ("America/Los_Angeles", "Asia/Tokyo")
+    found = [contribution_of(deal(close_date=close_date), model_of(settings={"time_zone": zone})) for zone in zones]
+    assert [each.reason for each in found if isinstance(each, LeftOut)] == ["no_close_date"]
+
+
+def test_rates_carry_forward() -> None:
+    """A rate holds from its period until the next one that is given (F10)."""
+    rates = [{"from": "EUR", "period": period, "rate": rate} for period, rate in (("2017-Q3", "3"), (Q1, "2"))]
+    model, amounts = model_of(rates=rates), []
+    for close_date in ("2017-03-31", "2017-06-30", "2017-07-01", "2030-01-01"):
+        found = contribution_of(deal(currency="EUR", amount="1", close_date=close_date), model)
+        assert isinstance(found, Contribution)
+        amounts.append(found.amount)
+    assert amounts == [2, 2, 3, 3]

@@ -24,6 +24,7 @@ from tests.unit.forecast_aggregator.examples import (
     published_sums,
     restored,
     swept,
+    without_years,
 )
 
 LISTED = DealLeftOut("acme", "D-1", LeftOut("unassigned", "it names no account"))
@@ -47,7 +48,7 @@ def test_partials_of_a_deal() -> None:
 def test_partials_are_published_once_a_batch() -> None:
     """One message for each changed partial, however many deals changed it (F1)."""
     fold = PartialSumsFold(0, 1)
-    assert len(published(fold, deal(), deal(deal_id="D-2", amount="11")).messages) == 4
+    assert len(published_sums(published(fold, deal(), deal(deal_id="D-2", amount="11")).messages)) == 4
     effects = published(fold, deal("west", "D-3", owner_id=None, amount="1"))
     assert published_sums(effects.messages) == {f"west/{Q1}#0": "112", f"world/{Q1}#0": "112"}
 
@@ -105,6 +106,35 @@ def test_other_records_are_ignored() -> None:
     assert published(fold, account) == Effects()
     fold.restore(incoming(account))
     assert len(fold) == 0
+
+
+def test_years_follow_their_periods() -> None:
+    """Every period that changes changes its fiscal year, once a batch (F14)."""
+    fold, model = PartialSumsFold(0, 1), model_of(fiscal_year_start=7)
+    first = published(fold, deal("world"), deal("world", "D-2", amount="7", close_date="2017-06-30"), model=model)
+    assert published_sums(first.messages, years=True) == {"world/2017#0": "107", "world/2017/bob#0": "107"}
+    moved = published(fold, deal("world", "D-2", amount="7", close_date="2017-07-01", version=2), model=model)
+    assert published_sums(moved.messages, years=True) == {
+        "world/2017#0": "100", "world/2017/bob#0": "100", "world/2018#0": "7", "world/2018/bob#0": "7",
+    }  # fmt: skip
+    gone = published(fold, "D-2", model=model)
+    assert published_sums(gone.messages, years=True) == {"world/2018#0": None, "world/2018/bob#0": None}
+
+
+def test_year_shows_closed_periods_as_they_were_closed() -> None:
+    """A year is the sum of what its periods show; a year itself has no adjustments (F12, F14)."""
+    fold = restored(deal("world", owner_id=None), deal("world", "D-2", amount="7", close_date="2017-04-01"))
+    model = model_of(2, frozen_periods=[Q1], targets=[{"territory": "world", "period": "2017", "amount": "400"}])
+    said = published_sums(swept(fold, model).messages, years=True)
+    assert said["world/2017#0"] == "107"
+    changes = deal("world", version=2, amount="5"), deal("world", "D-2", version=2, amount="8", close_date="2017-04-01")
+    effects = published(fold, *changes, deal("east", "D-3"), model=model)
+    [year] = [message.value for message in effects.messages if message.key == "acme/world/2017#0"]
+    assert isinstance(year, Partial)
+    assert (year.sums["won"], year.deals, year.target, year.frozen) == (Decimal(108), 2, Decimal(400), None)
+    assert published_sums(effects.messages, years=True)["east/2017#0"] is None  # it came after the closing
+    reopened = published_sums(swept(fold, model_of(3)).messages, years=True)
+    assert (reopened["world/2017#0"], reopened["east/2017#0"]) == ("113", "100")
 
 
 # --- deals in no sum --------------------------------------------------------------------------
@@ -168,7 +198,7 @@ def test_other_organisations_do_not_wait() -> None:
     """A sweep keeps its own organisation's partials back, no others (F1)."""
     fold = restored(deal())
     next(fold.sweep(model_of(2, org="other"), 1))
-    assert len(published(fold, deal(version=2, amount="5")).messages) == 4
+    assert len(published_sums(published(fold, deal(version=2, amount="5")).messages)) == 4
 
 
 def test_home_partition_publishes_the_target() -> None:
@@ -176,7 +206,7 @@ def test_home_partition_publishes_the_target() -> None:
     model = model_of(2, targets=[{"territory": "bay", "period": Q1, "amount": "250"}])
     home = partition_of(attainment_key("acme", "bay", Q1, None), 3)
     for number in range(3):
-        [*said] = swept(PartialSumsFold(number, 3), model).messages
+        said = without_years(swept(PartialSumsFold(number, 3), model).messages)
         assert len(said) == (1 if number == home else 0)
         for message in said:
             assert isinstance(message.value, Partial)
@@ -191,10 +221,10 @@ def test_changed_and_removed_targets() -> None:
     """A changed target is published; a partial without deals and target is a tombstone (F6)."""
     fold = restored(model=model_of(targets=targets("1")))
     assert swept(fold, model_of(2, targets=targets("1"))).messages == []
-    [message] = swept(fold, model_of(3, targets=targets("2"))).messages
+    [message] = without_years(swept(fold, model_of(3, targets=targets("2"))).messages)
     assert isinstance(message.value, Partial)
     assert message.value.target == Decimal(2)
-    [message] = swept(fold, model_of(4)).messages
+    [message] = without_years(swept(fold, model_of(4)).messages)
     assert message.value is None
 
 
@@ -204,7 +234,7 @@ def test_no_model_yet() -> None:
     effects = published(fold, deal(), deal(None, "D-2"), model=None)
     assert (effects.messages, effects.changes, effects.outcomes) == ([], [], {"no_model": 2})
     effects = swept(fold)
-    assert (len(effects.messages), len(effects.changes)) == (4, 1)
+    assert (len(without_years(effects.messages)), len(effects.changes)) == (4, 1)
 
 
 # --- after a restart --------------------------------------------------------------------------

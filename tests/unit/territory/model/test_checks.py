@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -278,6 +279,34 @@ def test_periods_are_of_the_organisation_s_kind(period: str, name: str, fits: bo
         assert compile_model(document, 1).targets
     else:
         assert list(faults_of(document)) == ["frozen_periods[0]", "rates[0].period", "targets[0].period"]
+
+
+def test_only_targets_are_for_years() -> None:
+    """A target may be for a fiscal year; a rate may not, and a year is closed by closing its periods (F14, F12)."""
+    document: Document = {"org": "acme", "territories": [{"id": "west"}]}
+    targets = [{"territory": "west", "period": "2017", "amount": 1}, {"territory": "west", "period": "17", "amount": 1}]
+    rates = [{"from": "EUR", "period": "2017", "rate": 1}]
+    faults = faults_of(document | {"targets": targets, "rates": rates, "frozen_periods": ["2017"]})
+    assert list(faults) == ["frozen_periods[0]", "rates[0].period", "targets[1].period"]
+    assert "list its quarters 2017-Q1 to 2017-Q4" in faults["frozen_periods[0]"]
+    assert "or a fiscal year such as 2017" in faults["targets[1].period"]
+
+
+def test_probabilities_and_categories() -> None:
+    """A stage's probability is in the model's unit; a category's name has one meaning (F1)."""
+    document: Document = {
+        "org": "acme",
+        "stages": {"Open": {"category": "pipeline", "probability": 10}},
+        "forecast_categories": {"Best Case": "pipeline", "best_case": "won", " ": "won"},
+    }
+    faults = faults_of(document)
+    assert list(faults) == ["forecast_categories", "forecast_categories[ ]", "stages[Open].probability"]
+    assert "Best Case, best_case" in faults["forecast_categories"]
+    assert "set settings.probability to percent" in faults["stages[Open].probability"]
+    percent = document | {"settings": {"probability": "percent"}, "forecast_categories": {"Upside": "best_case"}}
+    assert compile_model(percent, 1).stages["Open"].probability == Decimal("0.1")
+    unknown = faults_of(document | {"forecast_categories": {"Upside": "sure"}, "settings": {"probability": "odds"}})
+    assert {"forecast_categories.Upside", "settings.probability"} <= unknown.keys()
 
 
 def test_contacts_have_no_rules() -> None:

@@ -8,7 +8,7 @@ from forecast_aggregator.partials.stage import PartialSumsFold
 from territory.stage import Effects, InputMessage
 from territory.wire.events import DealFacts
 from territory_admin.reports.deals import cycle_of, deal_of
-from tests.unit.forecast_aggregator.examples import deal
+from tests.unit.forecast_aggregator.examples import deal, model_of
 from tests.unit.territory_admin.reports.examples import History, deals_of, histories, model
 
 
@@ -60,5 +60,12 @@ def test_a_removed_territory_is_none() -> None:
     ],
 )
 def test_a_sales_cycle_is_in_days(created: object, closed: object, cycle: object) -> None:
-    """It runs from the day of creation to the day of the close, in UTC; else the reason is given (F13)."""
-    assert cycle_of(DealFacts(created_at=created, close_date=closed)) == cycle
+    """It runs from the day of creation to the day of the close; else the reason is given (F13)."""
+    assert cycle_of(DealFacts(created_at=created, close_date=closed), model()) == cycle
+
+
+@pytest.mark.parametrize(("zone", "cycle"), [("UTC", 0), ("America/New_York", 1), ("Asia/Tokyo", 1)])
+def test_a_sales_cycle_is_in_days_of_the_organisation(zone: str, cycle: int) -> None:
+    """Both ends are days in the organisation's time zone (C8, F13)."""
+    facts = DealFacts(created_at="2017-03-01T03:00:00Z", close_date="2017-03-01T16:00:00Z")
+    assert cycle_of(facts, model_of(settings={"time_zone": zone})) == cycle

@@ -44,9 +44,13 @@ def amounts(table: ReportTable, name: str) -> dict[tuple[str, str], Decimal]:
     return {(str(where), str(period)): amount for (where, period), amount in found.items() if amount}
 
 
-def of_oracle(history: History, name: str) -> dict[tuple[str, str], Decimal]:
+def of_oracle(history: History, name: str, *, years: bool = False) -> dict[tuple[str, str], Decimal]:
     rows = oracle_forecast.attainments(placed_deals(history), DOCUMENT)
-    return {(key[0], key[1]): row[name] for key, row in rows.items() if key[2] is None and row[name]}
+    return {
+        (key[0], key[1]): row[name]
+        for key, row in rows.items()
+        if key[2] is None and row[name] and (len(key[1]) == len("2017")) is years
+    }
 
 
 @given(histories)
@@ -59,7 +63,15 @@ def test_sums_are_those_of_attainments(history: History) -> None:
         assert amounts(is_open, name) == of_oracle(history, name)
 
 
-@given(histories, st.sampled_from([None, Q1, Q2]), st.sampled_from([None, "world", "west", "bay"]))
+@given(histories)
+def test_sums_of_a_year(history: History) -> None:
+    """A report for a fiscal year shows the year, not its quarters, with the oracle's figures (F14)."""
+    won = amounts(report(Revenue, history, "2017"), "won")
+    expected = of_oracle(history, "won", years=True)
+    assert won == {place: amount for place, amount in expected.items() if place[1] == "2017"}
+
+
+@given(histories, st.sampled_from([None, Q1, Q2, "2017"]), st.sampled_from([None, "world", "west", "bay"]))
 def test_totals_count_every_deal_once(history: History, period: str | None, where: str | None) -> None:
     """Own sums add up to the totals, and so do the sums of the topmost territories (F2)."""
     for kind, name in ((Revenue, "won"), (OpenPipeline, "open"), (OpenPipeline, "weighted")):

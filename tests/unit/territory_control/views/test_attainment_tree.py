@@ -97,3 +97,15 @@ def test_table_of_adjustments() -> None:
     text = rendered([adjustments_table([AdjustedDeal("2017-Q1", "D-1", None, now)])])
     assert "nothing" in text
     assert "1,234.5 won in bay" in text
+
+
+def test_years_are_shown_only_by_themselves() -> None:
+    """A fiscal year adds up its periods: beside them it is not drawn, nor in the column `won` (F14)."""
+    of_year = row("world", "2017", "3", "50.00")
+    drawn = lines([of_year, row("world", "2017-Q1", "1", None), row("world", "2017-Q2", "2", None)])
+    assert drawn[0].split() == ["2017-Q1", "2017-Q2", "won"]
+    assert drawn[1].split()[-1] == "3"
+    assert drawn[-1].strip() == "fiscal years: --period 2017"
+    alone = lines([of_year])
+    assert alone[0].split() == ["2017", "won"]
+    assert len(alone) == 2

@@ -1,0 +1,29 @@
+"""Exchange rates: each holds from its period until the next one that is given (F10)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from decimal import Decimal
+
+
+class Rates:
+    """The rates to an organisation's currency, by currency and the period from which each holds."""
+
+    def __init__(self, rates: Mapping[tuple[str, str], Decimal]) -> None:
+        """Take the rates by currency and period. Names of periods of one kind sort by time."""
+        by_currency: dict[str, dict[str, Decimal]] = {}
+        for currency, period in sorted(rates):
+            by_currency.setdefault(currency, {})[period] = rates[currency, period]
+        self._by_currency = {currency: (list(found), list(found.values())) for currency, found in by_currency.items()}
+
+    def rate_of(self, currency: str, period: str) -> Decimal | None:
+        """Return the rate that holds in a period; None: the first one is later, or there is none."""
+        periods, rates = self._by_currency.get(currency, ([], []))
+        index = bisect_right(periods, period)
+        return rates[index - 1] if index else None
+
+    def first_period_of(self, currency: str) -> str | None:
+        """Return the period from which a currency has a rate."""
+        periods, _ = self._by_currency.get(currency, ([], []))
+        return periods[0] if periods else None
