@@ -27,7 +27,7 @@ from tests.support.memory import GROUPS, STAGES, MemoryHouse
 from tests.support.memory_log import Stored
 from tests.support.memory_redis import MemoryRedis
 from tests.support.stepping import Process
-from tests.support.stories import ORG, Expect, Story, load_stories
+from tests.support.stories import ORG, Expect, Publish, Story, load_stories
 from tests.unit.support.oracle_examples import model, upsert
 from tests.unit.territory.examples import EVENTS, FEW, dumps, json_values
 from tests.unit.test_interruptions import happen
@@ -130,6 +130,33 @@ def test_groups_that_an_earlier_version_ignored() -> None:
     house.restart_all()
     house.run()
     assert house.redis.visible == house.redis.editable == sets
+
+
+def test_sums_of_an_earlier_edition_are_published_once() -> None:
+    """Sums that mean something else since a release are all published after the upgrade, and once (ADR 0019, F14)."""
+    house = MemoryHouse(partitions=1)
+    story = STORIES["fiscal-years"]
+    assert story.model is not None
+    house.apply_model(story.model)
+    assert isinstance(story.steps[0], Publish)
+    for change in story.steps[0].changes:
+        house.publish(change)
+    house.run()
+    group = next(stage.group for stage in STAGES if stage.name == "summing")
+    before = {key for key in house.last_values(topics.PARTIALS.name) if not key.endswith("/#0")}
+    for number in range(2):
+        committed = house.cluster.committed[group]
+        for where, each in committed.items():
+            metadata = CommitMetadata.read(each.metadata)
+            assert metadata.edition > 0
+            if number == 0:
+                committed[where] = each._replace(metadata=str(metadata._replace(edition=0)))
+        end = len(house.log(topics.PARTIALS.name, 0))
+        house.restart("summing", 0)
+        house.run()
+        again = [stored.key.decode() for _, stored in house.log(topics.PARTIALS.name, 0).between(end, 10_000)]
+        assert {key for key in again if not key.endswith("/#0")} == (before if number == 0 else set())
+    assert "acme/west/2017/bob#0" in before
 
 
 def added_to(value: Any, more: Any) -> Any:
