@@ -257,8 +257,8 @@ MUTANTS = (
     Mutant(
         "roles of groups give nothing",
         f"{MODEL}/compiled.py",
-        ".union(*(by_role.get(role, ()) for role in group.roles))",
-        "",
+        "        members = members.union(*(holders.get(role, ()) for role in group.roles))\n",
+        "        members = frozenset(members)\n",
         (f"{UNIT}/access_indexer/core/test_viewers.py", f"{UNIT}/territory/model/test_compiled.py"),
     ),
     Mutant(

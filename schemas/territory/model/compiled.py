@@ -97,6 +97,8 @@ class UserGroup:
     roles: frozenset[str]
     members: frozenset[str]
     """Its active users, and the active users with one of its roles."""
+    by_role: Mapping[str, tuple[str, ...]]
+    """The members by the role that each of them has, sorted."""
 
 
 class Model:
@@ -328,19 +330,22 @@ def pieces_of_model(raw: JSON) -> dict[PieceKey, JSON]:
 
 def _groups(document: Document) -> dict[str, UserGroup]:
     active = [user for user in document.users if user.active]
-    by_role: dict[str, set[str]] = {}
+    role_of = {user.id: user.role for user in active}
+    holders: dict[str, set[str]] = {}
     for user in active:
-        by_role.setdefault(user.role, set()).add(user.id)
-    ids = {user.id for user in active}
-    return {
-        group.id: UserGroup(
-            group.id,
-            group.name or group.id,
-            frozenset(group.roles),
-            frozenset(ids.intersection(group.users).union(*(by_role.get(role, ()) for role in group.roles))),
+        holders.setdefault(user.role, set()).add(user.id)
+    groups: dict[str, UserGroup] = {}
+    for group in document.groups:
+        members = role_of.keys() & group.users
+        members = members.union(*(holders.get(role, ()) for role in group.roles))
+        by_role: dict[str, list[str]] = {}
+        for member in sorted(members):
+            by_role.setdefault(role_of[member], []).append(member)
+        named = {role: tuple(its_members) for role, its_members in by_role.items()}
+        groups[group.id] = UserGroup(
+            group.id, group.name or group.id, frozenset(group.roles), frozenset(members), named
         )
-        for group in document.groups
-    }
+    return groups
 
 
 def _writable(territory: Territory) -> frozenset[ObjectType]:

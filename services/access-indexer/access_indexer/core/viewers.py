@@ -12,6 +12,8 @@ from territory.model.sharing import Sharing
 
 CACHED_MAX = 200_000
 """Answers that one policy caches; the cache is cleared when it is full."""
+MEMBERS_NAMED_MAX = 5
+"""Members of an owning group that one path names; the path is one for all members with a role."""
 
 
 class AccessAttributes(NamedTuple):
@@ -57,15 +59,18 @@ class AccessPolicy:
         self._by_owner: dict[str, frozenset[str]] = {}
         self._by_territory: dict[tuple[str, bool], Viewers] = {}
         self._by_mark: dict[str, Viewers] = {}
-        self._answers: dict[AccessAttributes, Viewers] = {}
+        self._answers: dict[tuple[object, ...], Viewers] = {}
+        kinds = len(OBJECTS)
+        self._differs_by_object = any(0 < len(node.writable) < kinds for node in model.territories.values())
 
     def viewers_of(self, record: AccessAttributes) -> Viewers:
         """Return the viewers of a record. Records with the same attributes get the same object."""
-        viewers = self._answers.get(record)
+        key = record if self._differs_by_object else record[1:]
+        viewers = self._answers.get(key)
         if viewers is None:
             if len(self._answers) >= CACHED_MAX:
                 self._answers.clear()
-            viewers = self._answers[record] = self._viewers_of(record)
+            viewers = self._answers[key] = self._viewers_of(record)
         return viewers
 
     def _viewers_of(self, record: AccessAttributes) -> Viewers:
@@ -221,15 +226,22 @@ def paths_of(model: Model, user_id: str, record: AccessAttributes) -> list[Path]
 
 def _paths_by_owner(model: Model, person: Person, owner_id: str | None) -> Iterator[Path]:
     """Yield the paths through an owning group, and through owners whose roles are below the user's (V1, V10)."""
-    group = None if owner_id is None else model.groups.get(owner_id)
-    if group is not None and person.id in group.members:
+    if owner_id in model.people:
+        role = model.people[owner_id].role
+        if person.id in model.superiors[role]:
+            yield Path(f"role {person.role} is above role {role} of the owner {owner_id}", "edit")
+    if owner_id not in model.groups:
+        return
+    group = model.groups[owner_id]
+    if person.id in group.members:
         by_role = f" by role {person.role}" if person.role in group.roles else ""
         yield Path(f"member{by_role} of the owning group {group.id}", "edit")
-    whose = "of the owner" if group is None else f"of a member of the owning group {group.id},"
-    for each in sorted(model.owners_of(owner_id)):
-        role = model.people[each].role
+    for role, members in sorted(group.by_role.items()):
         if person.id in model.superiors[role]:
-            yield Path(f"role {person.role} is above role {role} {whose} {each}", "edit")
+            more = len(members) - MEMBERS_NAMED_MAX
+            named = ", ".join(members[:MEMBERS_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+            above = f"role {person.role} is above role {role} of {named}"
+            yield Path(f"{above}, in the owning group {group.id}", "edit")
 
 
 def _paths_by_territory(model: Model, person: Person, object_type: str, territory_id: str) -> Iterator[Path]:

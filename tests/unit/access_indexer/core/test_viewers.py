@@ -125,11 +125,12 @@ def test_unknown_owner_or_territory(owner_id: str | None, territories: tuple[str
 
 
 def test_equal_attributes_share_one_answer() -> None:
-    """The viewers of one owner, territories and marks are worked out once (V1)."""
+    """The viewers of one owner, territories and marks are worked out once (V1); by object, if that matters (V11)."""
     access = AccessPolicy(MODEL)
     first, second = (access.viewers_of(AccessAttributes("account", "ann", ("bay",), ())) for _ in range(2))
     assert first is second
     assert isinstance(first, Viewers)
+    assert access.viewers_of(AccessAttributes("deal", "ann", ("bay",), ())) is first
 
 
 # --- sharing rules ----------------------------------------------------------------------------
@@ -217,6 +218,14 @@ def test_members_of_several_groups() -> None:
     assert [viewers(each, model=left)[0] for each in ("queue", "crew")] == [set(), {"sam", "eve", "cleo"}]
 
 
+def test_path_names_some_members_of_a_large_group() -> None:
+    """A superior of many members of a group has one path for each role below, which names five of them (V9, V10)."""
+    users = [*USERS, *({"id": f"x{number}", "role": "rep"} for number in range(7))]
+    model = model_of(users=users, groups=[{"id": "queue", "roles": ["rep"]}])
+    (path,) = path_texts("vic", "queue", model=model)
+    assert "role rep of ann, bob, x0, x1, x2 and 4 more, in the owning group queue" in path
+
+
 def test_paths_by_groups() -> None:
     """A path names the owning group, how the user is in it, and the member below the user (V9, V10)."""
     groups = [{"id": "queue", "users": ["sam", "ann"], "roles": ["rep"]}]
@@ -224,8 +233,11 @@ def test_paths_by_groups() -> None:
     assert path_texts("sam", "queue", model=model) == ["member of the owning group queue (edit)"]
     assert path_texts("bob", "queue", model=model) == ["member by role rep of the owning group queue (edit)"]
     assert path_texts("vic", "queue", model=model) == [
-        "role vp is above role rep of a member of the owning group queue, ann (edit)",
-        "role vp is above role rep of a member of the owning group queue, bob (edit)",
+        "role vp is above role rep of ann, bob, in the owning group queue (edit)"
+    ]
+    assert path_texts("cleo", "queue", model=model) == [
+        "role ceo is above role clerk of sam, in the owning group queue (edit)",
+        "role ceo is above role rep of ann, bob, in the owning group queue (edit)",
     ]
     assert path_texts("sam", None, model=model, shared=marks(model)) == ["sharing rule s1 for group queue (read)"]
 

@@ -11,7 +11,7 @@ from territory_admin.planning.assignments import assignments_under
 from territory_admin.planning.model_comparison import ModelComparison, Plan
 
 
-def model_of(west: list[Any], *, users: list[Any] | None = None, admin: bool = False) -> Model:
+def model_of(west: list[Any], *, users: list[Any] | None = None, admin: bool = False, **sections: Any) -> Model:
     """Return a model with a territory `west` that has some countries and some users."""
     return compile_model(
         {
@@ -27,6 +27,7 @@ def model_of(west: list[Any], *, users: list[Any] | None = None, admin: bool = F
                 {"id": "west", "parent": "world", "users": users or ["ann"],
                  "rules": {"account": {"field": "country", "in": west}}},
             ],
+            **sections,
         },
         1,
     )  # fmt: skip

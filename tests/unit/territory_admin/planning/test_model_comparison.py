@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from territory_admin.planning.model_comparison import MovedRecord, SumChange, TerritoryChange, UserChange
 from tests.unit.territory_admin.planning.examples import CANADA, OPEN, US, WON, account, deal, model_of, plan_of
@@ -36,6 +37,25 @@ def test_users_change_and_no_record_moves() -> None:
     assert (plan.moved, plan.territories, plan.sums) == ({}, (), ())
     assert plan.users == (UserChange("ann", 0, 2, 0, 0), UserChange("bob", 2, 0, 0, 0))
     assert (plan.admins_added, plan.admins_removed) == (("root",), ())
+
+
+def test_members_of_an_owning_group_change() -> None:
+    """A plan shows who sees more and less when only the members of a group that owns records change (V10)."""
+    owned = replace(CANADA, owner_id="queue")
+    before, after = (model_of(["CA"], groups=[{"id": "queue", "users": users}]) for users in (["bob"], ["ann"]))
+    plan = plan_of(before, after, owned)
+    assert (plan.moved, plan.sums) == ({}, ())
+    assert plan.users == (UserChange("ann", 0, 0, 1, 0), UserChange("bob", 0, 1, 0, 1))
+    assert plan_of(before, model_of(["CA"]), owned).users == (UserChange("bob", 0, 1, 0, 1),)
+
+
+def test_permission_of_one_object_changes() -> None:
+    """A plan counts only the records of the object whose permission changes (V11)."""
+    permitted = [{"id": "world"}, {"id": "west", "parent": "world", "users": ["ann"],
+                  "rules": {"account": {"field": "country", "in": ["CA"]}}}]  # fmt: skip
+    by_object = [permitted[0], permitted[1] | {"permission": {"account": "read_write_delete"}}]
+    plan = plan_of(model_of([], territories=permitted), model_of([], territories=by_object), CANADA, WON)
+    assert plan.users == (UserChange("ann", 0, 0, 1, 0),)
 
 
 def test_deals_in_no_sum_are_counted() -> None:
