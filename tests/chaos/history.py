@@ -182,7 +182,7 @@ def _part_of(content: Change, dice: random.Random) -> Change:
 
 
 def _content(kind: str, dice: random.Random, today: date) -> Change:
-    content: Change = {"owner_id": dice.choice((*(f"u{number}" for number in range(USERS)), "boss", "nobody"))}
+    content: Change = {"owner_id": dice.choice((*(f"u{number}" for number in range(USERS)), "boss", "queue", "nobody"))}
     if kind in ("contact", "deal"):
         content["account_id"] = f"A-{_some(ACCOUNTS, dice)}" if dice.random() < 0.9 else None
     if kind == "deal":
@@ -264,6 +264,12 @@ def _model(org: str, dice: random.Random) -> Document:
                 }
                 for number in range(USERS)
             ),
+        ],
+        "groups": [
+            {
+                "id": "queue", "users": [dice.choice(("u1", "u4"))],
+                "roles": dice.sample(["east", "west"], dice.randrange(2)),
+            }
         ],
         "territories": territories,
         "targets": [
