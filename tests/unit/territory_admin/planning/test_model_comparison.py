@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -51,7 +53,7 @@ def test_members_of_an_owning_group_change() -> None:
 
 def test_permission_of_one_object_changes() -> None:
     """A plan counts only the records of the object whose permission changes (V11)."""
-    permitted = [{"id": "world"}, {"id": "west", "parent": "world", "users": ["ann"],
+    permitted: list[dict[str, Any]] = [{"id": "world"}, {"id": "west", "parent": "world", "users": ["ann"],
                   "rules": {"account": {"field": "country", "in": ["CA"]}}}]  # fmt: skip
     by_object = [permitted[0], permitted[1] | {"permission": {"account": "read_write_delete"}}]
     plan = plan_of(model_of([], territories=permitted), model_of([], territories=by_object), CANADA, WON)
