@@ -27,7 +27,11 @@ def model(tmp_path: Path) -> Path:
 def test_a_valid_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`validate` needs no broker; a valid model ends with exit code 0."""
     assert run("validate", str(model)) == 0
-    assert capsys.readouterr().out == "valid: acme: 1 territory with 0 rules, 0 users, 0 roles, 0 targets\n"
+    assert capsys.readouterr().out == (
+        "valid: acme: 1 territory with 0 rules, 0 users, 0 roles, 0 targets\n"
+        "warning: 1 territory without an active user: world: nobody sees their records by territory. "
+        "Add users or a manager\n"
+    )
     assert run("validate", str(model), "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["valid"], result["org_id"], result["faults"], result["on_records"]) == (True, "acme", [], None)

@@ -15,6 +15,7 @@ from territory.model.compiled import Model
 from territory.model.document import ObjectType
 from territory.money import ZERO, text_of
 from territory.wire.events import SUMS, Assignment
+from territory_admin.planning.emptied import EmptiedTerritory, emptied_territories
 
 MEASURES = tuple(name for name in SUMS if name != "won_by_others")
 
@@ -79,6 +80,8 @@ class Plan:
     left_out_before: Mapping[str, int]
     """The deals that are in no sum, counted by reason."""
     left_out_after: Mapping[str, int]
+    emptied: tuple[EmptiedTerritory, ...]
+    """Territories that would lose all records, or whose rule could no longer match any."""
 
 
 class _Side:
@@ -160,6 +163,9 @@ class ModelComparison:
             sums=tuple(_sums(before.cells, after.cells)),
             left_out_before=dict(sorted(before.left_out.items())),
             left_out_after=dict(sorted(after.left_out.items())),
+            emptied=()
+            if after.model is None
+            else emptied_territories(before.model, after.model, before.records, after.records),
         )
 
     def _users(self) -> list[UserChange]:

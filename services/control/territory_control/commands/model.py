@@ -11,6 +11,7 @@ from rich.text import Text
 from assigner.matching.engines import EngineName
 from territory.errors import ModelRefused
 from territory_admin.errors import NotReached, Refused
+from territory_admin.lint.gaps import gaps_of
 from territory_admin.lint.on_records import check_on_records
 from territory_admin.lint.owners import groups_without_members
 from territory_admin.lint.rule_lint import analyse_rules
@@ -26,6 +27,7 @@ from territory_control.input_files import read_text
 from territory_control.output import Output
 from territory_control.views import model as model_view
 from territory_control.views import rules as rules_view
+from territory_control.views.gaps import model_gaps
 from territory_control.views.plan import plan_view
 from territory_control.views.text import counted
 from territory_runtime.settings import Settings, read_settings
@@ -48,20 +50,23 @@ def validate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a model file and list every fault with its path.
+    """Check a model file and list every fault with its line, column and path.
 
     A valid model gets an analysis of its rules: what they cost, and which can never match or always do.
+    Warnings name territories without people, users without a territory, and targets that do not add up.
 
     Example: territory validate model.yaml --strict
     """
     output = Output(as_json=as_json)
     settings = read_settings() if on_records else None
     checked = _checked_model(model, output)
+    gaps = gaps_of(checked.model)
     analysis, without_members = analyse_rules(checked.model), groups_without_members(checked.model)
     text = [
         Text(f"valid: {checked.org_id}: {model_view.model_size(checked.model)}"),
         *rules_view.rule_analysis(analysis),
         *model_view.group_warnings(without_members),
+        *model_gaps(gaps),
     ]
     coverage = None
     if settings is not None:
@@ -74,6 +79,7 @@ def validate(
         "faults": [],
         "rules": analysis,
         "groups_without_members": without_members,
+        "gaps": gaps,
         "on_records": coverage,
     }
     output.result(data, *text)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from territory_admin.models.changes import PieceChanges
+from territory_admin.planning.emptied import EmptiedTerritory
 from territory_admin.planning.plan import Planned
-from territory_control.views.text import counted, money, named
+from territory_control.views.text import clipped, counted, money, named
 
 ROWS_MAX = 40
 """In each table; `--json` has all rows."""
@@ -27,6 +28,7 @@ def plan_view(planned: Planned) -> Iterator[RenderableType]:
         yield Text(
             f"  {record.object}/{record.id}: {named(record.before) or 'none'} -> {named(record.after) or 'none'}"
         )
+    yield from _emptied(plan.emptied)
     if plan.territories:
         yield _table(
             "territories",
@@ -59,6 +61,29 @@ def plan_view(planned: Planned) -> Iterator[RenderableType]:
     yield from _other_changes(planned.changes)
     if _is_empty(planned):
         yield Text("no record, no user's view and no sum would change")
+
+
+def _emptied(emptied: Sequence[EmptiedTerritory]) -> Iterator[RenderableType]:
+    if not emptied:
+        return
+    territories = counted(len(emptied), "territory loses", "territories lose")
+    yield Text(
+        f"\nwarning: {territories} all records, or can match none by rule; look at the rules above, or move back"
+    )
+    table = Table(box=None, padding=(0, 2))
+    for heading in ("territory", "records now", "then", "because"):
+        table.add_column(heading, overflow="fold")
+    for each in emptied[:ROWS_MAX]:
+        cells = (each.territory_id, f"{each.records_before:,}", f"{each.records_after:,}", _because(each))
+        table.add_row(*map(Text, cells))
+    yield table
+    if len(emptied) > ROWS_MAX:
+        yield Text(f"  … {len(emptied) - ROWS_MAX:,} more (--json has all)")
+
+
+def _because(emptied: EmptiedTerritory) -> str:
+    moved = f"its parent was {emptied.moved_from or 'none'}" if emptied.moved_from is not None else ""
+    return "; ".join(filter(None, (moved, clipped(emptied.why or "")))) or "no record matches its rule now"
 
 
 def _heading(planned: Planned) -> str:
@@ -106,6 +131,7 @@ def _is_empty(planned: Planned) -> bool:
     return not (
         [*_other_changes(planned.changes)]
         or plan.moved
+        or plan.emptied
         or plan.users
         or plan.sums
         or plan.admins_added

@@ -36,7 +36,8 @@ def rule_analysis(analysis: RuleAnalysis) -> list[RenderableType]:
         )
     if analysis.impossible:
         parts += _table(
-            f"warning: {counted(len(analysis.impossible), 'territory', 'territories')} can never get a record by rule",
+            f"warning: {counted(len(analysis.impossible), 'territory', 'territories')} can never get a record by rule: "
+            "the conditions exclude each other; change the rule or the one above, or move the territory",
             ("territory", "object", "why", "nor those below it:"),
             [(rule.territory_id, rule.object, rule.why, named(rule.below, 3)) for rule in analysis.impossible],
         )

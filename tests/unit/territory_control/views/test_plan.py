@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
 from territory_admin.models.changes import PieceChanges
+from territory_admin.planning.emptied import EmptiedTerritory
 from territory_admin.planning.plan import Planned
 from territory_control.views.plan import plan_view
 from tests.unit.territory_admin.planning.examples import CANADA, US, WON, model_of, plan_of
@@ -51,3 +53,20 @@ def test_changed_periods_and_targets_are_named() -> None:
         text = shown(Planned("acme", 3, changes, still))
         assert line in text
         assert "no sum would change" not in text
+
+
+def test_emptied_territories_come_before_the_tables() -> None:
+    """A warning names each territory that loses all records, how many, and why (A1)."""
+    plan = plan_of(model_of(["US"]), model_of(["US"]), US)
+    emptied = (
+        EmptiedTerritory("es-south", 285, 0, "zip eq 1 (of es-east) and zip eq 2 can't both hold", "spain"),
+        EmptiedTerritory("es-west", 3, 0, None, ""),
+        EmptiedTerritory("es-north", 1, 0, None, None),
+    )
+    text = shown(Planned("acme", 3, NOTHING, replace(plan, emptied=emptied)))
+    assert "warning: 3 territories lose all records, or can match none by rule; look at the rules above" in text
+    flat = " ".join(text.split())
+    assert "es-south 285 0 its parent was spain; zip eq 1 (of es-east) and zip eq 2 can't both hold" in flat
+    assert "es-west 3 0 its parent was none" in flat
+    assert "es-north 1 0 no record matches its rule now" in flat
+    assert "no sum would change" not in text

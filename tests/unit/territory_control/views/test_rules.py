@@ -38,7 +38,8 @@ def test_costs_and_warnings() -> None:
         "territory object comparisons for because of",
         "a account 3 every record that the rules above it match contains; several conditions on one field: x",
         "b account 2 records that match on x, y contains",
-        "warning: 1 territory can never get a record by rule",
+        "warning: 1 territory can never get a record by rule: the conditions exclude each other; "
+        "change the rule or the one above, or move the territory",
         "territory object why nor those below it:",
         "c account x eq 1 and x eq 2 can't both hold d, e",
         "warning: 2 rules match everything",
