@@ -28,7 +28,7 @@ class _Reader:
         start, line, column = self._position, self._line, self._position - self._line_start + 1
         opening = self._text[start]
         if opening == "{":
-            mapping = Mapping(line, column, in_braces=False)
+            mapping = Mapping(line, column)
             self._step()
             while not self._ends("}"):
                 key = self.value()

@@ -57,7 +57,6 @@ class Mapping:
 
     line: int
     column: int
-    in_braces: bool
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
     problem: str | None = None
 
@@ -151,12 +150,7 @@ class _ValueReader:
         written: list[str] = []
         start: Scalar | None = None
         for key, inner in node.pairs:
-            if (
-                node.in_braces
-                and last is not None
-                and isinstance(key, Scalar)
-                and _is_thousands(last, key, inner, is_first=not written)
-            ):
+            if last is not None and isinstance(key, Scalar) and _is_thousands(last, key, inner, is_first=not written):
                 start = start or last
                 written = [*(written or [last.text]), key.text]
                 last = key

@@ -109,7 +109,7 @@ class _Composer:
         elif kind is yaml.SequenceStartEvent:
             node = Sequence(line, column, problem=problem)
         else:
-            node = Mapping(line, column, bool(event.flow_style), problem=problem)
+            node = Mapping(line, column, problem=problem)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node

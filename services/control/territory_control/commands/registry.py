@@ -34,7 +34,9 @@ class CommandEntry:
 COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry("local", LOCAL, "Run the example organisation with its 8 800 real deals through everything."),
     "up": CommandEntry("local", LOCAL, "Run all services on this machine until Ctrl-C."),
-    "validate": CommandEntry("model", MODELS, "Check a model file and list every fault with its line, column and path."),
+    "validate": CommandEntry(
+        "model", MODELS, "Check a model file and list every fault with its line, column and path."
+    ),
     "plan": CommandEntry("model", MODELS, "Show what a model would change; nothing is written and nobody is affected."),
     "apply": CommandEntry("model", MODELS, "Activate a model for its organisation, in all services at once."),
     "models": CommandEntry("models", MODELS, "Look at the model that is in effect."),

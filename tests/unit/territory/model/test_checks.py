@@ -210,28 +210,27 @@ def test_a_fault_is_reported_once() -> None:
 def test_a_malformed_part_hides_no_other_fault() -> None:
     """What is well-formed of a malformed piece is checked as well, at its own path; what is malformed has one fault."""
     criteria = {"all": [{"field": "flag", "eq": 1}, {"field": "size", "eq": "x"}, {"field": "zap", "eq": "x"}]}
-    faults = faults_of(
-        {
-            "org": "acme",
-            "currency": "euro",
-            "period": "week",
-            "fields": {"account": {"size": "number", "flag": "bool"}, "lead": ["x"]},
-            "rates": [
-                5,
-                {"from": "EUR", "period": "2017-W1", "rate": 0},
-                {"from": "EUR", "period": "2017-W1", "rate": 1},
-            ],
-            "roles": [{"id": "c e o"}, {"id": "vp", "parent": "c e o"}],
-            "users": [{"id": 7, "role": "boss"}, {"id": "ann", "age": 5, "role": "chief"}, {"role": "chief"}],
-            "territories": [
-                {"id": "a", "parent": "mars", "users": [5, "zoe"], "rules": {"contact": {}, "account": criteria}},
-                {"id": "b", "priority": "x", "rules": {"lead": {"field": "y", "eq": 1}}},
-            ],
-            "targets": [{"territory": "zion"}, "x", {"territory": "zion", "amount": "lots", "period": 5}],
-            "sharing": [{"id": "s", "object": "task", "criteria": criteria, "to": {"user": "zoe", "team": "x"}}],
-        }
-    )
-    assert sorted(faults) == sorted(
+    document: Document = {
+        "org": "acme",
+        "currency": "euro",
+        "period": "week",
+        "fields": {"account": {"size": "number", "flag": "bool"}, "lead": ["x"]},
+        "rates": [
+            5,
+            {"from": "EUR", "period": "2017-W1", "rate": 0},
+            {"from": "EUR", "period": "2017-W1", "rate": 1},
+        ],
+        "roles": [{"id": "c e o"}, {"id": "vp", "parent": "c e o"}],
+        "users": [{"id": 7, "role": "boss"}, {"id": "ann", "age": 5, "role": "chief"}, {"role": "chief"}],
+        "territories": [
+            {"id": "a", "parent": "mars", "users": [5, "zoe"], "rules": {"contact": {}, "account": criteria}},
+            {"id": "b", "priority": "x", "rules": {"lead": {"field": "y", "eq": 1}}},
+        ],
+        "targets": [{"territory": "zion"}, "x", {"territory": "zion", "amount": "lots", "period": 5}],
+        "sharing": [{"id": "s", "object": "task", "criteria": criteria, "to": {"user": "zoe", "team": "x"}}],
+    }
+    faults = attempted(lambda: compile_model(document, 1))[1]
+    assert sorted(fault.path for fault in faults) == sorted(
         [
             "currency", "period", "fields[account][flag].type", "fields[lead]", "rates[0]", "rates[1].rate", "rates[2]",
             "roles[c e o].id", "roles[vp].parent", "users[0].id", "users[0].role", "users[ann].age", "users[ann].role",

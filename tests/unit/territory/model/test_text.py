@@ -223,4 +223,5 @@ def test_byte_order_marks_and_line_ends() -> None:
     """A byte order mark is no part of the text, and lines may end as on Windows."""
     for text in ("\ufefforg: acme\r\nname: x\r\n", '\ufeff{"org": "acme",\r\n "name": "x"}'):
         assert parse_text(text) == {"org": "acme", "name": "x"}
+    assert parse_text('\ufeff{"org": "\\ud83d\\ude00"}') == {"org": "😀"}  # JSON: YAML knows no surrogate pairs
     assert refusal_of("org: acme\r\nname: x\r\norg: b").startswith("line 3, column 1: org: ")
