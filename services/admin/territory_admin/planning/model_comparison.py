@@ -80,7 +80,7 @@ class Plan:
     left_out_before: Mapping[str, int]
     """The deals that are in no sum, counted by reason."""
     left_out_after: Mapping[str, int]
-    emptied: tuple[EmptiedTerritory, ...]
+    emptied: tuple[EmptiedTerritory, ...] = ()
     """Territories that would lose all records, or whose rule could no longer match any."""
 
 
