@@ -64,17 +64,33 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
 }
 """By field, the values of rules and records."""
 ODD: Mapping[str, tuple[Any, ...]] = {
-    "country": ("", "  ", 7, None, True, "x" * 2_000, "springfield"),
-    "zip": ("", None, 94105, "94105" * 400),
+    "country": ("", "  ", 7, None, True, ["US"], "x" * 2_000, "springfield"),
+    "zip": ("", None, 94105, 94105.0, "94105" * 400),
     "revenue": ("1e400", 1e308, float("nan"), float("inf"), "much", True, None, "", 10**31, "0.1000000000001", -80_000),
     "price": ("1e400", "2 EUR", [], 1e308, "0.0999999999999", 10**29 - 1, "1.25", 8),
     "founded": ("2015-02-29", "soon", "2016-02-28T23:30:00Z", 20160229, None, "2016-02-29T23:59:59-05:00"),
-    "signed": ("2016-02-29T24:00:00Z", "yesterday", 0, None, "2016-02-28T22:59:60Z"),
-    "is_partner": ("true", 1, None, "yes"),
-    "tags": ("a", ["a", 1], [""], None),
-    "spot": ([0, 0], {"lat": 91, "lon": 0}, {"lat": 1}, {"lat": True, "lon": 1}, None),
+    "signed": (
+        "2016-02-29T24:00:00Z",
+        "yesterday",
+        0,
+        None,
+        "2016-02-28T22:59:60Z",
+        1456786799999,
+        "2016-02-29 10:00+00",
+    ),
+    "is_partner": ("true", 1, None, "yes", "N", "on", 1.0),
+    "tags": ("a", ["a", 1], [""], None, "b; C", 7, ["a", 1.5]),
+    "spot": (
+        [0, 0],
+        {"lat": 91, "lon": 0},
+        {"lat": 1},
+        {"lat": True, "lon": 1},
+        {"latitude": 5, "lng": "5"},
+        {"lat": None},
+        None,
+    ),
 }
-"""By field, values that are missing, of the wrong type, or far from every rule (C6)."""
+"""By field, values that are missing, unreadable, written another way, or far from every rule (C6)."""
 
 
 # --- rules -----------------------------------------------------------------------------------
@@ -106,7 +122,7 @@ def operand(field: str, word: str, dice: Random) -> Any:
             return dice.choice(list(TABLES))
         case "pair":
             bounds: list[Any] = dice.choices(values, k=2)
-            return sorted(bounds, key=lambda raw: read_value(kind, raw))  # type: ignore[arg-type, return-value]  # of one type
+            return sorted(bounds, key=lambda raw: read_value(kind, raw, CALENDAR.zone))  # type: ignore[arg-type, return-value]  # of one type
         case "codes":
             return dice.choice([["9", "9"], ["80000", "94105"], ["94105", "94106"], ["AB 1", "ab 2"]])
         case "days":
@@ -147,7 +163,7 @@ def wide_document(fields: Sequence[str], dice: Random) -> Document:
 
 def criterion_of(document: Document) -> Criterion:
     """Return the rule of a valid document, resolved for `TODAY`."""
-    criterion, faults = parse(document, TYPES, "rule", Lists(TABLES))
+    criterion, faults = parse(document, TYPES, "rule", Lists(TABLES), CALENDAR.zone)
     assert criterion is not None, faults
     return criterion.on(TODAY, CALENDAR)
 
@@ -186,5 +202,5 @@ def record(dice: Random) -> dict[str, Any]:
 
 def typed(raw: Mapping[str, Any]) -> Fields:
     """Return the typed values of raw fields."""
-    values, _ = read_fields(TYPES, raw)
+    values, _ = read_fields(TYPES, raw, CALENDAR.zone)
     return values

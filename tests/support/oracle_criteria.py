@@ -1,4 +1,4 @@
-"""The oracle's evaluation of a criteria tree, leaf by leaf (C1, C2, C4, C7)."""
+"""The oracle's evaluation of a criteria tree, leaf by leaf, in three-valued logic (C1, C2, C4, C7, C8, C10)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from geographiclib.geodesic import Geodesic
 
-from .oracle_values import read, read_geo, read_text
+from .oracle_values import UNREADABLE, read, read_date, read_geo, read_text
 
 POSITIVE_OF = {
     "ne": "eq",
@@ -54,23 +54,38 @@ def criteria_holds(
     field_types: Mapping[str, str],
     setting: Setting = NOWHERE,
 ) -> bool:
-    """Return whether a tree of `all`, `any`, `not` and leaves holds for a record's fields (C1)."""
+    """Return whether a tree of `all`, `any`, `not` and leaves is true for a record's fields (C1, C2)."""
+    return truth_of(criteria, record_fields, field_types, setting) is True
+
+
+def truth_of(
+    criteria: Mapping[str, Any],
+    record_fields: Mapping[str, Any],
+    field_types: Mapping[str, str],
+    setting: Setting = NOWHERE,
+) -> bool | None:
+    """Return true, false, or None for unknown, as Kleene's logic has it (C2)."""
     if "all" in criteria:
-        return all(criteria_holds(part, record_fields, field_types, setting) for part in criteria["all"])
+        parts = [truth_of(part, record_fields, field_types, setting) for part in criteria["all"]]
+        return False if False in parts else None if None in parts else True
     if "any" in criteria:
-        return any(criteria_holds(part, record_fields, field_types, setting) for part in criteria["any"])
+        parts = [truth_of(part, record_fields, field_types, setting) for part in criteria["any"]]
+        return True if True in parts else None if None in parts else False
     if "not" in criteria:
-        return not criteria_holds(criteria["not"], record_fields, field_types, setting)
-    return _leaf_holds(criteria, record_fields, field_types, setting)
+        part = truth_of(criteria["not"], record_fields, field_types, setting)
+        return None if part is None else not part
+    return _truth_of_leaf(criteria, record_fields, field_types, setting)
 
 
-def _leaf_holds(
+def _truth_of_leaf(
     leaf: Mapping[str, Any], record_fields: Mapping[str, Any], field_types: Mapping[str, str], setting: Setting
-) -> bool:
-    """Return whether one leaf holds; a negative operator negates its positive one (C2)."""
+) -> bool | None:
+    """Return the truth of one leaf; a negative operator negates its positive one, unreadable is unknown (C2)."""
     ((operator, operand),) = ((key, leaf[key]) for key in leaf if key != "field")
     field_type = field_types[leaf["field"]]
-    value = read(field_type, record_fields.get(leaf["field"]))
+    value = read(field_type, record_fields.get(leaf["field"]), setting.time_zone)
+    if value is UNREADABLE:  # it is there, whatever it is
+        return {"is_empty": False, "is_not_empty": True}.get(operator)
     if operator in POSITIVE_OF:
         return not _positive_holds(POSITIVE_OF[operator], value, operand, field_type, setting)
     return _positive_holds(operator, value, operand, field_type, setting)
@@ -99,15 +114,28 @@ def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, se
         case "in" | "starts_with":  # a list of values, or one beginning
             compared = {"in": "eq", "starts_with": "starts_with"}[operator]
             wanted = operand if isinstance(operand, list) else [operand]
-            return any(_compares(compared, value, _operand(field_type, item)) for item in wanted)
+            return any(_holds_for_one(compared, value, item, field_type, setting) for item in wanted)
         case "postal_between":
             low, high = (_operand("text", item) for item in operand)
             return len(value) == len(low) and bool(low <= value <= high)
         case "between":
             low, high = operand
-            return bool(_operand(field_type, low) <= value <= _operand(field_type, high))
+            return _holds_for_one("ge", value, low, field_type, setting) and _holds_for_one(
+                "le", value, high, field_type, setting
+            )
         case _:
-            return _compares(operator, value, _operand(field_type, operand))
+            return _holds_for_one(operator, value, operand, field_type, setting)
+
+
+def _holds_for_one(operator: str, value: Any, operand: Any, field_type: str, setting: Setting) -> bool:
+    """Return whether an operator holds for a value and one operand; a datetime beside a day is its day (C8)."""
+    if field_type == "datetime" and _is_day(operand):
+        return _compares(operator, _day_of(value, setting), read_date(operand))
+    return _compares(operator, value, _operand(field_type, operand, setting))
+
+
+def _is_day(operand: Any) -> bool:
+    return isinstance(operand, date) or len(operand.strip()) == len("2017-01-31")
 
 
 def _compares(operator: str, value: Any, operand: Any) -> bool:
@@ -134,10 +162,10 @@ def _compares(operator: str, value: Any, operand: Any) -> bool:
     return bool(holds)
 
 
-def _operand(field_type: str, raw: Any) -> Any:
+def _operand(field_type: str, raw: Any, setting: Setting = NOWHERE) -> Any:
     """Return an operand as a value of the field's type; a model with another is not valid (C5)."""
-    operand = read(field_type, raw)
-    if operand is None:
+    operand = read(field_type, raw, setting.time_zone)
+    if operand is None or operand is UNREADABLE:
         raise ValueError(f"operand {raw!r} is no {field_type}; the oracle takes valid models only")
     return operand
 
@@ -156,7 +184,10 @@ RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_perio
 def _day_of(value: Any, setting: Setting) -> date:
     """Return the day of a date, or of an instant in the organisation's time zone."""
     if isinstance(value, datetime):
-        return value.astimezone(ZoneInfo(setting.time_zone)).date()
+        try:
+            return value.astimezone(ZoneInfo(setting.time_zone)).date()
+        except OverflowError:  # beyond the calendar: its first or last day
+            return date.max if value.year > 1 else date.min
     day: date = value
     return day
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .oracle_records import Record
 from .oracle_tree import Model, entries, members_of, owners_of, path_of
-from .oracle_values import EXACT, product, read_day, read_name, read_number, total
+from .oracle_values import EXACT, product, read_date, read_name, read_number, total
 
 OPEN_CATEGORIES = ("pipeline", "best_case", "committed")
 ADJUSTED = ("target", "won", *OPEN_CATEGORIES, "weighted", "won_by_others", "deals_won")
@@ -95,7 +95,7 @@ def judge(deal: Record, territory: str | None, model: Model) -> Counted | str | 
 
 def close_period_of(deal: Record, model: Model) -> str | None:
     """Return the period of the close date's day in the organisation's time zone (F10, C8)."""
-    closes = read_day(deal.fields.get("close_date"), zone_of(model))
+    closes = read_date(deal.fields.get("close_date"), zone_of(model))
     if closes is None:
         return None
     return period_of(closes, model.get("period", "quarter"), model.get("fiscal_year_start", 1))

@@ -1,8 +1,8 @@
-"""The rule language: parsing, type checking against declared fields, and evaluation (C1 to C7).
+"""The rule language: parsing, type checking against declared fields, and evaluation (C1 to C8, C10).
 
-A criteria tree is `all`, `any`, `not` over leaves `{field: NAME, OPERATOR: OPERAND}`. The logic
-has two values: a negative operator is the negation of its positive one, so it holds for a
-missing field (C2).
+A criteria tree is `all`, `any`, `not` over leaves `{field: NAME, OPERATOR: OPERAND}`. A negative operator
+is the negation of its positive one, so it holds for a missing field; a comparison with an unreadable value
+is unknown, and criteria take a record only where they are true (C2).
 """
 
 from territory.criteria.lists import Lists

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, tzinfo
 from typing import Any, get_args
 
 from territory.criteria.days import DAYS_MAX
@@ -10,25 +11,34 @@ from territory.criteria.faults import WrongOperand, found
 from territory.criteria.geojson import latitude, longitude, region_of
 from territory.criteria.lists import Lists
 from territory.criteria.places import KM_MAX, Circle
-from territory.criteria.values import FieldType, Value, measure_of, read_value, read_values
-from territory.model.periods import RelativePeriod
+from territory.criteria.values import FieldType, Value, is_day, measure_of, read_operand, read_operands
+from territory.criteria.windows import Stretch, Windows
+from territory.model.periods import RelativePeriod, end_of_day, start_of_day
 
 
-def read_operand(shape: str, operand: object, kind: FieldType, lists: Lists) -> Any:
-    """Read an operand of a given shape for a field type. Raises: WrongOperand."""
+def typed_operand(shape: str, operand: object, kind: FieldType, lists: Lists, zone: tzinfo = UTC) -> Any:
+    """Read an operand of a given shape for a field type.
+
+    A day beside a datetime is all of its instants in the organisation's time zone: a Stretch, or Windows for a
+    list with days (C8).
+
+    Raises: WrongOperand.
+    """
+    if kind == "datetime" and shape in ("one", "many", "pair"):
+        return _of_instants(shape, operand, lists, zone)
     match shape:
         case "one":
-            return _one(operand, kind)
+            return _one(operand, kind, zone)
         case "many":
-            return lists.shared(kind, _values(operand, kind))
+            return lists.shared(kind, _values(operand, kind, zone))
         case "one or many":
-            return lists.shared(kind, _values(operand, kind)) if isinstance(operand, list) else _one(operand, kind)
+            return lists.shared(kind, _values(operand, kind, zone)) if isinstance(operand, list) else _one(operand, kind, zone)
         case "texts":
             return lists.shared("text", _values(operand, "text"))
         case "table":
             return _table(operand, lists)
         case "pair":
-            return _pair(operand, kind)
+            return _pair(operand, kind, zone)
         case "codes":
             return _codes(operand)
         case "days":
@@ -49,28 +59,53 @@ def _flag(operand: object) -> bool:
     return True
 
 
-def _one(operand: object, kind: FieldType) -> Value:
-    value = read_value(kind, operand)
+def _of_instants(shape: str, operand: object, lists: Lists, zone: tzinfo) -> Any:
+    if shape == "one":
+        instant = _one(operand, "datetime", zone)
+        return _stretch(operand, instant, zone) if is_day(operand) else instant
+    instants = _values(operand, "datetime", zone)
+    written: list[Any] = operand  # type: ignore[assignment]  # `_values` takes lists only
+    if shape == "many" and not any(map(is_day, written)):
+        return lists.shared("datetime", instants)
+    stretches = [_stretch(raw, instant, zone) for raw, instant in zip(written, instants, strict=True)]
+    return Windows.of(stretches) if shape == "many" else _bounds([one.first for one in stretches], stretches[-1].last)
+
+
+def _stretch(written: Any, instant: Any, zone: tzinfo) -> Stretch:
+    """Return the instants of a day, or one instant alone."""
+    if not is_day(written):
+        return Stretch(instant, instant)
+    day = date.fromisoformat(written.strip())
+    return Stretch(start_of_day(day, zone), end_of_day(day, zone))
+
+
+def _one(operand: object, kind: FieldType, zone: tzinfo = UTC) -> Value:
+    value = read_operand(kind, operand, zone)
     if value is None:
         raise WrongOperand(f"found {found(operand)}, expected a {kind}")
     return value
 
 
-def _values(operand: object, kind: FieldType) -> list[Any]:
+def _values(operand: object, kind: FieldType, zone: tzinfo = UTC) -> list[Any]:
     if not isinstance(operand, list) or not operand:
         raise WrongOperand(f"found {found(operand)}, expected a list of {kind} values")
-    values = read_values(kind, operand)
+    values = read_operands(kind, operand, zone)
     if None in values:
         odd = operand[values.index(None)]
         raise WrongOperand(f"found {found(odd)} in the list, expected {kind} values")
     return values
 
 
-def _pair(operand: object, kind: FieldType) -> tuple[Any, Any]:
-    values = _values(operand, kind)
+def _pair(operand: object, kind: FieldType, zone: tzinfo = UTC) -> tuple[Any, Any]:
+    values = _values(operand, kind, zone)
+    return _bounds(values, values[-1])
+
+
+def _bounds(values: list[Any], high: Any) -> tuple[Any, Any]:
+    """Return the first of two values as the low bound, with the high one."""
     if len(values) != 2:
         raise WrongOperand(f"found {len(values)} values, expected two bounds [low, high]")
-    low, high = values
+    low = values[0]
     if low > high:
         raise WrongOperand(f"the low bound {low} is above the high bound {high}; exchange them")
     return low, high

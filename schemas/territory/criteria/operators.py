@@ -10,6 +10,7 @@ from typing import Any
 from territory.criteria import days
 from territory.criteria.tree import Bounds, Leaf, RelativeLeaf, Test, unanswerable, within
 from territory.criteria.values import FieldType, Value
+from territory.criteria.windows import Stretch, Windows
 from territory.model.periods import FiscalCalendar
 
 _EQUALITY: tuple[FieldType, ...] = ("text", "number", "money", "date", "datetime", "boolean")
@@ -31,7 +32,15 @@ class Operator:
     negated: bool = False
 
     def leaf(self, field: str, kind: FieldType, *, name: str, operand: object, wanted: Any, text: str) -> Leaf:
-        """Build the leaf for a field and an operand that was read."""
+        """Build the leaf for a field and an operand that was read.
+
+        A datetime is compared with the first or the last instant of a day, or with all of them (C8).
+        """
+        if isinstance(wanted, Stretch):
+            wanted = Windows((wanted,)) if name in ("eq", "ne") else _bound_of(name, wanted)
+        if isinstance(wanted, Windows):
+            word = "not_on_days" if self.negated else "on_days"
+            return Leaf(field, word, operand, wanted, wanted.__contains__, self.negated, text)
         return Leaf(field, name, operand, wanted, self.build(wanted), self.negated, text)
 
 
@@ -52,6 +61,10 @@ class RelativeOperator:
             return days.bounds_of(kind, window(today, calendar), calendar)
 
         return RelativeLeaf(field, name, operand, wanted, unanswerable, self.negated, text, bounds)
+
+
+def _bound_of(name: str, day: Stretch) -> Value:
+    return day.first if name in ("lt", "ge") else day.last
 
 
 def _equal(wanted: Value) -> Test:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from typing import Any
 
 from territory.criteria.faults import WrongOperand, found
 from territory.criteria.lists import Lists
-from territory.criteria.operands import read_operand
+from territory.criteria.operands import typed_operand
 from territory.criteria.operators import OPERATORS
 from territory.criteria.places import Circle, Region
 from territory.criteria.tree import All, AnyOf, Criterion, Leaf, Not, shown
@@ -18,7 +19,7 @@ NESTING_MAX = 32
 
 
 def parse(
-    document: object, types: Mapping[str, FieldType], path: str, lists: Lists | None = None
+    document: object, types: Mapping[str, FieldType], path: str, lists: Lists | None = None, zone: tzinfo = UTC
 ) -> tuple[Criterion | None, list[Fault]]:
     """Return the criteria of a document, or None and every fault in it (C1, C5).
 
@@ -27,18 +28,20 @@ def parse(
         types: The declared fields of the object.
         path: The path of the document in the model, for the faults.
         lists: The model's tables and interned lists; without it there are no tables.
+        zone: The organisation's time zone, for days beside datetimes (C8).
     """
     faults: list[Fault] = []
-    criterion = _Parser(types, lists or Lists(), faults).parsed(document, path, depth=1)
+    criterion = _Parser(types, lists or Lists(), zone, faults).parsed(document, path, depth=1)
     return (None, faults) if faults else (criterion, [])
 
 
 class _Parser:
     """Parses the criteria of one rule and collects the faults."""
 
-    def __init__(self, types: Mapping[str, FieldType], lists: Lists, faults: list[Fault]) -> None:
+    def __init__(self, types: Mapping[str, FieldType], lists: Lists, zone: tzinfo, faults: list[Fault]) -> None:
         self._types = types
         self._lists = lists
+        self._zone = zone
         self._faults = faults
 
     def _refuse(self, path: str, problem: str) -> None:
@@ -92,7 +95,7 @@ class _Parser:
             self._refuse(path, f"operator {name} does not fit field {field!r} of type {kind}; use {fitting}")
             return None
         try:
-            wanted = read_operand(operator.shape, operand, kind, self._lists)
+            wanted = typed_operand(operator.shape, operand, kind, self._lists, self._zone)
         except WrongOperand as wrong:
             self._refuse(path + wrong.where, wrong.problem)
             return None

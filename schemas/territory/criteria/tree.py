@@ -1,4 +1,8 @@
-"""The criteria tree: evaluation, and the reasons why it holds or fails (C1, C2, A10)."""
+"""The criteria tree: evaluation, and the reasons why it holds or fails (C1, C2, A10).
+
+The logic is Kleene's: a comparison with an unreadable value is neither true nor false. `holds` says that
+criteria are true, `fails` that they are false; where both are False, the answer is unknown.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,31 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from territory.criteria.values import Value
+from territory.criteria.values import Unreadable, Value
 from territory.errors import DayNotSet
 from territory.model.periods import FiscalCalendar
 
 SHOWN_VALUES_MAX = 5
 
 Test = Callable[[Any], bool]
-Fields = Mapping[str, Value]
+Fields = Mapping[str, Value | Unreadable]
+"""A record's typed values by field; a missing field is absent (C2)."""
+_EMPTINESS = ("is_empty", "is_not_empty")
+"""Operators that an unreadable value answers: it is there, whatever it is (C2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A comparison of one field with an operand. `test` never gets a missing value (C2)."""
+    """A comparison of one field with an operand. `test` never gets a missing or an unreadable value (C2)."""
 
     field: str
     operator: str
+    """As in the model; a datetime that is compared with days has `on_days` or `not_on_days` (C8)."""
     operand: object
     """The operand as written in the model."""
     wanted: Any
     """The operand as typed, folded values: one value, a frozenset for a list or a table, a (low, high)
-    tuple for bounds with None for an open end, a Circle or a Region. A relative leaf has its number of
+    tuple for bounds with None for an open end, Windows, a Circle or a Region. A relative leaf has its number of
     days or its period until `on` makes it absolute."""
     test: Test
     negated: bool
@@ -35,9 +43,18 @@ class Leaf:
     """The leaf as people read it. It is built once, because every assignment quotes it (A10)."""
 
     def holds(self, fields: Fields) -> bool:
-        """Whether the record matches (C1, C2)."""
+        """Whether the record certainly matches: an unreadable value makes it unknown (C1, C2)."""
         value = fields.get(self.field)
+        if value.__class__ is Unreadable:
+            return self.operator in _EMPTINESS and not self.negated
         return (value is not None and self.test(value)) is not self.negated
+
+    def fails(self, fields: Fields) -> bool:
+        """Whether the record certainly does not match (C1, C2)."""
+        value = fields.get(self.field)
+        if value.__class__ is Unreadable:
+            return self.operator in _EMPTINESS and self.negated
+        return (value is not None and self.test(value)) is self.negated
 
     def held(self, fields: Fields) -> list[str]:
         """Return the leaves that made it hold; call only if it holds (A10)."""
@@ -71,6 +88,10 @@ class RelativeLeaf(Leaf):
     bounds: Callable[[date, FiscalCalendar], Bounds]
 
     def holds(self, fields: Fields) -> bool:
+        """Raise DayNotSet: without a day there is no answer."""
+        raise DayNotSet(f"{self.text} depends on the day, and no day was set; call `Model.on` first")
+
+    def fails(self, fields: Fields) -> bool:
         """Raise DayNotSet: without a day there is no answer."""
         raise DayNotSet(f"{self.text} depends on the day, and no day was set; call `Model.on` first")
 
@@ -110,11 +131,18 @@ class All:
     parts: tuple[Criterion, ...]
 
     def holds(self, fields: Fields) -> bool:
-        """Whether the record matches (C1, C2)."""
+        """Whether the record certainly matches (C1, C2)."""
         for part in self.parts:  # a loop, because `all()` over a generator takes twice as long
             if not part.holds(fields):
                 return False
         return True
+
+    def fails(self, fields: Fields) -> bool:
+        """Whether the record certainly does not match (C1, C2)."""
+        for part in self.parts:
+            if part.fails(fields):
+                return True
+        return False
 
     def held(self, fields: Fields) -> list[str]:
         """Return the leaves that made it hold; call only if it holds (A10)."""
@@ -144,11 +172,18 @@ class AnyOf:
     parts: tuple[Criterion, ...]
 
     def holds(self, fields: Fields) -> bool:
-        """Whether the record matches (C1, C2)."""
+        """Whether the record certainly matches (C1, C2)."""
         for part in self.parts:
             if part.holds(fields):
                 return True
         return False
+
+    def fails(self, fields: Fields) -> bool:
+        """Whether the record certainly does not match (C1, C2)."""
+        for part in self.parts:
+            if not part.fails(fields):
+                return False
+        return True
 
     def held(self, fields: Fields) -> list[str]:
         """Return the leaves that made it hold; call only if it holds (A10)."""
@@ -173,13 +208,17 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Holds when its part does not hold."""
+    """Holds when its part certainly fails, not where that is unknown (C2)."""
 
     part: Criterion
 
     def holds(self, fields: Fields) -> bool:
-        """Whether the record matches (C1, C2)."""
-        return not self.part.holds(fields)
+        """Whether the record certainly matches (C1, C2)."""
+        return self.part.fails(fields)
+
+    def fails(self, fields: Fields) -> bool:
+        """Whether the record certainly does not match (C1, C2)."""
+        return self.part.holds(fields)
 
     def held(self, fields: Fields) -> list[str]:
         """Return the leaves that made it hold; call only if it holds (A10)."""
@@ -191,7 +230,7 @@ class Not:
         while not isinstance(culprit, Leaf):
             if isinstance(culprit, Not):
                 return culprit.part.failure(fields)  # double negation
-            culprit = next(part for part in culprit.parts if part.holds(fields))
+            culprit = next(part for part in culprit.parts if not part.fails(fields))
         return Failure(f"not {culprit}", fields.get(culprit.field))
 
     @property
@@ -223,10 +262,10 @@ def leaves_of(criterion: Criterion) -> Iterator[Leaf]:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The first leaf that failed, with the record's value; None if it is missing (A10)."""
+    """The first leaf that did not hold, with the record's value; None if it is missing (A10)."""
 
     leaf: str
-    value: Value | None
+    value: Value | Unreadable | None
 
     def __str__(self) -> str:
         found = "is missing" if self.value is None else f"is {shown(self.value)}"

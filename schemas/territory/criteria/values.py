@@ -1,14 +1,18 @@
-"""Reads a record's fields: JSON values in, typed values or None out (C3, C6)."""
+"""Reads a record's fields: JSON values in; typed values, missing or unreadable ones out (C2, C3, C6)."""
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import lru_cache, partial
 from math import isfinite
 from typing import Any, Literal, get_args
+
+from territory.model.periods import start_of_day
 
 FieldType = Literal["text", "number", "money", "date", "datetime", "boolean", "set", "geo"]
 FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
@@ -24,8 +28,52 @@ LAT_MAX, LON_MAX = 90, 180
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+    r"([Zz]|[+-][0-9]{2}(:?[0-5][0-9])?)"
 )
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+MILLISECONDS_MIN = 10**10
+"""A smaller integer may as well be seconds, or a day written 20170301, so it is no instant."""
+_MILLISECONDS = re.compile(r"[1-9][0-9]{12}")
+"""As a text: from 2001 to 2286."""
+FOUND_CHARACTERS_MAX = 80
+
+
+class Unreadable:
+    """A value that is there, but that cannot be read as its field's type (C2, C6).
+
+    All are equal, so that an index finds one entry for any of them.
+    """
+
+    __slots__ = ("expected", "raw")
+
+    def __init__(self, raw: object, expected: FieldType) -> None:
+        self.raw = raw
+        self.expected = expected
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unreadable)
+
+    def __hash__(self) -> int:
+        return 0
+
+    @property
+    def found(self) -> str:
+        """The value as JSON, cut to `FOUND_CHARACTERS_MAX` characters; it may be personal data: never log it."""
+        text = _as_json(self.raw)
+        return text if len(text) <= FOUND_CHARACTERS_MAX else f"{text[: FOUND_CHARACTERS_MAX - 1]}…"
+
+    def __str__(self) -> str:
+        return f"unreadable: found {self.found}, expected a {self.expected}"
+
+    __repr__ = __str__
+
+
+def _as_json(raw: object) -> str:
+    """Return a value as JSON text, long texts and lists only as far as they are shown."""
+    if isinstance(raw, str | list):
+        raw = raw[:FOUND_CHARACTERS_MAX]
+    return json.dumps(raw, ensure_ascii=False, default=str)
 
 
 def folded(text: str) -> str:
@@ -84,82 +132,162 @@ def _written(raw: object) -> int | Decimal | None:
     return Decimal(text)
 
 
-def datetime_of(raw: object) -> datetime | None:
-    """Read an RFC 3339 text, or a date as its midnight in UTC; None for anything else."""
+def datetime_of(raw: object, zone: tzinfo = UTC) -> datetime | None:
+    """Read an instant, in UTC; None for anything else (C6).
+
+    It is a text of ISO 8601 with an offset, epoch milliseconds, or a day: the instant at which that day
+    begins in a time zone (C8). Digits beyond the microsecond are dropped.
+    """
+    if type(raw) is int:
+        return _from_milliseconds(raw) if abs(raw) >= MILLISECONDS_MIN else None
     if not isinstance(raw, str):
         return None
     text = raw.strip()
     try:
+        if _INSTANT.fullmatch(text):
+            instant = datetime.fromisoformat(text.upper())
+            return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
         if _DATE.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
-        if _INSTANT.fullmatch(text) is None:
-            return None
-        instant = datetime.fromisoformat(text.upper())  # digits beyond the microsecond are dropped
-        return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+            return start_of_day(date.fromisoformat(text), zone)
     except (ValueError, OverflowError):  # no such day or minute, or before year 1 or after 9999 in UTC
+        return None
+    return _from_milliseconds(int(text)) if _MILLISECONDS.fullmatch(text) else None
+
+
+def date_of(raw: object, zone: tzinfo = UTC) -> date | None:
+    """Read a `YYYY-MM-DD` text, or an instant as its day in a time zone; None for anything else (C6, C8)."""
+    try:
+        if is_day(raw):
+            return date.fromisoformat(raw.strip())  # type: ignore[attr-defined]  # `is_day` takes texts only
+        instant = datetime_of(raw, zone)
+        return None if instant is None else instant.astimezone(zone).date()
+    except (ValueError, OverflowError):  # no such day, or before year 1 or after 9999 in the zone
         return None
 
 
-def date_of(raw: object) -> date | None:
-    """Read a `YYYY-MM-DD` text, or an RFC 3339 text as its day in UTC; None for anything else."""
-    instant = datetime_of(raw)
-    return None if instant is None else instant.date()
+def is_day(raw: object) -> bool:
+    """Whether a JSON value is written like a day, and not like an instant (C8)."""
+    return isinstance(raw, str) and _DATE.fullmatch(raw.strip()) is not None
+
+
+def _from_milliseconds(count: int) -> datetime | None:
+    try:
+        return _EPOCH + count * _MILLISECOND
+    except OverflowError:
+        return None
 
 
 def _text_of(raw: object) -> str | None:
     if not isinstance(raw, str):
-        return None
+        return str(raw) if type(raw) is int and -MAGNITUDE_MAX < raw < MAGNITUDE_MAX else None
     if raw.isascii():  # the fast path of `folded`
         return raw.lower().strip() or None
     return folded(raw) or None
 
 
+_BOOLEANS = dict.fromkeys(("true", "yes", "y", "1"), True) | dict.fromkeys(("false", "no", "n", "0"), False)
+
+
 def _boolean_of(raw: object) -> bool | None:
-    return raw if isinstance(raw, bool) else None
+    if isinstance(raw, bool):
+        return raw
+    word = _text_of(raw)
+    return None if word is None else _BOOLEANS.get(word)
 
 
 def _set_of(raw: object) -> frozenset[str] | None:
-    if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
+    parts = raw.split(";") if isinstance(raw, str) else raw
+    if not isinstance(parts, list):
         return None
-    return frozenset(folded(item) for item in raw if folded(item)) or None
+    texts = {_text_of(part) for part in parts if not is_blank(part)}
+    return None if None in texts else frozenset(texts) or None  # type: ignore[arg-type]  # no None in it
+
+
+_LATITUDES, _LONGITUDES = ("lat", "latitude"), ("lon", "lng", "longitude")
 
 
 def _geo_of(raw: object) -> tuple[Decimal, Decimal] | None:
     if not isinstance(raw, Mapping):
         return None
-    lat, lon = measure_of(raw.get("lat"), LAT_MAX), measure_of(raw.get("lon"), LON_MAX)
+    lat, lon = _coordinate(raw, _LATITUDES, LAT_MAX), _coordinate(raw, _LONGITUDES, LON_MAX)
     return None if lat is None or lon is None else (lat, lon)
 
 
-_READERS = {
+def _coordinate(raw: Mapping[str, object], names: tuple[str, ...], most: int) -> Decimal | None:
+    """Read a coordinate by any of its names; None where two of them contradict each other."""
+    found = {measure_of(raw[name], most) for name in names if name in raw and not is_blank(raw[name])}
+    return found.pop() if len(found) == 1 else None
+
+
+Reader = Callable[[Any], Value | None]
+
+_READERS: dict[FieldType, Reader] = {
     "text": _text_of,
     "number": number_of,
     "money": number_of,
-    "date": date_of,
-    "datetime": datetime_of,
     "boolean": _boolean_of,
     "set": _set_of,
     "geo": _geo_of,
 }
 
 
+@lru_cache(maxsize=1024)
+def _readers_in(zone: tzinfo) -> dict[FieldType, Reader]:
+    """Return the readers of all types; those of days and instants read in a time zone (C8)."""
+    return _READERS | {"date": partial(date_of, zone=zone), "datetime": partial(datetime_of, zone=zone)}
+
+
 def is_blank(raw: object) -> bool:
-    """Whether a JSON value counts as an empty field, not as one of the wrong type (C3)."""
-    return raw is None or raw == [] or (isinstance(raw, str) and not raw.strip())
+    """Whether a JSON value is null or blank, or holds only such: an empty field, not an unreadable one (C3)."""
+    if isinstance(raw, str):
+        return not raw.strip()
+    if isinstance(raw, Mapping):
+        return all(map(is_blank, raw.values()))
+    return raw is None or (isinstance(raw, list) and all(map(is_blank, raw)))
 
 
-def read_value(kind: FieldType, raw: object) -> Value | None:
-    """Return the typed value of one field; None if it is missing or of the wrong type (C6)."""
-    return _READERS[kind](raw)
+def _is_missing(kind: FieldType, raw: object) -> bool:
+    """Whether a JSON value that could not be read counts as a missing field (C2, C6)."""
+    if kind == "set" and isinstance(raw, str):
+        return not raw.replace(";", "").strip()
+    if kind == "geo" and isinstance(raw, Mapping):
+        named = [raw[name] for name in (*_LATITUDES, *_LONGITUDES) if name in raw]
+        return all(map(is_blank, named or raw.values()))
+    return is_blank(raw)
 
 
-def read_values(kind: FieldType, raws: Sequence[object]) -> list[Value | None]:
-    """Return the typed values of many JSON values of one type; like `read_value`, but faster."""
+def read_value(kind: FieldType, raw: object, zone: tzinfo = UTC) -> Value | Unreadable | None:
+    """Return the typed value of one field; None if it is missing (C6).
+
+    Args:
+        kind: The field's declared type.
+        raw: The JSON value.
+        zone: The organisation's time zone, for days and instants (C8).
+    """
+    value = _readers_in(zone)[kind](raw)
+    if value is not None:
+        return value
+    return None if _is_missing(kind, raw) else Unreadable(raw, kind)
+
+
+def read_operand(kind: FieldType, raw: object, zone: tzinfo = UTC) -> Value | None:
+    """Return the typed value of a rule's operand; None if it is not of the type (C5).
+
+    A model is written by hand, so it is read strictly: texts, days and booleans are written as such.
+    """
+    if kind in ("text", "date", "datetime") and not isinstance(raw, str):
+        return None
+    if kind == "boolean" and not isinstance(raw, bool):
+        return None
+    return _readers_in(zone)[kind](raw)
+
+
+def read_operands(kind: FieldType, raws: Sequence[object], zone: tzinfo = UTC) -> list[Value | None]:
+    """Return the typed values of many operands of one type; like `read_operand`, but faster."""
     texts = _plain_texts(raws) if kind == "text" else None
     if texts is not None:
         return texts
-    read = _READERS[kind]
-    return [read(raw) for raw in raws]
+    return [read_operand(kind, raw, zone) for raw in raws]
 
 
 def _plain_texts(raws: Sequence[Any]) -> list[Value | None] | None:
@@ -176,17 +304,27 @@ def _plain_texts(raws: Sequence[Any]) -> list[Value | None] | None:
     return texts if len(texts) == len(raws) and "" not in texts else None
 
 
-def read_fields(types: Mapping[str, FieldType], fields: Mapping[str, object]) -> tuple[dict[str, Value], int]:
-    """Return the typed values of the declared fields, and the number of values of the wrong type (C6)."""
-    values: dict[str, Value] = {}
-    wrong = 0
+def read_fields(
+    types: Mapping[str, FieldType], fields: Mapping[str, object], zone: tzinfo = UTC
+) -> tuple[dict[str, Value | Unreadable], int]:
+    """Return the values of the declared fields that are not missing, and the number of unreadable ones (C2, C6).
+
+    Args:
+        types: The declared types by field.
+        fields: The record's JSON values.
+        zone: The organisation's time zone, for days and instants (C8).
+    """
+    values: dict[str, Value | Unreadable] = {}
+    unreadable = 0
+    readers = _readers_in(zone)
     for name, kind in types.items():
         raw = fields.get(name)
         if raw is None:
             continue
-        value = _READERS[kind](raw)
+        value = readers[kind](raw)
         if value is not None:
             values[name] = value
-        elif not is_blank(raw):
-            wrong += 1
-    return values, wrong
+        elif not _is_missing(kind, raw):
+            values[name] = Unreadable(raw, kind)
+            unreadable += 1
+    return values, unreadable

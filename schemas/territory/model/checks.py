@@ -159,11 +159,12 @@ def _depth_faults(section: str, parents: Mapping[str, str | None]) -> Iterable[F
 
 
 def _rule_faults(document: Document, rules: RuleCriteria, sharing: dict[str, Criterion]) -> Iterable[Fault]:
+    zone = ZoneInfo(document.organisation.settings.time_zone)
     lists = Lists({name: document.tables.get(name, []) for name in document.known_ids.get("tables", ())})
     for territory in document.territories:
         for kind, criteria in territory.rules.items():
             path = f"territories[{territory.id}].rules.{kind}"
-            criterion, faults = parse(criteria, document.fields.get(kind, {}), path, lists)
+            criterion, faults = parse(criteria, document.fields.get(kind, {}), path, lists, zone)
             yield from _about_declared(document, kind, faults)
             if criterion is not None:
                 rules[territory.id, kind] = criterion
@@ -171,7 +172,7 @@ def _rule_faults(document: Document, rules: RuleCriteria, sharing: dict[str, Cri
         if document.is_malformed(f"sharing[{rule.id}].object"):
             continue  # its fields are not known
         path = f"sharing[{rule.id}].criteria"
-        criterion, faults = parse(rule.criteria, document.fields.get(rule.object, {}), path, lists)
+        criterion, faults = parse(rule.criteria, document.fields.get(rule.object, {}), path, lists, zone)
         yield from _about_declared(document, rule.object, faults)
         if criterion is not None:
             sharing[rule.id] = criterion

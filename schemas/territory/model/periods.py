@@ -22,6 +22,7 @@ _NAMES = {
 _YEAR = re.compile(r"[0-9]{4}")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _MICROSECOND, _DAY = timedelta(microseconds=1), timedelta(days=1)
+_FIRST_INSTANT, _LAST_INSTANT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @cache
@@ -102,12 +103,30 @@ class FiscalCalendar:
         return instant.astimezone(self.zone).date()
 
     def start_of(self, day: date) -> datetime:
-        """Return the first instant of a day in the calendar's time zone, in UTC.
-
-        Where clocks skip midnight, the day starts at the jump; where they show it twice, at the first one.
-        """
-        return datetime.combine(day, time.min, self.zone).astimezone(UTC)
+        """Return the first instant of a day in the calendar's time zone, in UTC."""
+        return start_of_day(day, self.zone)
 
     def end_of(self, day: date) -> datetime:
         """Return the last instant of a day in the calendar's time zone, in UTC, to the microsecond."""
-        return self.start_of(day + _DAY) - _MICROSECOND
+        return end_of_day(day, self.zone)
+
+
+def start_of_day(day: date, zone: tzinfo) -> datetime:
+    """Return the first instant of a day in a time zone, in UTC.
+
+    Where clocks skip midnight, the day starts at the jump; where they show it twice, at the first one. The
+    calendar's first day has no start: no instant is before it.
+    """
+    if day == date.min:
+        return _FIRST_INSTANT
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
+
+
+def end_of_day(day: date, zone: tzinfo) -> datetime:
+    """Return the last instant of a day in a time zone, in UTC, to the microsecond.
+
+    The calendar's last day has no end: no instant is after it.
+    """
+    if day == date.max:
+        return _LAST_INSTANT
+    return start_of_day(day + _DAY, zone) - _MICROSECOND

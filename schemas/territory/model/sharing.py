@@ -14,6 +14,8 @@ from territory.wire.codec import encode
 
 AudienceKind = Literal["user", "group", "role", "role_and_below", "territory", "territory_and_below"]
 
+UTC = "UTC"
+_INSTANTS = frozenset({"date", "datetime"})
 MARK_DIGITS = 12
 """Hexadecimal digits of the digest: two criteria of one rule share a mark with a probability of 10⁻¹⁴."""
 
@@ -74,7 +76,10 @@ def _mark_of(rule: SharingRule, criterion: Criterion, document: Document, tables
         [[name, tables[name]] for name in sorted(_tables_of(criterion))],
         [[name, declared[name]] for name in sorted({leaf.field for leaf in leaves_of(criterion)})],
     ]
+    types = {declared[leaf.field] for leaf in leaves_of(criterion)}
+    organisation = document.organisation
     if criterion.is_relative:
-        organisation = document.organisation
         inputs += [organisation.fiscal_year_start, organisation.settings.time_zone]
+    elif organisation.settings.time_zone != UTC and not _INSTANTS.isdisjoint(types):
+        inputs.append(organisation.settings.time_zone)  # it decides on which day an instant is (C8)
     return f"{rule.id}#{hashlib.sha256(encode(inputs)).hexdigest()[:MARK_DIGITS]}"

@@ -167,6 +167,16 @@ scalars = (
     | instants
     | st.sampled_from(["", " ", "12", " 12.50 ", "1e3", "NaN", "2017-02-29", "9", "80000", "true"])
 )
+degrees = st.sampled_from([0, 52.5, "52.50", "-13.4", 90, 90.1, -180, "180", None, ""])
+written = st.sampled_from(
+    [
+        "TRUE", "Yes", "y", "no", "N", "0", "1", 0, 1, 1.0, "on", "US;ca", " a ; B;", ";", 12, -7,
+        "2016-11-28T10:00:00.000+0000", "2016-11-28 10:00Z", "2016-11-28T10:00+05", "2016-11-28T10:00:00",
+        "2016-03-01T02:00:00-0330", 1480327200000, "1480327200000", 1480327200, 20161128, "28.11.2016", "1,234.50",
+        "102.389.699,89", {"latitude": 52.5, "longitude": "13.4"}, {"lat": 1, "lng": 2}, {"latitude": None}, {},
+    ]
+)  # fmt: skip
+"""What CRMs write, readable or not."""
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
 )

@@ -1,7 +1,7 @@
 """Finds expensive, impossible and empty rules of a model, from the rules alone; pure.
 
 A finding is never wrong: an impossible rule holds for no record whatever its fields are, and an empty one
-holds for all. But not every such rule is found. The analysis does not look inside texts and sets, does not
+holds for all whose fields can be read. But not every such rule is found. The analysis does not look inside texts and sets, does not
 combine choices with each other, and ends after `WORK_MAX` values.
 """
 
@@ -63,7 +63,10 @@ class ImpossibleRule:
 
 @dataclass(frozen=True, slots=True)
 class EmptyRule:
-    """A rule without effect: it holds for every record for which the rules above it hold."""
+    """A rule without effect: it holds for every record for which the rules above it hold.
+
+    Unless a value that it asks for is unreadable: then no rule on that field holds (C2).
+    """
 
     object: ObjectType
     territory_id: str
@@ -158,7 +161,7 @@ def _narrowing(clause: Clause) -> set[str]:
     }
 
 
-_ORDERED = {"lt", "le", "gt", "ge", "between", "not_between", *RELATIVE}
+_ORDERED = {"lt", "le", "gt", "ge", "between", "not_between", "on_days", "not_on_days", *RELATIVE}
 _PLAIN = {*EQUAL, "is_empty", "is_not_empty", "postal_between", *_ORDERED}
 PLAIN_LEAVES_MAX = 9
 """Combined in any way, so many make at most 27 alternatives, fewer than `CLAUSES_MAX`."""

@@ -1,7 +1,8 @@
 """Finds conditions that can't hold together, along a path of rules; pure.
 
 Errors are on one side only: a clash that is found is certain, but not every clash is found. Conditions that
-depend on the day never clash, since their day may come (C7).
+depend on the day never clash, since their day may come (C7). An unreadable value is left out of account: it
+satisfies no condition but that it is there (C2).
 """
 
 from __future__ import annotations

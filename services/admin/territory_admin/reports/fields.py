@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from territory.criteria.values import FieldType, Value, read_value
+from territory.criteria.values import FieldType, Unreadable, Value, read_value
 from territory.model.document import ObjectType
 from territory.money import text_of
 from territory.wire.events import Record
@@ -25,7 +25,7 @@ class FieldValue(NamedTuple):
     """A record's value of a field. Values that criteria call equal form one group (C3)."""
 
     value: Value | None
-    """None if it is missing, or not of the declared type (C6)."""
+    """None if it is missing or unreadable (C6)."""
     text: str | None
     """How reports show it: a text as it was written, any other value as text."""
 
@@ -33,10 +33,10 @@ class FieldValue(NamedTuple):
 MISSING = FieldValue(None, None)
 
 
-def field_value(kind: FieldType, raw: object) -> FieldValue:
-    """Read the value of one field."""
-    value = read_value(kind, raw)
-    if value is None:
+def field_value(kind: FieldType, raw: object, zone: tzinfo = UTC) -> FieldValue:
+    """Read the value of one field, in the organisation's time zone (C8)."""
+    value = read_value(kind, raw, zone)
+    if value is None or isinstance(value, Unreadable):
         return MISSING
     return FieldValue(value, raw.strip() if isinstance(raw, str) and kind == "text" else _text(value))
 
@@ -64,8 +64,9 @@ class DealFields:
     Memory: the records of one partition, and one tuple for each distinct combination of values.
     """
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    def __init__(self, fields: Sequence[Field], zone: tzinfo = UTC) -> None:
         self._fields = fields
+        self._zone = zone
         self._records: dict[str, Record] = {}
         self._found: dict[str, tuple[int, tuple[FieldValue, ...]]] = {}
         self._shared: dict[tuple[FieldValue, ...], tuple[FieldValue, ...]] = {}
@@ -87,7 +88,7 @@ class DealFields:
                 "deal": deal.fields,
                 "account": {} if account is None else account.fields,
             }
-            values = tuple(field_value(each.type, of[each.object].get(each.name)) for each in self._fields)
+            values = tuple(field_value(each.type, of[each.object].get(each.name), self._zone) for each in self._fields)
             before = self._found.get(key)
             if before is None or deal.version >= before[0]:  # else it is of a family that the deal has left
                 self._found[key] = (deal.version, self._shared.setdefault(values, values))

@@ -75,7 +75,7 @@ async def custom_report(
         partitions = await kafka.existing_partitions()
         model = await read_active_model(kafka, settings.org_id)
         scope, names, grouping = _scope(model, only), measures_of(measures), grouping_of(model, by)
-        fields = DealFields(grouping.fields)
+        fields = DealFields(grouping.fields, model.calendar.zone)
         reader = OrganisationReader(await kafka.consumer(), settings.org_id, report)
         assignments, families = partitions_of(ASSIGNMENTS, partitions), partitions_of(FAMILIES, partitions)
         await reader.mark(assignments)

@@ -138,7 +138,7 @@ def _leaves_to_change(criterion: Criterion, fields: Fields, *, wanted: bool) -> 
     if isinstance(criterion, Not):
         return _leaves_to_change(criterion.part, fields, wanted=not wanted)
     if isinstance(criterion, Leaf):
-        return 0 if criterion.holds(fields) is wanted else 1
+        return 0 if (criterion.holds(fields) if wanted else criterion.fails(fields)) else 1
     counts = [_leaves_to_change(part, fields, wanted=wanted) for part in criterion.parts]
     return sum(counts) if isinstance(criterion, All) is wanted else min(counts)
 

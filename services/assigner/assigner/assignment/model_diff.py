@@ -27,10 +27,12 @@ class ModelDiff:
         """Compare two models of one organisation, in time that grows with the number of territories."""
         self._touches: dict[ObjectType, list[Callable[[Record], bool]]] = {kind: [] for kind in OBJECTS}
         self._everything = (
-            old.max_territories_per_record != new.max_territories_per_record or old.field_types != new.field_types
+            old.max_territories_per_record != new.max_territories_per_record
+            or old.field_types != new.field_types
+            or old.calendar.zone != new.calendar.zone
         )
         if self._everything:
-            return  # the rules of the old model may name fields that are gone
+            return  # the rules of the old model may name fields that are gone, or read days in another zone
         for kind in TREE_RULED:
             touched = _touched(old, new, kind)
             if 2 * len(touched) > len(new.territories):
@@ -103,7 +105,7 @@ def _toucher(
     matchers: list[Matcher] = [quick_matcher_of("index", book) for book in books]
 
     def touches(record: Record) -> bool:
-        fields, _ = read_fields(types, record.fields)
+        fields, _ = read_fields(types, record.fields, new.calendar.zone)
         return any(not touched.isdisjoint(matcher.matching(fields)) for matcher in matchers)
 
     return touches

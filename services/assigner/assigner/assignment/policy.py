@@ -61,7 +61,7 @@ class AssignmentPolicy:
         """
         self.model = model
         self.wrong_values = 0
-        """Values of a wrong type so far, in fields that rules compare (C6)."""
+        """Unreadable values so far, in fields that rules compare (C6)."""
         books = {kind: rule_book(model, kind) for kind in RULED_OBJECTS}
         shared = {kind: book for kind in OBJECTS if (book := sharing_book(model.sharing, kind)).rules}
         self._matchers, self._sharing_matchers = _matchers(engine, books, shared, model)
@@ -73,7 +73,7 @@ class AssignmentPolicy:
 
     def fields_of(self, kind: ObjectType, fields: Mapping[str, object]) -> Fields:
         """Return the typed values of the fields that rules compare (C3, C6)."""
-        values, wrong = read_fields(self._types[kind], fields)
+        values, wrong = read_fields(self._types[kind], fields, self.model.calendar.zone)
         self.wrong_values += wrong
         return values
 

@@ -2,7 +2,9 @@
 
 A clause is a conjunction of predicates. A rule can hold only if one of its clauses does. If its clauses
 are exact, the rule holds whenever one of them does; otherwise it is evaluated as well. Negations are
-moved to the leaves, since a leaf is either true or false (C2).
+moved to the leaves. That is right in three-valued logic, too: a rule is true exactly where one of its
+conjunctions has only true literals, and an unreadable value makes a literal true only if it says that the
+value is there (C2).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, values_of
 from territory.criteria import AnyOf, Criterion, Leaf, Not
 from territory.criteria.values import Value
+from territory.criteria.windows import Windows
 
 CLAUSES_MAX = 32
 """A rule with more is looked up by the predicates that they share, and then evaluated."""
@@ -29,7 +32,7 @@ class Literal(NamedTuple):
     """True if it holds where the leaf's positive test fails, also for a missing value (C2)."""
 
     def accepts(self, value: Value) -> bool:
-        """Whether it holds for a value that is not missing."""
+        """Whether it holds for a value that is there and readable."""
         return self.leaf.test(value) is not self.negated
 
 
@@ -106,7 +109,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class NotValues:
-    """The value is missing or none of these."""
+    """The value is missing, or a readable one that is none of these."""
 
     values: frozenset[Value]
 
@@ -135,7 +138,10 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """The value is not missing; or, if not `there`, it is missing."""
+    """The value is not missing, also if it is unreadable; or, if not `there`, it is missing.
+
+    No other predicate lets an unreadable value pass (C2).
+    """
 
     there: bool
 
@@ -163,7 +169,9 @@ def _clause(conjunction: _Conjunction) -> Clause | None:
     return Clause(predicates, exact)
 
 
-_ORDER = {"lt", "le", "gt", "ge", "between", "not_between", "postal_between", *RELATIVE}
+_ORDER = {
+    "lt", "le", "gt", "ge", "between", "not_between", "postal_between", "on_days", "not_on_days", *RELATIVE
+}  # fmt: skip
 _EMPTY = {"is_empty", "is_not_empty"}
 _INCLUDES = {"includes_any", "includes_all"}
 
@@ -178,9 +186,7 @@ def _alone(literal: Literal) -> tuple[Predicate, bool] | None:
         values = values_of(leaf)
         return NotValues(values) if literal.negated else Values(values), True
     if leaf.operator in _ORDER:
-        span = _span(leaf)
-        spans = _complement(span) if literal.negated else [span]
-        return Spans(tuple(spans), missing=literal.negated), True
+        return Spans(tuple(spans_of(literal)), missing=literal.negated), True
     return None
 
 
@@ -248,26 +254,42 @@ def _common_prefixes(left: frozenset[Any], right: frozenset[Any]) -> frozenset[s
 def _spans(literals: list[Literal]) -> Spans:
     spans: list[Span] = [LINE]
     for literal in literals:
-        span = _span(literal.leaf)
-        taken = _complement(span) if literal.negated else [span]
-        spans = [both for left in spans for right in taken if (both := _both(left, right)) is not None]
+        spans = _common(spans, spans_of(literal))
     return Spans(tuple(spans), missing=all(literal.negated for literal in literals))
 
 
-def _span(leaf: Leaf) -> Span:
+def spans_of(literal: Literal) -> list[Span]:
+    """Return the spans of the values for which a literal with an order holds."""
+    spans = _spans_of_leaf(literal.leaf)
+    if not literal.negated:
+        return spans
+    left: list[Span] = [LINE]
+    for span in spans:
+        left = _common(left, _complement(span))
+    return left
+
+
+def _common(spans: list[Span], others: list[Span]) -> list[Span]:
+    return [both for left in spans for right in others if (both := _both(left, right)) is not None]
+
+
+def _spans_of_leaf(leaf: Leaf) -> list[Span]:
+    """Return the spans of the values for which a leaf's positive test holds."""
     wanted: Any = leaf.wanted
+    if isinstance(wanted, Windows):
+        return [Span(first, True, last, True) for first, last in wanted.stretches]
     if leaf.operator == "lt":
-        return Span(None, False, wanted, False)
+        return [Span(None, False, wanted, False)]
     if leaf.operator == "le":
-        return Span(None, False, wanted, True)
+        return [Span(None, False, wanted, True)]
     if leaf.operator == "gt":
-        return Span(wanted, False, None, False)
+        return [Span(wanted, False, None, False)]
     if leaf.operator == "ge":
-        return Span(wanted, True, None, False)
+        return [Span(wanted, True, None, False)]
     low, high = wanted
     if leaf.operator == "postal_between":
         low, high = postal_key(low), postal_key(high)
-    return Span(low, True, high, True)
+    return [Span(low, True, high, True)]
 
 
 def postal_key(code: str) -> tuple[int, str]:

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from assigner.matching.clauses import Members, NotValues, Predicate, Prefixes, Span, Spans, Values, postal_key
-from territory.criteria.values import Value
+from territory.criteria.values import Unreadable, Value
 
 LONG_LIST = 64
 LONG_LISTS_MAX = 8
 """Up to so many long lists in a column are searched one by one; with more, every value has an entry in the table."""
 
 
-Lookup = Callable[[Value | None, int], int]
+Lookup = Callable[[Value | Unreadable | None, int], int]
+
+_UNREADABLE = Unreadable(None, "text")
+"""Equal to every unreadable value: the key of their common entry in a table."""
 
 
 class ColumnIndex:
@@ -27,6 +30,7 @@ class ColumnIndex:
         asking: The clauses with a predicate of this column.
         there: The clauses that a value without an entry in the table does not rule out.
         bits: Called with a value, None for a missing one, and `there`; returns the clauses that it does not rule out.
+            An unreadable value rules out all that ask for more than that it is there (C2).
     """
 
     __slots__ = ("_are_sets", "_is_postal", "_lines", "_long", "_prefixes", "_table", "asking", "bits", "there")
@@ -36,7 +40,7 @@ class ColumnIndex:
         self._is_postal = kind == "postal"
         self._are_sets = any(isinstance(predicate, Members) for _, predicate in asked)
         self.asking = sum(bit for bit, _ in asked)
-        self.there = missing = everything & ~self.asking
+        self.there = missing = unreadable = everything & ~self.asking
         equal: dict[frozenset[Any], int] = {}
         unequal: dict[frozenset[Any], int] = {}
         prefixes: dict[int, dict[str, int]] = {}
@@ -57,6 +61,7 @@ class ColumnIndex:
                 missing |= bit if predicate.missing else 0
             elif predicate.there:
                 self.there |= bit
+                unreadable |= bit
             else:
                 missing |= bit
         self._long = [(values, bits) for values, bits in equal.items() if len(values) >= LONG_LIST]
@@ -65,24 +70,26 @@ class ColumnIndex:
         asked_alone = {values for values, _ in self._long}
         accepting = _by_value((values, bits) for values, bits in equal.items() if values not in asked_alone)
         refusing = _by_value(unequal.items())
-        self._table: dict[Value | None, int] = {
+        self._table: dict[Value | Unreadable | None, int] = {
             value: (self.there | accepting.get(value, 0)) & ~refusing.get(value, 0)
             for value in accepting.keys() | refusing.keys()
         }
-        self._table[None] = missing
+        self._table[None], self._table[_UNREADABLE] = missing, unreadable
         self._prefixes = sorted(prefixes.items())
         self._lines = SpanTable(spans) if spans else None
         is_table = not (self._are_sets or self._long or self._prefixes or self._lines)
-        is_lines = not (self._are_sets or self._long or self._prefixes or self._is_postal or len(self._table) > 1)
+        is_lines = not (self._are_sets or self._long or self._prefixes or self._is_postal or len(self._table) > 2)
         self.bits: Lookup = self._table.get if is_table else self._line_bits if is_lines else self._bits
 
-    def _line_bits(self, value: Value | None, there: int) -> int:
+    def _line_bits(self, value: Value | Unreadable | None, there: int) -> int:
         """Return the same as `_bits` for a column that has ranges only."""
-        return self._table[None] if value is None else there | self._lines.bits(value)  # type: ignore[union-attr]
+        if value is None or value.__class__ is Unreadable:
+            return self._table[value]
+        return there | self._lines.bits(value)  # type: ignore[union-attr]  # it has ranges
 
-    def _bits(self, value: Value | None, there: int) -> int:
-        if value is None:
-            return self._table[None]
+    def _bits(self, value: Value | Unreadable | None, there: int) -> int:
+        if value is None or value.__class__ is Unreadable:
+            return self._table[value]
         if self._are_sets:
             for member in value:  # type: ignore[union-attr]  # of a field of type set
                 there |= self._table.get(member, 0)

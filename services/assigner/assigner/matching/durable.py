@@ -9,6 +9,8 @@ always with the same type, since durable_rules compares values of different type
 - A number, day, instant or boolean becomes an integer, in two attributes. A missing value is below all
   numbers in one, and above all in the other. A comparison uses the attribute in which a missing value
   fails; its negation uses the one in which it holds (C2).
+- An unreadable value becomes the same as a missing one. A negated comparison also asks that the value is
+  readable, so neither holds for it (C2).
 
 A rule that cannot be expressed so is refused with its territory and the reason. Nothing is approximated.
 """
@@ -20,12 +22,14 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any, NamedTuple
 
+from assigner.matching.clauses import Literal, Span, spans_of
 from assigner.matching.durable_rule_sets import Alternative, Comparison, RuleSet, in_rule_sets, require_durable_rules
 from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, values_of
 from assigner.matching.port import RulesRefused
 from assigner.matching.rule_book import RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not, leaves_of
-from territory.criteria.values import Value
+from territory.criteria.values import Unreadable, Value
+from territory.criteria.windows import Windows
 
 ALTERNATIVES_MAX = 1_000
 """Of one rule; every value of a list is an alternative."""
@@ -91,7 +95,7 @@ class Attribute(NamedTuple):
 
     field: str
     kind: str
-    """`there`, `low` or `high` (an integer; a missing value is below or above all), `text`, or `code`."""
+    """`there`, `readable`, `low` or `high` (an integer; a missing value is below or above all), `text`, or `code`."""
 
 
 class _Attributes:
@@ -109,7 +113,7 @@ class _Attributes:
     def comparison(self, field: str, kind: str, operator: str, wanted: Any) -> Comparison:
         """Return a comparison, and add its attribute to all facts. Raises: _NotExpressible."""
         value: int | str
-        if kind == "there":
+        if kind in ("there", "readable"):
             value = wanted
         elif kind in ("text", "code"):
             if len(wanted) > TEXT_LENGTH_MAX:
@@ -141,9 +145,15 @@ class _Attributes:
             fact[name] = self._value(field, kind, fields.get(field))
         return fact
 
-    def _value(self, field: str, kind: str, value: Value | None) -> int | str:
+    def _value(self, field: str, kind: str, value: Value | Unreadable | None) -> int | str:
         if kind == "there":
             return int(value is not None)
+        if isinstance(value, Unreadable):
+            value = None
+            if kind == "readable":
+                return 0
+        if kind == "readable":
+            return 1
         if kind in ("low", "high"):
             if value is None:
                 return -_LIMIT if kind == "low" else _LIMIT
@@ -182,6 +192,7 @@ def _text(text: str, kind: str) -> str:
 _OPPOSITE = {"eq": "neq", "neq": "eq", "lt": "gte", "gte": "lt", "gt": "lte", "lte": "gt"}
 _BOUND = {"lt": ("high", "lt"), "le": ("high", "lte"), "gt": ("low", "gt"), "ge": ("low", "gte")}
 """The attribute in which an operator fails, and its opposite holds, for a missing value."""
+_EMPTINESS = {"is_empty", "is_not_empty"}
 _RANGES = {"between", "not_between", *RELATIVE}
 
 
@@ -211,22 +222,64 @@ def _bounded(alternatives: Iterable[Alternative]) -> list[Alternative]:
 
 def _of_leaf(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
     """Return the alternatives of a leaf's positive test, or of its negation, which holds for a missing value (C2)."""
+    if leaf.operator in _EMPTINESS:
+        there = attributes.comparison(leaf.field, "there", "eq", 1)
+        return [(_opposite(there),)] if negated else [(there,)]
+    if not negated:
+        return _positive(leaf, attributes)
+    readable = attributes.comparison(leaf.field, "readable", "eq", 1)
+    return [(readable, *alternative) for alternative in _negative(leaf, attributes)]
+
+
+def _positive(leaf: Leaf, attributes: _Attributes) -> list[Alternative]:
     if leaf.operator in EQUAL:
-        values = values_of(leaf)
-        if len(values) > ALTERNATIVES_MAX:
-            raise _NotExpressible(
-                f"{leaf.field} {leaf.operator} has {len(values)} values, at most {ALTERNATIVES_MAX} are supported"
-            )
-        kind = "text" if isinstance(next(iter(values), None), str) else "low"
-        either = [attributes.comparison(leaf.field, kind, "eq", value) for value in values]
-        if not negated:
-            return [(one,) for one in either]
-        # An empty table: its negation holds for every record.
-        return [tuple(map(_opposite, either)) or (attributes.comparison(leaf.field, "there", "gte", 0),)]
+        return [(one,) for one in _equalities(leaf, attributes)]
+    if isinstance(leaf.wanted, Windows):
+        return [_within(leaf.field, span, attributes) for span in _bounded_spans(Literal(leaf, negated=False))]
     if leaf.operator in PREFIX:
-        return _of_prefixes(leaf, attributes, negated=negated)
-    both = _both(leaf, attributes)
-    return [(_opposite(one),) for one in both] if negated else [tuple(both)]
+        return _of_prefixes(leaf, attributes, negated=False)
+    return [tuple(_both(leaf, attributes))]
+
+
+def _negative(leaf: Leaf, attributes: _Attributes) -> list[Alternative]:
+    """Return the alternatives of a leaf's negation, for a missing or a readable value."""
+    if leaf.operator in EQUAL:
+        return [tuple(map(_opposite, _equalities(leaf, attributes)))]
+    if isinstance(leaf.wanted, Windows):
+        return [_within(leaf.field, span, attributes) for span in _bounded_spans(Literal(leaf, negated=True))]
+    if leaf.operator in PREFIX:
+        return _of_prefixes(leaf, attributes, negated=True)
+    return [(_opposite(one),) for one in _both(leaf, attributes)]
+
+
+def _equalities(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
+    values = values_of(leaf)
+    if len(values) > ALTERNATIVES_MAX:
+        raise _NotExpressible(
+            f"{leaf.field} {leaf.operator} has {len(values)} values, at most {ALTERNATIVES_MAX} are supported"
+        )
+    kind = "text" if isinstance(next(iter(values), None), str) else "low"
+    return [attributes.comparison(leaf.field, kind, "eq", value) for value in values]
+
+
+def _bounded_spans(literal: Literal) -> list[Span]:
+    spans = spans_of(literal)
+    if len(spans) > ALTERNATIVES_MAX:
+        raise _NotExpressible(
+            f"{literal.leaf.field} has {len(spans)} stretches of days, at most {ALTERNATIVES_MAX} are supported"
+        )
+    return spans
+
+
+def _within(field: str, span: Span, attributes: _Attributes) -> Alternative:
+    """Return the comparisons for a span of a literal; for a missing value, those of an open beginning hold."""
+    found: list[Comparison] = []
+    if span.low is not None:
+        found.append(attributes.comparison(field, "low", "gte" if span.low_included else "gt", span.low))
+    if span.high is not None:
+        kind = "high" if found else "low"
+        found.append(attributes.comparison(field, kind, "lte" if span.high_included else "lt", span.high))
+    return tuple(found)
 
 
 def _of_prefixes(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
@@ -248,8 +301,6 @@ def _of_prefixes(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[
 def _both(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
     """Return the one or two comparisons that are equivalent to a leaf's positive test."""
     field, wanted = leaf.field, leaf.wanted
-    if leaf.operator in ("is_empty", "is_not_empty"):
-        return [attributes.comparison(field, "there", "eq", 1)]
     if leaf.operator == "postal_between":
         low, high = wanted
         return [attributes.comparison(field, "code", "gte", low), attributes.comparison(field, "code", "lte", high)]
@@ -268,4 +319,6 @@ def _opposite(comparison: Comparison) -> Comparison:
 def _operands(leaf: Leaf) -> tuple[Any, ...]:
     if isinstance(leaf.wanted, frozenset | tuple):
         return tuple(leaf.wanted)
+    if isinstance(leaf.wanted, Windows):
+        return ()  # instants have no decimals
     return (leaf.wanted,)

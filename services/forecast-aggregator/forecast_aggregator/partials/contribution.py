@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from territory.deals import (
-    Unreadable,
+    UnreadableFact,
     category_of,
     currency_of,
     day_of,
@@ -102,7 +102,7 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     facts = assignment.deal or DealFacts()
     stage = stage_of(facts, model)
     named = category_of(facts.forecast_category, stage, model)
-    if named is not None and not isinstance(named, Unreadable):
+    if named is not None and not isinstance(named, UnreadableFact):
         category = named
     elif stage is not None:
         category = stage.category
@@ -111,10 +111,10 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     if category == "omitted":
         return None
     amount = deal_amount_of(facts.amount)
-    if amount is None or isinstance(amount, Unreadable):
+    if amount is None or isinstance(amount, UnreadableFact):
         return LeftOut("no_amount", _why("amount", amount))
     closes = day_of(facts.close_date, model.calendar)
-    if closes is None or isinstance(closes, Unreadable):
+    if closes is None or isinstance(closes, UnreadableFact):
         return LeftOut("no_close_date", _why("close date", closes))
     period = model.calendar.period_of(closes)
     rate = _rate(facts.currency, period, model)
@@ -133,14 +133,14 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     )
 
 
-def _why(name: str, value: Unreadable | None) -> str:
+def _why(name: str, value: UnreadableFact | None) -> str:
     return f"it has no {name}" if value is None else f"its {name} can't be read: {value}"
 
 
 def _rate(raw: object, period: str, model: Model) -> Decimal | LeftOut:
     """Return the rate to the organisation's currency in a period (F10)."""
     currency = currency_of(raw, model)
-    if isinstance(currency, Unreadable):
+    if isinstance(currency, UnreadableFact):
         return LeftOut("missing_rate", _why("currency", currency))
     rate = model.rate_of(currency, period)
     if rate is not None:
@@ -153,6 +153,6 @@ def _rate(raw: object, period: str, model: Model) -> Decimal | LeftOut:
 def _probability(facts: DealFacts, stage: DealStage | None, model: Model) -> Decimal:
     """Return the deal's own probability if it can be read, otherwise its stage's."""
     own = probability_of(facts.probability, model)
-    if own is None or isinstance(own, Unreadable):
+    if own is None or isinstance(own, UnreadableFact):
         return stage.probability if stage is not None else ZERO
     return own

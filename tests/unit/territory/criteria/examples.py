@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
 from territory.criteria import OPERATORS, Criterion, Leaf, Lists, parse
-from territory.criteria.values import FieldType, read_fields, read_value
+from territory.criteria.values import FieldType, is_day, read_fields, read_value
 from territory.model.periods import FiscalCalendar
 from tests.support.oracle import Setting
 
-from ..examples import FIELDS, Document, days, instants, long_decimals, scalars, texts
+from ..examples import FIELDS, Document, days, instants, long_decimals, scalars, texts, written
 
 TABLES = {"core": ["US", " Straße", "us"], "codes": ["94102", "94103", "8AB"], "none": []}
 
@@ -73,7 +73,11 @@ VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
     "number": st.sampled_from(NUMBERS) | st.integers(-20, 20) | long_decimals.map(str),
     "money": st.sampled_from(NUMBERS) | st.floats(-1e6, 1e6).map(lambda number: round(number, 6)),
     "date": st.sampled_from(["2016-02-29", "2017-03-01T01:30:00+02:00"]) | near_days.map(str) | days,
-    "datetime": st.sampled_from(["2016-02-29", "2017-03-01T01:30:00+02:00"]) | near_instants | instants,
+    "datetime": st.sampled_from(["2016-02-29", "2017-03-01T01:30:00+02:00", "2017-03-01T01:30+0200"])
+    | near_instants
+    | near_days.map(str)
+    | days
+    | instants,
     "boolean": st.booleans(),
     "set": st.lists(tags, min_size=1, max_size=3),
     "geo": places,
@@ -82,7 +86,15 @@ VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
 
 
 def _bounds(kind: FieldType, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """Return two operands, the lower first."""
+    """Return two operands, the lower first; days and datetimes are not mixed, as their order depends on the zone."""
+    if kind == "datetime":
+        return _sorted_pairs("date", VALUES["date"].filter(is_day)) | _sorted_pairs(
+            "datetime", near_instants | instants
+        )
+    return _sorted_pairs(kind, values)
+
+
+def _sorted_pairs(kind: FieldType, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, min_size=2, max_size=2).map(
         lambda pair: sorted(pair, key=lambda raw: read_value(kind, raw))  # type: ignore[arg-type, return-value]
     )
@@ -156,14 +168,14 @@ def _grown(inner: st.SearchStrategy[Document]) -> st.SearchStrategy[Document]:
 
 trees: st.SearchStrategy[Document] = st.recursive(leaves(), _grown, max_leaves=6)
 
-odd_values = scalars | st.lists(texts, max_size=2)
+odd_values = scalars | written | st.lists(texts, max_size=2)
 records = st.fixed_dictionaries({}, optional={kind: odd_values | values | values for kind, values in VALUES.items()})
-"""The fields of a record: of the right type, of a wrong one, or missing."""
+"""The fields of a record: readable, unreadable, or missing."""
 
 
-def unresolved(document: Any, types: Mapping[str, str] = FIELDS) -> Criterion:
+def unresolved(document: Any, types: Mapping[str, str] = FIELDS, zone: tzinfo = UTC) -> Criterion:
     """Parse valid criteria; relative dates are not absolute yet."""
-    criterion, faults = parse(document, types, "rule", Lists(TABLES))  # type: ignore[arg-type]  # they are field types
+    criterion, faults = parse(document, types, "rule", Lists(TABLES), zone)  # type: ignore[arg-type]  # field types
     assert faults == []
     assert criterion is not None
     return criterion
@@ -172,14 +184,14 @@ def unresolved(document: Any, types: Mapping[str, str] = FIELDS) -> Criterion:
 def parsed(document: Any, types: Mapping[str, str] = FIELDS, setting: Setting = SETTING) -> Criterion:
     """Parse valid criteria and make them absolute for a setting's day."""
     assert setting.today is not None
-    return unresolved(document, types).on(setting.today, calendar_of(setting))
+    return unresolved(document, types, ZoneInfo(setting.time_zone)).on(setting.today, calendar_of(setting))
 
 
 def holds(
     document: Document, fields: Mapping[str, Any], types: Mapping[str, str] = FIELDS, setting: Setting = SETTING
 ) -> bool:
     """Return whether criteria hold for a record's raw fields."""
-    values, _ = read_fields(types, fields)  # type: ignore[arg-type]  # the values are field types
+    values, _ = read_fields(types, fields, ZoneInfo(setting.time_zone))  # type: ignore[arg-type]  # field types
     return parsed(document, types, setting).holds(values)
 
 

@@ -33,7 +33,7 @@ def test_criteria_say_why(document: Document, fields: dict[str, Any]) -> None:
         culprits = [leaf for leaf in leaves_of(criterion) if failure.leaf in (str(leaf), f"not {leaf}")]
         assert culprits
         for leaf in culprits:
-            assert leaf.holds(values) is (failure.leaf == f"not {leaf}")
+            assert not (leaf.fails(values) if failure.leaf == f"not {leaf}" else leaf.holds(values))
             assert failure.value == values.get(leaf.field)
 
 
@@ -49,6 +49,21 @@ def test_reasons_as_text() -> None:
     some = parsed({"any": [{"field": "boolean", "in": [True]}, {"field": "boolean", "eq": False}]})
     assert some.held({"boolean": False}) == ["boolean eq false"]
     assert str(some.failure({})) == "boolean in [true]: the record's value is missing"
+
+
+def test_reasons_of_unreadable_values() -> None:
+    """A reason says which value was found and which type was expected, not that it is missing (A10, C6)."""
+    rule = parsed({"all": [{"not": {"field": "boolean", "eq": True}}, {"field": "money", "is_not_empty": True}]})
+    values, _ = read_fields(FIELDS, {"boolean": "on", "money": "1,234.50"})  # type: ignore[arg-type]
+    assert str(rule.failure(values)) == (
+        'not boolean eq true: the record\'s value is unreadable: found "on", expected a boolean'
+    )
+    assert rule.held({"boolean": False, "money": values["money"]}) == ["not boolean eq true", "money is_not_empty true"]
+    either = parsed({"not": {"any": [{"field": "text", "eq": "x"}, {"field": "number", "lt": 5}]}})
+    values, _ = read_fields(FIELDS, {"text": "y", "number": "many"})  # type: ignore[arg-type]
+    assert str(either.failure(values)) == (
+        'not number lt 5: the record\'s value is unreadable: found "many", expected a number'
+    )
 
 
 def test_double_negation() -> None:
