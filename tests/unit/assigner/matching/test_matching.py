@@ -50,8 +50,11 @@ def test_root_with_a_rule_decides_for_all_below() -> None:
     assert policy.matching("account", {"revenue": 5}) == []
 
 
-def test_wrong_types_are_missing_and_counted() -> None:
-    """A revenue that is not a number counts as missing, and in `wrong_values` (C6)."""
+def test_unreadable_values_are_counted() -> None:
+    """A revenue that is not a number is unreadable, and counts in `wrong_values` (C6)."""
     policy = AssignmentPolicy(model_of())
-    assert policy.fields_of("account", {"country": "US", "revenue": "much", "other": []}) == {"country": "us"}
+    fields = policy.fields_of("account", {"country": "US", "revenue": "much", "other": []})
+    assert {name: str(value) for name, value in fields.items()} == {
+        "country": "us", "revenue": 'unreadable: found "much", expected a money'
+    }  # fmt: skip
     assert policy.wrong_values == 1

@@ -88,7 +88,9 @@ def test_types_and_calendar_are_part_of_a_mark_where_they_matter() -> None:
     """A change of a compared field's type, or of the calendar under relative dates, changes the mark (V6)."""
     at_least = {**RULE, "criteria": {"field": "since", "ge": "2017-03-01"}}
     assert mark_of(at_least, fields={"account": {"since": "datetime"}}) != mark_of(at_least)
-    assert mark_of(at_least, fiscal_year_start=4, settings={"time_zone": "Europe/Berlin"}) == mark_of(at_least)
+    assert mark_of(at_least, fiscal_year_start=4) == mark_of(at_least)
+    assert mark_of(at_least, settings={"time_zone": "Europe/Berlin"}) != mark_of(at_least)  # days of instants (C8)
+    assert mark_of(RULE, settings={"time_zone": "Europe/Berlin"}) == mark_of(RULE)
     assert mark_of(RECENT, fiscal_year_start=4) != mark_of(RECENT)
     assert mark_of(RECENT, settings={"time_zone": "Europe/Berlin"}) != mark_of(RECENT)
 

@@ -100,7 +100,7 @@ def test_groups_by_fields_of_the_deal_and_of_its_account() -> None:
         record("deal", "D-0", account_id="A", product="gtx "),
         record("deal", "D-1", account_id="A", product="GTX"),
         record("deal", "D-2", account_id="B", product="GTX"),
-        record("deal", "D-3", account_id="A", product=7),
+        record("deal", "D-3", account_id="A", product=True),
     )
     table = custom(["won", "deals_won"], ["account.sector", "product"], deals, *records)
     assert figures(table, "account.sector", "product", "won", "deals_won") == [
@@ -122,7 +122,7 @@ def test_rows_are_sorted_by_value() -> None:
         record("account", "B", since="2016-12-31", seen="2017-01-01T00:00:00Z"),
         record("deal", "D-0", account_id="A", seats="10", trial=True, tags=["b", "A"]),
         record("deal", "D-1", account_id="B", seats=9, trial=False, tags=["a"]),
-        record("deal", "D-2", account_id="B", seats="9.50", tags="none"),
+        record("deal", "D-2", account_id="B", seats="9.50", tags=1.5),
     )
     for by, expected in {
         "seats": ["9", "9.5", "10"],
