@@ -254,7 +254,7 @@ EASTERN = {"type": "Polygon", "coordinates": [[[170, 0], [180, 0], [180, 10], [1
     ],
 )
 def test_argued_case(engine: EngineName, field: str, word: str, operand: Any, *, raw: Any, holds: bool | None) -> None:
-    """A rule holds as expected, and its negation does not; None: neither does, as the value is unreadable (C2 to C8)."""
+    """A rule holds as expected, and its negation does not; None: the value is unreadable, neither does (C2 to C8)."""
     rule = {"field": field, word: operand}
     if engine == "durable" and word in NOT_CARRIED:
         with pytest.raises(RulesRefused):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from territory.criteria import NESTING_MAX, OPERATORS, Criterion, Lists, parse
-from territory.criteria.values import FieldType, read_fields, read_value
+from territory.criteria.values import FieldType, Unreadable, read_fields, read_value
 from territory.errors import Fault
 from territory.model.compiled import compile_model
 from territory.model.periods import FiscalCalendar
@@ -116,6 +116,8 @@ def test_values(kind: str, raw: str, meaning: str) -> None:
     value = read_value(field_type, decode(raw.strip("`").encode()))
     if meaning.startswith("missing"):
         assert value is None
+    elif meaning.startswith("unreadable"):
+        assert isinstance(value, Unreadable)
     else:
         assert value == read_value(field_type, decode(meaning.split("`")[1].encode()))
         assert value is not None

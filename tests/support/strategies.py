@@ -96,15 +96,29 @@ OPERANDS: dict[str, tuple[Any, ...]] = {
     "boolean": (True, False),
     "set": ("a", " A", "b", "c"),
 }
-VALUES: dict[str, tuple[Any, ...]] = {
-    "text": ("US", "US", "DE", " us", "", None, 7),
-    "money": (100, "1e3", 99.5, 0, "lots", None),
-    "number": (100, "1000", 99.5, 0, True),
-    "date": ("2017-01-01", "2017-03-05", "2017-13-01", None),
-    "boolean": (True, False, "true"),
-    "set": (["a"], ["b", "A "], ["a", "b", "c"], [""], [], "a", None),
-    "geo": ({"lat": 0, "lon": 0}, {"lat": 5, "lon": "5"}, {"lat": 1, "lon": 180}, {"lat": 91, "lon": 0}, None),
+READABLE: dict[str, tuple[Any, ...]] = {
+    "text": ("US", "US", "DE", " us", 7),
+    "money": (100, "1e3", 99.5, 0),
+    "number": (100, "1000", 99.5, 0),
+    "date": ("2017-01-01", "2017-03-05", "2017-06-30T23:30:00.000+0000", "2017-01-01 00:30Z", 1483228800000),
+    "boolean": (True, False, "true", "N", 0),
+    "set": (["a"], ["b", "A "], ["a", "b", "c"], "a", "c; B"),
+    "geo": ({"lat": 0, "lon": 0}, {"latitude": 5, "lng": "5"}, {"lat": 1, "lon": 180}),
 }
+UNREADABLE: dict[str, tuple[Any, ...]] = {
+    "text": (True, ["US"]),
+    "money": ("lots", "1,000"),
+    "number": (True, "1,000"),
+    "date": ("2017-13-01", "2017-03-05T10:00:00", 20170305),
+    "boolean": ("on", 2),
+    "set": (7, ["a", 1.5]),
+    "geo": ({"lat": 91, "lon": 0}, [0, 0]),
+}
+MISSING: dict[str, tuple[Any, ...]] = {
+    "text": ("", None), "money": (" ", None), "number": ("",), "date": (None,), "boolean": ("",),
+    "set": ([""], [], ";", None), "geo": ({"latitude": None, "longitude": None}, None),
+}  # fmt: skip
+VALUES = {kind: READABLE[kind] + UNREADABLE[kind] + MISSING[kind] for kind in READABLE}
 _ORDERED = ("lt", "le", "gt", "ge", "between", "not_between")
 _EQUAL = ("eq", "in", "ne", "not_in", "is_empty", "is_not_empty")
 _RELATIVE = ("within_last_days", "within_next_days", "older_than_days", "in_period")

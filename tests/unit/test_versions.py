@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
 from territory.wire import topics
 from territory.wire.codec import encode, reader_of
-from territory.wire.events import ModelActivated, ModelPiece, read_access_change, read_attainment
+from territory.wire.events import Link, ModelActivated, ModelPiece, read_access_change, read_attainment
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.support.expectations import differences
 from tests.support.memory import GROUPS, STAGES, MemoryHouse
@@ -102,14 +103,27 @@ def test_commit_metadata_of_an_earlier_version_is_read(recorded: Path) -> None:
     assert all(str(CommitMetadata.read(note)) == note for note in notes)
 
 
+def emitted_in(house: MemoryHouse) -> list[list[bytes]]:
+    """Return the keys of the assignments on each partition, in their order."""
+    logs = [house.log(topics.ASSIGNMENTS.name, partition) for partition in range(2)]
+    return [[message.key for _, message in log.between(0, len(log))] for log in logs]
+
+
 @each_house
 def test_workers_continue_from_an_earlier_version(recorded: Path) -> None:
-    """They fill Redis, the end state is the story's, and no assignment is emitted twice (A9)."""
+    """They fill Redis, and the end state is the story's; every assignment is emitted once more, as the assigner has
+    another edition, and not again at the next restart (A9, ADR 0019)."""
     house = taken_over(recorded)
-    emitted = {partition: len(house.log(topics.ASSIGNMENTS.name, partition)) for partition in range(2)}
-    assert sum(emitted.values())
+    emitted = emitted_in(house)
+    assert sum(map(len, emitted))
     house.run()
-    assert {partition: len(house.log(topics.ASSIGNMENTS.name, partition)) for partition in range(2)} == emitted
+    for before, after in zip(emitted, emitted_in(house), strict=True):
+        assert after[: len(before)] == before
+        assert len(set(after[len(before) :])) == len(after) - len(before)
+    emitted = emitted_in(house)
+    house.restart_all()
+    house.run()
+    assert emitted_in(house) == emitted
     expect = [step for step in story_of(recorded).steps if isinstance(step, Expect)][-1]
     assert differences(expect, house.state_of(ORG)) == []
     assert house.dead_letters == {}
@@ -157,6 +171,29 @@ def test_sums_of_an_earlier_edition_are_published_once() -> None:
         again = [stored.key.decode() for _, stored in house.log(topics.PARTIALS.name, 0).between(end, 10_000)]
         assert {key for key in again if not key.endswith("/#0")} == (before if number == 0 else set())
     assert "acme/west/2017/bob#0" in before
+
+
+def test_values_that_an_earlier_version_took_for_missing() -> None:
+    """An earlier assigner assigned a record by a value that it could not read; its successor takes that back (C2)."""
+    house = MemoryHouse(2)
+    open_to_all = {"account": {"not": {"field": "vip", "eq": True}}}
+    document = model([{"id": "world"}, {"id": "open", "parent": "world", "users": ["rita"], "rules": open_to_all}])
+    happen(
+        house, document | {"fields": {"account": {"vip": "boolean"}}}, [upsert("account", "A", fields={"vip": "on"})]
+    )
+    house.run()
+    right = house.assignments()["acme/account/A"]
+    assert right.links == ()
+    wrong = replace(right, links=(Link("open", ("rule",), ()),))
+    log = next(log for number in range(2) if len(log := house.log(topics.ASSIGNMENTS.name, number)))
+    log.append(list(log.between(0, len(log)))[-1][1]._replace(value=encode(wrong)))
+    for at, committed in house.cluster.committed[GROUPS["assigning"]].items():
+        earlier = str(CommitMetadata.read(committed.metadata)._replace(edition=0))
+        house.commit("assigning", at.partition, {at.topic: committed.offset}, earlier)
+    house.restart_all()
+    house.run()
+    assert house.assignments()["acme/account/A"].links == ()
+    assert house.redis.visible == {}
 
 
 def added_to(value: Any, more: Any) -> Any:

@@ -1,8 +1,8 @@
 """Finds expensive, impossible and empty rules of a model, from the rules alone; pure.
 
 A finding is never wrong: an impossible rule holds for no record whatever its fields are, and an empty one
-holds for all whose fields can be read. But not every such rule is found. The analysis does not look inside texts and sets, does not
-combine choices with each other, and ends after `WORK_MAX` values.
+holds for all whose fields can be read. But not every such rule is found. The analysis does not look inside
+texts and sets, does not combine choices with each other, and ends after `WORK_MAX` values.
 """
 
 from __future__ import annotations
