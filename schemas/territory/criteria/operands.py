@@ -27,12 +27,10 @@ def typed_operand(shape: str, operand: object, kind: FieldType, lists: Lists, zo
     if kind == "datetime" and shape in ("one", "many", "pair"):
         return _of_instants(shape, operand, lists, zone)
     match shape:
-        case "one":
-            return _one(operand, kind, zone)
-        case "many":
+        case "one" | "many" | "one or many":
+            if shape == "one" or (shape == "one or many" and not isinstance(operand, list)):
+                return _one(operand, kind, zone)
             return lists.shared(kind, _values(operand, kind, zone))
-        case "one or many":
-            return lists.shared(kind, _values(operand, kind, zone)) if isinstance(operand, list) else _one(operand, kind, zone)
         case "texts":
             return lists.shared("text", _values(operand, "text"))
         case "table":
