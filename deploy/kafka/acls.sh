@@ -29,10 +29,10 @@ allow "${everyone[@]}" --operation Read --topic territory.model.v1
 
 # shellcheck disable=SC2046  # one argument for each word
 allow --allow-principal "$assigner" --operation Read --group assigner-intake --group assigner-assignment \
-    $(topics crm.records.v1 territory.internal.{records,families,releases}.v1)
+    $(topics crm.records.v1 territory.internal.{records,families,releases,subscriptions}.v1)
 # shellcheck disable=SC2046
 allow --allow-principal "$assigner" --operation Write \
-    $(topics territory.internal.{records,families,releases}.v1 territory.assignments.v1 "$letters")
+    $(topics territory.internal.{records,families,releases,subscriptions}.v1 territory.assignments.v1 "$letters")
 # Its sweeps are throttled by the indexer's lag.
 allow --allow-principal "$assigner" --operation Describe --group access-indexer
 

@@ -113,6 +113,10 @@ SweepChunk = Effects | Wait
 """One step of a sweep: the effects of some records, or a condition to wait for."""
 
 
+NO_MESSAGE = 2**63 - 1
+"""In place of the offset of an unfinished message: output is left that follows from none. A restore finds it again."""
+
+
 class Fold(Protocol):
     """The state and the decisions of a stage for one partition."""
 
@@ -132,10 +136,12 @@ class Fold(Protocol):
         """Process one message; add its output to the effects."""
 
     @property
-    def unfinished_from(self) -> int | None:
-        """The offset of the oldest message whose output is incomplete; None if all output is complete.
+    def unfinished_from(self) -> int | Mapping[str, int] | None:
+        """The offset of the oldest message whose output is incomplete; None or nothing if all output is complete.
 
-        The loop commits no offset beyond it, so that the next owner applies that message again.
+        With several inputs, the offsets by topic; one without a topic counts for all of them. `NO_MESSAGE` is output
+        that follows from no message. The loop commits nothing beyond these offsets, so that the next owner applies
+        the messages again.
         """
 
     def proceed(self, models: Models, effects: Effects, limit: int) -> None:

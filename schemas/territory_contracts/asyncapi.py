@@ -22,12 +22,16 @@ EVENTS: dict[Topic, tuple[type[Any], ...]] = {
     topics.RECORD_STATES: (events.Record,),
     topics.FAMILIES: (events.Record,),
     topics.RELEASES: (events.Released,),
+    topics.SUBSCRIPTIONS: (events.Record, events.Subscription),
     topics.PARTIALS: (events.Partial, events.SourceSwept),
     topics.FROZEN: (events.Frozen,),
 }
 """The events on each topic. Dead letters carry the bytes of others and are not listed."""
 
-TOMBSTONED = (topics.MODEL, topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.FAMILIES, topics.PARTIALS, topics.FROZEN)
+TOMBSTONED = (
+    *(topics.MODEL, topics.ASSIGNMENTS, topics.ATTAINMENTS),
+    *(topics.FAMILIES, topics.SUBSCRIPTIONS, topics.PARTIALS, topics.FROZEN),
+)
 """Topics where a null value means that the entity of the key is gone."""
 
 WITH_CLOUD_EVENT_HEADERS = (topics.ASSIGNMENTS, topics.ATTAINMENTS, topics.ACCESS_CHANGES)

@@ -359,7 +359,7 @@ class MemoryHouse:
     def _make_assignment_fold(self, partition: int, partitions: int) -> Fold:
         """Return the fold of a partition: in one all families count as large, in one some, in one none."""
         at_once_max = FOLLOWERS_AT_ONCE_MAX[partition % len(FOLLOWERS_AT_ONCE_MAX)]
-        return AssignmentFold(self._policies, partitions, followers_at_once_max=at_once_max)
+        return AssignmentFold(self._policies, partitions, followers_at_once_max=at_once_max, partition=partition)
 
     def fold(self, place: Place) -> Fold:
         """Return a worker's memory."""

@@ -137,11 +137,10 @@ def _account_of(record: Record, records: Records) -> Record | None:
 
 
 def _contact_of(deal: Record, records: Records) -> Record | None:
-    """Return the deal's contact if that belongs to the same account, or neither has one."""
+    """Return the deal's contact, whichever account it belongs to, if any (A6)."""
     if deal.contact_id is None:
         return None
-    contact = records.get(key_of(deal.org, "contact", deal.contact_id))
-    return contact if contact is not None and contact.account_id == deal.account_id else None
+    return records.get(key_of(deal.org, "contact", deal.contact_id))
 
 
 def _excluded(record: Record) -> set[str]:

@@ -39,6 +39,40 @@ def family_key(org_id: str, object_type: str, record_id: str, account_id: str | 
     return record_key(org_id, object_type, record_id)
 
 
+def subscription_key(key: str, partition: int) -> str:
+    """Return the key of a partition's subscription to a record. Both kinds of key differ from every record's own."""
+    org_id, rest = key.split("/", 1)
+    return f"{org_id}/subscribed/{partition}/{rest}"
+
+
+def copy_key(key: str) -> str:
+    """Return the key of a subscriber's copy of a record."""
+    org_id, rest = key.split("/", 1)
+    return f"{org_id}/copied/{rest}"
+
+
+def parse_subscription_key(key: str) -> tuple[str, int | None, bool]:
+    """Return what a key of territory.internal.subscriptions.v1 is about.
+
+    Returns: The record's key; the partition that subscribes, None if it is no subscription; whether it is a copy.
+
+    Raises: ValueError for a key that is none of the three kinds.
+    """
+    org_id, kind, rest = key.split("/", 2)
+    partition: int | None = None
+    if kind == "subscribed":
+        number, rest = rest.split("/", 1)
+        if not (number.isascii() and number.isdecimal()):
+            raise ValueError(f"found partition {number[:20]!r}")
+        partition = int(number)
+    elif kind != "copied":
+        rest = f"{kind}/{rest}"
+    object_type, _ = rest.split("/", 1)
+    if object_type not in (("contact", "account") if kind in ("subscribed", "copied") else ("contact",)):
+        raise ValueError(f"found object {object_type[:20]!r}")
+    return f"{org_id}/{rest}", partition, kind == "copied"
+
+
 def model_key(org_id: str, kind: str, piece_id: str) -> str:
     """Return `<org>/<kind>/<id>`, the key of one piece of a model."""
     return f"{org_id}/{kind}/{piece_id}"

@@ -91,6 +91,15 @@ RELEASES = Topic(
     written_by="assigner",
     read_by="assigner",
 )  # fmt: skip
+SUBSCRIPTIONS = Topic(
+    "territory.internal.subscriptions.v1", "compact", None, None, False,
+    "What deals need of contacts in other families: where each contact is, who subscribes to a contact or an account, "
+    "and copies for the subscribers; null when there is none any more.",
+    key="<org>/contact/<id>, or <org>/subscribed/<partition>/<object>/<id> in the partition of <org>/<object>/<id>, or "
+    "<org>/copied/<object>/<id> in the subscriber's",
+    written_by="assigner",
+    read_by="assigner",
+)  # fmt: skip
 PARTIALS = Topic(
     "territory.internal.partials.v1", "compact", None, None, False,
     "Sums by source partition; null when a partition no longer contributes.",
@@ -119,6 +128,7 @@ TOPICS = (
     RECORD_STATES,
     FAMILIES,
     RELEASES,
+    SUBSCRIPTIONS,
     PARTIALS,
     FROZEN,
 )

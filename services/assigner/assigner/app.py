@@ -8,7 +8,7 @@ from assigner.intake.stage import IntakeFold
 from assigner.matching.port import EngineMissing
 from territory.wire import topics
 from territory.wire.codec import reader_of
-from territory.wire.events import Released, read_record, read_record_change
+from territory.wire.events import Released, read_record, read_record_change, read_subscribed
 from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.loop.stage import Downstream, Stage
@@ -29,9 +29,10 @@ def stages(policies: PolicyCache, settings: Settings) -> tuple[Stage, Stage]:
     )
     assignment = Stage(
         name=ASSIGNMENT,
-        inputs={topics.FAMILIES: read_record},
+        inputs={topics.FAMILIES: read_record, topics.SUBSCRIPTIONS: read_subscribed},
         state=(topics.FAMILIES, read_record),
-        make=lambda _, partitions: AssignmentFold(policies, partitions),
+        keeps=(topics.SUBSCRIPTIONS, read_subscribed),
+        make=lambda partition, partitions: AssignmentFold(policies, partitions, partition=partition),
         prepare=policies.prepare,
         follows_days=True,
         edition=1,  # 1: unreadable values are no missing ones, and datetimes beside days are days (C2, C6, C8)

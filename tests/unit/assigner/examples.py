@@ -9,7 +9,7 @@ from territory.model.compiled import Model, compile_model
 from territory.stage import Effects, InputMessage
 from territory.wire.events import Assignment, Record, RecordChange
 from territory.wire.keys import family_key, record_key
-from territory.wire.topics import ASSIGNMENTS, RECORDS
+from territory.wire.topics import ASSIGNMENTS, RECORDS, SUBSCRIPTIONS
 
 Node = dict[str, Any]
 
@@ -93,7 +93,10 @@ def assignment_of(effects: Effects, key: str) -> Assignment:
 
 
 def emitted(effects: Effects) -> dict[str, tuple[str, ...] | None]:
-    """Return the territories of the last assignment of every record, by `<object>/<id>`; None: a tombstone."""
+    """Return the territories of the last assignment of every record, by `<object>/<id>`; None: a tombstone.
+
+    Subscriptions to contacts of other families are left out.
+    """
     return {
         key.removeprefix("acme/"): None if assignment is None else assignment.territories
         for key, assignment in _assignments(effects).items()
@@ -103,6 +106,8 @@ def emitted(effects: Effects) -> dict[str, tuple[str, ...] | None]:
 def _assignments(effects: Effects) -> dict[str, Assignment | None]:
     last: dict[str, Assignment | None] = {}
     for message in effects.messages:
+        if message.topic == SUBSCRIPTIONS.name:
+            continue
         assert message.topic == ASSIGNMENTS.name
         assert message.value is None or isinstance(message.value, Assignment)
         last[message.key] = message.value

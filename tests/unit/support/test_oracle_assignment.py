@@ -272,15 +272,15 @@ def test_manual_cause_of_the_account_does_not_rank() -> None:
     ("contact_account", "deal_account", "linked"),
     [
         ("A", "A", ["north"]),
-        ("B", "A", ["south"]),  # the contact of another account does not count
-        (None, "A", ["south"]),
-        ("A", None, []),
+        ("B", "A", ["north"]),
+        (None, "A", ["north"]),
+        ("A", None, ["north"]),
         (None, None, ["north"]),
         ("gone", "gone", ["north"]),
     ],
 )
-def test_contact_of_the_same_family(contact_account: str | None, deal_account: str | None, linked: list[str]) -> None:
-    """A contact counts for a deal only if both have the same account, or none (A6, A8)."""
+def test_contact_of_any_family(contact_account: str | None, deal_account: str | None, linked: list[str]) -> None:
+    """A contact counts for a deal whichever account it belongs to, and where the deal names no account (A6, A8)."""
     tree: list[Document] = [{"id": "world"}]
     tree += [{"id": each, "parent": "world"} for each in ("south", "north")]
     history = [

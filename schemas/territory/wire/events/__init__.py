@@ -29,8 +29,10 @@ from territory.wire.events.record import (
     RecordChange,
     RecordId,
     Released,
+    Subscription,
     read_record,
     read_record_change,
+    read_subscribed,
 )
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "RecordId",
     "Released",
     "SourceSwept",
+    "Subscription",
     "read_access_change",
     "read_assignment",
     "read_attainment",
@@ -70,4 +73,5 @@ __all__ = [
     "read_partial",
     "read_record",
     "read_record_change",
+    "read_subscribed",
 ]

@@ -86,11 +86,12 @@ def read_record_change(raw: bytes) -> RecordChange:
     return change
 
 
-class Record(Event, frozen=True):
+class Record(Event, frozen=True, omit_defaults=True):
     """The whole state of one record after intake, including its manual links.
 
     Topics: territory.internal.records.v1 (intake's state, in the partition of the input) and
-    territory.internal.families.v1 (partitioned by family), both written by the assigner.
+    territory.internal.families.v1 (partitioned by family), both written by the assigner. On
+    territory.internal.subscriptions.v1 a contact has no fields; version 0 is a record that is not known.
     Intake keeps a deleted record so that its last version is remembered (A4).
     """
 
@@ -120,6 +121,10 @@ class Record(Event, frozen=True):
             "the batch is repeated."
         ),
     ] = ()
+    located: Annotated[
+        bool,
+        Field(description="For a contact: whether intake has published it on territory.internal.subscriptions.v1."),
+    ] = False
 
     @property
     def key(self) -> str:
@@ -154,3 +159,28 @@ class Released(Event, frozen=True):
     def key(self) -> str:
         """The record's key."""
         return record_key(self.org_id, self.object, self.id)
+
+
+class Subscription(Event, frozen=True):
+    """Asks for copies of a contact or an account, now and at each change, for the deals of one partition (A6).
+
+    Topic: territory.internal.subscriptions.v1, written by the assigner's second stage for itself, in the partition of
+    the record's key; null ends it.
+    """
+
+    org_id: str
+    object: ObjectType
+    id: str
+    subscriber: Annotated[int, Field(description="The partition whose deals need the record.")]
+
+
+_read_subscription = reader_of(Subscription)
+
+
+def read_subscribed(raw: bytes) -> Record | Subscription:
+    """Decode either kind of event on territory.internal.subscriptions.v1.
+
+    Raises: BadMessage (not_json, wrong_type).
+    """
+    event: Record | Subscription = read_record(raw) if b'"intake_partition"' in raw else _read_subscription(raw)
+    return event

@@ -12,14 +12,15 @@ from territory.errors import BadMessage
 from territory.stage import Effects
 from territory.wire.codec import encode
 from territory.wire.events import Assignment, Record, read_assignment, read_record, read_record_change
-from territory.wire.keys import partition_of
-from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS
+from territory.wire.keys import copy_key, org_of, parse_subscription_key, partition_of
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, SUBSCRIPTIONS
 from territory_admin.log.kafka_session import KafkaSession
 from territory_admin.log.topic_reader import partitions_of, read_on
 from territory_runtime.loop.decoding import decode_message
 
 if TYPE_CHECKING:
     from assigner.assignment.family import Family
+    from assigner.assignment.foreign.copies import ForeignContacts
 
 INTAKE_GROUP = "assigner-intake"
 
@@ -131,9 +132,13 @@ async def last_assignment(kafka: KafkaSession, key: str) -> Assignment | None:
 async def read_family(kafka: KafkaSession, family_key: str) -> Family:
     """Return an account family with all its members, from the one partition that has it.
 
+    It knows the contacts of other families that its deals name, by the copies in that partition.
+
     Raises: NotFound before the services first ran; KafkaError, BadMessage.
     """
-    from assigner.assignment.family import Family  # noqa: PLC0415 -- the matchers take long to import
+    # The matchers take long to import.
+    from assigner.assignment.family import Family  # noqa: PLC0415
+    from assigner.assignment.foreign.copies import ForeignContacts  # noqa: PLC0415
 
     named = encode(family_key)
     members: dict[bytes, bytes] = {}
@@ -146,9 +151,26 @@ async def read_family(kafka: KafkaSession, family_key: str) -> Family:
 
     number = partition_of(family_key, await kafka.existing_partitions())
     await read_on(await kafka.consumer(), {TopicPartition(FAMILIES.name, number): 0}, take)
-    family = Family()
+    family = Family(ForeignContacts(number))
     for value in members.values():
         record = read_record(value)
         if record.family == family_key:
             family.put(record.key, record)
+    if any(member.record.contact_id and family.contact_of(member.record) is None for member in family):
+        await _read_copies(kafka, number, org_of(family_key), family.foreign)
     return family
+
+
+async def _read_copies(kafka: KafkaSession, number: int, org_id: str, foreign: ForeignContacts | None) -> None:
+    """Read the copies of an organisation's records in one partition. Raises: KafkaError, BadMessage."""
+    prefix = copy_key(f"{org_id}/").encode()
+    copies: dict[str, bytes | None] = {}
+
+    def take(message: ConsumerRecord) -> None:
+        if message.key is not None and message.key.startswith(prefix):
+            copies[message.key.decode()] = message.value
+
+    await read_on(await kafka.consumer(), {TopicPartition(SUBSCRIPTIONS.name, number): 0}, take)
+    for key, value in copies.items():
+        if value is not None and foreign is not None:
+            foreign.put(parse_subscription_key(key)[0], read_record(value))

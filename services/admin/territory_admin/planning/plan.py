@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import TopicPartition
 
 from assigner.assignment.policy_cache import PolicyCache
 from territory.model.compiled import Model
-from territory.wire.events import Record, read_record
-from territory.wire.topics import FAMILIES
+from territory.wire.events import Record, read_record, read_subscribed
+from territory.wire.topics import FAMILIES, SUBSCRIPTIONS
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
-from territory_admin.log.organisation_reader import OnRead, OrganisationReader
+from territory_admin.log.organisation_reader import OnRead, OrganisationReader, ReadEvent
 from territory_admin.log.topic_reader import partitions_of
 from territory_admin.models.changes import PieceChanges, changes_between
 from territory_admin.models.topic import ModelLog, ModelTopicReader
 from territory_admin.models.validate import CheckedModel
-from territory_admin.planning.assignments import assignments_under
+from territory_admin.planning.assignments import Subscribed, assignments_under
 from territory_admin.planning.model_comparison import ModelComparison, Plan
 from territory_runtime.settings import Settings
 
@@ -62,29 +65,41 @@ async def plan_on(
     after = of_today(checked.model)
     comparison = ModelComparison(before, after, examples_max)
     policies = PolicyCache()
-    async for records in records_by_partition(kafka, org_id, report):
-        now, then = (assignments_under(records, model, policies) for model in (before, after))
+    async for records, subscribed in records_by_partition(kafka, org_id, report):
+        now, then = (assignments_under(records, model, policies, subscribed) for model in (before, after))
         for key in sorted(now.keys() | then.keys()):
             comparison.take(now.get(key), then.get(key))
     changes = changes_between({} if activated is None else activated.pieces, checked.pieces)
     return Planned(org_id, 0 if activated is None else activated.activation.revision, changes, comparison.plan())
 
 
-async def records_by_partition(kafka: KafkaSession, org_id: str, report: OnRead) -> AsyncIterator[Mapping[str, Record]]:
-    """Yield an organisation's records by key, a partition at a time; a family is in one. Raises: KafkaError."""
+async def records_by_partition(
+    kafka: KafkaSession, org_id: str, report: OnRead
+) -> AsyncIterator[tuple[Mapping[str, Record], Mapping[str, Subscribed]]]:
+    """Yield an organisation's records by key, a partition at a time; a family is in one. Raises: KafkaError.
+
+    Beside them, by key, what the partition has of contacts in other families.
+    """
     reader = OrganisationReader(await kafka.consumer(), org_id, report)
-    partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
-    await reader.mark(partitions)
+    count = await kafka.existing_partitions()
+    partitions = partitions_of(FAMILIES, count)
+    await reader.mark([*partitions, *partitions_of(SUBSCRIPTIONS, count)])
     for where in partitions:
-        records: dict[str, Record] = {}
+        records = await _last_events(reader, where, read_record)
+        yield records, await _last_events(reader, where._replace(topic=SUBSCRIPTIONS.name), read_subscribed)
 
-        def take(key: str, record: Record | None, records: dict[str, Record] = records) -> None:
-            records.pop(key, None)
-            if record is not None:
-                records[key] = record
 
-        await reader.read(where, read_record, take)
-        yield records
+async def _last_events(reader: OrganisationReader, where: TopicPartition, read: ReadEvent) -> dict[str, Any]:
+    """Return the last event of every key in a partition, except of those that are gone. Raises: KafkaError."""
+    last: dict[str, Any] = {}
+
+    def take(key: str, event: Any) -> None:
+        last.pop(key, None)
+        if event is not None:
+            last[key] = event
+
+    await reader.read(where, read, take)
+    return last
 
 
 def of_today(model: Model) -> Model:

@@ -73,7 +73,7 @@ async def require_consent(kafka: KafkaSession, log: ModelLog, checked: CheckedMo
 async def _redecided(kafka: KafkaSession, before: Model, after: Model, report: OnRead) -> Share:
     """Return how many records are decided differently: at least as many as move."""
     policies, changing, of = PolicyCache(), 0, 0
-    async for records in records_by_partition(kafka, after.org_id, report):
-        changing += len(redecided(records, before, after, policies))
+    async for records, subscribed in records_by_partition(kafka, after.org_id, report):
+        changing += len(redecided(records, before, after, policies, subscribed))
         of += len(records)
     return Share(changing, of)

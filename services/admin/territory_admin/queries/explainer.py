@@ -15,6 +15,7 @@ from territory.criteria import Fields
 from territory.model.compiled import Model
 from territory.model.document import RuledObject
 from territory.wire.events import Record
+from territory.wire.keys import record_key
 
 Outcome = Literal[
     "linked", "cut", "runner_up", "excluded", "deeper", "no_rule", "rule_failed", "not_inherited", "not_candidate",
@@ -177,6 +178,9 @@ class AssignmentExplainer:
             )
         if chosen is not None and "manual" in chosen.causes:
             return ("manual_wins", f"the deal is assigned by hand to {chosen.territory_id}, which wins over all rules")
+        foreign = self._foreign_links(record)
+        if foreign:
+            return self._why_not_by_foreign(record, territory_id, foreign)
         source = self._family.contact_of(record)
         if source is None or not self._decision(source).links:
             source = self._family.account_of(record)
@@ -185,15 +189,31 @@ class AssignmentExplainer:
         name = f"{source.record.object} {source.record.id}"
         reason = self.reason(source.record.key, territory_id)
         if reason.outcome != "linked":
-            return (
-                "not_candidate",
-                f"a deal takes one of the territories of its {source.record.object}, and {name} is not in it",
-                *_about(name, reason),
-            )
-        if record.links.get(territory_id) == "exclude":
-            return ("excluded", f"{name} is in it, but the deal is excluded by hand")
-        fields = self._policy.fields_of("deal", record.fields)
-        return ("deal_rule_failed", f"{name} is in it, but {self._failed_deal_rule(territory_id, fields)}")
+            return (*_not_candidate(source.record.object, name), *_about(name, reason))
+        return self._why_not_taken(record, territory_id, name)
+
+    def _foreign_links(self, deal: Record) -> list[str]:
+        """Return the territories of a deal's contact, where that is in another family."""
+        if deal.contact_id is None or self._family.foreign is None or self._family.contact_of(deal) is not None:
+            return []
+        key = record_key(deal.org_id, "contact", deal.contact_id)
+        decision = self._family.foreign.decision(key, self._policy)
+        return [] if decision is None else [link.territory_id for link in decision.links]
+
+    def _why_not_by_foreign(self, deal: Record, territory_id: str, links: list[str]) -> tuple[str, ...]:
+        """Explain a deal that goes by a contact of another family."""
+        name = f"contact {deal.contact_id}"
+        if territory_id not in links:
+            also = f"{name} is of another account; explain assignment contact/{deal.contact_id} says more"
+            return (*_not_candidate("contact", name), also)
+        return self._why_not_taken(deal, territory_id, name)
+
+    def _why_not_taken(self, deal: Record, territory_id: str, source: str) -> tuple[str, ...]:
+        """Explain why a candidate does not take a deal: it is excluded, or its rule for deals does not hold."""
+        if deal.links.get(territory_id) == "exclude":
+            return ("excluded", f"{source} is in it, but the deal is excluded by hand")
+        fields = self._policy.fields_of("deal", deal.fields)
+        return ("deal_rule_failed", f"{source} is in it, but {self._failed_deal_rule(territory_id, fields)}")
 
     def _failed_deal_rule(self, territory_id: str, fields: Fields) -> str:
         rule = self._model.territories[territory_id].rules["deal"]
@@ -207,6 +227,10 @@ class AssignmentExplainer:
         if left.depth != right.depth:
             return f"{first} is deeper in the tree, at the same priority"
         return f"{first} comes first by id, at the same priority and depth"
+
+
+def _not_candidate(word: str, name: str) -> tuple[str, ...]:
+    return ("not_candidate", f"a deal takes one of the territories of its {word}, and {name} is not in it")
 
 
 def _no_account(word: str, record: Record) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from territory.wire.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, Topic
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, PARTIALS, RECORDS, RELEASES, SUBSCRIPTIONS, Topic
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
 from territory_admin.log.topic_reader import partitions_of
 from territory_admin.models.topic import MODEL_PARTITION, Activated, ModelTopicReader
@@ -25,9 +25,12 @@ from territory_runtime.settings import Settings
 
 POLL_SECONDS_MIN = 0.01
 POLL_SECONDS_MAX = 0.1
-# A record that moves to another family passes through the stages a second time, by way of its release; one
+# A record that moves to another family passes through the assigner a second time, by way of its release; one
 # that is deleted meanwhile a third time.
 ROUNDS = 3
+# A deal that names a contact of another family waits for its copy, and for that of the contact's account. Each is asked
+# for and answered on the second stage's own topic.
+EXCHANGES = 4
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the stage that is waited for, how much of its work is done, and how much there is."""
@@ -45,12 +48,14 @@ class StageGroup:
 
 PIPELINE = (
     StageGroup("assigner-intake", (RECORDS, RELEASES)),
-    StageGroup("assigner-assignment", (FAMILIES,)),
+    StageGroup("assigner-assignment", (FAMILIES, SUBSCRIPTIONS)),
     StageGroup("access-indexer", (ASSIGNMENTS,)),
     StageGroup("forecast-aggregator", (ASSIGNMENTS,)),
     StageGroup("forecast-totals", (PARTIALS,)),
 )
 """The stages in the order in which a record passes through them."""
+PASSES = (*(PIPELINE[:2] * ROUNDS), *([PIPELINE[1]] * EXCHANGES), *PIPELINE[2:])
+"""The stages in the order in which everything that follows from a record has passed through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +231,8 @@ async def wait_for_pipeline(stages: Pipeline, timeout_seconds: float, report: On
     began = time.monotonic()
     try:
         async with asyncio.timeout(timeout_seconds):
-            for _ in range(ROUNDS):
-                for stage in PIPELINE:
-                    await stages.reach(await stages.goal(stage), report)
+            for stage in PASSES:
+                await stages.reach(await stages.goal(stage), report)
     except TimeoutError:
         behind = await stages.all_behind()
         absent = await stages.absent(list(dict.fromkeys(item.stage for item in behind)))

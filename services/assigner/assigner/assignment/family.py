@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
 from territory.wire.events import Record
+from territory.wire.keys import record_key
 
 if TYPE_CHECKING:
     from assigner.assignment.fan_out import FanOut
+    from assigner.assignment.foreign.copies import ForeignContacts
+    from assigner.assignment.model_diff import ModelDiff
+
+HEADS = ("account", "contact")
+"""The object types that others inherit from."""
 
 
 class Member:
@@ -28,9 +34,15 @@ class Member:
 class Family:
     """An account with its contacts and deals; or a record without an account, with the deals that name it."""
 
-    __slots__ = ("_contacts", "_deals_by_contact", "_others", "fan_out", "has_undecided", "policy")
+    __slots__ = (
+        "_contacts", "_deals_by_contact", "_others", "fan_out", "foreign", "foreign_deals", "has_undecided", "policy",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, foreign: ForeignContacts | None = None) -> None:
+        """Begin without members; `foreign` has the contacts of other families that deals name."""
+        self.foreign = foreign
+        self.foreign_deals = 0
+        """How many deals name a contact that is no member."""
         self.policy: AssignmentPolicy | None = None
         """The policy of the decisions; None: it is not known what was emitted for the members."""
         self.has_undecided = False
@@ -86,7 +98,7 @@ class Family:
         return self._others.get(f"{record.org_id}/account/{record.account_id}")
 
     def contact_of(self, deal: Record) -> Member | None:
-        """Return the contact that a deal names, if it is a member."""
+        """Return the contact that a deal names, if it is a member; `foreign` has the others."""
         if deal.contact_id is None:
             return None
         return self._contacts.get(f"{deal.org_id}/contact/{deal.contact_id}")
@@ -118,6 +130,12 @@ class Family:
                 self._index(key, None, member.record)
         return self._deals_by_contact.get(contact_id, ())
 
+    def foreign_may_change(self, record: Record, diff: ModelDiff) -> bool:
+        """Whether a deal's contact is in another family and may be decided differently under another model."""
+        if not self.foreign_deals or self.foreign is None or record.object != "deal" or record.contact_id is None:
+            return False
+        return self.contact_of(record) is None and self.foreign.may_change(record, diff)
+
     def decide(self, record: Record, policy: AssignmentPolicy) -> AssignmentDecision:
         """Return the decision for a record, from the present decisions for those it inherits from."""
         if record.object in ("account", "lead"):
@@ -127,7 +145,12 @@ class Family:
         if record.object == "contact":
             return policy.decide_contact(record, of_account)
         contact = self.contact_of(record)
-        return policy.decide_deal(record, contact.decision if contact is not None else None, of_account)
+        if contact is not None:
+            return policy.decide_deal(record, contact.decision, of_account)
+        if record.contact_id is None or self.foreign is None:
+            return policy.decide_deal(record, None, of_account)
+        key = record_key(record.org_id, "contact", record.contact_id)
+        return policy.decide_deal(record, self.foreign.decision(key, policy), of_account, self.foreign.contact(key))
 
     def compute_decision(self, member: Member, policy: AssignmentPolicy) -> AssignmentDecision:
         """Return a member's decision; compute it, and those it inherits from, where a restore left them open."""

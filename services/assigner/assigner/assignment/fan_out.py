@@ -16,7 +16,7 @@ whether it differs or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from assigner.assignment.emission import (
     EMITTED_COST,
@@ -25,6 +25,7 @@ from assigner.assignment.emission import (
     Origin,
     assignment_message,
     origin_of_model,
+    territories_of,
 )
 from assigner.assignment.family import Family, Member
 from assigner.assignment.policy import AssignmentPolicy
@@ -182,3 +183,43 @@ class FanOut:
                 newest, older = self._contacts[record.contact_id]
                 of_heads += (newest > after) + (older > after)
         return of_model, of_heads
+
+
+def fan_out_of(family: Family) -> FanOut:
+    """Return the fan-out of a family that has one."""
+    if family.fan_out is None:
+        raise AssertionError("a family without a fan-out counts as unfinished")
+    return family.fan_out
+
+
+def territories_before(family: Family, key: str, policy: AssignmentPolicy) -> tuple[str, ...] | None:
+    """Return what followers inherited from a member so far; None where some may have inherited something else."""
+    member = family.member(key)
+    if member is None or (family.fan_out is not None and family.fan_out.is_due(member)):
+        return None
+    return territories_of(family.compute_decision(member, policy))
+
+
+def compute_undecided(family: Family, limit: int, effects: Effects) -> Generator[Effects, None, Effects]:
+    """Compute the decisions that a restore left open in a large family, while no message changes it."""
+    policy = family.policy
+    if policy is None or not family.has_undecided:
+        return effects
+    for key in family.keys:
+        member = family.member(key)
+        if member is not None:
+            effects.cost += SKIPPED_COST if member.decision is not None else UNCHANGED_COST
+            family.compute_decision(member, policy)
+        effects = yield from chunk_if_full(effects, limit)
+        if family.policy is not policy or family.fan_out is not None:
+            return effects
+    family.has_undecided = False
+    return effects
+
+
+def chunk_if_full(effects: Effects, limit: int) -> Generator[Effects, None, Effects]:
+    """Yield a chunk that has reached its limit and return the next one, empty; else return the same."""
+    if effects.cost < limit:
+        return effects
+    yield effects
+    return Effects()

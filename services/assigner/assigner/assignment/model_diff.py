@@ -51,7 +51,11 @@ class ModelDiff:
 
     def may_change_any(self, family: Family) -> bool:
         """Whether a member of a family may be decided differently."""
-        return self._everything or any(self.may_change(member.record) for member in family)
+        return self._everything or any(self.may_change_in(family, member.record) for member in family)
+
+    def may_change_in(self, family: Family, record: Record) -> bool:
+        """Whether a record may be decided differently by itself, or because of a contact in another family (A6)."""
+        return self.may_change(record) or family.foreign_may_change(record, self)
 
     def may_change(self, record: Record) -> bool:
         """Whether a record may be decided differently by itself, not only because of its account or contact.

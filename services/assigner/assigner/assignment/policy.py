@@ -129,9 +129,20 @@ class AssignmentPolicy:
         return self._limited(contact, causes, shared)
 
     def decide_deal(
-        self, deal: Record, contact: AssignmentDecision | None, account: AssignmentDecision | None
+        self,
+        deal: Record,
+        contact: AssignmentDecision | None,
+        account: AssignmentDecision | None,
+        foreign: Record | None = None,
     ) -> AssignmentDecision:
-        """Decide a deal: a manual link, else one of its contact's or account's territories (A6); sharing (V6)."""
+        """Decide a deal: a manual link, else one of its contact's or account's territories (A6); sharing (V6).
+
+        Args:
+            deal: The deal.
+            contact: The decision for the contact that it names; None: it names none, or that is not known.
+            account: The same for its account.
+            foreign: The contact, where that is in another family.
+        """
         is_read = "deal" in self._sharing_matchers
         fields = self.fields_of("deal", deal.fields) if is_read else {}
         shared = self.shared("deal", fields)
@@ -148,12 +159,11 @@ class AssignmentPolicy:
             fields = fields if is_read else self.fields_of("deal", deal.fields)
             kept = [territory_id for territory_id in kept if self._takes_deal(territory_id, fields)]
         if not kept:
-            why_not = _unassigned(deal, account, len(candidates), source)
+            why_not = _unassigned(deal, contact, account, len(candidates), source)
             return AssignmentDecision((), dropped=dropped, unassigned=why_not, shared=shared)
         first, *others = self._ranked(kept)
         rule = self.model.territories[first].rules.get("deal")
-        named = deal.contact_id if source == "contact" else deal.account_id
-        why = [f"inherited from {source} {named}"]
+        why = [_inherited_from(deal, source, foreign)]
         if rule is not None:
             why += [f"{first}: {leaf}" for leaf in rule.held(fields)]
         links = (Link(first, ("inherited",), shorten_lines(why)),)
@@ -237,12 +247,27 @@ def _matchers(
     return matchers, sharing_matchers
 
 
-def _unassigned(deal: Record, account: AssignmentDecision | None, candidates: int, source: str) -> str:
+def _inherited_from(deal: Record, source: str, foreign: Record | None) -> str:
+    """Return which record a deal has its territory from; of a contact in another family, its account as well."""
+    if source == "account":
+        return f"inherited from account {deal.account_id}"
+    if foreign is None:
+        return f"inherited from contact {deal.contact_id}"
+    account = "which names no account" if foreign.account_id is None else f"of account {foreign.account_id}"
+    return f"inherited from contact {deal.contact_id}, {account}"
+
+
+def _unassigned(
+    deal: Record, contact: AssignmentDecision | None, account: AssignmentDecision | None, candidates: int, source: str
+) -> str:
     """Return why a deal has no territory."""
     if candidates:
         return (
             f"none of the {candidates} territories of its {source} takes it: excluded, or their deal rules do not hold"
         )
+    if deal.account_id is None and deal.contact_id is not None:
+        state = "not known" if contact is None else "in no territory"
+        return f"it names no account, and its contact {deal.contact_id} is {state}"
     if deal.account_id is None:
         return "it names no account"
     if account is None:

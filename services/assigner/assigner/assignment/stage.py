@@ -6,7 +6,7 @@ reaches every family: in a small family at once, in a large one step by step (`f
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from itertools import count
 
 from assigner.assignment.emission import (
@@ -20,9 +20,17 @@ from assigner.assignment.emission import (
     origin_of_model,
     territories_of,
 )
-from assigner.assignment.family import Family
+from assigner.assignment.family import HEADS, Family
 from assigner.assignment.family_table import FamilyTable
-from assigner.assignment.fan_out import FanOut
+from assigner.assignment.fan_out import (
+    FanOut,
+    chunk_if_full,
+    compute_undecided,
+    fan_out_of,
+    territories_before,
+)
+from assigner.assignment.foreign.copies import ForeignContacts
+from assigner.assignment.foreign.exchange import ForeignExchange
 from assigner.assignment.policy import AssignmentPolicy
 from assigner.assignment.policy_cache import PolicyCache
 from assigner.assignment.releases import release_of
@@ -36,8 +44,6 @@ from territory.wire.keys import org_of
 
 FOLLOWERS_AT_ONCE_MAX = 50
 """So many followers take about a millisecond."""
-HEADS = ("account", "contact")
-"""The object types that others inherit from."""
 
 
 class AssignmentFold:
@@ -48,6 +54,7 @@ class AssignmentFold:
         policies: PolicyCache | None = None,
         partitions: int | None = None,
         followers_at_once_max: int = FOLLOWERS_AT_ONCE_MAX,
+        partition: int = 0,
     ) -> None:
         """Begin without records.
 
@@ -55,8 +62,11 @@ class AssignmentFold:
             policies: Shared by all partitions of a worker.
             partitions: Of the topics; None: not known, so no tombstone is refused for its partition.
             followers_at_once_max: A family of more members is large, and its followers are decided in steps.
+            partition: Its number, which copies of other partitions' records come to.
         """
-        self._table = FamilyTable()
+        self._foreign = ForeignContacts(partition)
+        self._table = FamilyTable(self._foreign)
+        self._exchange = ForeignExchange(self._table, self._foreign, partitions)
         self._policies = policies or PolicyCache()
         self._partitions = partitions
         self._followers_at_once_max = followers_at_once_max
@@ -70,7 +80,10 @@ class AssignmentFold:
     # --- restore -----------------------------------------------------------------------------
 
     def restore(self, message: InputMessage) -> None:
-        """Load a whole record as intake forwarded it (territory.internal.families.v1)."""
+        """Load a whole record as intake forwarded it (territory.internal.families.v1), or what comes of others."""
+        if message.topic == topics.SUBSCRIPTIONS.name:
+            self._exchange.restore(message)
+            return
         if message.event is not None:
             self._table.put(message.key, message.event)
             return
@@ -82,6 +95,7 @@ class AssignmentFold:
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Assume that the decisions under the active models were emitted, except for unknown organisations."""
+        self._foreign.restored()
         for org_id, families in self._table.organisations():
             if org_id in models and org_id not in unknown:
                 policy = self._policies.of(models[org_id])
@@ -92,6 +106,15 @@ class AssignmentFold:
     # --- messages ----------------------------------------------------------------------------
 
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
+        """Take one record, or what comes of records of other families."""
+        if message.topic == topics.SUBSCRIPTIONS.name:
+            self._exchange.apply(message, effects)
+        else:
+            self._apply_record(message, models, effects)
+            self._exchange.publish_account(message.key, effects)
+        effects.messages += self._foreign.take_requests()
+
+    def _apply_record(self, message: InputMessage, models: Models, effects: Effects) -> None:
         """Decide one record and emit its assignment; decide its followers, or put that off if they are many.
 
         A record that comes twice is emitted twice: a release asks for that.
@@ -113,27 +136,41 @@ class AssignmentFold:
         origin = Origin(record.event_id, record.since_ms)
         if before is not None and self._table.family_key_of(message.key) != record.family:
             self._remove(message.key, policy, origin, message.offset, effects)
+        self._decide(record, policy, origin, message.offset, effects)
+
+    def _decide(
+        self, record: Record, policy: AssignmentPolicy, origin: Origin, offset: int | None, effects: Effects
+    ) -> None:
+        """Decide one record beside its family, and emit it; `offset` is that of its message, None if it has none."""
         family = self._table.family_at(record)
         if self._is_small(family):
-            self._decide_in_small(family, message, policy, origin, effects)
+            self._decide_in_small(family, record, policy, origin, effects)
         else:
-            self._decide_in_large(family, message, policy, origin, effects)
+            self._decide_in_large(family, record, policy, origin, effects, offset=offset)
 
     def flush(self, models: Models, effects: Effects) -> None:
         """Add nothing: all that waits for the end of a batch is a fan-out, which `proceed` continues."""
 
     @property
-    def unfinished_from(self) -> int | None:
-        """The offset of the oldest message with followers still to be decided; None: there is none."""
-        offsets = [_fan_out(family).unfinished_from for family in self._unfinished.values()]
-        return min((offset for offset in offsets if offset is not None), default=None)
+    def unfinished_from(self) -> Mapping[str, int] | None:
+        """By topic, the offset of the oldest message with followers still to be decided; None: there is none."""
+        offsets = [fan_out_of(family).unfinished_from for family in self._unfinished.values()]
+        oldest = min((offset for offset in offsets if offset is not None), default=None)
+        of_copies = self._exchange.unfinished_from
+        found = {topics.FAMILIES.name: oldest, topics.SUBSCRIPTIONS.name: of_copies}
+        return {topic: offset for topic, offset in found.items() if offset is not None} or None
 
     def proceed(self, models: Models, effects: Effects, limit: int) -> None:
         """Continue fan-outs for about `limit` emitted records; families take turns from call to call."""
         left = float(limit)
+        for key, origin in self._exchange.proceed(effects, limit // 2 + 1 if self._unfinished else limit):
+            model, member = models.get(org_of(key)), self._table.member(key)
+            if model is not None and member is not None:
+                self._decide(member.record, self._policies.of(model), origin, None, effects)
+            left -= EMITTED_COST
         while left > 0 and self._unfinished:
             key, family = next(iter(self._unfinished.items()))
-            model, fan_out = models.get(org_of(key)), _fan_out(family)
+            model, fan_out = models.get(org_of(key)), fan_out_of(family)
             if model is not None and family.policy is not (policy := self._policies.of(model)):
                 family.policy = policy
                 fan_out.change_model()
@@ -186,7 +223,7 @@ class AssignmentFold:
         if family.policy is not policy and family.fan_out is None:
             effects = yield from self._pass_over_if_unaffected(family, policy, limit, effects)
         if family.policy is not policy and family.fan_out is None:
-            effects = yield from _compute_undecided(family, limit, effects)
+            effects = yield from compute_undecided(family, limit, effects)
         if family.policy is not policy:
             family.policy = policy
             self._fan_out_of(family).change_model()
@@ -195,7 +232,7 @@ class AssignmentFold:
             lap = fan_out.request_lap(None)
             while not fan_out.is_done(lap):
                 effects.cost += fan_out.proceed(effects, limit - effects.cost)
-                effects = yield from _chunk_if_full(effects, limit)
+                effects = yield from chunk_if_full(effects, limit)
             self._close_if_done(key, family)
         return effects
 
@@ -210,9 +247,9 @@ class AssignmentFold:
         for key in family.keys:
             member = family.member(key)
             effects.cost += SKIPPED_COST
-            if member is not None and diff.may_change(member.record):
+            if member is not None and diff.may_change_in(family, member.record):
                 return effects
-            effects = yield from _chunk_if_full(effects, limit)
+            effects = yield from chunk_if_full(effects, limit)
         family.policy = policy
         return effects
 
@@ -222,10 +259,10 @@ class AssignmentFold:
     # --- small families: everything at once --------------------------------------------------
 
     def _decide_in_small(
-        self, family: Family, message: InputMessage, policy: AssignmentPolicy, origin: Origin, effects: Effects
+        self, family: Family, record: Record, policy: AssignmentPolicy, origin: Origin, effects: Effects
     ) -> None:
         """Decide one record and its followers, and emit them."""
-        key, record = message.key, message.event
+        key = record.key
         self._move_to(policy, family, effects)
         member = family.member(key)
         before = None if member is None or member.decision is None else territories_of(member.decision)
@@ -261,13 +298,19 @@ class AssignmentFold:
     # --- large families: step by step --------------------------------------------------------
 
     def _decide_in_large(
-        self, family: Family, message: InputMessage, policy: AssignmentPolicy, origin: Origin, effects: Effects
+        self,
+        family: Family,
+        record: Record,
+        policy: AssignmentPolicy,
+        origin: Origin,
+        effects: Effects,
+        *,
+        offset: int | None,
     ) -> None:
         """Decide one record of a large family under the newest model and heads, and emit it."""
-        record: Record = message.event
-        self._begin_move_to(policy, family, message.offset, record.family)
-        before = _territories_before(family, message.key, policy) if record.object in HEADS else None
-        member = self._table.put(message.key, record)
+        self._begin_move_to(policy, family, offset, record.family)
+        before = territories_before(family, record.key, policy) if record.object in HEADS else None
+        member = self._table.put(record.key, record)
         if family.fan_out is None:
             family.compute_heads(record, policy)
         else:
@@ -275,18 +318,21 @@ class AssignmentFold:
             member.decided_at = family.fan_out.newest
         after = decide_and_emit(member, family, policy, origin, effects)
         if before is None or before != territories_of(after):
-            self._begin_fan_out(family, record, origin, message.offset, effects)
+            self._begin_fan_out(family, record, origin, offset, effects)
 
-    def _begin_move_to(self, policy: AssignmentPolicy, family: Family, offset: int, family_key: str) -> None:
-        """Put off bringing a large family under a policy, unless it is."""
+    def _begin_move_to(self, policy: AssignmentPolicy, family: Family, offset: int | None, family_key: str) -> None:
+        """Put off bringing a large family under a policy, unless it is; without an offset, until its sweep."""
         if family.policy is not policy:
             family.policy = policy
             fan_out = self._fan_out_of(family)
             fan_out.change_model()
             fan_out.request_lap(offset)
-            self._unfinished.setdefault(family_key, family)
+            if offset is not None:
+                self._unfinished.setdefault(family_key, family)
 
-    def _begin_fan_out(self, family: Family, head: Record, origin: Origin, offset: int, effects: Effects) -> None:
+    def _begin_fan_out(
+        self, family: Family, head: Record, origin: Origin, offset: int | None, effects: Effects
+    ) -> None:
         """Decide the followers of a head of a large family; put that off if they are many."""
         if head.object not in HEADS or not len(family):
             return
@@ -353,42 +399,3 @@ class AssignmentFold:
             decide_followers(family, record, policy, origin, effects)
         else:
             self._begin_fan_out(family, record, origin, offset, effects)
-
-
-def _fan_out(family: Family) -> FanOut:
-    if family.fan_out is None:
-        raise AssertionError("a family without a fan-out counts as unfinished")
-    return family.fan_out
-
-
-def _territories_before(family: Family, key: str, policy: AssignmentPolicy) -> tuple[str, ...] | None:
-    """Return what followers inherited from a member so far; None where some may have inherited something else."""
-    member = family.member(key)
-    if member is None or (family.fan_out is not None and family.fan_out.is_due(member)):
-        return None
-    return territories_of(family.compute_decision(member, policy))
-
-
-def _compute_undecided(family: Family, limit: int, effects: Effects) -> Generator[Effects, None, Effects]:
-    """Compute the decisions that a restore left open in a large family, while no message changes it."""
-    policy = family.policy
-    if policy is None or not family.has_undecided:
-        return effects
-    for key in family.keys:
-        member = family.member(key)
-        if member is not None:
-            effects.cost += SKIPPED_COST if member.decision is not None else UNCHANGED_COST
-            family.compute_decision(member, policy)
-        effects = yield from _chunk_if_full(effects, limit)
-        if family.policy is not policy or family.fan_out is not None:
-            return effects
-    family.has_undecided = False
-    return effects
-
-
-def _chunk_if_full(effects: Effects, limit: int) -> Generator[Effects, None, Effects]:
-    """Yield a chunk that has reached its limit and return the next one, empty; else return the same."""
-    if effects.cost < limit:
-        return effects
-    yield effects
-    return Effects()

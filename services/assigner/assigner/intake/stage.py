@@ -21,11 +21,13 @@ from assigner.intake.merge import (
     size_fault,
     was_refused_before,
 )
+from assigner.intake.places import expired_message, must_locate, place_message
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Message, Models, WithoutFanOut
+from territory.stage import NO_MESSAGE, Effects, InputMessage, Message, Models
 from territory.wire import topics
 from territory.wire.codec import encode
 from territory.wire.events import Record, RecordChange, Released, read_record
+from territory.wire.keys import parse_record_key
 
 DELETED_RETENTION_DAYS = 30
 """How long a deleted record's version is kept, unless `TERRITORY_DELETED_RETENTION_DAYS` has another number."""
@@ -33,7 +35,7 @@ EXPIRED_AT_ONCE_MAX = 1_000
 """Deleted records that one batch forgets at most, so that no batch is long because many expire."""
 
 
-class IntakeFold(WithoutFanOut):
+class IntakeFold:
     """The whole records of one partition of crm.records.v1."""
 
     def __init__(self, partition: int, deleted_retention_days: int = DELETED_RETENTION_DAYS) -> None:
@@ -51,6 +53,8 @@ class IntakeFold(WithoutFanOut):
         self._retention_ms = deleted_retention_days * topics.DAY_MS + PLAUSIBLE_DELAY_MS
         self._deleted: dict[str, int] = {}
         """By deleted record, when it was deleted, in ms: up to `PLAUSIBLE_DELAY_MS` before the broker's time."""
+        self._unlocated: dict[str, None] = {}
+        """Contacts that a version before this one stored, which published no places."""
         self._batch_ms: int | None = None
         """The lowest time of this batch's messages."""
 
@@ -62,6 +66,7 @@ class IntakeFold(WithoutFanOut):
         if message.event is None:
             self._records.pop(message.key, None)
             self._deleted.pop(message.key, None)
+            self._unlocated.pop(message.key, None)
         else:
             self._store(message.event, message.key)
 
@@ -74,6 +79,22 @@ class IntakeFold(WithoutFanOut):
         if self._batch_ms is not None and self._deleted:
             self._expire(self._batch_ms - self._retention_ms, effects)
         self._batch_ms = None
+
+    @property
+    def unfinished_from(self) -> int | None:
+        """No message's output is incomplete; but after an upgrade the places of contacts are left to be published."""
+        return NO_MESSAGE if self._unlocated else None
+
+    def proceed(self, models: Models, effects: Effects, limit: int) -> None:
+        """Publish the places of some contacts that a version before this one stored."""
+        for key in [key for key, _ in zip(self._unlocated, range(limit), strict=False)]:
+            contact = self._record(key)
+            del self._unlocated[key]
+            if contact is not None:
+                located = replace(contact, located=True)
+                self._store(located, key)
+                effects.messages.append(place_message(contact))
+                effects.state.append(Message(topics.RECORD_STATES.name, key, located, self._partition))
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
         """Yield nothing: intake does not depend on models."""
@@ -108,6 +129,10 @@ class IntakeFold(WithoutFanOut):
         if too_large is not None:
             self._refuse(message, "too_large", too_large, effects)
             return
+        if after.object == "contact" and after.version:
+            if must_locate(change, before, after):
+                effects.messages.append(place_message(after))
+            after = replace(after, located=True)
         self._store(after, change.key)
         if before is not None and before.version and not before.deleted and before.family != after.family:
             effects.messages.append(family_message(before, MOVED))
@@ -148,6 +173,11 @@ class IntakeFold(WithoutFanOut):
 
     def _store(self, record: Record, key: str) -> None:
         self._records[key] = encode(record)
+        if record.object == "contact":
+            if record.version and not record.located:
+                self._unlocated[key] = None
+            else:
+                self._unlocated.pop(key, None)
         if record.deleted:
             self._deleted[key] = record.since_ms
         elif key in self._deleted:
@@ -163,6 +193,8 @@ class IntakeFold(WithoutFanOut):
         for key in expired:
             del self._deleted[key], self._records[key]
             effects.state.append(Message(topics.RECORD_STATES.name, key, None, self._partition))
+            if parse_record_key(key)[1] == "contact":
+                effects.messages.append(expired_message(key))
             effects.outcomes["expired"] += 1
 
 

@@ -15,11 +15,16 @@ from territory_runtime.settings import Settings
 FETCHED_RECORDS_MAX = 5_000
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Passes rebalances on, as partition numbers: all topics of a stage are assigned by number."""
+class AssignmentForwarder(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Passes rebalances on, as partition numbers: all topics of a stage are assigned by number.
 
-    def __init__(self, listener: AssignmentListener) -> None:
+    Beside workers of a version with fewer inputs, a member may get a partition of some of its topics alone. It leaves
+    that to the others, until they are gone.
+    """
+
+    def __init__(self, listener: AssignmentListener, topics: Collection[str]) -> None:
         self._listener = listener
+        self._topics = frozenset(topics)
 
     async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
         """Called before partitions may go to others."""
@@ -27,7 +32,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
         """Called with all partitions of this member."""
-        await self._listener.on_assigned(frozenset(partition.partition for partition in assigned))
+        numbers = {place.partition for place in assigned}
+        whole = {
+            number for number in numbers if self._topics <= {at.topic for at in assigned if at.partition == number}
+        }
+        await self._listener.on_assigned(frozenset(whole))
 
 
 class KafkaLogReader:
@@ -51,7 +60,7 @@ class KafkaLogReader:
         """Join the group. Raises: KafkaError."""
         consumer = clients.group_consumer(self._settings, self._group, self.assignor)
         await consumer.start()
-        consumer.subscribe(list(topics), listener=_Listener(listener))
+        consumer.subscribe(list(topics), listener=AssignmentForwarder(listener, topics))
         self.consumer = consumer
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from territory_runtime.loop.model_snapshot import NOTHING_ACTIVATED, ModelSnapshot, SnapshotId
@@ -53,6 +54,23 @@ class CommitMetadata(NamedTuple):
         applied = SnapshotId(NOTHING_ACTIVATED if position is None else position, instant)
         aimed_at = applied if target is None else SnapshotId(target, target_instant)
         return cls(applied, aimed_at, remaining or 0, total or 0, epoch or 0, sequence or 0, edition or 0)
+
+
+def common_metadata(texts: Sequence[str]) -> CommitMetadata:
+    """Return what the texts beside the offsets of one partition's inputs say; they are committed together.
+
+    Where they differ, a worker of a version with fewer inputs has had the partition since. Nothing is known of its
+    output under what the other inputs had brought before, so everything will be emitted again.
+
+    Args:
+        texts: Of the inputs that have a commit, the first one first.
+    """
+    if not texts:
+        return CommitMetadata()
+    metadata = CommitMetadata.read(texts[0])
+    if any(text != texts[0] for text in texts):
+        return metadata._replace(applied=SnapshotId(), target=SnapshotId(), remaining=0, total=0)
+    return metadata
 
 
 def orgs_to_resync(

@@ -97,9 +97,9 @@ class PartitionTask:
     @property
     def is_repeating(self) -> bool:
         """Whether messages, or their consequences, are left that a predecessor may have processed without a commit."""
-        unfinished = self.fold.unfinished_from
+        unfinished = self._unfinished_from
         for topic, end in self.repeats_until.items():
-            if self.queue.next_offset(topic) < end or (unfinished is not None and unfinished < end):
+            if self.queue.next_offset(topic) < end or unfinished.get(topic, end) < end:
                 return True
         self.repeats_until = {}
         return False
@@ -151,15 +151,22 @@ class PartitionTask:
     @property
     def is_unfinished(self) -> bool:
         """Whether consequences of earlier messages are not all emitted."""
-        return self.fold.unfinished_from is not None
+        return bool(self._unfinished_from)
+
+    @property
+    def _unfinished_from(self) -> Mapping[str, int]:
+        """By input topic, the oldest message with consequences that are not emitted."""
+        found = self.fold.unfinished_from
+        if found is None:
+            return {}
+        return dict.fromkeys(self.committed_offsets, found) if isinstance(found, int) else found
 
     def offsets_to_commit(self) -> dict[str, int]:
         """Return by input topic the offset before which everything is processed and all of its consequences emitted."""
-        unfinished = self.fold.unfinished_from
         offsets = {topic: self.queue.next_offset(topic) for topic in self.committed_offsets}
-        if unfinished is None:
-            return offsets
-        return {topic: min(offset, max(unfinished, self.committed_offsets[topic])) for topic, offset in offsets.items()}
+        for topic, unfinished in self._unfinished_from.items():
+            offsets[topic] = min(offsets[topic], max(unfinished, self.committed_offsets[topic]))
+        return offsets
 
     # --- model snapshots ---------------------------------------------------------------------
 

@@ -73,14 +73,12 @@ async def restore_fold(
 
     Returns: Whether nothing can be missing. Raises: KafkaError.
     """
-    if stage.keeps is not None:
-        topic, read = stage.keeps
+    is_gapless = True
+    for topic, read in filter(None, (stage.keeps, stage.state)):
         where = TopicPartition(topic.name, number)
-        await restore_topic(reader, fold, where, read, up_to=None, clock=clock, beat=beat)
-    topic, read = stage.state
-    up_to = offsets[topic.name] if stage.restores_from_input else None
-    where = TopicPartition(topic.name, number)
-    return await restore_topic(reader, fold, where, read, up_to=up_to, clock=clock, beat=beat)
+        up_to = offsets[topic.name] if topic in stage.inputs else None
+        is_gapless &= await restore_topic(reader, fold, where, read, up_to=up_to, clock=clock, beat=beat)
+    return is_gapless
 
 
 @dataclass(slots=True)

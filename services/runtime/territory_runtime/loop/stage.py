@@ -82,7 +82,8 @@ class Stage:
         state: The compacted topic that the fold is restored from: its own changelog, read to the end; or its first
             input, read up to the committed offset.
         store: The sink besides Kafka, if there is one.
-        keeps: Another compacted changelog, read to its end before `state`: state that does not follow from the input.
+        keeps: Another compacted topic, restored before `state`: a changelog up to its end, an input up to the
+            committed offset.
         make: Makes the fold of a partition; its arguments are the partition and the number of partitions.
         interval_seconds: The least time between two batches, for a stage whose output grows with its number of batches.
         wants: Whether a message of a key matters; others are skipped undecoded.
@@ -113,11 +114,6 @@ class Stage:
     paced_by: Downstream | None = None
     keeps: tuple[Topic, Reader] | None = None
     edition: int = 0
-
-    @property
-    def restores_from_input(self) -> bool:
-        """Whether the fold is restored from its input, and not from a changelog of its own."""
-        return self.state[0] in self.inputs
 
     @cached_property
     def readers(self) -> Mapping[str, Reader]:

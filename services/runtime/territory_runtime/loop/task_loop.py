@@ -25,7 +25,7 @@ from territory_runtime.loop.backpressure import SweepThrottle, throttle_of
 from territory_runtime.loop.batch import Batch, BatchProcessor
 from territory_runtime.loop.budget import Budget
 from territory_runtime.loop.checkpoint import Checkpoint
-from territory_runtime.loop.commit_metadata import CommitMetadata
+from territory_runtime.loop.commit_metadata import CommitMetadata, common_metadata
 from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.loop.ports import (
     Clock,
@@ -262,7 +262,7 @@ class TaskLoop:
         for number in sorted(assigned):
             found = {topic: committed.get(TopicPartition(topic, number), NOT_COMMITTED) for topic in self._stage.topics}
             offsets = {topic: max(0, each.offset) for topic, each in found.items()}
-            metadata = CommitMetadata.read(found[self._stage.topics[0]].metadata)
+            metadata = common_metadata([each.metadata for each in found.values() if each.metadata])
             await self._settle_partition(number, offsets, metadata)
         if generation == self._generation:  # else another rebalance came meanwhile
             self._settled_generation = generation

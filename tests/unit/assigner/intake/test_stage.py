@@ -29,6 +29,7 @@ def forwarded(effects: Effects) -> list[tuple[str, str | int, str | None]]:
     return [
         (message.key, message.route, dict(message.headers).get(REASON, "deleted") if message.value is None else None)
         for message in effects.messages
+        if message.topic == FAMILIES.name
     ]
 
 

@@ -1,0 +1,1 @@
+"""Contacts, and their accounts, that deals of other families name (A6): subscriptions and copies."""
