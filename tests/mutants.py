@@ -117,8 +117,8 @@ MUTANTS = (
     Mutant(
         "offset committed beyond an unfinished fan-out",
         f"{LOOP}/partition_task.py",
-        "        if unfinished is None:\n            return offsets\n",
-        "        return offsets\n",
+        "        for topic, unfinished in self._unfinished_from.items():\n",
+        "        for topic, unfinished in {}.items():\n",
         (f"{LOOP_TESTS}/test_batch.py",),
     ),
     Mutant(

@@ -375,9 +375,12 @@ class MemoryHouse:
         return self.cluster.dead_letters
 
     def commit(self, stage: StageName, partition: int, offsets: Mapping[str, int], metadata: str) -> None:
-        """Commit for a group, as an earlier version of it has."""
+        """Commit for a group, as an earlier version of it has, which may know fewer topics."""
         committed = {TopicPartition(topic, partition): Committed(offset, metadata) for topic, offset in offsets.items()}
-        self.cluster.committed.setdefault(GROUPS[stage], {}).update(committed)
+        of_group = self.cluster.committed.setdefault(GROUPS[stage], {})
+        for where in [where for where in of_group if where.partition == partition]:
+            del of_group[where]
+        of_group.update(committed)
 
     def _appended(self, topic: str, partition: int, stored: Stored) -> None:
         if topic == topics.ACCESS_CHANGES.name and stored.value is not None:

@@ -159,7 +159,7 @@ class AssignmentPolicy:
             fields = fields if is_read else self.fields_of("deal", deal.fields)
             kept = [territory_id for territory_id in kept if self._takes_deal(territory_id, fields)]
         if not kept:
-            why_not = _unassigned(deal, contact, account, len(candidates), source)
+            why_not = _unassigned(deal, account, len(candidates), source)
             return AssignmentDecision((), dropped=dropped, unassigned=why_not, shared=shared)
         first, *others = self._ranked(kept)
         rule = self.model.territories[first].rules.get("deal")
@@ -257,17 +257,14 @@ def _inherited_from(deal: Record, source: str, foreign: Record | None) -> str:
     return f"inherited from contact {deal.contact_id}, {account}"
 
 
-def _unassigned(
-    deal: Record, contact: AssignmentDecision | None, account: AssignmentDecision | None, candidates: int, source: str
-) -> str:
+def _unassigned(deal: Record, account: AssignmentDecision | None, candidates: int, source: str) -> str:
     """Return why a deal has no territory."""
     if candidates:
         return (
             f"none of the {candidates} territories of its {source} takes it: excluded, or their deal rules do not hold"
         )
     if deal.account_id is None and deal.contact_id is not None:
-        state = "not known" if contact is None else "in no territory"
-        return f"it names no account, and its contact {deal.contact_id} is {state}"
+        return f"it names no account, and its contact {deal.contact_id} is not known or in no territory"
     if deal.account_id is None:
         return "it names no account"
     if account is None:

@@ -218,9 +218,11 @@ class ForeignContacts:
         return decision
 
     def _inherited(self, contact_key: str, policy: AssignmentPolicy) -> object:
-        """Return all of a contact that the decision for a deal depends on."""
+        """Return all of a contact that the decision for a deal depends on; None without territories (A6)."""
         contact, decision = self.contact(contact_key), self.decision(contact_key, policy)
-        return None if contact is None or decision is None else (contact.account_id, territories_of(decision))
+        if contact is None or decision is None or not decision.links:
+            return None
+        return contact.account_id, territories_of(decision)
 
     def _account_key(self, key: str) -> str | None:
         """Return the account that the copy of a contact names."""
