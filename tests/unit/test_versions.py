@@ -24,7 +24,7 @@ from territory.wire.codec import encode, reader_of
 from territory.wire.events import Link, ModelActivated, ModelPiece, read_access_change, read_attainment
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from tests.support.expectations import differences
-from tests.support.memory import GROUPS, STAGES, MemoryHouse
+from tests.support.memory import GROUPS, PHASES, STAGES, MemoryHouse, dice
 from tests.support.memory_log import Stored
 from tests.support.memory_redis import MemoryRedis
 from tests.support.stepping import Process
@@ -34,6 +34,7 @@ from tests.unit.territory.examples import EVENTS, FEW, dumps, json_values
 from tests.unit.test_interruptions import happen
 
 RECORDED = sorted((Path(__file__).parent / "versions").glob("*.jsonl"))
+FOREIGN = sorted((Path(__file__).parent / "versions" / "before-foreign-contacts").glob("*.jsonl"))
 STORIES = {story.name: story for story in load_stories(Path(__file__).parents[1] / "scenarios")}
 
 PRODUCTION = [MemoryHouse(1).stage(stage.name, Process()) for stage in STAGES]
@@ -138,7 +139,7 @@ def test_groups_that_an_earlier_version_ignored() -> None:
     assert house.redis.visible == house.redis.editable == sets
     house.redis.visible.clear()
     house.redis.editable.clear()
-    for at, committed in house.cluster.committed[GROUPS["indexing"]].items():
+    for at, committed in list(house.cluster.committed[GROUPS["indexing"]].items()):
         earlier = str(CommitMetadata.read(committed.metadata)._replace(edition=0))
         house.commit("indexing", at.partition, {at.topic: committed.offset}, earlier)
     house.restart_all()
@@ -187,13 +188,37 @@ def test_values_that_an_earlier_version_took_for_missing() -> None:
     wrong = replace(right, links=(Link("open", ("rule",), ()),))
     log = next(log for number in range(2) if len(log := house.log(topics.ASSIGNMENTS.name, number)))
     log.append(list(log.between(0, len(log)))[-1][1]._replace(value=encode(wrong)))
-    for at, committed in house.cluster.committed[GROUPS["assigning"]].items():
-        earlier = str(CommitMetadata.read(committed.metadata)._replace(edition=0))
-        house.commit("assigning", at.partition, {at.topic: committed.offset}, earlier)
+    for at, committed in list(house.cluster.committed[GROUPS["assigning"]].items()):
+        if at.topic == topics.FAMILIES.name:
+            earlier = str(CommitMetadata.read(committed.metadata)._replace(edition=0))
+            house.commit("assigning", at.partition, {at.topic: committed.offset}, earlier)
     house.restart_all()
     house.run()
     assert house.assignments()["acme/account/A"].links == ()
     assert house.redis.visible == {}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("recorded", FOREIGN, ids=lambda path: path.stem)
+def test_deals_get_contacts_of_other_families_after_an_upgrade(recorded: Path, seed: int) -> None:
+    """Without anybody's action, and whoever stops meanwhile; no other record changes (A6, A9).
+
+    The version before decided them by their accounts, and stopped before the story's first expectation.
+    """
+    house, random = taken_over(recorded), dice(seed)
+    before = dict(house.assignments())
+    for _ in range(seed):
+        for _ in range(random.randint(0, 20)):
+            house.step(random)
+        house.crash("assigning", random.randrange(2), before=random.choice(PHASES), random=random)
+        house.restart("intake", random.randrange(2))
+    house.run(random)
+    expect = next(step for step in story_of(recorded).steps if isinstance(step, Expect))
+    assert differences(expect, house.state_of(ORG)) == []
+    assert house.dead_letters == {}
+    changed = {key for key, found in house.assignments().items() if found.links != before[key].links}
+    assert changed
+    assert all(key.startswith(f"{ORG}/deal/") for key in changed)
 
 
 def added_to(value: Any, more: Any) -> Any:

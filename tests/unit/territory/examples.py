@@ -34,6 +34,7 @@ from territory.wire.events import (
     RecordChange,
     Released,
     SourceSwept,
+    Subscription,
     read_record_change,
 )
 
@@ -270,8 +271,9 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         owner_id=_optional, account_id=_optional, contact_id=_optional, fields=_fields,
         links=st.dictionaries(_ids, st.sampled_from(["assign", "exclude"]), max_size=2),
         family=_ids, intake_partition=st.integers(0, 99), event_id=_ids, since_ms=_counts,
-        refused=st.lists(_counts, max_size=2).map(tuple),
+        refused=st.lists(_counts, max_size=2).map(tuple), located=st.booleans(),
     ),
+    Subscription: st.builds(Subscription, org_id=_ids, object=_objects, id=_ids, subscriber=st.integers(0, 99)),
     Released: st.builds(Released, org_id=_ids, object=_objects, id=_ids, again=st.booleans()),
     Assignment: st.builds(
         Assignment,

@@ -7,6 +7,7 @@ reaches every family: in a small family at once, in a large one step by step (`f
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from itertools import count
 
 from assigner.assignment.emission import (
@@ -83,15 +84,12 @@ class AssignmentFold:
         """Load a whole record as intake forwarded it (territory.internal.families.v1), or what comes of others."""
         if message.topic == topics.SUBSCRIPTIONS.name:
             self._exchange.restore(message)
-            return
-        if message.event is not None:
+        elif message.event is not None:
             self._table.put(message.key, message.event)
-            return
-        try:
-            release_of(message, self._partitions)
-        except BadMessage:
-            return  # refused when it came: the record is still here
-        self._table.remove(message.key)
+        else:
+            with suppress(BadMessage):  # refused when it came: the record is still here
+                release_of(message, self._partitions)
+                self._table.remove(message.key)
 
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Assume that the decisions under the active models were emitted, except for unknown organisations."""

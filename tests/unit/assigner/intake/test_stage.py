@@ -8,10 +8,10 @@ import pytest
 
 from assigner.intake.merge import GONE_AGAIN, INTAKE_PARTITION, MOVED, PLAUSIBLE_DELAY_MS, REASON, RECORD_BYTES_MAX
 from assigner.intake.stage import EXPIRED_AT_ONCE_MAX, IntakeFold
-from territory.stage import Effects, InputMessage, Message
+from territory.stage import NO_MESSAGE, Effects, InputMessage, Message
 from territory.wire.codec import encode
 from territory.wire.events import LinkKind, Record, RecordChange, Released
-from territory.wire.topics import DAY_MS, FAMILIES, RECORD_STATES, RECORDS, RELEASES
+from territory.wire.topics import DAY_MS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS
 from tests.unit.assigner.examples import change, codes, key_of, model_of, record, taken_in
 
 NOON_MS = 1_488_369_600_000  # 2017-03-01T12:00:00Z
@@ -413,3 +413,83 @@ def test_expiry_is_bounded() -> None:
     for number, expired in enumerate((EXPIRED_AT_ONCE_MAX, 1)):
         effects = taken_in(intake, change("upsert", "lead/other", number + 1), timestamp_ms=EXPIRY_MS + 1)
         assert effects.outcomes["expired"] == expired
+
+
+# --- places of contacts -----------------------------------------------------------------------
+
+
+def places(effects: Effects) -> list[tuple[str, tuple[int, str | None, bool] | None]]:
+    """Return what was published about contacts: version, account and whether it is deleted; None: forgotten."""
+    return [
+        (message.key.removeprefix("acme/"), _place_of(message.value))
+        for message in effects.messages
+        if message.topic == SUBSCRIPTIONS.name
+    ]
+
+
+def _place_of(value: object) -> tuple[int, str | None, bool] | None:
+    if value is None:
+        return None
+    assert isinstance(value, Record)
+    assert (value.fields, value.owner_id, value.refused, value.located) == ({}, None, (), False)
+    return value.version, value.account_id, value.deleted
+
+
+def test_places_of_contacts_are_published_by_their_keys() -> None:
+    """At each upsert and delete, and at patches and links that change what deals inherit (A6)."""
+    intake, fields = IntakeFold(0), {"phone": "1"}
+    for sent, published in (
+        (change("upsert", "contact/C-1", 1, owner_id="ann", account_id="A-1", fields=fields), (1, "A-1", False)),
+        (change("patch", "contact/C-1", 2, fields={"phone": "2"}), None),
+        (change("upsert", "contact/C-1", 3, account_id="A-1"), (3, "A-1", False)),
+        (change("patch", "contact/C-1", 4, account_id=None), (4, None, False)),
+        (change("link", "contact/C-1", 1, territory_id="west", kind="assign"), (4, None, False)),
+        (change("link", "contact/C-1", 2, territory_id="west", kind="assign"), None),
+        (change("delete", "contact/C-1", 5), (5, None, True)),
+    ):
+        effects = taken_in(intake, sent)
+        assert places(effects) == ([] if published is None else [("contact/C-1", published)])
+        assert state_of(effects).located
+    routes = {message.route for message in effects.messages if message.topic == SUBSCRIPTIONS.name}
+    assert routes == {key_of("contact/C-1")}
+
+
+def test_other_records_have_no_places() -> None:
+    """They cost what they did (A6)."""
+    intake = IntakeFold(0)
+    sent = [change("upsert", f"{kind}/X", 1, account_id="A-1") for kind in ("account", "deal", "lead")]
+    effects = taken_in(intake, *sent, change("link", "contact/C-1", 1, territory_id="west", kind="assign"))
+    assert places(effects) == []
+    assert not any(message.value.located for message in effects.state if isinstance(message.value, Record))
+    assert b"located" not in encode(state_of(effects))
+
+
+def test_forgotten_contact_has_no_place() -> None:
+    """When the version of a deleted contact expires, so does its place (A4)."""
+    intake = with_deleted("contact/C-1", "lead/L-1")
+    effects = taken_in(intake, change("upsert", "lead/L-2", 1), timestamp_ms=EXPIRY_MS + 1)
+    assert places(effects) == [("contact/C-1", None)]
+
+
+def test_contacts_of_a_version_before_are_located_in_steps() -> None:
+    """After an upgrade each is published once, and its state says so to the next worker (A6, A9)."""
+    contacts = [record(f"contact/C-{number}", account_id="A-1") for number in range(25)]
+    unseen = record("contact/C-unseen", 0, link_version=1)
+    others = [record("account/A-1"), record("contact/C-known", located=True), unseen]
+    intake = IntakeFold(2)
+    for each in (*contacts, *others):
+        intake.restore(InputMessage(RECORD_STATES.name, each.key, each, {}))
+    taken_in(intake, change("patch", "contact/C-0", 2, fields={"phone": "1"}))
+    found = Effects()
+    while intake.unfinished_from is not None:
+        assert intake.unfinished_from == NO_MESSAGE
+        before = len(found.messages)
+        intake.proceed({}, found, 10)
+        assert len(found.messages) - before <= 10
+    assert places(found) == [(f"contact/C-{number}", (1, "A-1", False)) for number in range(1, 25)]
+    assert {message.topic for message in found.state} == {RECORD_STATES.name}
+    assert [(message.key, message.route) for message in found.state] == [(each.key, 2) for each in contacts[1:]]
+    again = IntakeFold(2)
+    for each in (*others, *(message.value for message in found.state if isinstance(message.value, Record))):
+        again.restore(InputMessage(RECORD_STATES.name, each.key, each, {}))
+    assert again.unfinished_from is None

@@ -28,6 +28,8 @@ THINGS: dict[Callable[..., str], st.SearchStrategy[tuple[Any, ...]]] = {
     keys.model_key: st.tuples(orgs, st.sampled_from(["role", "stage", "activation"]), record_ids),
     keys.attainment_key: st.tuples(orgs, model_ids, periods, users),
     keys.partial_key: st.tuples(orgs, model_ids, periods, users, partitions),
+    keys.subscription_key: st.tuples(st.builds(keys.record_key, orgs, objects, record_ids), partitions),
+    keys.copy_key: st.tuples(st.builds(keys.record_key, orgs, objects, record_ids)),
     keys.visible_key: st.tuples(orgs, model_ids, objects),
     keys.editable_key: st.tuples(orgs, model_ids, objects),
     keys.admins_key: st.tuples(orgs),
@@ -41,6 +43,29 @@ REDIS: set[Callable[..., str]] = {
     *(keys.visible_key, keys.editable_key, keys.admins_key, keys.record_hash_key),
     *(keys.attainment_hash_key, keys.left_out_key, keys.index_key),
 }
+
+
+FOLLOWED = st.builds(keys.record_key, orgs, st.sampled_from(["contact", "account"]), record_ids)
+
+
+@given(FOLLOWED, partitions, record_ids)
+def test_keys_of_subscriptions(key: str, partition: int, record_id: str) -> None:
+    """A contact's place, a subscription and a copy have keys of three kinds, whatever the ids contain."""
+    place = keys.record_key(keys.org_of(key), "contact", record_id)
+    subscription, copied = keys.subscription_key(key, partition), keys.copy_key(key)
+    assert len({place, subscription, copied}) == 3
+    assert keys.parse_subscription_key(place) == (place, None, False)
+    assert keys.parse_subscription_key(subscription) == (key, partition, False)
+    assert keys.parse_subscription_key(copied) == (key, None, True)
+
+
+@pytest.mark.parametrize(
+    "key", ["acme/deal/D", "acme/copied/deal/D", "acme/copied/D", "acme/subscribed/-1/contact/C", "acme/x", "acme"]
+)
+def test_keys_that_are_no_subscription(key: str) -> None:
+    """Other keys are refused."""
+    with pytest.raises(ValueError):  # noqa: PT011 -- any
+        keys.parse_subscription_key(key)
 
 
 @pytest.mark.parametrize("build", THINGS, ids=lambda build: build.__name__)

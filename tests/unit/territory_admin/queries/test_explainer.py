@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assigner.assignment.family import Family
+from assigner.assignment.foreign.copies import ForeignContacts
 from territory.model.compiled import Model, compile_model
 from territory.wire.events import LinkKind, Record
 from territory.wire.keys import family_key
@@ -186,6 +187,29 @@ def test_a_deal_takes_its_contacts_territories_first() -> None:
     assert (found.outcome, found.why[0]) == (
         "not_candidate",
         "a deal takes one of the territories of its contact, and contact C is not in it",
+    )
+
+
+def test_a_deal_takes_the_territories_of_a_contact_in_another_family() -> None:
+    """The reason names the contact's account, and what the contact is not in (A6, A10)."""
+    deal = record("deal", "D", account="A", contact="C", fields={"product": "MG"})
+    foreign = ForeignContacts()
+    account = record("account", "B", fields={"country": "FR"})
+    for each in (record("contact", "C", account="B", links={"large": "assign"}), account):
+        foreign.put(each.key, each)
+    family = Family(foreign)
+    for one in (german(), deal):
+        family.put(one.key, one)
+    found = AssignmentExplainer(compile_model(MODEL, 3), family)
+    assert found.links(deal.key)[0].why == ("inherited from contact C, of account B",)
+    assert found.reason(deal.key, "large").outcome == "deal_rule_failed"
+    reason_of = found.reason(deal.key, "hand")
+    assert (reason_of.outcome, reason_of.why) == (
+        "not_candidate",
+        (
+            "a deal takes one of the territories of its contact, and contact C is not in it",
+            "contact C is of another account; explain assignment contact/C says more",
+        ),
     )
 
 

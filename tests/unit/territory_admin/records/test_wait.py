@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from territory.wire.topics import ASSIGNMENTS, FAMILIES, MODEL, PARTIALS, RECORDS, RELEASES
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, MODEL, PARTIALS, RECORDS, RELEASES, SUBSCRIPTIONS
 from territory_admin.records.wait import PIPELINE, Goal, Pipeline, StageGroup, StageProgress, Waited, wait_for_pipeline
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
@@ -105,13 +105,15 @@ OUTPUTS = {INTAKE: FAMILIES, ASSIGNMENT: ASSIGNMENTS, "forecast-aggregator": PAR
 class Kafka:
     """One partition of every topic; from pause `idle` on, a stage commits a message at each pause.
 
-    The assignment stage releases a record `releases` times, each time after intake consumed the release before.
+    The assignment stage releases a record `releases` times, each time after intake consumed the release before; and
+    it sends itself `copies` messages, one after the other.
     """
 
-    def __init__(self, records: int, releases: int = 0, idle: int = 0) -> None:
+    def __init__(self, records: int, releases: int = 0, idle: int = 0, copies: int = 0) -> None:
         self.ends = {topic.name: 0 for stage in PIPELINE for topic in stage.topics} | {RECORDS.name: records}
         self.committed = dict.fromkeys(((stage.name, topic.name) for stage in PIPELINE for topic in stage.topics), 0)
         self.releases = releases
+        self.copies = copies
         self.idle = idle
         self.pauses: list[float] = []
 
@@ -145,6 +147,9 @@ class Kafka:
             self.committed[group, topic] += 1
             if group in OUTPUTS:
                 self.ends[OUTPUTS[group].name] += 1
+            if group == ASSIGNMENT and self.copies and not self.is_behind(ASSIGNMENT, SUBSCRIPTIONS.name):
+                self.copies -= 1
+                self.ends[SUBSCRIPTIONS.name] += 1
             if group == ASSIGNMENT and self.releases and not self.is_behind(INTAKE, RELEASES.name):
                 self.releases -= 1
                 self.ends[RELEASES.name] += 1
@@ -182,6 +187,14 @@ def test_a_wait_ends_when_every_message_has_passed_all_stages() -> None:
         kafka = Kafka(records=3, releases=releases)
         assert waited(kafka).done
         assert kafka.is_empty
+
+
+def test_a_wait_includes_what_a_foreign_contact_takes() -> None:
+    """A subscription to the contact and its copy, the same for its account: four messages in turn (A6)."""
+    for releases in (0, 2):
+        kafka = Kafka(records=1, releases=releases, copies=4)
+        assert waited(kafka).done
+        assert (kafka.copies, kafka.is_empty) == (0, True)
 
 
 def test_a_wait_looks_often_at_first_and_less_often_later() -> None:

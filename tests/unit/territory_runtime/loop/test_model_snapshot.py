@@ -6,7 +6,7 @@ import pytest
 
 from territory.model.compiled import Model, compile_model
 from territory.wire.codec import JSON
-from territory_runtime.loop.commit_metadata import CommitMetadata, orgs_to_resync
+from territory_runtime.loop.commit_metadata import CommitMetadata, common_metadata, orgs_to_resync
 from territory_runtime.loop.model_snapshot import ModelSnapshot, SnapshotId
 
 DAILY: JSON = {"account": {"field": "since", "within_last_days": 7}}
@@ -77,3 +77,11 @@ def test_output_of_another_edition_is_unknown() -> None:
     assert orgs_to_resync(swept, NOW, is_gapless=True, edition=1) == {"plain", "dated"}
     assert orgs_to_resync(swept._replace(edition=1), NOW, is_gapless=True, edition=1) == set()
     assert orgs_to_resync(swept._replace(edition=2), NOW, is_gapless=True, edition=1) == {"plain", "dated"}
+
+
+def test_inputs_that_were_not_committed_together_leave_the_output_unknown() -> None:
+    """A worker of a version with fewer inputs had the partition meanwhile: what it emitted lacks the other's (A9)."""
+    text, other = "12 > 13 : 4 of 9 # 3 40 @ 2", "12 # 2 40 @ 2"
+    assert common_metadata([]) == CommitMetadata()
+    assert common_metadata([text]) == common_metadata([text, text]) == CommitMetadata.read(text)
+    assert common_metadata([text, other]) == CommitMetadata(epoch=3, write_sequence=40, edition=2)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from territory.model.compiled import Model, compile_model
-from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Models, SweepChunk
+from territory.stage import AWAIT_UPSTREAM, NO_MESSAGE, Effects, InputMessage, Models, SweepChunk
 from territory.wire.codec import JSON
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.model_snapshot import ModelSnapshot, SnapshotId
@@ -25,7 +25,7 @@ class _Fold:
         self.restored_under: dict[str, Model] = {}
         self.unknown: frozenset[str] = frozenset()
         self.swept: list[Model] = []
-        self.unfinished_from: int | None = None
+        self.unfinished_from: int | Mapping[str, int] | None = None
 
     def restore(self, message: InputMessage) -> None: ...
 
@@ -331,3 +331,30 @@ def test_other_organisations_are_swept_meanwhile() -> None:
     task.sweep(Effects())
     task.sweep(Effects())
     assert (task.is_sweeping, task.awaited_position, sorted(task.sweeps)) == (False, 7, ["acme", "other"])
+
+
+def test_each_input_is_held_back_at_its_own_oldest_unfinished_message() -> None:
+    """Offsets of two topics can't be compared; a number alone counts for all of them (A9)."""
+    task = PartitionTask(_Fold(), {"records": 10, "copies": 20})
+    for topic, position in (("records", 15), ("copies", 40)):
+        task.queue.add(topic, (), position)
+    for unfinished, committed in (
+        (None, {"records": 15, "copies": 40}),
+        ({"copies": 30}, {"records": 15, "copies": 30}),
+        ({"copies": 3, "records": 12}, {"records": 12, "copies": 20}),
+        ({"copies": NO_MESSAGE}, {"records": 15, "copies": 40}),
+        (12, {"records": 12, "copies": 20}),
+    ):
+        fold_of(task).unfinished_from = unfinished
+        assert task.offsets_to_commit() == committed
+        assert task.is_unfinished is (unfinished is not None)
+
+
+def test_output_that_follows_from_no_message_repeats_nothing() -> None:
+    """It is found again after a restore, so a move to other models need not wait for it."""
+    task = PartitionTask(_Fold(), {"records": 10, "copies": 20})
+    task.repeats_until = {"records": 10, "copies": 20}
+    fold_of(task).unfinished_from = {"copies": 19}
+    assert task.is_repeating
+    fold_of(task).unfinished_from = {"copies": NO_MESSAGE}
+    assert not task.is_repeating

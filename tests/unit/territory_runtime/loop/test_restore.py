@@ -10,10 +10,12 @@ from typing import Any, cast
 import pytest
 
 from territory.wire.codec import decode
+from territory.wire.topics import Topic
 from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.ports import Clock, ConsumedMessage, LogReader, TopicPartition
-from territory_runtime.loop.restore import Restorer, restore_topic
+from territory_runtime.loop.restore import Restorer, restore_fold, restore_topic
+from territory_runtime.loop.stage import Stage
 from territory_runtime.redis.fencing import SinkRolledBack
 from tests.support.memory_group import CountingFold
 from tests.support.memory_log import Consumed
@@ -40,8 +42,18 @@ class Now:
         return NOW_MS / 1000
 
 
-def message(offset: int, *, age_ms: int = 0, value: bytes = b"[1, 1]") -> Consumed:
-    return Consumed("t", 0, offset, NOW_MS - age_ms, f"acme/account/{offset}".encode(), value, ())
+class TwoTopics:
+    """Partition 0 of some topics."""
+
+    def __init__(self, messages: dict[str, list[Consumed]]) -> None:
+        self._messages = messages
+
+    async def read_all(self, where: TopicPartition) -> AsyncIterator[Sequence[ConsumedMessage]]:
+        yield self._messages[where.topic]
+
+
+def message(offset: int, *, age_ms: int = 0, value: bytes = b"[1, 1]", topic: str = "t") -> Consumed:
+    return Consumed(topic, 0, offset, NOW_MS - age_ms, f"acme/account/{offset}".encode(), value, ())
 
 
 def restored(*messages: Consumed, up_to: int | None) -> tuple[list[str], bool]:
@@ -64,6 +76,22 @@ def test_an_input_is_read_up_to_the_committed_offset() -> None:
     """What comes after it is processed, not restored: its output may not have been produced (A9)."""
     assert restored(*map(message, range(6)), up_to=3) == (["0", "1", "2"], True)
     assert restored(message(0), message(5), up_to=3) == (["0"], True)
+
+
+@pytest.mark.parametrize(("is_input", "expected"), [(True, ["1", "9"]), (False, ["1", "5", "9"])])
+def test_what_is_kept_beside_the_state_is_read_first(is_input: bool, expected: list[str]) -> None:
+    """An input is read up to its own committed offset, a changelog to its end (A9)."""
+    kept = [message(1, topic="kept"), message(5, topic="kept")]
+    reader = cast(LogReader, TwoTopics({"kept": kept, "state": [message(9, topic="state")]}))
+    keeps, state = cast(Topic, SimpleNamespace(name="kept")), cast(Topic, SimpleNamespace(name="state"))
+    stage = cast(
+        Stage, SimpleNamespace(keeps=(keeps, decode), state=(state, decode), inputs=[keeps] if is_input else [])
+    )
+    fold: Any = CountingFold(0)
+    clock = cast(Clock, Now())
+    offsets = {"kept": 3, "state": 99}
+    assert asyncio.run(restore_fold(reader, stage, fold, 0, offsets=offsets, clock=clock, beat=lambda: None))
+    assert [key.rpartition("/")[2] for key in fold.counts] == expected
 
 
 @pytest.mark.parametrize(
