@@ -23,7 +23,7 @@ STORIES = [
 SEEDS = range(3)
 PARTITIONS = 2
 HIGHER = 1_000
-LEFT_OUT = (topics.FAMILIES, topics.RELEASES, topics.PARTIALS)
+LEFT_OUT = (topics.FAMILIES, topics.RELEASES, topics.SUBSCRIPTIONS, topics.PARTIALS)
 """What the services make anew of the rest."""
 
 

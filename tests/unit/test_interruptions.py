@@ -57,6 +57,11 @@ FAMILY = [
     upsert("deal", "D", owner_id="rita", account_id=HERE, contact_id="C", fields=WON),
 ]
 
+FOREIGN = [*FAMILY[:3], upsert("deal", "D", owner_id="rita", account_id=THERE, contact_id="C", fields=WON)]
+"""The deal names a contact of another account, in another partition."""
+ALONE = [*FAMILY[:3], upsert("deal", "D", owner_id="rita", contact_id="C", fields=WON)]
+"""The deal names a contact and no account."""
+
 CONTACT_FIELDS = {**FIELDS, "contact": {"title": "text"}}
 
 
@@ -135,6 +140,26 @@ STORIES: dict[str, Story] = {
         FAMILY,
         model(users=[{"id": "cleo", "role": "ceo"}, {"id": "rita", "role": "rep-west", "active": False}]),
         [patch("account", THERE, 2, owner_id="rita")],
+    ),
+    "a deal's contact of another account moves, and that account changes": (
+        PLAIN,
+        FOREIGN,
+        None,
+        [patch("contact", "C", 2, account_id=THERE), patch("contact", "C", 3, account_id=HERE)]
+        + [patch("account", HERE, 2, fields=IN_US)],
+    ),
+    "the account of a deal's contact changes with the rules": (
+        PLAIN,
+        FOREIGN,
+        RULED_ANEW,
+        [patch("account", HERE, 2, fields=IN_US), patch("deal", "D", 2, fields={"amount": "5"})],
+    ),
+    "a deal without an account loses its contact, which comes again elsewhere": (
+        PLAIN,
+        ALONE,
+        None,
+        [delete("contact", "C", 2), upsert("contact", "C", 3, account_id=THERE), patch("deal", "D", 2, contact_id=None)]
+        + [patch("deal", "D", 3, contact_id="C")],
     ),
     "sharing rules change, and what they ask for": (
         SHARED_HERE,
