@@ -145,8 +145,11 @@ STORIES: dict[str, Story] = {
         PLAIN,
         FOREIGN,
         None,
-        [patch("contact", "C", 2, account_id=THERE), patch("contact", "C", 3, account_id=HERE)]
-        + [patch("account", HERE, 2, fields=IN_US)],
+        [
+            patch("contact", "C", 2, account_id=THERE),
+            patch("contact", "C", 3, account_id=HERE),
+            patch("account", HERE, 2, fields=IN_US),
+        ],
     ),
     "the account of a deal's contact changes with the rules": (
         PLAIN,
@@ -158,8 +161,12 @@ STORIES: dict[str, Story] = {
         PLAIN,
         ALONE,
         None,
-        [delete("contact", "C", 2), upsert("contact", "C", 3, account_id=THERE), patch("deal", "D", 2, contact_id=None)]
-        + [patch("deal", "D", 3, contact_id="C")],
+        [
+            delete("contact", "C", 2),
+            upsert("contact", "C", 3, account_id=THERE),
+            patch("deal", "D", 2, contact_id=None),
+            patch("deal", "D", 3, contact_id="C"),
+        ],
     ),
     "sharing rules change, and what they ask for": (
         SHARED_HERE,
