@@ -16,7 +16,7 @@ from territory.wire.events import LinkKind, Record
 from territory.wire.keys import copy_key, family_key, parse_record_key
 
 
-class _Place(msgspec.Struct, array_like=True, gc=False):
+class _ContactPlace(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a contact; encoded, since there are as many as contacts."""
 
     version: int
@@ -29,7 +29,7 @@ class _Place(msgspec.Struct, array_like=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_read = msgspec.msgpack.Decoder(_Place).decode
+_read = msgspec.msgpack.Decoder(_ContactPlace).decode
 
 
 class HeadPublisher:
@@ -50,7 +50,7 @@ class HeadPublisher:
             if record.order < (place.version, place.link_version):
                 return False
         self._contacts[key] = _encode(
-            _Place(
+            _ContactPlace(
                 record.version, record.link_version, record.deleted, record.account_id, record.links, record.event_id,
                 record.since_ms,
             )
@@ -92,7 +92,7 @@ class HeadPublisher:
         known = self._contacts.get(key)
         if object_type == "account" and account is not None:
             return account
-        place = _Place(0, 0, True, None, {}, "", 0) if known is None else _read(known)
+        place = _ContactPlace(0, 0, True, None, {}, "", 0) if known is None else _read(known)
         return Record(
             org_id=org_id, object=object_type, id=record_id, version=place.version, link_version=place.link_version,  # type: ignore[arg-type]  # a key of ours
             deleted=place.deleted, owner_id=None, account_id=place.account_id, contact_id=None, fields={},
