@@ -29,6 +29,8 @@ LATE_MESSAGES_MAX = 1_000
 COPIED_MESSAGES_MAX = 3_000
 HOT_DEALS = 250
 """Of one account: its family is large, so followers are decided in steps."""
+HOT_CONTACTS = ("C-0", "C-1", None)
+"""Contacts of other accounts that the deals of one account name; they move now and then."""
 RAISING_ID = "A-raises"
 RAISING_KEY = record_key(ORGS[0], "account", RAISING_ID)
 """The record on which the intake fold raises."""
@@ -107,7 +109,8 @@ def _poison(message: HistoryMessage, dice: random.Random) -> HistoryMessage:
 def hot_account(name: str, today: date) -> Iterator[HistoryMessage]:
     """Yield the deals of one account, then changes of that account for ever.
 
-    With each change all deals follow, and most changes come before the fan-out of the one before is over.
+    With each change the deals follow, except those whose contact has territories. Most changes come before the
+    fan-out of the one before is over.
     """
     dice = random.Random(f"hot account {name}")  # noqa: S311
     account = f"A-{name}"
@@ -119,7 +122,9 @@ def hot_account(name: str, today: date) -> Iterator[HistoryMessage]:
             "version": 1 if is_deal else number, "op": "upsert",
         }  # fmt: skip
         change |= _content(change["object"], dice, today)
-        yield _message(change | {"account_id": account} if is_deal else change)
+        if is_deal:
+            change |= {"account_id": account, "contact_id": dice.choice(HOT_CONTACTS)}
+        yield _message(change)
 
 
 def raising(name: str) -> Iterator[HistoryMessage]:
