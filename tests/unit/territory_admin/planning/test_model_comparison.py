@@ -5,9 +5,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from msgspec.structs import replace
 
+from assigner.assignment.policy_cache import PolicyCache
+from territory.wire.keys import copy_key
+from territory_admin.planning.assignments import assignments_under, redecided
 from territory_admin.planning.model_comparison import MovedRecord, SumChange, TerritoryChange, UserChange
-from tests.unit.territory_admin.planning.examples import CANADA, OPEN, US, WON, account, deal, model_of, plan_of
+from tests.unit.territory_admin.planning.examples import CANADA, OPEN, US, WON, account, deal, model_of, plan_of, record
 
 COUNTRIES = ("US", "CA", "DE", None)
 
@@ -24,6 +28,18 @@ def test_deals_access_and_sums_follow_their_account() -> None:
         SumChange("west", "2017-Q1", "pipeline", "0", "40"),
         SumChange("west", "2017-Q1", "weighted", "0", "20"),
     )  # the sums of the world stay: they now come from below (F9)
+
+
+def test_deals_go_by_the_copies_of_contacts_in_other_families() -> None:
+    """A plan moves a deal whose contact belongs to another account, and so does what an apply asks about (A6)."""
+    contact = record("contact", "C-1", {}, "A-1")
+    named = replace(deal("D-3", "A-2", "5"), contact_id="C-1")
+    copies = {copy_key(each.key): each for each in (US, contact)}
+    before, after, policies = model_of(["CA"]), model_of(["US"]), PolicyCache()
+    records = {each.key: each for each in (CANADA, named)}
+    now, then = (assignments_under(records, model, policies, copies)[named.key] for model in (before, after))
+    assert (now.territories, then.territories) == (("world",), ("west",))
+    assert redecided(records, before, after, policies, copies) == {CANADA.key, named.key}
 
 
 def test_a_first_model_changes_everything() -> None:
