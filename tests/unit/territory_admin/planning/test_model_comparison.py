@@ -5,7 +5,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from msgspec.structs import replace
 
 from assigner.assignment.policy_cache import PolicyCache
 from territory.wire.keys import copy_key
