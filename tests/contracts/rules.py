@@ -20,12 +20,36 @@ TYPES: dict[str, FieldType] = {
     "country": "text", "zip": "text", "revenue": "number", "price": "money", "founded": "date", "signed": "datetime",
     "is_partner": "boolean", "tags": "set", "spot": "geo",
 }  # fmt: skip
-TABLES = {"zips": ["94105", "9", " 80000", "AB 1"], "countries": ["us", "ZÜRICH", "ﬁ"], "none": []}
+TABLES = {
+    "zips": ["94105", "9", " 80000", "AB 1", "1012", "10 12AB", "abc 12 Avenue"],
+    "countries": ["us", "ZÜRICH", "ﬁ"],
+    "none": [],
+}
 TODAY = date(2016, 2, 29)
 CALENDAR = FiscalCalendar("quarter", fiscal_year_start=4, zone=ZoneInfo("Europe/Berlin"))
 
 _TEXTS = ("US", "us ", "U", "CA", "Zürich", "zurich", "ZU\u0308RICH", "ﬁ", "fi", "fin", 'a"b\\c', "日本", "\U0001f600")
-_CODES = ("9", "80000", "94105", "94106", "9410", "94-105", "AB 1", "ab 2", "９", "94105-1234")
+_CODES = (
+    "9",
+    "80000",
+    "94105",
+    "94106",
+    "9410",
+    "94-105",
+    "AB 1",
+    "ab 2",
+    "９",
+    "94105-1234",
+    "94105 12",
+    "ab1",
+    "1012 AB",
+    "1012ab",
+    "101-2ab",
+    "10 12",
+    "abc 12 avenue",
+    "80 000",
+    "1012 ab-9",
+)
 _NUMBERS = (-5, 0, 1, 2, 9, 80_000, 1.5, "1.5", "9", 0.1, "0.1", "0.10", "-0.0", 4, 5)
 _AMOUNTS = (*_NUMBERS, "0.100000000001", 10**29, -(10**29), "79999.999999999999")
 _DAYS = (
@@ -121,10 +145,21 @@ def operand(field: str, word: str, dice: Random) -> Any:
         case "table":
             return dice.choice(list(TABLES))
         case "pair":
+            if kind == "datetime":  # the order of a day and a datetime depends on the zone
+                values = dice.choice((_DAYS, _INSTANTS[len(_DAYS) :]))
             bounds: list[Any] = dice.choices(values, k=2)
             return sorted(bounds, key=lambda raw: read_value(kind, raw, CALENDAR.zone))  # type: ignore[arg-type, return-value]  # of one type
         case "codes":
-            return dice.choice([["9", "9"], ["80000", "94105"], ["94105", "94106"], ["AB 1", "ab 2"]])
+            return dice.choice(
+                [
+                    ["9", "9"],
+                    ["80000", "94105"],
+                    ["94105", "94106"],
+                    ["AB 1", "ab 2"],
+                    ["1000", "1099"],
+                    ["1012 AA", "1012az"],
+                ]
+            )
         case "days":
             return dice.choice([0, 1, 7, 366, 36_525])
         case "period":

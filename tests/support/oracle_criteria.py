@@ -1,5 +1,6 @@
 """The oracle's evaluation of a criteria tree, leaf by leaf, in three-valued logic (C1, C2, C4, C7, C8, C10)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -102,8 +103,8 @@ def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, se
             return any(_operand("text", item) in value for item in operand)
         case "includes_all":
             return all(_operand("text", item) in value for item in operand)
-        case "in_table":
-            return any(value == read_text(item) for item in setting.tables[operand])
+        case "in_table" | "starts_with" | "postal_between":
+            return _code_holds(operator, value, operand, setting)
         case "within_km":
             return _kilometres(value, read_geo(operand)) <= float(operand["km"])
         case "in_polygon":
@@ -111,13 +112,8 @@ def _positive_holds(operator: str, value: Any, operand: Any, field_type: str, se
             return any(_in_polygon(value, rings) for rings in polygons)
         case "is_not_empty":
             return _must_be_true(operand)
-        case "in" | "starts_with":  # a list of values, or one beginning
-            compared = {"in": "eq", "starts_with": "starts_with"}[operator]
-            wanted = operand if isinstance(operand, list) else [operand]
-            return any(_holds_for_one(compared, value, item, field_type, setting) for item in wanted)
-        case "postal_between":
-            low, high = (_operand("text", item) for item in operand)
-            return len(value) == len(low) and bool(low <= value <= high)
+        case "in":
+            return any(_holds_for_one("eq", value, item, field_type, setting) for item in operand)
         case "between":
             low, high = operand
             return _holds_for_one("ge", value, low, field_type, setting) and _holds_for_one(
@@ -174,6 +170,66 @@ def _must_be_true(operand: Any) -> bool:
     if operand is not True:
         raise ValueError(f"operand {operand!r} of is_empty or is_not_empty: expected true")
     return True
+
+
+# --- postal codes (C10) -----------------------------------------------------------------------
+
+
+def _code_holds(operator: str, value: str, operand: Any, setting: Setting) -> bool:
+    """Return whether an operator holds that compares postal codes as such."""
+    if operator == "in_table":
+        return any(_is_entry(value, read_text(item)) for item in setting.tables[operand])
+    if operator == "starts_with":
+        return any(
+            _begins(value, _operand("text", one)) for one in (operand if isinstance(operand, list) else [operand])
+        )
+    low, high = (_without_blanks(_operand("text", item)) for item in operand)
+    return any(low <= part <= high for part in _parts_of_length(value, len(low)))
+
+
+def _looks_like_a_code(text: str) -> bool:
+    """Return whether a text has 2 to 12 letters and digits in groups that may be of a postal code."""
+    groups = [group for part in text.split(" ") if part for group in part.split("-")]
+    characters = "".join(groups)
+    return (
+        2 <= len(characters) <= 12
+        and characters.isascii()
+        and all(group.isalnum() for group in groups)
+        and any(character.isdigit() for character in characters)
+        and all(_has_digit(group) or len(group) == 2 for group in groups[1:])
+        and not re.search("- | -", text)
+    )
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in text)
+
+
+def _without_blanks(text: str) -> str:
+    return "".join(character for character in text if not character.isspace())
+
+
+def _parts_of_length(code: str, length: int) -> list[str]:
+    """Return the beginnings of so many characters, blanks aside, behind which a code ends or goes on anew."""
+    cuts = [
+        place for place in range(1, len(code) + 1) if place == len(code) or code[place] == "-" or code[place].isspace()
+    ]
+    return [part for place in cuts if len(part := _without_blanks(code[:place])) == length]
+
+
+def _is_entry(value: str, entry: str | None) -> bool:
+    """Return whether a value is an entry of a table: of codes, blanks do not count, and the first part is enough."""
+    if entry is None or value == entry or not (_looks_like_a_code(value) and _looks_like_a_code(entry)):
+        return value == entry
+    first = re.split("[- ]", value)[0]
+    return _without_blanks(entry) in (_without_blanks(value), first if len(first) > 2 and _has_digit(first) else None)
+
+
+def _begins(value: str, beginning: str) -> bool:
+    """Return whether a text begins so; of a code, blanks do not count."""
+    if value.startswith(beginning):
+        return True
+    return _looks_like_a_code(value) and _without_blanks(value).startswith(_without_blanks(beginning))
 
 
 # --- days (C7) --------------------------------------------------------------------------------

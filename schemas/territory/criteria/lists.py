@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from territory.criteria.postal import table_key
 from territory.criteria.values import FieldType, Value, folded
 
 _NONE: Mapping[str, Iterable[str]] = {}
@@ -28,8 +29,10 @@ class Lists:
         return self._kept.setdefault((kind, found), found)
 
     def table(self, name: str) -> frozenset[Value]:
-        """Return the values of a table, folded for comparison (C3); computed at the first use."""
+        """Return the values of a table, folded for comparison (C3, C10); computed at the first use."""
         found = self._tables.get(name)
         if found is None:
-            found = self._tables[name] = self.shared("text", map(folded, self._written[name]))
+            found = self._tables[name] = self.shared(
+                "text", (table_key(folded(entry)) for entry in self._written[name])
+            )
         return found

@@ -11,6 +11,7 @@ from territory.criteria.faults import WrongOperand, found
 from territory.criteria.geojson import latitude, longitude, region_of
 from territory.criteria.lists import Lists
 from territory.criteria.places import KM_MAX, Circle
+from territory.criteria.postal import without_blanks
 from territory.criteria.values import FieldType, Value, is_day, measure_of, read_operand, read_operands
 from territory.criteria.windows import Stretch, Windows
 from territory.model.periods import RelativePeriod, end_of_day, start_of_day
@@ -110,7 +111,8 @@ def _bounds(values: list[Any], high: Any) -> tuple[Any, Any]:
 
 
 def _codes(operand: object) -> tuple[str, str]:
-    low, high = _pair(operand, "text")
+    codes = [without_blanks(code) for code in _values(operand, "text")]
+    low, high = _bounds(codes, codes[-1])
     if len(low) != len(high):
         raise WrongOperand(
             f"found bounds of {len(low)} and {len(high)} characters, expected the same length: "

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from territory.criteria import days
+from territory.criteria.postal import first_of_length, is_code, table_keys, without_blanks
 from territory.criteria.tree import Bounds, Leaf, RelativeLeaf, Test, unanswerable, within
 from territory.criteria.values import FieldType, Value
 from territory.criteria.windows import Stretch, Windows
@@ -80,10 +81,30 @@ def _part(wanted: str) -> Test:
 
 
 def _beginning(wanted: str | frozenset[str]) -> Test:
-    if isinstance(wanted, str):
-        return lambda value: value.startswith(wanted)
+    """Return a test for texts that begin with one of some; blanks in postal codes are ignored (C10)."""
+    beginnings = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    begins = _begins_with(frozenset(beginnings))
+    code_begins = _begins_with(frozenset(map(without_blanks, beginnings)))
+    has_blanks = any(one != without_blanks(one) for one in beginnings)
+
+    def test(value: str) -> bool:
+        if begins(value):
+            return True
+        return (has_blanks or " " in value) and is_code(value) and code_begins(without_blanks(value))
+
+    return test
+
+
+def _begins_with(wanted: frozenset[str]) -> Test:
+    if len(wanted) == 1:
+        (beginning,) = wanted
+        return lambda value: value.startswith(beginning)
     lengths = sorted(set(map(len, wanted)))  # few, even of many beginnings
     return lambda value: any(value[:length] in wanted for length in lengths)
+
+
+def _in_table(entries: frozenset[str]) -> Test:
+    return lambda value: any(key in entries for key in table_keys(value))
 
 
 def _between(bounds: Bounds) -> Test:
@@ -93,7 +114,12 @@ def _between(bounds: Bounds) -> Test:
 def _code_between(bounds: tuple[str, str]) -> Test:
     low, high = bounds
     length = len(low)
-    return lambda value: len(value) == length and low <= value <= high
+
+    def test(value: str) -> bool:
+        code = first_of_length(value, length)
+        return code is not None and low <= code <= high
+
+    return test
 
 
 def _any_of(wanted: frozenset[str]) -> Test:
@@ -109,7 +135,7 @@ OPERATORS: dict[str, Operator | RelativeOperator] = {
     "ne": Operator(_EQUALITY, "one", _equal, negated=True),
     "in": Operator(_EQUALITY, "many", _member_of),
     "not_in": Operator(_EQUALITY, "many", _member_of, negated=True),
-    "in_table": Operator(_TEXT, "table", _member_of),
+    "in_table": Operator(_TEXT, "table", _in_table),
     "contains": Operator(_TEXT, "one", _part),
     "not_contains": Operator(_TEXT, "one", _part, negated=True),
     "starts_with": Operator(_TEXT, "one or many", _beginning),

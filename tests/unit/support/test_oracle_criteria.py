@@ -208,6 +208,19 @@ def test_fields_of_many_values(value: object, held_by: list[str]) -> None:
         ({"postal_between": ["94100", "94199"]}, "9415", False),
         ({"postal_between": ["94100", "94199"]}, "941500", False),
         ({"postal_between": ["1aa", "1ZZ"]}, "1Bc", True),
+        ({"postal_between": ["94100", "94199"]}, "94103-1234", True),
+        ({"postal_between": ["94100", "94199"]}, "94103 1234", True),
+        ({"postal_between": ["94100", "94199"]}, "94103x", False),
+        ({"postal_between": ["1000", "1099"]}, "1012 AB", True),
+        ({"postal_between": ["1000", "1099"]}, "1012AB", False),
+        ({"postal_between": ["1012 AA", "1012AZ"]}, "1012 ab", True),
+        ({"starts_with": "1012a"}, "1012 AB", True),
+        ({"starts_with": "10 12a"}, "1012 AB", True),
+        ({"starts_with": "NewY"}, "New York", False),
+        ({"in_table": "zips"}, "94103-1234", True),
+        ({"in_table": "zips"}, "94103 AB", True),
+        ({"in_table": "zips"}, "94103 street", False),
+        ({"in_table": "zips"}, "1 aa", True),
         ({"postal_between": ["94100", "94199"]}, None, False),
         ({"in_table": "zips"}, "94103 ", True),
         ({"in_table": "zips"}, "1AA", True),
@@ -217,7 +230,7 @@ def test_fields_of_many_values(value: object, held_by: list[str]) -> None:
     ],
 )
 def test_postal_codes_and_tables(leaf: Document, value: object, holds: bool) -> None:
-    """Codes of the bounds' length are compared; a table is a list that the model names (C4)."""
+    """Codes, or first parts, of the bounds' length are compared; a table is a list that the model names (C4, C10)."""
     setting = Setting(tables={"zips": [" 94103", "1aa"], "none": []})
     assert criteria_holds({"field": "zip", **leaf}, {"zip": value}, {"zip": "text"}, setting) is holds
 

@@ -15,7 +15,7 @@ from itertools import islice
 
 from assigner.assignment.policy import RULED_OBJECTS, TREE_RULED
 from assigner.matching.clauses import CLAUSES_MAX, Clause, NotValues, There, clauses_of
-from assigner.matching.operators import EQUAL, RELATIVE
+from assigner.matching.operators import EQUAL, RELATIVE, TABLE
 from assigner.matching.rule_book import NO_PARENT, Rule, rule_book, sharing_book
 from territory.criteria import All, Criterion, Leaf, leaves_of
 from territory.model.compiled import Model
@@ -162,7 +162,7 @@ def _narrowing(clause: Clause) -> set[str]:
 
 
 _ORDERED = {"lt", "le", "gt", "ge", "between", "not_between", "on_days", "not_on_days", *RELATIVE}
-_PLAIN = {*EQUAL, "is_empty", "is_not_empty", "postal_between", *_ORDERED}
+_PLAIN = {*EQUAL, *TABLE, "is_empty", "is_not_empty", "postal_between", *_ORDERED}
 PLAIN_LEAVES_MAX = 9
 """Combined in any way, so many make at most 27 alternatives, fewer than `CLAUSES_MAX`."""
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, values_of
+from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, TABLE, values_of
 from territory.criteria import AnyOf, Criterion, Leaf, Not
+from territory.criteria.postal import without_blanks
 from territory.criteria.values import Value
 from territory.criteria.windows import Windows
 
@@ -82,10 +83,13 @@ def _conjunctions(criterion: Criterion, *, negated: bool) -> tuple[list[_Conjunc
 
 
 class Column(NamedTuple):
-    """A field with the order of its values: their own, or that of postal codes."""
+    """A field, and what of its value is looked up: itself, its keys in tables, or its first characters."""
 
     field: str
     kind: str
+    """`plain`, `table`, or `postal`."""
+    length: int = 0
+    """Of postal codes, the characters that are compared (`postal.first_of_length`)."""
 
 
 class Span(NamedTuple):
@@ -153,8 +157,7 @@ def _clause(conjunction: _Conjunction) -> Clause | None:
     """Return the clause of a conjunction; None if no value can satisfy it."""
     by_column: dict[Column, list[Literal]] = {}
     for literal in conjunction:
-        kind = "postal" if literal.leaf.operator == "postal_between" else "plain"
-        by_column.setdefault(Column(literal.leaf.field, kind), []).append(literal)
+        by_column.setdefault(_column_of(literal.leaf), []).append(literal)
     predicates: dict[Column, Predicate] = {}
     exact = True
     for column, literals in by_column.items():
@@ -167,6 +170,13 @@ def _clause(conjunction: _Conjunction) -> Clause | None:
         if predicate is not None:
             predicates[column] = predicate
     return Clause(predicates, exact)
+
+
+def _column_of(leaf: Leaf) -> Column:
+    if leaf.operator == "postal_between":
+        wanted: Any = leaf.wanted
+        return Column(leaf.field, "postal", len(wanted[0]))
+    return Column(leaf.field, "table" if leaf.operator in TABLE else "plain")
 
 
 _ORDER = {
@@ -182,7 +192,7 @@ def _alone(literal: Literal) -> tuple[Predicate, bool] | None:
     Most columns have a single literal in most rules.
     """
     leaf = literal.leaf
-    if leaf.operator in EQUAL:
+    if leaf.operator in EQUAL or leaf.operator in TABLE:
         values = values_of(leaf)
         return NotValues(values) if literal.negated else Values(values), True
     if leaf.operator in _ORDER:
@@ -199,7 +209,7 @@ def _predicate(literals: list[Literal]) -> tuple[Predicate | None, bool]:
         return _present(literals) if literals else (There(there=True), True)
     if any(literal.leaf.operator in _EMPTY for literal in literals):
         return There(there=False), True  # a missing value satisfies every negation (C2)
-    if all(literal.leaf.operator in EQUAL for literal in literals):
+    if all(literal.leaf.operator in EQUAL or literal.leaf.operator in TABLE for literal in literals):
         return NotValues(frozenset().union(*(values_of(literal.leaf) for literal in literals))), True
     if all(literal.leaf.operator in _ORDER for literal in literals):
         return _spans(literals), True
@@ -208,6 +218,9 @@ def _predicate(literals: list[Literal]) -> tuple[Predicate | None, bool]:
 
 def _present(literals: list[Literal]) -> tuple[Predicate | None, bool]:
     """Return the most selective predicate of literals that a missing value does not satisfy."""
+    tables = [values_of(one.leaf) for one in literals if one.leaf.operator in TABLE and not one.negated]
+    if tables:  # a value has several keys: one of them may be in one table, and another in the next
+        return Values(min(tables, key=len)), len(literals) == 1
     finite = [literal for literal in literals if literal.leaf.operator in EQUAL and not literal.negated]
     if finite:
         shortest = min((values_of(literal.leaf) for literal in finite), key=len)
@@ -222,12 +235,15 @@ def _present(literals: list[Literal]) -> tuple[Predicate | None, bool]:
         return _spans(ordered), len(ordered) == len(literals)
     prefixed = [one for one in literals if one.leaf.operator in PREFIX and not one.negated]
     if prefixed:
-        prefixes: frozenset[Any] = values_of(prefixed[0].leaf)
+        prefixes = values_of(prefixed[0].leaf)
+        squeezed = _squeezed(prefixes)
         for one in prefixed[1:]:
-            prefixes = _common_prefixes(prefixes, values_of(one.leaf))
-        if not prefixes:
+            squeezed = _common_prefixes(squeezed, _squeezed(values_of(one.leaf)))
+        if not squeezed:
             return Values(frozenset()), True  # a contradiction
-        return Prefixes(prefixes), len(prefixed) == len(literals)
+        if all(_squeezed(values_of(one.leaf)) == values_of(one.leaf) for one in prefixed):
+            return Prefixes(squeezed), len(prefixed) == len(literals)
+        return Prefixes(prefixes), len(literals) == 1  # type: ignore[arg-type]  # texts
     included = [one for one in literals if one.leaf.operator in _INCLUDES and not one.negated]
     if included:
         first = included[0].leaf
@@ -236,6 +252,11 @@ def _present(literals: list[Literal]) -> tuple[Predicate | None, bool]:
             return Members(wanted), len(literals) == 1
         return Members(frozenset({min(wanted)})), len(literals) == 1 and len(wanted) == 1
     return There(there=True), False
+
+
+def _squeezed(prefixes: frozenset[Any]) -> frozenset[str]:
+    """Return prefixes without blanks, as they are compared with postal codes (C10)."""
+    return frozenset(map(without_blanks, prefixes))
 
 
 def _common_prefixes(left: frozenset[Any], right: frozenset[Any]) -> frozenset[str]:
@@ -287,14 +308,7 @@ def _spans_of_leaf(leaf: Leaf) -> list[Span]:
     if leaf.operator == "ge":
         return [Span(wanted, True, None, False)]
     low, high = wanted
-    if leaf.operator == "postal_between":
-        low, high = postal_key(low), postal_key(high)
     return [Span(low, True, high, True)]
-
-
-def postal_key(code: str) -> tuple[int, str]:
-    """Return the sort key of postal codes: by length, then as text (C4)."""
-    return len(code), code
 
 
 def _complement(span: Span) -> list[Span]:

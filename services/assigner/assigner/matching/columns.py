@@ -9,7 +9,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from assigner.matching.clauses import Members, NotValues, Predicate, Prefixes, Span, Spans, Values, postal_key
+from assigner.matching.clauses import Column, Members, NotValues, Predicate, Prefixes, Span, Spans, Values
+from territory.criteria.postal import first_of_length, is_code, table_keys, without_blanks
 from territory.criteria.values import Unreadable, Value
 
 LONG_LIST = 64
@@ -33,29 +34,35 @@ class ColumnIndex:
             An unreadable value rules out all that ask for more than that it is there (C2).
     """
 
-    __slots__ = ("_are_sets", "_is_postal", "_lines", "_long", "_prefixes", "_table", "asking", "bits", "there")
+    __slots__ = (
+        "_are_sets", "_codes", "_has_blanks", "_length", "_lines", "_long", "_prefixes", "_refusing", "_table",
+        "asking", "bits", "there",
+    )  # fmt: skip
 
-    def __init__(self, kind: str, everything: int, asked: list[tuple[int, Predicate]]) -> None:
+    def __init__(self, column: Column, everything: int, asked: list[tuple[int, Predicate]]) -> None:
         """Index predicates, each with the bit of its clause; the other clauses of `everything` have none here."""
-        self._is_postal = kind == "postal"
+        self._length = column.length
         self._are_sets = any(isinstance(predicate, Members) for _, predicate in asked)
         self.asking = sum(bit for bit, _ in asked)
         self.there = missing = unreadable = everything & ~self.asking
         equal: dict[frozenset[Any], int] = {}
         unequal: dict[frozenset[Any], int] = {}
+        self._refusing = 0
         prefixes: dict[int, dict[str, int]] = {}
+        codes: dict[int, dict[str, int]] = {}
         spans: list[tuple[int, Span]] = []
         for bit, predicate in asked:
             if isinstance(predicate, Values | Members):
                 equal[predicate.values] = equal.get(predicate.values, 0) | bit
             elif isinstance(predicate, NotValues):
                 unequal[predicate.values] = unequal.get(predicate.values, 0) | bit
+                self._refusing |= bit
                 self.there |= bit
                 missing |= bit
             elif isinstance(predicate, Prefixes):
                 for prefix in predicate.prefixes:
-                    by_prefix = prefixes.setdefault(len(prefix), {})
-                    by_prefix[prefix] = by_prefix.get(prefix, 0) | bit
+                    _add(prefixes, prefix, bit)
+                    _add(codes, without_blanks(prefix), bit)
             elif isinstance(predicate, Spans):
                 spans += [(bit, span) for span in predicate.spans]
                 missing |= bit if predicate.missing else 0
@@ -75,11 +82,42 @@ class ColumnIndex:
             for value in accepting.keys() | refusing.keys()
         }
         self._table[None], self._table[_UNREADABLE] = missing, unreadable
-        self._prefixes = sorted(prefixes.items())
+        self._prefixes, self._codes = sorted(prefixes.items()), sorted(codes.items())
+        self._has_blanks = prefixes != codes
         self._lines = SpanTable(spans) if spans else None
-        is_table = not (self._are_sets or self._long or self._prefixes or self._lines)
-        is_lines = not (self._are_sets or self._long or self._prefixes or self._is_postal or len(self._table) > 2)
-        self.bits: Lookup = self._table.get if is_table else self._line_bits if is_lines else self._bits
+        self.bits: Lookup = self._lookup(column.kind)
+
+    def _lookup(self, kind: str) -> Lookup:
+        if kind == "postal":
+            return self._postal_bits
+        if kind == "table":
+            return self._key_bits
+        if self._are_sets or self._long or self._prefixes:
+            return self._bits
+        if self._lines is None:
+            return self._table.get
+        return self._bits if len(self._table) > 2 else self._line_bits
+
+    def _postal_bits(self, value: Value | Unreadable | None, there: int) -> int:
+        """Look up the first characters of a postal code; a code without such has no place in any range (C10)."""
+        if value.__class__ is Unreadable:
+            return self._table[value]
+        code = None if value is None else first_of_length(value, self._length)  # type: ignore[arg-type]  # a text
+        return self._table[None] if code is None else there | self._lines.bits(code)  # type: ignore[union-attr]
+
+    def _key_bits(self, value: Value | Unreadable | None, there: int) -> int:
+        """Look up a value by its keys in tables: one must be there, or for a negation none may be (C10)."""
+        if value is None or value.__class__ is Unreadable:
+            return self._table[value]
+        accepted, kept = 0, -1
+        for key in table_keys(value):  # type: ignore[arg-type]  # a text
+            found = self._table.get(key, there)
+            for values, bits in self._long:
+                if key in values:
+                    found |= bits
+            accepted |= found
+            kept &= found
+        return accepted & ~self._refusing | kept & self._refusing
 
     def _line_bits(self, value: Value | Unreadable | None, there: int) -> int:
         """Return the same as `_bits` for a column that has ranges only."""
@@ -100,8 +138,12 @@ class ColumnIndex:
                 found |= bits
         for length, by_prefix in self._prefixes:
             found |= by_prefix.get(value[:length], 0)  # type: ignore[index, arg-type]  # a text
+        if self._codes and (self._has_blanks or " " in value) and is_code(value):  # type: ignore[arg-type, operator]
+            code = without_blanks(value)  # type: ignore[arg-type]  # only texts have prefixes
+            for length, by_prefix in self._codes:
+                found |= by_prefix.get(code[:length], 0)
         if self._lines is not None:
-            found |= self._lines.bits(postal_key(value) if self._is_postal else value)  # type: ignore[arg-type]  # a text
+            found |= self._lines.bits(value)
         return found
 
 
@@ -133,6 +175,11 @@ class SpanTable:
         at = bisect_left(self._bounds, value)
         is_bound = at < len(self._bounds) and self._bounds[at] == value
         return self._bits[2 * at + is_bound]
+
+
+def _add(prefixes: dict[int, dict[str, int]], prefix: str, bit: int) -> None:
+    by_prefix = prefixes.setdefault(len(prefix), {})
+    by_prefix[prefix] = by_prefix.get(prefix, 0) | bit
 
 
 def _by_value(groups: Iterable[tuple[frozenset[Any], int]]) -> dict[Any, int]:

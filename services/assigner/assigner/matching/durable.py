@@ -24,10 +24,11 @@ from typing import Any, NamedTuple
 
 from assigner.matching.clauses import Literal, Span, spans_of
 from assigner.matching.durable_rule_sets import Alternative, Comparison, RuleSet, in_rule_sets, require_durable_rules
-from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, values_of
+from assigner.matching.operators import EQUAL, PREFIX, RELATIVE, TABLE, values_of
 from assigner.matching.port import RulesRefused
 from assigner.matching.rule_book import RuleBook
 from territory.criteria import AnyOf, Criterion, Fields, Leaf, Not, leaves_of
+from territory.criteria.postal import first_of_length, is_code, table_keys, without_blanks
 from territory.criteria.values import Unreadable, Value
 from territory.criteria.windows import Windows
 
@@ -95,7 +96,14 @@ class Attribute(NamedTuple):
 
     field: str
     kind: str
-    """`there`, `readable`, `low` or `high` (an integer; a missing value is below or above all), `text`, or `code`."""
+    """`there`, `readable`, `low` or `high` (an integer; a missing value is below or above all), or one of `_TEXTS`."""
+    length: int = 0
+    """Of `postal`."""
+
+
+_TEXTS = ("text", "postal", "key", "part", "code", "beginning")
+"""The text itself, and what of it is compared as a postal code (C10), empty if there is no such: its first characters,
+its first and second key in tables, the code without blanks; the same or else the text itself."""
 
 
 class _Attributes:
@@ -110,17 +118,17 @@ class _Attributes:
                     self._decimals[leaf.field] = max(self._decimals.get(leaf.field, 0), places)
         self._names: dict[Attribute, str] = {}
 
-    def comparison(self, field: str, kind: str, operator: str, wanted: Any) -> Comparison:
+    def comparison(self, field: str, kind: str, operator: str, wanted: Any, length: int = 0) -> Comparison:
         """Return a comparison, and add its attribute to all facts. Raises: _NotExpressible."""
         value: int | str
         if kind in ("there", "readable"):
             value = wanted
-        elif kind in ("text", "code"):
+        elif kind in _TEXTS:
             if len(wanted) > TEXT_LENGTH_MAX:
                 raise _NotExpressible(
                     f"{field} is compared with {len(wanted)} characters, at most {TEXT_LENGTH_MAX} are supported"
                 )
-            value = _text(wanted, kind)
+            value = _hexadecimal(wanted)
         else:
             value = self._whole(field, wanted)
             if not -_LIMIT < value - 1 < value + 1 < _LIMIT:
@@ -128,7 +136,7 @@ class _Attributes:
                     f"{field} is compared with {wanted}, and somewhere with {self._decimals.get(field, 0)} decimals: "
                     "together they need more than 18 digits, the most that are exact"
                 )
-        return Comparison(self._name(Attribute(field, kind)), operator, value)
+        return Comparison(self._name(Attribute(field, kind, length)), operator, value)
 
     def _name(self, attribute: Attribute) -> str:
         found = self._names.get(attribute)
@@ -141,11 +149,11 @@ class _Attributes:
     def fact(self, fields: Fields) -> dict[str, int | str]:
         """Return the fact of a record."""
         fact: dict[str, int | str] = {"id": "1"}
-        for (field, kind), name in self._names.items():
-            fact[name] = self._value(field, kind, fields.get(field))
+        for (field, kind, length), name in self._names.items():
+            fact[name] = self._value(field, kind, length, fields.get(field))
         return fact
 
-    def _value(self, field: str, kind: str, value: Value | Unreadable | None) -> int | str:
+    def _value(self, field: str, kind: str, length: int, value: Value | Unreadable | None) -> int | str:
         if kind == "there":
             return int(value is not None)
         if isinstance(value, Unreadable):
@@ -160,7 +168,8 @@ class _Attributes:
             return min(max(self._whole(field, value), 1 - _LIMIT), _LIMIT - 1)
         if value is None:
             return ""
-        return _text(value[: TEXT_LENGTH_MAX + 1], kind)  # type: ignore[index, arg-type]  # a text
+        text = _compared(kind, length, value)  # type: ignore[arg-type]  # a text
+        return _hexadecimal(text[: TEXT_LENGTH_MAX + 1])
 
     def _whole(self, field: str, value: Any) -> int:
         """Return a number, day, instant or boolean as an integer of the same order.
@@ -182,9 +191,20 @@ class _Attributes:
         return 2 * int(below) + (below != scaled)
 
 
-def _text(text: str, kind: str) -> str:
-    digits = text.encode("utf-8", "surrogatepass").hex()
-    return f"{len(text):04x}{digits}" if kind == "code" else digits
+def _compared(kind: str, length: int, value: str) -> str:
+    """Return what of a text an attribute has."""
+    if kind == "postal":
+        return first_of_length(value, length) or ""
+    if kind in ("key", "part"):
+        keys = table_keys(value)
+        return keys[0] if kind == "key" else keys[-1] if len(keys) > 1 else ""
+    if kind in ("code", "beginning") and is_code(value):
+        return without_blanks(value)
+    return "" if kind == "code" else value
+
+
+def _hexadecimal(text: str) -> str:
+    return text.encode("utf-8", "surrogatepass").hex()
 
 
 # --- rules as alternatives -------------------------------------------------------------------
@@ -232,7 +252,7 @@ def _of_leaf(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alte
 
 
 def _positive(leaf: Leaf, attributes: _Attributes) -> list[Alternative]:
-    if leaf.operator in EQUAL:
+    if leaf.operator in EQUAL or leaf.operator in TABLE:
         return [(one,) for one in _equalities(leaf, attributes)]
     if isinstance(leaf.wanted, Windows):
         return [_within(leaf.field, span, attributes) for span in _bounded_spans(Literal(leaf, negated=False))]
@@ -243,7 +263,7 @@ def _positive(leaf: Leaf, attributes: _Attributes) -> list[Alternative]:
 
 def _negative(leaf: Leaf, attributes: _Attributes) -> list[Alternative]:
     """Return the alternatives of a leaf's negation, for a missing or a readable value."""
-    if leaf.operator in EQUAL:
+    if leaf.operator in EQUAL or leaf.operator in TABLE:
         return [tuple(map(_opposite, _equalities(leaf, attributes)))]
     if isinstance(leaf.wanted, Windows):
         return [_within(leaf.field, span, attributes) for span in _bounded_spans(Literal(leaf, negated=True))]
@@ -258,6 +278,9 @@ def _equalities(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
         raise _NotExpressible(
             f"{leaf.field} {leaf.operator} has {len(values)} values, at most {ALTERNATIVES_MAX} are supported"
         )
+    if leaf.operator in TABLE:
+        kinds = ("key", "part")
+        return [attributes.comparison(leaf.field, kind, "eq", value) for value in values for kind in kinds]
     kind = "text" if isinstance(next(iter(values), None), str) else "low"
     return [attributes.comparison(leaf.field, kind, "eq", value) for value in values]
 
@@ -283,14 +306,26 @@ def _within(field: str, span: Span, attributes: _Attributes) -> Alternative:
 
 
 def _of_prefixes(leaf: Leaf, attributes: _Attributes, *, negated: bool) -> list[Alternative]:
-    """Return an alternative for each prefix; negated, one for each gap between them."""
+    """Return the alternatives of beginnings. With blanks in them, those of a text and of a code differ (C10)."""
     values: frozenset[Any] = values_of(leaf)
+    codes = frozenset(map(without_blanks, values))
+    if codes == values:
+        return _ranges(leaf, attributes, "beginning", values, negated=negated)
+    texts = _ranges(leaf, attributes, "text", values, negated=negated)
+    others = _ranges(leaf, attributes, "code", codes, negated=negated)
+    return _bounded(left + right for left in texts for right in others) if negated else _bounded(texts + others)
+
+
+def _ranges(
+    leaf: Leaf, attributes: _Attributes, kind: str, values: frozenset[Any], *, negated: bool
+) -> list[Alternative]:
+    """Return an alternative for each beginning; negated, one for each gap between them."""
     shortest = [one for one in values if not any(one[:length] in values for length in range(1, len(one)))]
     if len(shortest) > ALTERNATIVES_MAX:
         raise _NotExpressible(
             f"{leaf.field} {leaf.operator} has {len(shortest)} values, at most {ALTERNATIVES_MAX} are supported"
         )
-    least = sorted(attributes.comparison(leaf.field, "text", "gte", one) for one in shortest)
+    least = sorted(attributes.comparison(leaf.field, kind, "gte", one) for one in shortest)
     beyond = [one._replace(operator="lt", value=f"{one.value}g") for one in least]  # g sorts after hexadecimal digits
     if not negated:
         return list(zip(least, beyond, strict=True))
@@ -302,11 +337,11 @@ def _both(leaf: Leaf, attributes: _Attributes) -> list[Comparison]:
     """Return the one or two comparisons that are equivalent to a leaf's positive test."""
     field, wanted = leaf.field, leaf.wanted
     if leaf.operator == "postal_between":
-        low, high = wanted
-        return [attributes.comparison(field, "code", "gte", low), attributes.comparison(field, "code", "lte", high)]
+        bounds = zip(("gte", "lte"), wanted, strict=True)
+        return [attributes.comparison(field, "postal", word, bound, len(bound)) for word, bound in bounds]
     if leaf.operator in _RANGES:
-        bounds = zip(("low", "high"), ("gte", "lte"), wanted, strict=True)
-        return [attributes.comparison(field, kind, word, bound) for kind, word, bound in bounds if bound is not None]
+        ends = zip(("low", "high"), ("gte", "lte"), wanted, strict=True)
+        return [attributes.comparison(field, kind, word, bound) for kind, word, bound in ends if bound is not None]
     if leaf.operator in _BOUND:
         return [attributes.comparison(field, *_BOUND[leaf.operator], wanted)]
     raise _NotExpressible(f"{field} {leaf.operator} has no equal in durable_rules")

@@ -67,7 +67,7 @@ class _Block:
         for number, (_, _, clause) in enumerate(numbered):
             for column, predicate in clause.predicates.items():
                 by_column.setdefault(column, []).append((1 << number, predicate))
-        columns = [(column, ColumnIndex(column.kind, self._everything, asked)) for column, asked in by_column.items()]
+        columns = [(column, ColumnIndex(column, self._everything, asked)) for column, asked in by_column.items()]
         columns.sort(
             key=lambda indexed: -indexed[1].asking.bit_count()
         )  # the column that most clauses test comes first

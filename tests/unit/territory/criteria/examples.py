@@ -17,7 +17,7 @@ from tests.support.oracle import Setting
 
 from ..examples import FIELDS, Document, days, instants, long_decimals, scalars, texts, written
 
-TABLES = {"core": ["US", " Straße", "us"], "codes": ["94102", "94103", "8AB"], "none": []}
+TABLES = {"core": ["US", " Straße", "us"], "codes": ["94102", "94103", "8AB", "X1-2", "abc 12 Street"], "none": []}
 
 # --- settings ---------------------------------------------------------------------------------
 
@@ -58,7 +58,24 @@ def calendar_of(setting: Setting) -> FiscalCalendar:
 # --- values and operands ----------------------------------------------------------------------
 
 NUMBERS = (9, "80000", 0.1, "0.10", -0.0, "1e3", "12345678901234567890.123456789012")
-CODES = ("94102", "94103", " 94110", "9411", "8ab", "8AB", "8b", "８ＡＢ", "zzzzz")
+CODES = (
+    "94102",
+    "94103",
+    " 94110",
+    "9411",
+    "8ab",
+    "8AB",
+    "8b",
+    "８ＡＢ",
+    "zzzzz",
+    "94102-1234",
+    "94102 12",
+    "941 02",
+    "8 ab",
+    "8a-b1",
+    "x1 ab-2",
+    "abc 12 street",
+)
 tags = st.sampled_from(["a", " A", "b", "Straße", "STRASSE", "c"])
 _latitudes = st.sampled_from([-90, 90, -89.5]) | st.integers(-6, 6) | st.integers(-12, 12).map(lambda half: half / 2)
 _longitudes = (
@@ -100,8 +117,13 @@ def _sorted_pairs(kind: FieldType, values: st.SearchStrategy[Any]) -> st.SearchS
     )
 
 
+def _comparable(code: str) -> str:
+    """Return a postal code as it is compared: without blanks."""
+    return "".join(str(read_value("text", code)).split())
+
+
 def _same_length(pair: list[Any]) -> bool:
-    return len({len(str(read_value("text", code))) for code in pair}) == 1
+    return len(set(map(len, map(_comparable, pair)))) == 1
 
 
 rings = (
@@ -137,7 +159,9 @@ def operands(shape: str, kind: FieldType) -> st.SearchStrategy[Any]:
         "many": st.lists(values, min_size=1, max_size=4),
         "texts": st.lists(tags, min_size=1, max_size=3),
         "pair": _bounds(kind, values),
-        "codes": _bounds("text", st.sampled_from(CODES)).filter(_same_length),
+        "codes": st.lists(st.sampled_from(CODES), min_size=2, max_size=2)
+        .filter(_same_length)
+        .map(lambda pair: sorted(pair, key=_comparable)),
         "table": st.sampled_from(sorted(TABLES)),
         "days": st.sampled_from([0, 1, 28, 29, 30, 31, 365, 366, 36_525]) | st.integers(0, 800),
         "period": st.sampled_from(_PERIODS),

@@ -209,7 +209,17 @@ def test_fields_of_many_values(operand: list[str], value: object, held_by: str) 
         (["01000", "09999"], "04109", True),
         (["1000", "9999"], "04109", False),
         (["sw1a 1aa", "SW1A 2ZZ"], "SW1A 1AB", True),
-        (["SW1A 1AA", "SW1A 2ZZ"], "SW1A1AB", False),  # without its space it is shorter
+        (["SW1A 1AA", "SW1A 2ZZ"], "SW1A1AB", True),  # blanks do not count
+        (["SW1A1AA", "SW1A 2ZZ"], "sw1a  1ab", True),
+        (["94100", "94199"], "94102-1234", True),  # ZIP+4: the first part is compared
+        (["94100", "94199"], "94102 1234", True),
+        (["94100", "94199"], "94102x1234", False),
+        (["94100", "94199"], "9410-21234", False),
+        (["941001000", "941999999"], "94102-1234", False),  # the hyphen is a character
+        (["94100-1000", "94199-9999"], "94102-1234", True),
+        (["1000", "1099"], "1012 AB", True),
+        (["1000", "1099"], "1012AB", False),  # no blank, so it does not go on
+        (["1012 AA", "1012 AZ"], "1012ab", True),
         (["94100", "94199"], 94102, True),
         (["94100", "94199"], 94102.0, False),
         (["94100", "94199"], "９４１０２", True),  # full-width digits
@@ -217,7 +227,7 @@ def test_fields_of_many_values(operand: list[str], value: object, held_by: str) 
     ],
 )
 def test_postal_codes(bounds: list[str], code: object, expected: bool) -> None:
-    """Postal codes are texts; those of the same length as the bounds are compared, bounds included (C4)."""
+    """Postal codes are texts; those of the bounds' length are compared, or first parts of that length (C4, C10)."""
     assert holds({"field": "text", "postal_between": bounds}, {"text": code}) is expected
 
 
@@ -232,11 +242,40 @@ def test_postal_codes(bounds: list[str], code: object, expected: bool) -> None:
         ("8ab", "codes", True),
         ("x", "none", False),
         ("", "core", False),
+        ("94102-1234", "codes", True),
+        ("94102 1234", "codes", True),
+        ("94102x1234", "codes", False),
+        ("94102-abc", "codes", False),  # this looks like no postal code
+        ("8 AB", "codes", True),  # blanks do not count
+        ("X1", "codes", False),
+        ("8AB-C1-2", "codes", True),
+        ("US-1", "core", False),  # a first part without a digit is a word
+        ("us core", "core", False),
     ],
 )
 def test_tables(value: object, table: str, expected: bool) -> None:
-    """A table matches like a list of the same values (C3, C4)."""
+    """A table matches like a list of the same values; of postal codes also by their first part (C3, C4, C10)."""
     assert holds({"field": "text", "in_table": table}, {"text": value}) is expected
+
+
+@pytest.mark.parametrize(
+    ("beginning", "value", "expected"),
+    [
+        ("94102", "94102-1234", True),
+        ("1012A", "1012 AB", True),
+        ("1012 A", "1012ab", True),
+        (["SW1A 1", "EC1"], "sw1a1aa", True),
+        ("941 0", "94102", True),
+        ("New Y", "New York", True),
+        ("NewY", "New York", False),  # blanks of other texts count
+        ("1012A", "1012 Avenue", False),
+        ("1012 A", "1012 Avenue", True),
+    ],
+)
+def test_beginnings_of_postal_codes(beginning: object, value: str, expected: bool) -> None:
+    """Blanks in postal codes do not count, also where their beginnings are compared (C10)."""
+    assert holds({"field": "text", "starts_with": beginning}, {"text": value}) is expected
+    assert holds({"field": "text", "not_starts_with": beginning}, {"text": value}) is not expected
 
 
 @pytest.mark.parametrize(
