@@ -47,11 +47,16 @@ class _HostApp(faust.App):
     """A Faust app that runs services and timers, and connects to nothing itself."""
 
     BootStrategy: ClassVar[type[BootStrategy]] = _WithoutKafka
+    temporary: tempfile.TemporaryDirectory[str] | None = None
+    """Where Faust keeps its files, if no setting names a folder; removed when the process ends."""
 
 
-def build_app(name: str, settings: Settings) -> faust.App:
+def build_app(name: str, settings: Settings) -> _HostApp:
     """Return a Faust app for services and timers."""
-    folder = Path(settings.data_dir or tempfile.mkdtemp(prefix="territory-")) / name
+    temporary: tempfile.TemporaryDirectory[str] | None = None
+    if not settings.data_dir:
+        temporary = tempfile.TemporaryDirectory(prefix="territory-")
+    folder = Path(temporary.name if temporary is not None else str(settings.data_dir)) / name
     folder.mkdir(parents=True, exist_ok=True)
     app = _HostApp(
         name,
@@ -64,6 +69,7 @@ def build_app(name: str, settings: Settings) -> faust.App:
         logging_config=None,
     )
     app.producer_only = True
+    app.temporary = temporary
     return app
 
 

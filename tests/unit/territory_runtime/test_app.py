@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ import pytest
 
 from territory.stage import Fold
 from territory.wire import topics
-from territory_runtime.app import ServiceApp
+from territory_runtime.app import ServiceApp, build_app
 from territory_runtime.kafka.log_reader import KafkaLogReader
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.loop.model_snapshot import ModelSnapshot
@@ -29,6 +30,16 @@ def service(tmp_path: Path) -> ServiceApp:
         "TERRITORY_POINT_QUERIES": "true",
     }
     return ServiceApp("x", read_settings(settings), Provisioned(3, ()))
+
+
+def test_a_worker_without_a_data_folder_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust wants a folder; a temporary one goes when the worker ends."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    app = build_app("x", read_settings({"TERRITORY_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}))
+    assert app.temporary is not None
+    assert [folder.name for folder in tmp_path.glob("*/*")] == ["x"]
+    app.temporary.cleanup()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_faust_starts_no_client_of_its_own(service: ServiceApp) -> None:
