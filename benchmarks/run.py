@@ -27,7 +27,7 @@ from benchmarks import (
     p12_fairness,
     p13_workers,
     p18_command_line,
-    p19_refused,
+    p20_refused,
 )
 from benchmarks.results import Report, say, table, write
 
@@ -56,7 +56,7 @@ BENCHMARKS = {
     "p12": Benchmark(p12_fairness.run, records=1_000_000, territories=1_000, runs=1),
     "p13": Benchmark(p13_workers.run, records=100_000, territories=1_000, runs=3),
     "p18": Benchmark(p18_command_line.run, records=1_000, territories=20, runs=11),
-    "p19": Benchmark(p19_refused.run, records=110_000, territories=1_000, runs=3),
+    "p20": Benchmark(p20_refused.run, records=110_000, territories=1_000, runs=3),
 }
 
 

@@ -1,4 +1,4 @@
-"""P19: the assigner with one refused message after every ten good ones, beside as many messages that are all good.
+"""P20: the assigner with one refused message after every ten good ones, beside as many messages that are all good.
 
 A refused message becomes a dead letter, which is one more message to send. It must not slow the good ones down.
 """
@@ -73,7 +73,7 @@ def run(folder: Path, *, records: int, territories: int, runs: int, embedded: bo
         costs.append((load.cost_each(some), load.cost_each(none)))
         say(f"run {number + 1}: {some.seconds:.1f} s with refused messages, {none.seconds:.1f} s without")
     return Report(
-        name="p19",
+        name="p20",
         title="refused messages amid good ones, the assigner, both stages, one worker",
         parameters=corpus_of(good) | {"refused": refused},
         surroundings=surroundings,
