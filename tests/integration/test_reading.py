@@ -99,11 +99,11 @@ def test_attainments_are_read_as_the_aggregator_writes_them(redis_at: Mapping[st
             assert (rows[2].frozen, rows[2].adjustment_won, rows[2].adjustment_deals_won) == (True, "-0.1", -1)
             users = [row for row in await index.attainments(users=True) if row.user_id is not None]
             assert [(row.user_id, row.won, row.target, row.pipeline) for row in users] == [("u:1/x", "7", None, None)]
-            one = await index.attainments(territory_id="west", period="2017-Q2")
+            one = await index.attainments(territory_ids=["west"], period="2017-Q2")
             assert [Decimal(row.won or 0) for row in one] == [Decimal("0.1")]
-            assert len(await index.attainments(territory_id="west")) == 2
+            assert len(await index.attainments(territory_ids=["west"])) == 2
             assert len(await index.attainments(period="2017-Q1", users=True)) == 3
-            assert await index.attainments(territory_id="north", period="2017-Q1") == []
+            assert await index.attainments(territory_ids=["north"], period="2017-Q1") == []
 
     asyncio.run(play())
 

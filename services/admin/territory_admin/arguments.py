@@ -55,13 +55,13 @@ def near_matches(word: str, names: Mapping[str, str]) -> list[str]:
         by_text.setdefault(name.casefold(), known)
     for known in names:
         by_text[known.casefold()] = known
-    found = difflib.get_close_matches(word.casefold(), by_text, n=6, cutoff=0.5)
+    found = difflib.get_close_matches(word.casefold(), by_text, n=6, cutoff=0.6)
     return list(dict.fromkeys(by_text[text] for text in found))[:3]
 
 
 def not_there(kind: str, word: str, names: Mapping[str, str], where: str) -> str:
     """Return the error text for an unknown id, with the ids that resemble it or else how many there are."""
-    near = near_matches(word, names)
+    near = [_with_name(found, names[found]) for found in near_matches(word, names)]
     hint = f"did you mean {_either(near)}?" if near else f"there are {len(names)}"
     return f"{kind} {word!r} is not in {where}; {hint}"
 
@@ -80,12 +80,25 @@ def check_user(model: Model, user_id: str) -> None:
         raise NotFound(not_there("user", user_id, names, f"the model of {model.org_id!r}"))
 
 
+def check_owner(model: Model, owner_id: str) -> None:
+    """Raises: NotFound if the model has neither such a user nor such a group; the text names similar ones."""
+    names = {person.id: person.name for person in model.people.values()}
+    names |= {group.id: group.name for group in model.groups.values()}
+    if owner_id not in names:
+        raise NotFound(not_there("user or group", owner_id, names, f"the model of {model.org_id!r}"))
+
+
 def check_period(model: Model, period: str) -> None:
     """Raises: Refused for a text that is neither a period of the model's calendar nor a fiscal year."""
     calendar = model.calendar
     if not (calendar.is_period(period) or calendar.is_year(period)):
         expected = f"expected a {calendar.kind} such as {calendar.example}, or a fiscal year such as 2017"
         raise Refused(f"found period {period!r}, {expected}")
+
+
+def _with_name(found: str, name: str) -> str:
+    """Return an id with its name, by which it may have been found."""
+    return found if name in ("", found) else f"{found} ({name})"
 
 
 def _either(words: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from territory.wire.codec import encode
+from territory_control.spreadsheet import without_formula
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -92,11 +93,19 @@ class Output:
         sys.stdout.flush()
 
     def csv(self, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-        """Write rows as CSV with a heading (RFC 4180, with the terminal's line ends); None is an empty cell."""
-        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        """Write rows to stdout as `write_csv` does."""
+        self.write_csv(sys.stdout, columns, rows)
         sys.stdout.flush()
+
+    @staticmethod
+    def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+        """Write rows as CSV with a heading (RFC 4180, with the terminal's line ends); None is an empty cell.
+
+        A text that a spreadsheet would run as a formula gets an apostrophe before it.
+        """
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: without_formula(row[name]) for name in columns} for row in rows)
 
     def note(self, *text: RenderableType) -> None:
         """Write a note to stderr: what is being done, or what needs attention."""

@@ -16,15 +16,21 @@ async def attainment(
 
     Args:
         settings: The servers and the organisation.
-        territory_id: Only this territory; None for all.
+        territory_id: Only this territory and those below it, in the order of the tree; None for all, by id.
         period: Only this period; None for all.
         users: Whether to include what each user won in a territory itself.
 
     Raises: NotFound for an unknown territory; Refused for a text that is not a period; RedisError, KafkaError.
     """
     model = await checked_model(settings, territory_id, period)
+    if territory_id is None:
+        async with open_index(settings) as index:
+            return model, await index.attainments(period=period, users=users)
+    places = [each for each in model.tree if territory_id in model.tree.path_of(each)]
     async with open_index(settings) as index:
-        return model, await index.attainments(territory_id=territory_id, period=period, users=users)
+        rows = await index.attainments(territory_ids=places, period=period, users=users)
+    order = {place: number for number, place in enumerate(places)}
+    return model, sorted(rows, key=lambda row: order[row.territory_id])  # by period and user within a territory
 
 
 async def checked_model(settings: Settings, territory_id: str | None, period: str | None) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -165,16 +165,17 @@ class OrganisationIndex:
         return Membership(bool(visible), bool(editable), bool(admin))
 
     async def attainments(
-        self, *, territory_id: str | None = None, period: str | None = None, users: bool = False
+        self, *, territory_ids: Collection[str] | None = None, period: str | None = None, users: bool = False
     ) -> list[AttainmentRow]:
         """Return attainments ordered by territory, period and user; with `users`, those of users too."""
         keys: list[str] = []
-        if territory_id is not None and period is not None and not users:
-            keys.append(attainment_hash_key(self._org_id, territory_id, period, None))
+        wanted = None if territory_ids is None else frozenset(territory_ids)
+        if wanted is not None and period is not None and not users:
+            keys += [attainment_hash_key(self._org_id, each, period, None) for each in wanted]
         else:
             async for key in self._redis.scan_iter(match=f"attainment:{{{self._org_id}}}:*", count=SCANNED_KEYS):
                 _, *place, user_id = parse_attainment_hash_key(key)
-                if (users or user_id is None) and territory_id in (None, place[0]) and period in (None, place[1]):
+                if (users or user_id is None) and (wanted is None or place[0] in wanted) and period in (None, place[1]):
                     keys.append(key)
         rows: dict[tuple[str, str, str], AttainmentRow] = {}
         for start in range(0, len(keys), CHUNK_COMMANDS):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -14,17 +15,19 @@ from aiokafka.partitioner import murmur2
 from territory.errors import BadMessage
 from territory.stage import Message
 from territory.wire.codec import decode
-from territory.wire.events import read_record_change
+from territory.wire.events import RecordChange, read_record_change
 from territory.wire.keys import record_key
 from territory.wire.topics import RECORDS
 from territory_admin.errors import Refused
-from territory_admin.log.kafka_session import provisioned_partitions
+from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.topic_reader import started
+from territory_admin.models.topic import ModelLog, ModelTopicReader
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 
 CHUNK_LINES = 5_000
 LISTED_REFUSALS_MAX = 1_000
+LISTED_OWNERS_MAX = 1_000
 KEY_CHARACTERS_MAX = 400
 # A message has a key, headers and an envelope besides the line.
 LINE_BYTES_MAX = clients.REQUEST_BYTES_MAX - 4_000
@@ -52,6 +55,15 @@ class Published:
     refusals: tuple[RefusedLine, ...]
     """The first thousand."""
     seconds: float
+    other_organisations: dict[str, int] = field(default_factory=dict)
+    """Of the published, how many are of another organisation than the settings'."""
+    without_model: tuple[str, ...] = ()
+    """Organisations of the published without an active model: nothing of them is assigned yet."""
+    unknown_owners: dict[str, int] = field(default_factory=dict)
+    """By `<org>/<owner>`, the published records whose owner is neither a user nor a group of the active model.
+
+    The first thousand. Nobody sees a record by such an owner (V1).
+    """
 
 
 async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, report: OnPublished) -> Published:
@@ -69,7 +81,11 @@ async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, re
     from territory_runtime.kafka.producer import BatchProducer  # noqa: PLC0415 -- it imports Redis clients
 
     started_at = time.monotonic()
-    partitions = await provisioned_partitions(settings)
+    async with kafka_session(settings) as kafka:
+        partitions = await kafka.provisioned_partitions()
+        topic = ModelTopicReader(kafka)
+        await topic.read_on()
+    census = Census(settings.org_id, topic.log)
     published = refused = read_bytes = read_lines = 0
     refusals: list[RefusedLine] = []
     async with started(clients.producer(settings)) as producer:
@@ -82,11 +98,12 @@ async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, re
                 if not line:
                     continue
                 try:
-                    messages.append(
-                        message_as_is(line, number, settings.org_id, partitions)
-                        if as_is
-                        else message_of(line, partitions)
-                    )
+                    if as_is:
+                        messages.append(message_as_is(line, number, settings.org_id, partitions))
+                        continue
+                    change = read_record_change(line)
+                    messages.append(_message(change.key, line, partitions))
+                    census.count(change)
                 except BadMessage as bad:
                     refused += 1
                     if refused <= LISTED_REFUSALS_MAX:
@@ -101,7 +118,45 @@ async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, re
             published += len(messages)
             read_lines = chunk[-1][0]
             report(read_lines, read_bytes)
-    return Published(published, refused, tuple(refusals), round(time.monotonic() - started_at, 3))
+    seconds = round(time.monotonic() - started_at, 3)
+    return Published(published, refused, tuple(refusals), seconds, *census.result())
+
+
+class Census:
+    """Counts what the lines say about organisations and owners, beside the models on the log."""
+
+    def __init__(self, org_id: str, log: ModelLog) -> None:
+        """Count for a person who works with one organisation."""
+        self._org_id = org_id
+        self._log = log
+        self._organisations: Counter[str] = Counter()
+        self._owners: dict[str, frozenset[str] | None] = {}
+        """By organisation, its users and groups; None without a model."""
+        self._unknown: Counter[str] = Counter()
+
+    def count(self, change: RecordChange) -> None:
+        """Count one line that is sent."""
+        org_id, owner_id = change.org_id, change.owner_id
+        self._organisations[org_id] += 1
+        if org_id not in self._owners:
+            active = self._log.activated(org_id)
+            ids = None if active is None else frozenset(name for kind, name in active.pieces if kind in _OWNERS)
+            self._owners[org_id] = ids
+        known = self._owners[org_id]
+        if known is None or not isinstance(owner_id, str) or owner_id in known:
+            return
+        where = f"{org_id}/{owner_id}"
+        if where in self._unknown or len(self._unknown) < LISTED_OWNERS_MAX:
+            self._unknown[where] += 1
+
+    def result(self) -> tuple[dict[str, int], tuple[str, ...], dict[str, int]]:
+        """Return the records of other organisations, organisations without a model, and unknown owners."""
+        others = {org_id: count for org_id, count in sorted(self._organisations.items()) if org_id != self._org_id}
+        without = tuple(sorted(org_id for org_id, known in self._owners.items() if known is None))
+        return others, without, dict(sorted(self._unknown.items()))
+
+
+_OWNERS = ("user", "group")
 
 
 def partition_for(key: str, partitions: int) -> int:

@@ -24,7 +24,7 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def attainment(
     *,
-    territory: Annotated[str | None, typer.Option(help="Only this territory.")] = None,
+    territory: Annotated[str | None, typer.Option(help="Only this territory, and those below it.")] = None,
     period: Annotated[
         str | None, typer.Option(help="Only this period, such as 2017-Q1, or fiscal year, such as 2017.")
     ] = None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -14,10 +16,11 @@ from territory_admin.consistency.verify import verify as compare_with_log
 from territory_admin.queries.worker_metrics import fetch_pages, summarise
 from territory_control.commands.arguments import AsJson, TimeoutSeconds
 from territory_control.failures import EXIT_REFUSED
+from territory_control.local.registry import RunningStack, StackRegistry, registry_folder
 from territory_control.output import Output
 from territory_control.views import consistency as consistency_view
 from territory_control.views import top as top_view
-from territory_runtime.settings import read_settings
+from territory_runtime.settings import PREFIX, read_settings
 
 VERIFY_SECONDS = 60.0
 WORKERS = ["127.0.0.1:9464", "127.0.0.1:9465", "127.0.0.1:9466"]
@@ -76,8 +79,12 @@ def rebuild(
 @app.command()
 def top(
     worker: Annotated[
-        list[str], typer.Option(metavar="HOST:PORT", help="A worker's metrics address; repeat it for each worker.")
-    ] = WORKERS,
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="A worker's metrics address; repeat it for each worker. Those of territory up by default.",
+        ),
+    ] = None,
     every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two refreshes.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Print the figures once and exit.")] = False,
     as_json: AsJson = False,
@@ -89,13 +96,25 @@ def top(
     Example: territory top --worker 10.0.0.7:9464 --worker 10.0.0.8:9464
     """
     output = Output(as_json=as_json)
+    workers = worker or local_workers(StackRegistry(registry_folder()).running(), os.environ) or WORKERS
     if output.is_live and not once:
         try:
-            top_view.follow(worker, output.console, every)
+            top_view.follow(workers, output.console, every)
         except KeyboardInterrupt:
             return
-    pages = fetch_pages(worker)
+    pages = fetch_pages(workers)
     current = summarise(pages, (), time.time())
     output.result(current, top_view.workers(current))
     if all(page.fault is not None for page in pages):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def local_workers(stacks: Sequence[RunningStack], environment: Mapping[str, str]) -> list[str]:
+    """Return the workers of the stack on the servers that the environment names; of all stacks if it names none."""
+    kafka = environment.get(f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS")
+    return [
+        url.removeprefix("http://")
+        for stack in stacks
+        if kafka in (None, "", stack.kafka)
+        for url in stack.metrics.values()
+    ]

@@ -49,6 +49,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "explain": CommandEntry("explain", QUESTIONS, "Explain why a record is in a territory, or why a user sees it."),
     "visible": CommandEntry("access", QUESTIONS, "List the records that a user sees."),
     "viewers": CommandEntry("access", QUESTIONS, "List the users who see a record."),
+    "records": CommandEntry(
+        "lists", QUESTIONS, "List records by territory, by owner, without a territory, or left out of the sums."
+    ),
     "attainment": CommandEntry(
         "attainment", QUESTIONS, "Show each territory against its target, everything below it included."
     ),

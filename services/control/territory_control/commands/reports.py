@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from territory_admin.reports.run import ReportFilter, custom_report, standard_re
 from territory_admin.reports.standard import OpenPipeline, Revenue, SalesCycle, StarPerformers
 from territory_admin.reports.table import Report, ReportTable
 from territory_control.commands.arguments import AsJson
-from territory_control.output import Output
+from territory_control.tables import TableFile, TableFormat, TableOutput, table_output
 from territory_control.views import reports as reports_view
 from territory_runtime.settings import read_settings
 
@@ -28,37 +28,45 @@ Period = Annotated[
     str | None, typer.Option(help="Only this period, such as 2017-Q1, or fiscal year, such as 2017; all by default.")
 ]
 Territory = Annotated[str | None, typer.Option(help="Only this territory and everything below it.")]
-Format = Annotated[
-    Literal["table", "csv", "json"],
-    typer.Option("--format", help="csv: rows on stdout, totals on stderr; json: the same as --json."),
-]
 
 
 @app.command("star-performers")
 def star_performers(
-    period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
+    period: Period = None,
+    territory: Territory = None,
+    format_: TableFormat = "table",
+    file: TableFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the territories and users who reached their target, by period; the furthest ahead first.
 
     Example: territory report star-performers --period 2017-Q1
     """
-    _standard(StarPerformers, ReportFilter(period, territory), format_, as_json)
+    _standard(StarPerformers, ReportFilter(period, territory), table_output(format_, file, as_json=as_json))
 
 
 @app.command()
 def revenue(
-    period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
+    period: Period = None,
+    territory: Territory = None,
+    format_: TableFormat = "table",
+    file: TableFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Sum up the won deals by period and territory: its own, and with everything below it.
 
     Example: territory report revenue --territory west --format csv
     """
-    _standard(Revenue, ReportFilter(period, territory), format_, as_json)
+    _standard(Revenue, ReportFilter(period, territory), table_output(format_, file, as_json=as_json))
 
 
 @app.command("sales-cycle")
 def sales_cycle(
-    period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
+    period: Period = None,
+    territory: Territory = None,
+    format_: TableFormat = "table",
+    file: TableFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how many days won deals took, by territory: its own, and with everything below it.
 
@@ -68,18 +76,22 @@ def sales_cycle(
 
     Example: territory report sales-cycle --period 2017-Q1
     """
-    _standard(SalesCycle, ReportFilter(period, territory), format_, as_json)
+    _standard(SalesCycle, ReportFilter(period, territory), table_output(format_, file, as_json=as_json))
 
 
 @app.command()
 def pipeline(
-    period: Period = None, territory: Territory = None, format_: Format = "table", as_json: AsJson = False
+    period: Period = None,
+    territory: Territory = None,
+    format_: TableFormat = "table",
+    file: TableFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Sum up the open deals by period, territory and category: its own, and with everything below it.
 
     Example: territory report pipeline --territory west
     """
-    _standard(OpenPipeline, ReportFilter(period, territory), format_, as_json)
+    _standard(OpenPipeline, ReportFilter(period, territory), table_output(format_, file, as_json=as_json))
 
 
 @app.command()
@@ -96,7 +108,8 @@ def custom(
     ],
     period: Period = None,
     territory: Territory = None,
-    format_: Format = "table",
+    format_: TableFormat = "table",
+    file: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Group any measures by attributes and fields of the deals.
@@ -105,28 +118,22 @@ def custom(
 
     Example: territory report custom --measure won --by territory --by account.sector
     """
-    output, settings = _output(format_, as_json), read_settings()
-    with output.bar("reading deals") as bar:
+    table, settings = table_output(format_, file, as_json=as_json), read_settings()
+    with table.output.bar("reading deals") as bar:
         found = asyncio.run(custom_report(settings, measure, by, ReportFilter(period, territory), bar.at))
-    _print(output, format_, found)
+    _print(table, found)
 
 
-def _standard(kind: type[Report], part: ReportFilter, format_: str, as_json: bool) -> None:
-    output, settings = _output(format_, as_json), read_settings()
-    with output.bar("reading deals") as bar:
+def _standard(kind: type[Report], part: ReportFilter, table: TableOutput) -> None:
+    settings = read_settings()
+    with table.output.bar("reading deals") as bar:
         found = asyncio.run(standard_report(settings, kind, part, bar.at))
-    _print(output, format_, found)
+    _print(table, found)
 
 
-def _output(format_: str, as_json: bool) -> Output:
-    if as_json and format_ == "csv":
-        raise typer.BadParameter("expected either --json or --format csv")
-    return Output(as_json=as_json or format_ == "json")
-
-
-def _print(output: Output, format_: str, found: ReportTable) -> None:
-    if format_ == "csv":
-        output.csv([*found.labels, *found.figures], found.rows)
-        output.note(*reports_view.notes(found))
-    else:
-        output.result(found, *reports_view.report(found, output.columns))
+def _print(table: TableOutput, found: ReportTable) -> None:
+    columns = [*found.labels, *found.figures]
+    text = reports_view.report(found, table.output.columns) if table.is_text else ()
+    table.write(found, found.report, columns, found.rows, found.figures, *text)
+    if table.format in ("csv", "xlsx"):
+        table.output.note(*reports_view.notes(found))

@@ -71,7 +71,7 @@ class EmbeddedServer:
         Raises: StackFailed when a port is taken, the data directory is in use, or it does not answer.
         """
         if not self.running:
-            self._refuse_taken_ports()
+            self.refuse_taken_ports()
         self._process.start(self._answers, START_SECONDS)
 
     def stop(self) -> None:
@@ -85,7 +85,7 @@ class EmbeddedServer:
     def _answers(self) -> bool:
         return kafka_answers(HOST, self.kafka_port) and redis_answers(HOST, self.redis_port)
 
-    def _refuse_taken_ports(self) -> None:
+    def refuse_taken_ports(self) -> None:
         """Refuse a port where another server listens, whose answers would look like ours. Raises: StackFailed."""
         for protocol, port in (("Kafka", self.kafka_port), ("Redis", self.redis_port)):
             if _listens(HOST, port):

@@ -8,10 +8,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from pydantic import SecretStr
 from territory_admin.errors import StackFailed
 from territory_control.local.child_process import ChildProcess
 from territory_control.local.embedded_broker import EmbeddedServer, free_ports
+from territory_control.local.ports import choose_ports
+from territory_control.local.registry import RunningStack, StackRegistry, locked_folder, registry_folder
 from territory_runtime.settings import PREFIX, Settings
 
 SERVICES = {"assigner": "assigner", "access-indexer": "access_indexer", "forecast-aggregator": "forecast_aggregator"}
@@ -59,8 +61,15 @@ class Addresses:
 class Stack:
     """The three services as child processes, with their logs in the data directory."""
 
-    def __init__(self, settings: Settings, data_dir: Path, environment: Mapping[str, str]) -> None:
-        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+    def __init__(
+        self,
+        settings: Settings,
+        data_dir: Path,
+        environment: Mapping[str, str],
+        ports: Mapping[str, int] | None = None,
+    ) -> None:
+        """Prepare the services; `ports` has each one's for its metrics page, free ones by default."""
+        ports = ports or dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         self.addresses = Addresses(
             kafka=settings.kafka_bootstrap_servers,
             redis=_without_password(settings.redis_url.get_secret_value()),
@@ -153,7 +162,8 @@ def running_stack(
     Yields the stack and the settings that reach it. SIGINT, SIGTERM and SIGHUP interrupt the block.
     Afterwards the services stop first and the servers last. A temporary data directory is removed.
 
-    Raises: StackFailed; KeyboardInterrupt.
+    Raises: StackFailed, also when another stack of this machine has the ports, the data directory or the servers;
+        then nothing was started. KeyboardInterrupt.
     """
     with _restored_handlers(), ExitStack() as cleanup, _interruptible():
         folder = data_dir
@@ -164,16 +174,52 @@ def running_stack(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             raise StackFailed(f"the data directory {folder} can't be created: {fault.strerror}") from fault
+        cleanup.enter_context(locked_folder(folder))
         environment = dict(os.environ)
-        if embedded:
-            server = EmbeddedServer(folder / "server", kafka_port, redis_port)
+        registry, server = StackRegistry(registry_folder()), None
+        with registry.exclusive():
+            others = registry.running()
+            wanted: dict[str, int | None] = dict.fromkeys(SERVICES)
+            if embedded:
+                wanted = {"kafka": kafka_port, "redis": redis_port, **wanted}
+            else:
+                refuse_servers_in_use(settings, others)
+            taken = frozenset(port for other in others for port in other.ports)
+            ports = choose_ports(wanted, folder / "ports.json", taken)
+            if embedded:
+                server = EmbeddedServer(folder / "server", ports.pop("kafka"), ports.pop("redis"))
+                server.refuse_taken_ports()
+                settings, environment = _reaching(server, settings, environment)
+            stack = Stack(settings, folder, environment, ports)
+            registry.enter(RunningStack(os.getpid(), **asdict(stack.addresses)), cleanup)
+        if server is not None:
             cleanup.callback(server.stop)
             server.start()
-            settings, environment = _reaching(server, settings, environment)
-        stack = Stack(settings, folder, environment)
         cleanup.callback(stack.stop)
         stack.start()
         yield stack, settings
+
+
+def refuse_servers_in_use(settings: Settings, others: Iterable[RunningStack]) -> None:
+    """Raises: StackFailed when a running stack uses a server that the settings name.
+
+    The embedded broker can't give partitions to several workers of a service: both stacks would stand still.
+    """
+    kafka = frozenset(_hosts(settings.kafka_bootstrap_servers))
+    redis_server = frozenset(_hosts(_without_password(settings.redis_url.get_secret_value())))
+    for other in others:
+        if kafka.intersection(_hosts(other.kafka)) or redis_server.intersection(_hosts(other.redis)):
+            raise StackFailed(
+                f"another territory up, process {other.pid}, runs on {other.kafka} and {other.redis} already, and a "
+                f"second one would disturb it: use that one, or unset {PREFIX}KAFKA_BOOTSTRAP_SERVERS and "
+                f"{PREFIX}REDIS_URL to start one on servers of its own"
+            )
+
+
+def _hosts(addresses: str) -> Iterator[str]:
+    """Yield HOST:PORT of each address of a list of Kafka's, or of a Redis URL."""
+    for address in addresses.rpartition("://")[2].split(","):
+        yield address.strip().split("/", 1)[0].replace("localhost:", "127.0.0.1:")
 
 
 def watch(stack: Stack) -> None:

@@ -27,8 +27,7 @@ def addresses(where: Addresses) -> list[RenderableType]:
         table.add_row(name, f"{url}/ready  {url}/metrics")
     table.add_row("logs", where.data_dir)
     exports = f"export TERRITORY_KAFKA_BOOTSTRAP_SERVERS={where.kafka} TERRITORY_REDIS_URL={where.redis}"
-    workers = " ".join(f"--worker {url.removeprefix('http://')}" for url in where.metrics.values())
-    return [table, Text(f"\nto use it from another terminal:\n  {exports}\n  territory top {workers}\n")]
+    return [table, Text(f"\nto use it from another terminal:\n  {exports}\n  territory top\n")]
 
 
 def demo_result(run: DemoRun, columns: int) -> list[RenderableType]:

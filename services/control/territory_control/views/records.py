@@ -9,7 +9,7 @@ from territory_admin.models.refusal import Refusal
 from territory_admin.records.link import Linked
 from territory_admin.records.publish import Published
 from territory_admin.records.wait import Waited
-from territory_control.views.text import NAMED_MAX
+from territory_control.views.text import NAMED_MAX, counted, named
 
 LINKED_STATES = {
     "assign": "pinned to {territory}",
@@ -24,6 +24,17 @@ def published(done: Published) -> list[RenderableType]:
     lines += [f"  line {refusal.line}: {refusal.code}: {refusal.reason}" for refusal in done.refusals]
     if done.refused > len(done.refusals):
         lines.append(f"  … {done.refused - len(done.refusals):,} more")
+    lines += [
+        f"  {counted(count, 'record')} of {org_id}, another organisation than TERRITORY_ORG_ID"
+        for org_id, count in done.other_organisations.items()
+    ]
+    lines += [f"  {org_id} has no model yet: its records wait for one" for org_id in done.without_model]
+    if done.unknown_owners:
+        records = counted(sum(done.unknown_owners.values()), "record")
+        lines.append(
+            f"  {records} with an owner who is neither a user nor a group of the model: "
+            f"{named(list(done.unknown_owners))}"
+        )
     return [Text(line) for line in lines]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from territory_admin.reports.table import Cell, ReportTable
-from territory_control.views.text import counted
+from territory_control.views.text import counted, money
 
 LABEL_COLUMNS_MAX = 32
 PADDING = 2
@@ -80,4 +79,5 @@ def _heading(name: str) -> str:
 
 
 def _number(cell: Cell) -> str:
-    return "" if cell is None else f"{Decimal(cell):,}"
+    """Return a count, or an amount, days or per cent with two decimals."""
+    return f"{cell:,}" if isinstance(cell, int) else money(cell)

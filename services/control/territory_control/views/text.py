@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 NAMED_MAX = 10
 LINE_CHARACTERS_MAX = 300
+ID_COLUMNS_MAX = 40
 
 
 def named(ids: Sequence[str], limit: int = NAMED_MAX) -> str:
@@ -29,5 +34,20 @@ def clipped(line: str) -> str:
 
 
 def money(amount: str | Decimal | None) -> str:
-    """Return an exact amount with its thousands grouped; an empty text for None."""
-    return "" if amount is None else f"{Decimal(amount):,}"
+    """Return an amount with two decimals, half to even, and its thousands grouped; an empty text for None.
+
+    JSON, CSV and spreadsheets have the exact amount.
+    """
+    if amount is None:
+        return ""
+    rounded = Decimal(amount).quantize(_HUNDREDTH, context=_ROUNDING)
+    return f"{rounded or rounded.copy_abs():,}"  # never "-0.00"
+
+
+def identifying(table: Table, heading: str) -> None:
+    """Add a column that identifies the rows: in a narrow terminal the other columns give way."""
+    table.add_column(heading, no_wrap=True, overflow="fold", min_width=min(ID_COLUMNS_MAX, len(heading)))
+
+
+_HUNDREDTH = Decimal("0.01")
+_ROUNDING = Context(prec=120, rounding=ROUND_HALF_EVEN)

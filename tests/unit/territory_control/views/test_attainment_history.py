@@ -33,11 +33,11 @@ def test_a_bar_a_day() -> None:
     """A bar is relative to the target, or to the highest amount without one; a removed attainment is named."""
     assert [line.split() for line in lines(POINTS)] == [
         ["east,", "2017-Q1"],
-        ["2017-03-01", "█" * 20 + "·" * 20, "5", "no", "target"],
-        ["2017-03-02", "█" * 40, "10", "no", "target"],
+        ["2017-03-01", "█" * 20 + "·" * 20, "5.00", "no", "target"],
+        ["2017-03-02", "█" * 40, "10.00", "no", "target"],
         ["The", "West,", "2017-Q1"],
-        ["2017-03-01", "█" * 10 + "·" * 30, "50", "25%", "of", "200"],
-        ["2017-03-02", "█" * 40, "200", "100%", "of", "200"],
+        ["2017-03-01", "█" * 10 + "·" * 30, "50.00", "25%", "of", "200.00"],
+        ["2017-03-02", "█" * 40, "200.00", "100%", "of", "200.00"],
         ["2017-03-03", "removed"],
     ]
     assert lines([]) == ["no attainment is on the log there; territory attainment shows the present ones"]

@@ -53,8 +53,8 @@ def test_territories_are_below_their_parents_and_users_below_their_territories()
     drawn = lines([row("west", "2017-Q1", "1234.5", "61.73"), row("west", "2017-Q1", "7", None, "ann")])
     assert drawn[0].split() == ["2017-Q1", "won"]
     assert drawn[1].strip() == "└── World"
-    assert drawn[2].split() == ["└──", "West", "████▉···", "62%", "1,234.5"]
-    assert drawn[3].split() == ["└──", "Ann", "no", "target", "7"]
+    assert drawn[2].split() == ["└──", "West", "████▉···", "62%", "1,234.50"]
+    assert drawn[3].split() == ["└──", "Ann", "no", "target", "7.00"]
     assert len(drawn) == 4
 
 
@@ -72,7 +72,7 @@ def test_periods_that_do_not_fit_are_mentioned() -> None:
     drawn = lines(rows, columns=80)
     assert "2017-12" in drawn[0]
     assert "2017-01" not in drawn[0]
-    assert drawn[1].endswith("120")
+    assert drawn[1].endswith("120.00")
     assert "earlier periods not shown" in drawn[2]
 
 
@@ -96,7 +96,7 @@ def test_table_of_adjustments() -> None:
     now = {"path": ["bay", "west"], "category": "won", "amount": "1234.5"}
     text = rendered([adjustments_table([AdjustedDeal("2017-Q1", "D-1", None, now)])])
     assert "nothing" in text
-    assert "1,234.5 won in bay" in text
+    assert "1,234.50 won in bay" in text
 
 
 def test_years_are_shown_only_by_themselves() -> None:
@@ -104,7 +104,7 @@ def test_years_are_shown_only_by_themselves() -> None:
     of_year = row("world", "2017", "3", "50.00")
     drawn = lines([of_year, row("world", "2017-Q1", "1", None), row("world", "2017-Q2", "2", None)])
     assert drawn[0].split() == ["2017-Q1", "2017-Q2", "won"]
-    assert drawn[1].split()[-1] == "3"
+    assert drawn[1].split()[-1] == "3.00"
     assert drawn[-1].strip() == "fiscal years: --period 2017"
     alone = lines([of_year])
     assert alone[0].split() == ["2017", "won"]

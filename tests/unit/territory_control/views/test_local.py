@@ -17,8 +17,8 @@ def test_deals_are_counted_by_reason() -> None:
 
 
 def test_a_stack_says_how_another_terminal_reaches_it() -> None:
-    """The settings for other commands are printed to be copied, and `top` with the workers' random ports."""
+    """The settings for other commands are printed to be copied, and `top`, which finds the workers by itself."""
     where = Addresses("127.0.0.1:1", "redis://127.0.0.1:2/0", {"assigner": "http://127.0.0.1:3"}, "folder")
     text = rendered(addresses(where))
     assert "export TERRITORY_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1 TERRITORY_REDIS_URL=redis://127.0.0.1:2/0" in text
-    assert "territory top --worker 127.0.0.1:3" in text
+    assert "\n  territory top\n" in f"{text}\n"

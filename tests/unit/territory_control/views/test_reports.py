@@ -29,9 +29,9 @@ def test_a_report_is_a_table_with_its_totals() -> None:
     """Figures have their thousands grouped, names are unchanged, deals left out are counted (F2, F13)."""
     lines = [line.split() for line in text(REVENUE).splitlines()]
     assert lines[0] == ["period", "territory", "id", "deals", "won", "won"]
-    assert lines[1] == ["2017-Q1", "world", "1,234", "1,234,567.5"]
+    assert lines[1] == ["2017-Q1", "world", "1,234", "1,234,567.50"]
     assert lines[2] == ["2017-Q1", "[bold]a,", "b", "1"]
-    assert lines[3] == ["in", "all", "1,235", "1,234,567.5"]
+    assert lines[3] == ["in", "all", "1,235", "1,234,567.50"]
     assert "(amounts in USD, model revision 7)" in text(REVENUE)
     assert "1,426 deals left out, of any period: missing_rate: 1, unassigned: 1,425" in text(REVENUE)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from territory_control.views.text import LINE_CHARACTERS_MAX, clipped, counted, money, named
 
 
@@ -22,7 +24,14 @@ def test_a_long_line_shows_both_ends() -> None:
     assert len(line) < LINE_CHARACTERS_MAX + 10
 
 
-def test_money_is_exact() -> None:
-    """Amounts are grouped by thousands and never rounded."""
-    assert money("1234567.891") == "1,234,567.891"
-    assert money(None) == ""
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("2534207.47996", "2,534,207.48"), ("10005534", "10,005,534.00"), ("0.005", "0.00"), ("0.015", "0.02"),
+        ("-0.001", "0.00"), ("-1234.5", "-1,234.50"), ("1e3", "1,000.00"), (None, ""),
+        ("999999999999999999999999999999.994", "999,999,999,999,999,999,999,999,999,999.99"),
+    ],
+)  # fmt: skip
+def test_money_has_two_decimals(amount: str | None, text: str) -> None:
+    """Amounts are grouped by thousands and have two decimals, half to even; also those beyond 28 digits."""
+    assert money(amount) == text
