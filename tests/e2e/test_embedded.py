@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.embedded
 COMMAND = (sys.executable, "-m", "territory_control")
 UP_SECONDS = 120.0
 DOWN_SECONDS = 60.0
+AT_ONCE_SECONDS = 20.0
+"""Of a whole process on a busy machine, which would wait for minutes if it did not refuse at once."""
 ORG = "acme"
 
 MODEL: dict[str, Any] = {
@@ -182,6 +185,7 @@ def test_a_day_on_the_command_line(tmp_path: Path) -> None:
         an_empty_stack_answers(up)
         a_model_is_applied(up)
         records_are_published(up)
+        records_are_listed(up, tmp_path)
         a_record_is_shown_and_explained(up)
         access_is_explained_and_listed(up)
         a_record_is_shared(up)
@@ -212,7 +216,38 @@ def records_are_published(up: Up) -> None:
     published = up.answer("publish", "-", given=RECORDS_OF_A_DAY, code=1)
     assert (published["published"], published["refused"]) == (4, 1)
     assert [(refused["line"], refused["code"]) for refused in published["refusals"]] == [(4, "not_json")]
+    assert published["unknown_owners"] == {}
+    stray = up.answer("publish", "-", given=line("lead", "L-9", 1, owner_id="gone"))
+    assert stray["unknown_owners"] == {f"{ORG}/gone": 1}
     assert up.answer("wait")["done"] is True
+
+
+def records_are_listed(up: Up, folder: Path) -> None:
+    """Records are listed by territory, by owner and without a territory, page by page and as files."""
+    assert ids_of(up.answer("records", "--territory", "world")) == ["account/A", "deal/D"]
+    assert up.answer("records", "--territory", "world", "--own")["total"] == 0
+    assert ids_of(up.answer("records", "--owner", "bob")) == ["account/A", "deal/D", "deal/E"]
+    first = up.answer("records", "--owner", "bob", "--limit", "2")
+    assert (ids_of(first), first["total"], first["next"]) == (["account/A", "deal/D"], 3, "deal/D")
+    assert ids_of(up.answer("records", "--owner", "bob", "--after", first["next"])) == ["deal/E"]
+    assert ids_of(up.answer("records", "--owner", "gone", "--object", "lead")) == ["lead/L-9"]
+    (left_out,) = up.answer("records", "--left-out")["records"]
+    assert (left_out["id"], left_out["owner"], left_out["reason"]) == (
+        "E",
+        "Bob",
+        "unassigned: its account B is in no territory",
+    )
+    assert ids_of(up.answer("records", "--unassigned")) == ["account/B", "lead/L-9", "deal/E"]
+    listed = up.run("records", "--unassigned", "--object", "deal", "--format", "csv").stdout.decode()
+    assert listed == ("object,id,owner_id,owner,territories,reason\ndeal,E,bob,Bob,,its account B is in no territory\n")
+    book = folder / "records.xlsx"
+    assert up.run("records", "--owner", "bob", "--format", "xlsx", "--output", str(book)).returncode == 0
+    assert zipfile.is_zipfile(book)
+    assert "more: --after deal/D" in up.run("records", "--owner", "bob", "--limit", "2").stdout.decode()
+
+
+def ids_of(page: Any) -> list[str]:
+    return [f"{each['object']}/{each['id']}" for each in page["records"]]
 
 
 def a_record_is_shown_and_explained(up: Up) -> None:
@@ -261,8 +296,9 @@ def attainments_are_shown(up: Up) -> None:
         (None, "150.5", "75.25"),
         ("bob", "150.5", None),
     ]
-    assert up.answer("attainment", "--period", "2017-Q1", "--territory", "world")[0]["won"] == "150.5"
     assert up.answer("attainment", "--period", "2017", "--territory", "world")[0]["won"] == "150.5"
+    below = up.answer("attainment", "--period", "2017-Q1", "--territory", "world")
+    assert [(row["territory_id"], row["won"]) for row in below] == [("world", "150.5"), ("west", "150.5")]
     assert up.answer("attainment", "--period", "2017-Q3") == []
     (today,) = up.answer("attainment", "--history", "--territory", "west", "--period", "2017-Q1")
     assert (today["won"], today["target"], today["attainment_pct"]) == ("150.5", "200", "75.25")
@@ -324,6 +360,8 @@ def a_territory_is_removed(up: Up) -> None:
 def failures_are_one_line(up: Up) -> None:
     for command in (
         ("visible", "nobody"),
+        ("records", "--owner", "nobody"),
+        ("records", "--territory", "nowhere"),
         ("explain", "access", "ann", "account/Z"),
         ("explain", "access", "nobody", "account/A"),
         ("explain", "assignment", "account/A", "--territory", "nowhere"),
@@ -402,6 +440,7 @@ def test_up_stops_everything_that_it_started(tmp_path: Path, number: signal.Sign
     """A signal stops services and servers with exit code 0; a kept data directory has everything at the next start."""
     kept = ("--data-dir", str(tmp_path / "kept"))
     with running(tmp_path / "first", *kept) as up:
+        first = up.addresses
         assert len(listening_addresses(up)) == 5
         up.answer("apply", "-", given=json.dumps(MODEL).encode())
         up.answer("publish", "-", given=line("account", "A", 1, owner_id="bob", fields={"country": "US"}))
@@ -411,10 +450,37 @@ def test_up_stops_everything_that_it_started(tmp_path: Path, number: signal.Sign
         assert listening_addresses(up) == []
         assert "Traceback" not in up.stderr.read_text()
     with running(tmp_path / "second", *kept) as up:
+        assert up.addresses == first  # ports stay the same between starts
         assert up.answer("show", "account/A")["territories"] == ["west"]
         up.answer("publish", "-", given=line("account", "B", 1, fields={"country": "DE"}))
         up.answer("wait")
         assert up.answer("show", "account/B")["territories"] == ["east"]
+
+
+def test_a_second_stack_never_disturbs_the_first(tmp_path: Path) -> None:
+    """On the data, a port or the servers of a running one a second is refused at once; elsewhere it may run."""
+    data = str(tmp_path / "data")
+    with running(tmp_path / "up", "--data-dir", data) as up:
+        port = up.addresses["kafka"].rpartition(":")[2]
+        up.answer("apply", "-", given=json.dumps(MODEL).encode())
+        attempts: tuple[tuple[tuple[str, ...], dict[str, str], str], ...] = (
+            (("--data-dir", data), {}, f"in use by process {up.process.pid}"),
+            (("--kafka-port", port), {}, f"port {port} for Kafka is taken"),
+            ((), up.environment, f"another territory up, process {up.process.pid}, runs on {up.addresses['kafka']}"),
+        )
+        for arguments, settings, reason in attempts:
+            started = time.monotonic()
+            refused = run("up", *arguments, given=b"", **settings)
+            assert time.monotonic() - started < AT_ONCE_SECONDS
+            assert (refused.returncode, refused.stdout) == (1, b"")
+            assert reason in refused.stderr.decode()
+        up.answer("publish", "-", given=line("account", "A", 1, owner_id="bob", fields={"country": "US"}))
+        assert up.answer("wait")["done"] is True
+        found = up.answer("top", "--once")["workers"]
+        assert sorted(worker["worker"] for worker in found) == sorted(
+            url.removeprefix("http://") for url in up.addresses["metrics"].values()
+        )
+        assert all(worker["ready"] for worker in found)
 
 
 def test_a_service_that_dies_ends_the_stack(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from territory.model.compiled import compile_model
 from territory.model.document import OBJECTS
 from territory.wire.keys import parse_record_key
-from territory_admin.arguments import RecordName, check_territory, check_user, near_matches, record_name
+from territory_admin.arguments import RecordName, check_owner, check_territory, check_user, near_matches, record_name
 from territory_admin.errors import NotFound
 
 NAMES = {"us-west": "United States, West", "us-east": "United States, East", "emea": "Europe"}
@@ -66,3 +66,25 @@ def test_unknown_territories_and_users_are_reported_with_similar_ones() -> None:
         check_territory(model, "us-wst")
     with pytest.raises(NotFound, match="user 'zzz' is not in the model of 'acme'; there are 1"):
         check_user(model, "zzz")
+
+
+def test_an_unknown_user_is_answered_with_users_alone() -> None:
+    """A territory of the same id is no hint for a user; a hint that was found by its name shows the name."""
+    model = compile_model(
+        {
+            "org": "acme", "roles": [{"id": "r"}], "users": [{"id": "u7", "name": "Nora Body", "role": "r"}],
+            "territories": [{"id": "nobody"}, {"id": "nl-cm", "name": "Nobody's"}],
+            "groups": [{"id": "queue", "name": "Leads", "users": ["u7"]}],
+        },
+        1,
+    )  # fmt: skip
+    for check in (check_user, check_owner):
+        with pytest.raises(NotFound) as unknown:
+            check(model, "nora bodi")
+        assert str(unknown.value).endswith("did you mean u7 (Nora Body)?")
+        with pytest.raises(NotFound) as unlike:
+            check(model, "nl-cm")
+        assert "did you mean" not in str(unlike.value)
+    check_owner(model, "queue")
+    with pytest.raises(NotFound, match=r"user or group 'queues' is not in .* did you mean queue "):
+        check_owner(model, "queues")

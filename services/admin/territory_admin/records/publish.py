@@ -98,12 +98,11 @@ async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, re
                 if not line:
                     continue
                 try:
-                    if as_is:
-                        messages.append(message_as_is(line, number, settings.org_id, partitions))
-                        continue
-                    change = read_record_change(line)
-                    messages.append(_message(change.key, line, partitions))
-                    census.count(change)
+                    messages.append(
+                        message_as_is(line, number, settings.org_id, partitions)
+                        if as_is
+                        else message_of(line, partitions, census)
+                    )
                 except BadMessage as bad:
                     refused += 1
                     if refused <= LISTED_REFUSALS_MAX:
@@ -169,9 +168,12 @@ def partition_for(key: str, partitions: int) -> int:
     return number % partitions
 
 
-def message_of(line: bytes, partitions: int) -> Message:
-    """Return the message of one line, its bytes unchanged. Raises: BadMessage."""
-    return _message(read_record_change(line).key, line, partitions)
+def message_of(line: bytes, partitions: int, census: Census | None = None) -> Message:
+    """Return the message of one line, its bytes unchanged, and count it. Raises: BadMessage."""
+    change = read_record_change(line)
+    if census is not None:
+        census.count(change)
+    return _message(change.key, line, partitions)
 
 
 def message_as_is(line: bytes, number: int, org_id: str, partitions: int) -> Message:

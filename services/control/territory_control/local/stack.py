@@ -185,6 +185,7 @@ def running_stack(
             else:
                 refuse_servers_in_use(settings, others)
             taken = frozenset(port for other in others for port in other.ports)
+            refuse_ports_in_use(wanted, others)
             ports = choose_ports(wanted, folder / "ports.json", taken)
             if embedded:
                 server = EmbeddedServer(folder / "server", ports.pop("kafka"), ports.pop("redis"))
@@ -214,6 +215,17 @@ def refuse_servers_in_use(settings: Settings, others: Iterable[RunningStack]) ->
                 f"second one would disturb it: use that one, or unset {PREFIX}KAFKA_BOOTSTRAP_SERVERS and "
                 f"{PREFIX}REDIS_URL to start one on servers of its own"
             )
+
+
+def refuse_ports_in_use(wanted: Mapping[str, int | None], others: Iterable[RunningStack]) -> None:
+    """Raises: StackFailed when a running stack has a port that was asked for, also if it does not listen yet."""
+    for other in others:
+        for name, port in wanted.items():
+            if port in other.ports:
+                raise StackFailed(
+                    f"port {port} for {name.capitalize()} is taken by another territory up, process {other.pid}; "
+                    f"choose another port with --{name}-port, or leave the option out for a free one"
+                )
 
 
 def _hosts(addresses: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from territory_admin.queries.explain_access import ExplainedAccess
 from territory_admin.queries.viewers import RecordViewers
 from territory_admin.queries.visible import VisibleRecords
-from territory_control.views.text import counted, named
+from territory_control.views.text import counted, identifying, named
 
 
 def paths_of_user(found: ExplainedAccess) -> list[RenderableType]:
@@ -64,7 +64,8 @@ def viewers(found: RecordViewers) -> list[RenderableType]:
     table = Table(
         box=None, padding=(0, 2), title=f"{found.record}: {counted(len(found.viewers), 'user')}", title_justify="left"
     )
-    for heading in ("user", "name", "level", "by"):
+    identifying(table, "user", (viewer.user_id for viewer in found.viewers))
+    for heading in ("name", "level", "by"):
         table.add_column(heading, overflow="fold")
     for viewer in found.viewers:
         by = Text("\n".join(map(str, viewer.paths)))

@@ -15,7 +15,7 @@ from territory.model.compiled import Model
 from territory.model.periods import FiscalCalendar
 from territory.money import ZERO, add
 from territory_admin.queries.redis_reader import AdjustedDeal, AttainmentRow
-from territory_control.views.text import counted, money
+from territory_control.views.text import counted, identifying, money
 
 BAR_CELLS = 8
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -130,8 +130,12 @@ def _cell(row: AttainmentRow | None) -> tuple[str, str]:
 
 def adjustments_table(deals: Iterable[AdjustedDeal]) -> Table:
     """Return a line for each deal that counts differently since its period was closed (F12)."""
-    table = Table("period", "deal", "when it was closed", "now")
-    for deal in deals:
+    listed, table = list(deals), Table()
+    identifying(table, "period", (deal.period for deal in listed))
+    identifying(table, "deal", (deal.id for deal in listed))
+    for heading in ("when it was closed", "now"):
+        table.add_column(heading, overflow="fold")
+    for deal in listed:
         table.add_row(deal.period, deal.id, _side(deal.frozen), _side(deal.now))
     return table
 

@@ -12,7 +12,7 @@ from territory_admin.dead_letters.letters import Letter
 from territory_admin.dead_letters.list import Letters
 from territory_admin.dead_letters.redrive import Redriven
 from territory_admin.dead_letters.show import ShownLetter
-from territory_control.views.text import clipped, counted
+from territory_control.views.text import clipped, counted, identifying
 
 SKIPPED_LISTED_MAX = 50
 TEXT_CHARACTERS_MAX = 2_000
@@ -33,8 +33,9 @@ def letter_list(found: Letters) -> Iterator[RenderableType]:
         return
     title = f"the newest {len(found.letters):,}" if len(found.letters) < found.total else None
     table = Table(box=None, padding=(0, 2), title=title, title_justify="left")
-    for heading in ("letter", "refused at", "code", "stage", "key", "why", "sent again"):
-        table.add_column(heading)
+    identifying(table, "letter", (letter.letter for letter in found.letters))
+    for heading in ("refused at", "code", "stage", "key", "why", "sent again"):
+        table.add_column(heading, overflow="fold")
     for letter in found.letters:
         table.add_row(
             Text(letter.letter),

@@ -32,7 +32,7 @@ def records(found: RecordPage) -> Iterator[RenderableType]:
     """Yield the list as a table, and below it how many there are and how to see more."""
     if found.records:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        identifying(table, "record")
+        identifying(table, "record", (f"{each.object}/{each.id}" for each in found.records))
         table.add_column("owner", overflow="fold")
         table.add_column("territories", overflow="fold")
         if any(each.reason for each in found.records):

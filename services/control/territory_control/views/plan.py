@@ -11,7 +11,7 @@ from rich.text import Text
 from territory_admin.models.changes import PieceChanges
 from territory_admin.planning.emptied import EmptiedTerritory
 from territory_admin.planning.plan import Planned
-from territory_control.views.text import clipped, counted, money, named
+from territory_control.views.text import clipped, counted, identifying, money, named
 
 ROWS_MAX = 40
 """In each table; `--json` has all rows."""
@@ -104,7 +104,10 @@ def _table(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]])
     more = len(rows) - ROWS_MAX
     table = Table(title=title, title_justify="left", caption=f"… {more} more (--json)" if more > 0 else None)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 or column in ("territory", "measure") else "right")
+        if column in ("territory", "user", "period"):
+            identifying(table, column, (str(row[number]) for row in rows[:ROWS_MAX]))
+        else:
+            table.add_column(column, overflow="fold", justify="left" if column == "measure" else "right")
     for row in rows[:ROWS_MAX]:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
     return table

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from territory_admin.lint.on_records import OnRecords
 from territory_admin.lint.rule_lint import EvaluatedRule, RuleAnalysis
-from territory_control.views.text import clipped, counted, named
+from territory_control.views.text import clipped, counted, identifying, named
 
 ROWS_MAX = 10
 
@@ -127,8 +127,11 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -
     if not every:
         return []
     table = Table(box=None, padding=(0, 2))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for number, heading in enumerate(headings):
+        if heading in ("territory", "sharing rule", "group", "owner"):
+            identifying(table, heading, (row[number] for row in every[:ROWS_MAX]))
+        else:
+            table.add_column(heading, overflow="fold")
     for row in every[:ROWS_MAX]:
         table.add_row(*(Text(clipped(cell)) for cell in row))
     more = len(every) - ROWS_MAX

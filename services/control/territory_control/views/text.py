@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
 
 NAMED_MAX = 10
@@ -44,9 +45,17 @@ def money(amount: str | Decimal | None) -> str:
     return f"{rounded or rounded.copy_abs():,}"  # never "-0.00"
 
 
-def identifying(table: Table, heading: str) -> None:
-    """Add a column that identifies the rows: in a narrow terminal the other columns give way."""
-    table.add_column(heading, no_wrap=True, overflow="fold", min_width=min(ID_COLUMNS_MAX, len(heading)))
+def identifying(table: Table, heading: str, cells: Iterable[str], justify: JustifyMethod = "left") -> None:
+    """Add a column that identifies the rows: in a narrow terminal the other columns give way.
+
+    Args:
+        table: Without rows.
+        heading: Of the column.
+        cells: All its cells. If all have at most `ID_COLUMNS_MAX` characters, each is on one line; otherwise they fold.
+        justify: Of the column.
+    """
+    fits = max(map(len, cells), default=0) <= ID_COLUMNS_MAX
+    table.add_column(heading, overflow="fold", no_wrap=fits, justify=justify)
 
 
 _HUNDREDTH = Decimal("0.01")

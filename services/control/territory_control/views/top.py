@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from territory_admin.queries.worker_metrics import ClusterStatus, MetricsPage, fetch_pages, summarise
+from territory_control.views.text import identifying
 
 MEGABYTE = 1_000_000
 VISIBLE_SECONDS_MAX = 1.0
@@ -20,10 +21,11 @@ VISIBLE_SECONDS_MAX = 1.0
 def workers(current: ClusterStatus) -> RenderableType:
     """Return the figures of all workers; red is what needs attention."""
     table = Table(box=None, pad_edge=False)
-    for name in ("worker", "stages", "state"):
+    identifying(table, "worker", (one.worker for one in current.workers))
+    for name in ("stages", "state"):
         table.add_column(name, overflow="fold")
     for name in ("events/s", "waiting", "oldest s", "partitions", "records", "to sweep", "MB"):
-        table.add_column(name, justify="right")
+        table.add_column(name, overflow="fold", justify="right")
     for one in current.workers:
         if one.fault is not None:
             table.add_row(one.worker, "", Text(f"no answer: {one.fault}", style="red"))

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from territory.errors import BadMessage
 from territory.wire.codec import encode
-from territory_admin.records.publish import LINE_BYTES_MAX, message_as_is, message_of, partition_for
+from territory.wire.events import RecordChange, read_record_change
+from territory_admin.models.apply import messages_of
+from territory_admin.models.topic import ModelLog
+from territory_admin.records import publish as publishing
+from territory_admin.records.publish import LINE_BYTES_MAX, Census, message_as_is, message_of, partition_for
+from tests.unit.territory_admin.models.test_apply import NOW, checked, sent
 
 
 def line(**changed: Any) -> bytes:
@@ -76,3 +81,32 @@ def test_records_go_to_the_partition_that_kafkas_clients_choose(key: str, partit
     """Changes published by hand are in the same partition as those of an upstream with default settings (A9)."""
     everywhere = list(range(partitions))
     assert partition_for(key, partitions) == DefaultPartitioner()(key.encode(), everywhere, everywhere)
+
+
+def change(org_id: str, owner_id: str | None) -> RecordChange:
+    document = {"event_id": "e", "org_id": org_id, "object": "account", "id": "A", "version": 1, "op": "upsert",
+                "occurred_at": "2017-01-01T00:00:00Z", "owner_id": owner_id}  # fmt: skip
+    return read_record_change(json.dumps(document).encode())
+
+
+def test_what_no_one_will_see_is_counted() -> None:
+    """Records of other organisations, of organisations without a model, and of unknown owners are named (V1, V10)."""
+    model = {"org": "acme", "roles": [{"id": "r"}], "users": [{"id": "ann", "role": "r"}], "groups": [{"id": "q"}]}
+    log = ModelLog()
+    sent(log, messages_of("acme", log, checked(model).pieces, NOW), 0)
+    census = Census("acme", log)
+    for org_id, owner_id in (("acme", "ann"), ("acme", "q"), ("acme", None), ("acme", "zoe"), ("acme", "zoe"),
+                             ("beta", "zoe")):  # fmt: skip
+        census.count(change(org_id, owner_id))
+    assert census.result() == ({"beta": 1}, ("beta",), {"acme/zoe": 2})
+
+
+def test_listed_owners_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose owners are all unknown takes no more memory than the owners that are listed."""
+    monkeypatch.setattr(publishing, "LISTED_OWNERS_MAX", 2)
+    log = ModelLog()
+    sent(log, messages_of("acme", log, checked({"org": "acme"}).pieces, NOW), 0)
+    census = Census("acme", log)
+    for owner_id in ("a", "b", "c", "a"):
+        census.count(change("acme", owner_id))
+    assert census.result()[2] == {"acme/a": 2, "acme/b": 1}

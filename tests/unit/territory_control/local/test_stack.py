@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from territory_admin.errors import StackFailed
-from territory_control.local.stack import SERVICES, Stack, names_own_servers
+from territory_control.local.registry import RunningStack
+from territory_control.local.stack import SERVICES, Stack, names_own_servers, refuse_ports_in_use, refuse_servers_in_use
 from territory_runtime.settings import Settings, read_settings
 
 KAFKA, REDIS = "TERRITORY_KAFKA_BOOTSTRAP_SERVERS", "TERRITORY_REDIS_URL"
@@ -25,6 +26,32 @@ def test_own_servers_are_both_or_none() -> None:
         names_own_servers({KAFKA: "a:1"})
     with pytest.raises(StackFailed, match=f"{REDIS} is set and {KAFKA} is not"):
         names_own_servers({REDIS: "redis://b"})
+
+
+@pytest.mark.parametrize(
+    ("kafka", "redis_url"),
+    [
+        ("127.0.0.1:9092", "redis://elsewhere:1/0"),
+        ("localhost:9092", "redis://elsewhere:1/0"),
+        ("a:1, 127.0.0.1:9092", "redis://elsewhere:1/0"),
+        ("a:1", "redis://user:secret@127.0.0.1:6379/5"),
+    ],
+)
+def test_servers_of_a_running_stack_are_refused(kafka: str, redis_url: str) -> None:
+    """A second stack on a Kafka or Redis of a running one would disturb it: refused, with that one's process."""
+    running = RunningStack(4711, "127.0.0.1:9092", "redis://127.0.0.1:6379/0", {}, "")
+    with pytest.raises(StackFailed, match=r"process 4711, runs on 127\.0\.0\.1:9092") as refused:
+        refuse_servers_in_use(settings(kafka_bootstrap_servers=kafka, redis_url=redis_url), [running])
+    assert "secret" not in str(refused.value)
+    refuse_servers_in_use(settings(kafka_bootstrap_servers="a:1", redis_url="redis://b:1/0"), [running])
+
+
+def test_a_port_of_a_running_stack_is_refused() -> None:
+    """A port that another stack has chosen is refused before that one listens on it; others are not."""
+    running = RunningStack(4711, "127.0.0.1:9092", "redis://127.0.0.1:6379/0", {}, "")
+    with pytest.raises(StackFailed, match="port 6379 for Redis is taken by another territory up, process 4711"):
+        refuse_ports_in_use({"kafka": None, "redis": 6379}, [running])
+    refuse_ports_in_use({"kafka": None, "redis": 6380}, [running])
 
 
 def test_a_password_is_not_printed(tmp_path: Path) -> None:

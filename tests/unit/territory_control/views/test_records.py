@@ -19,6 +19,16 @@ def test_refused_lines_are_listed() -> None:
     ]
 
 
+def test_records_that_nobody_will_see_are_mentioned() -> None:
+    """Another organisation, one without a model, and unknown owners are said, in the plural where there are many."""
+    done = Published(3, 0, (), 0.25, {"beta": 1}, ("beta",), {"acme/zoe": 2, "acme/kim": 1})
+    assert rendered(published(done)).splitlines()[1:] == [
+        "  1 record of beta, another organisation than TERRITORY_ORG_ID",
+        "  beta has no model yet: its records wait for one",
+        "  3 records with an owner who is neither a user nor a group of the model: acme/zoe, acme/kim",
+    ]
+
+
 def test_stages_that_are_behind_are_listed() -> None:
     """After a timeout the text names the stages that are behind, and those that nobody runs."""
     behind = Behind("assigner-intake", "crm.records.v1", 2, 5, unswept=False)
