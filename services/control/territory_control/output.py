@@ -6,6 +6,8 @@ Rich is imported when text is written for the first time: a command with `--json
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,9 +105,13 @@ class Output:
 
         A text that a spreadsheet would run as a formula gets an apostrophe before it.
         """
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: without_formula(row[name]) for name in columns} for row in rows)
+        line = io.StringIO(newline="")
+        writer = csv.writer(line)  # with these line ends it quotes a text that has either of their characters
+        for cells in itertools.chain([columns], ([without_formula(row[name]) for name in columns] for row in rows)):
+            writer.writerow(cells)
+            file.write(line.getvalue().removesuffix("\r\n") + "\n")
+            line.seek(0)
+            line.truncate()
 
     def note(self, *text: RenderableType) -> None:
         """Write a note to stderr: what is being done, or what needs attention."""
