@@ -62,7 +62,8 @@ def near_matches(word: str, names: Mapping[str, str]) -> list[str]:
 def not_there(kind: str, word: str, names: Mapping[str, str], where: str) -> str:
     """Return the error text for an unknown id, with the ids that resemble it or else how many there are."""
     near = [_with_name(found, names[found]) for found in near_matches(word, names)]
-    hint = f"did you mean {_either(near)}?" if near else f"there are {len(names)}"
+    count = "there is one" if len(names) == 1 else f"there are {len(names)}"
+    hint = f"did you mean {_either(near)}?" if near else count
     return f"{kind} {word!r} is not in {where}; {hint}"
 
 

@@ -64,7 +64,7 @@ def test_unknown_territories_and_users_are_reported_with_similar_ones() -> None:
     check_user(model, "ann")
     with pytest.raises(NotFound, match="territory 'us-wst' is not in the model of 'acme'; did you mean us-west"):
         check_territory(model, "us-wst")
-    with pytest.raises(NotFound, match="user 'zzz' is not in the model of 'acme'; there are 1"):
+    with pytest.raises(NotFound, match="user 'zzz' is not in the model of 'acme'; there is one"):
         check_user(model, "zzz")
 
 
