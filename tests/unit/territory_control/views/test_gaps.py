@@ -36,7 +36,7 @@ NONE = ModelGaps(False, (), (), ())
             ModelGaps(False, (), (), (UnequalTarget("west", "2017-Q1", "1000", "900.5"),)),
             ["warning: 1 target of territories is not the sum of the targets below (children and users), "
              "so reports of the parts and of the whole disagree. Correct one of them",
-             "  west 2017-Q1: 1,000, below it 900.5"],
+             "  west 2017-Q1: 1,000.00, below it 900.50"],
         ),
     ],
 )  # fmt: skip
