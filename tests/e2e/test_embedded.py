@@ -349,7 +349,7 @@ def a_territory_is_removed(up: Up) -> None:
     assert "in other territories: " in planned
     refused = up.run("apply", "-", given=json.dumps(smaller).encode())
     assert (refused.returncode, refused.stdout) == (1, b"")
-    assert "of 4 records would be in other territories" in refused.stderr.decode()
+    assert "of 5 records would be in other territories" in refused.stderr.decode()
     late = up.run("apply", "-", "--yes", "--expect-revision", "9", given=json.dumps(smaller).encode())
     assert "expected revision 9 of 'acme' to be active, but revision 1 is active" in late.stderr.decode()
     gone = up.answer("apply", "-", "--yes", "--expect-revision", "1", given=json.dumps(smaller).encode())
