@@ -16,7 +16,7 @@ from territory_admin.consistency.verify import verify as compare_with_log
 from territory_admin.queries.worker_metrics import fetch_pages, summarise
 from territory_control.commands.arguments import AsJson, TimeoutSeconds
 from territory_control.failures import EXIT_REFUSED
-from territory_control.local.registry import RunningStack, StackRegistry, registry_folder
+from territory_control.local.registry import RunningStack, running_stacks
 from territory_control.output import Output
 from territory_control.views import consistency as consistency_view
 from territory_control.views import top as top_view
@@ -96,7 +96,7 @@ def top(
     Example: territory top --worker 10.0.0.7:9464 --worker 10.0.0.8:9464
     """
     output = Output(as_json=as_json)
-    workers = worker or local_workers(StackRegistry(registry_folder()).running(), os.environ) or WORKERS
+    workers = worker or local_workers(running_stacks(), os.environ) or WORKERS
     if output.is_live and not once:
         try:
             top_view.follow(workers, output.console, every)

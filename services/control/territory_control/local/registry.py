@@ -56,6 +56,14 @@ def registry_folder() -> Path:
     return folder
 
 
+def running_stacks() -> list[RunningStack]:
+    """Return this user's running stacks; none where there is no folder for them and none can be made."""
+    try:
+        return StackRegistry(registry_folder()).running()
+    except StackFailed:  # a container without a writable /tmp, for one
+        return []
+
+
 class StackRegistry:
     """The running stacks of one user."""
 

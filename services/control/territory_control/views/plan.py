@@ -71,7 +71,8 @@ def _emptied(emptied: Sequence[EmptiedTerritory]) -> Iterator[RenderableType]:
         f"\nwarning: {territories} all records, or can match none by rule; look at the rules above, or move back"
     )
     table = Table(box=None, padding=(0, 2))
-    for heading in ("territory", "records now", "then", "because"):
+    identifying(table, "territory", (each.territory_id for each in emptied[:ROWS_MAX]))
+    for heading in ("records now", "then", "because"):
         table.add_column(heading, overflow="fold")
     for each in emptied[:ROWS_MAX]:
         cells = (each.territory_id, f"{each.records_before:,}", f"{each.records_after:,}", _because(each))

@@ -11,7 +11,14 @@ import pytest
 
 from territory_admin.errors import StackFailed
 from territory_control.local.child_process import until
-from territory_control.local.registry import RunningStack, StackRegistry, locked_folder, registry_folder
+from territory_control.local import registry
+from territory_control.local.registry import (
+    RunningStack,
+    StackRegistry,
+    locked_folder,
+    registry_folder,
+    running_stacks,
+)
 
 STACK = RunningStack(7, "127.0.0.1:9092", "redis://127.0.0.1:6379/0", {"assigner": "http://127.0.0.1:9464"}, "/data")
 
@@ -30,12 +37,12 @@ with ExitStack() as cleanup:
 
 def test_a_stack_is_found_while_it_runs(tmp_path: Path) -> None:
     """Others see a stack with its addresses until it ends."""
-    registry = StackRegistry(tmp_path)
+    stacks = StackRegistry(tmp_path)
     with ExitStack() as cleanup:
-        registry.enter(STACK, cleanup)
-        assert registry.running() == [STACK]
+        stacks.enter(STACK, cleanup)
+        assert stacks.running() == [STACK]
         assert STACK.ports == {9092, 6379, 9464}
-    assert registry.running() == []
+    assert stacks.running() == []
     assert list(tmp_path.glob("*.json")) == []
 
 
@@ -58,14 +65,24 @@ def test_what_a_killed_process_held_is_free(tmp_path: Path) -> None:
 
 def test_an_entry_of_another_version_is_passed_over(tmp_path: Path) -> None:
     """An entry that can't be read hides no other one."""
-    registry = StackRegistry(tmp_path)
+    stacks = StackRegistry(tmp_path)
     with ExitStack() as cleanup:
-        registry.enter(STACK, cleanup)
+        stacks.enter(STACK, cleanup)
         strange = cleanup.enter_context((tmp_path / "0-strange.json").open("xb"))
         import fcntl  # noqa: PLC0415 -- only here
 
         fcntl.flock(strange, fcntl.LOCK_EX)
-        assert registry.running() == [STACK]
+        assert stacks.running() == [STACK]
+
+
+def test_without_a_folder_there_are_no_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`territory top` works where nothing can be written, such as in a container: it finds no local stack there."""
+
+    def refuse() -> Path:
+        raise StackFailed("read-only")
+
+    monkeypatch.setattr(registry, "registry_folder", refuse)
+    assert running_stacks() == []
 
 
 def test_the_folder_of_the_registry_is_private() -> None:
