@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from territory_admin.errors import StackFailed
-from territory_control.local.child_process import until
 from territory_control.local import registry
+from territory_control.local.child_process import until
 from territory_control.local.registry import (
     RunningStack,
     StackRegistry,
