@@ -45,7 +45,7 @@ class RecordPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPart:
     """The part of a list to return."""
 
     after: RecordName | None = None
@@ -54,11 +54,11 @@ class Page:
     """The most records; None for all."""
 
 
-WHOLE = Page()
+WHOLE = ListPart()
 
 
 async def records_of_territory(
-    settings: Settings, territory_id: str, *, own: bool, objects: Collection[ObjectType], page: Page, report: OnRead
+    settings: Settings, territory_id: str, *, own: bool, objects: Collection[ObjectType], page: ListPart, report: OnRead
 ) -> RecordPage:
     """Return the records that are in a territory or below it.
 
@@ -83,7 +83,7 @@ async def records_of_territory(
 
 
 async def records_of_owner(
-    settings: Settings, owner_id: str, *, objects: Collection[ObjectType], page: Page, report: OnRead
+    settings: Settings, owner_id: str, *, objects: Collection[ObjectType], page: ListPart, report: OnRead
 ) -> RecordPage:
     """Return the records that a user or a group owns, also a user who has left the model.
 
@@ -100,7 +100,7 @@ async def records_of_owner(
 
 
 async def unassigned_records(
-    settings: Settings, *, objects: Collection[ObjectType], page: Page, report: OnRead
+    settings: Settings, *, objects: Collection[ObjectType], page: ListPart, report: OnRead
 ) -> RecordPage:
     """Return the records that are in no territory. Arguments, cost and errors: as `records_of_territory`."""
     async with kafka_session(settings) as kafka:
@@ -109,7 +109,7 @@ async def unassigned_records(
     return page_of(settings.org_id, found, page)
 
 
-async def left_out_records(settings: Settings, page: Page) -> RecordPage:
+async def left_out_records(settings: Settings, page: ListPart) -> RecordPage:
     """Return the deals that are in no forecast sum, with the reason of each (F2, F10).
 
     They come from Redis; of Kafka, only the model is read.
@@ -177,7 +177,7 @@ def name_of(model: Model, owner_id: str | None) -> str | None:
     return None if owner is None else owner.name
 
 
-def page_of(org_id: str, records: Collection[ListedRecord], page: Page) -> RecordPage:
+def page_of(org_id: str, records: Collection[ListedRecord], page: ListPart) -> RecordPage:
     """Return one page of a list, ordered by object and id."""
     ordered = sorted(records, key=lambda each: _place(each.object, each.id))
     rest = ordered

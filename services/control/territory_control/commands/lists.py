@@ -63,7 +63,7 @@ def records(
     settings = read_settings()
     if limit is None and table.is_text:
         limit = TABLE_LIMIT
-    page = listing.Page(after, limit)
+    page = listing.ListPart(after, limit)
     with table.output.bar("reading assignments") as bar:
         if territory is not None:
             asked = listing.records_of_territory(

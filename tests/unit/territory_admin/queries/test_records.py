@@ -9,7 +9,7 @@ from territory.model.compiled import compile_model
 from territory.model.document import OBJECTS
 from territory.wire.events import Assignment, Link
 from territory_admin.arguments import RecordName
-from territory_admin.queries.records import WHOLE, ListedRecord, Page, listed, name_of, page_of
+from territory_admin.queries.records import WHOLE, ListedRecord, ListPart, listed, name_of, page_of
 
 RECORDS = st.lists(
     st.builds(
@@ -29,7 +29,7 @@ def test_pages_are_the_whole_list_once(records: list[ListedRecord], limit: int) 
     found: list[ListedRecord] = []
     after: RecordName | None = None
     while True:
-        page = page_of("acme", records, Page(after, limit))
+        page = page_of("acme", records, ListPart(after, limit))
         assert page.total == len(records)
         assert len(page.records) <= limit
         found += page.records
@@ -44,7 +44,7 @@ def test_pages_are_the_whole_list_once(records: list[ListedRecord], limit: int) 
 def test_a_cursor_needs_no_record(records: list[ListedRecord], kind: Any, record_id: str) -> None:
     """A record that has left the list meanwhile is still a place to go on from: nothing comes twice or is skipped."""
     whole = page_of("acme", records, WHOLE).records
-    later = page_of("acme", records, Page(RecordName(kind, record_id))).records
+    later = page_of("acme", records, ListPart(RecordName(kind, record_id))).records
     place = (OBJECTS.index(kind), record_id)
     assert later == tuple(each for each in whole if (OBJECTS.index(each.object), each.id) > place)
 

@@ -59,6 +59,7 @@ def test_what_a_killed_process_held_is_free(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert until(lambda: StackRegistry(tmp_path).running() == [], 10)
+    assert list(tmp_path.glob("*.json")) == []
     with locked_folder(tmp_path):
         assert (tmp_path / "lock").read_text() == str(os.getpid())
 
