@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .oracle_criteria import criteria_holds, setting_of
+from .oracle_forecast import compared_fields
 from .oracle_records import Record, key_of
 from .oracle_tree import Model, ancestors_of, entries
 
@@ -70,7 +71,9 @@ def _own_rule_holds(territory: str, record: Record, model: Model) -> bool:
     """Return whether the territory's own rule for the object type holds; without one it does."""
     rule = _rule_of(territory, record.object, model)
     field_types = (model.get("fields") or {}).get(record.object) or {}
-    return rule is None or criteria_holds(rule, record.fields, field_types, setting_of(model))
+    return rule is None or criteria_holds(
+        rule, compared_fields(record, field_types, model), field_types, setting_of(model)
+    )
 
 
 def _rule_causes(record: Record, model: Model) -> Causes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .oracle_records import Record
 from .oracle_tree import Model, entries, members_of, owners_of, path_of
-from .oracle_values import EXACT, product, read_date, read_name, read_number, total
+from .oracle_values import EXACT, Converted, product, read, read_date, read_name, read_number, total
 
 OPEN_CATEGORIES = ("pipeline", "best_case", "committed")
 ADJUSTED = ("target", "won", *OPEN_CATEGORIES, "weighted", "won_by_others", "deals_won")
@@ -160,7 +160,7 @@ def rate_of(currency: Any, period: str, model: Model) -> Decimal | None:
 
     An empty currency is the organisation's. One that is no code of three letters has no rate.
     """
-    if currency is None or currency == [] or (isinstance(currency, str) and not currency.strip()):
+    if read("text", currency) is None:
         return Decimal(1)
     if not isinstance(currency, str) or not re.fullmatch("[A-Za-z]{3}", currency.strip()):
         return None
@@ -170,6 +170,32 @@ def rate_of(currency: Any, period: str, model: Model) -> Decimal | None:
     rates = {rate["period"]: rate["rate"] for rate in model.get("rates") or [] if rate["from"] == code}
     earlier = [each for each in rates if each <= period]  # names of periods sort by time
     return _given(rates[max(earlier)]) if earlier else None
+
+
+def compared_fields(record: Record, field_types: Mapping[str, str], model: Model) -> dict[str, Any]:
+    """Return a record's fields as rules compare them: money in the organisation's currency (C9).
+
+    A deal's rate is that of its close date, another record's the one that holds today. Without a rate, money becomes
+    something that cannot be read.
+    """
+    currency, money = record.fields.get("currency"), [name for name, kind in field_types.items() if kind == "money"]
+    rate = rate_of(currency, "", model)
+    if rate is None:  # another currency than the organisation's
+        period = close_period_of(record, model) if record.object == "deal" else _current_period(model)
+        rate = None if period is None else rate_of(currency, period, model)
+    fields = dict(record.fields)
+    for name in money:
+        amount = read_number(fields.get(name))
+        if amount is not None:
+            fields[name] = {"amount": amount, "rate": None} if rate is None else Converted(product(amount, rate))
+    return fields
+
+
+def _current_period(model: Model) -> str:
+    """Return the period of today; without a day the last one of all."""
+    if model.get("today") is None:
+        return "9999"
+    return period_of(model["today"], model.get("period", "quarter"), model.get("fiscal_year_start", 1))
 
 
 def left_out(deals: Iterable[PlacedDeal], model: Model) -> dict[str, str]:

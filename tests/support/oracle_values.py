@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 from functools import reduce
@@ -37,6 +38,8 @@ UNREADABLE = Unreadable()
 
 def read(field_type: str, raw: Any, time_zone: str = "UTC") -> Any:
     """Return the typed value of a field, None for a missing one, or UNREADABLE (C2, C6)."""
+    if isinstance(raw, Converted):
+        return raw.amount
     value = _READERS[field_type](raw, time_zone) if field_type in ("date", "datetime") else _READERS[field_type](raw)
     if value is not None:
         return value
@@ -79,6 +82,13 @@ def read_name(raw: Any) -> str | None:
     if not isinstance(raw, str) or not raw.strip():
         return None
     return raw
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Money that has been converted to the organisation's currency (C9)."""
+
+    amount: Decimal
 
 
 def read_number(raw: Any) -> Decimal | None:

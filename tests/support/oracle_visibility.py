@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .oracle_criteria import criteria_holds, setting_of
+from .oracle_forecast import compared_fields
 from .oracle_records import Record
 from .oracle_tree import (
     Model,
@@ -116,7 +117,7 @@ def _is_shared(record: Record, rule: Mapping[str, Any], model: Model) -> bool:
     if rule["object"] != record.object:
         return False
     field_types = (model.get("fields") or {}).get(record.object) or {}
-    return criteria_holds(rule["criteria"], record.fields, field_types, setting_of(model))
+    return criteria_holds(rule["criteria"], compared_fields(record, field_types, model), field_types, setting_of(model))
 
 
 def _audience_of(to: Mapping[str, str], model: Model) -> set[str]:

@@ -492,12 +492,12 @@ def _fields(kind: str, random: Dice) -> Document:
         for name, field_type in FIELDS.get(kind, {}).items()
         if not one_in(5, random)
     }
+    if one_in(3, random):
+        found["currency"] = random.choice((*CURRENCIES, "", None, "eur ", "Euro", 5))
     if kind == "deal":
         found["amount"] = random.choice(NO_AMOUNTS if one_in(10, random) else AMOUNTS)
         found["close_date"] = random.choice(NO_DAYS if one_in(10, random) else DAYS)
         found["stage"] = random.choice((None, "Sleeping", 1) if one_in(10, random) else (*STAGES, "Won", "Won"))
-        if one_in(3, random):
-            found["currency"] = random.choice((*CURRENCIES, "", None, "eur ", "Euro", 5))
         if one_in(4, random):
             found["probability"] = random.choice(PROBABILITIES)
         if one_in(4, random):

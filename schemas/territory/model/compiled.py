@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 
-from territory.criteria import Criterion
+from territory.criteria import Criterion, leaves_of
 from territory.criteria.values import FieldType
 from territory.errors import ModelRefused
 from territory.model.categories import category_names
@@ -32,7 +32,7 @@ from territory.model.pieces import (
 from territory.model.rates import Rates
 from territory.model.sharing import Sharing, compile_sharing
 from territory.model.trees import Tree
-from territory.money import times
+from territory.money import text_of, times
 from territory.wire.codec import JSON, encode
 
 __all__ = [
@@ -135,6 +135,8 @@ class Model:
         """What the names of forecast categories mean, in the form in which they are compared (F1)."""
         self.rates: dict[tuple[str, str], Decimal] = {(rate.source, rate.period): rate.rate for rate in document.rates}
         self._rates = Rates(self.rates)
+        self.current_rates = self._rates.newest()
+        """The rates that hold today, by currency; before `on` the last ones that are given (C9)."""
         self.people = {
             user.id: Person(user.id, user.name or user.id, user.role, user.active, user.admin)
             for user in document.users
@@ -162,7 +164,26 @@ class Model:
         """Closed periods: their figures stay, and later changes are shown as adjustments (F12)."""
         self.closed_since = {period: closed_since.get(period, 0) for period in document.frozen_periods}
         """By closed period, the revision that closed it for the last time; 0: not known."""
+        self.money_objects = self._money_objects()
+        """Objects with a rule or a sharing rule that compares money: it depends on rates and the currency (C9)."""
         self._decision_inputs = _decision_inputs(document)
+        if self.money_objects:
+            self._decision_inputs.append(self.money_meaning)
+
+    def _money_objects(self) -> frozenset[ObjectType]:
+        of_territories = [(kind, rule) for node in self.territories.values() for kind, rule in node.rules.items()]
+        of_sharing = [(rule.object, rule.criterion) for rule in self.sharing.values()]
+        return frozenset(
+            kind
+            for kind, criterion in (*of_territories, *of_sharing)
+            if any(self.field_types[kind][leaf.field] == "money" for leaf in leaves_of(criterion))
+        )
+
+    @property
+    def money_meaning(self) -> list[object]:
+        """What a deal's money depends on besides the deal: the currency, the kind of period and all rates (C9)."""
+        rates = [[*place, text_of(rate)] for place, rate in sorted(self.rates.items())]
+        return [self.organisation.currency, self.calendar.kind, self.calendar.fiscal_year_start, rates]
 
     def _nodes(self, document: Document, rules: RuleCriteria) -> dict[str, TerritoryNode]:
         written = {territory.id: territory for territory in document.territories}
@@ -234,11 +255,15 @@ class Model:
 
     @property
     def uses_relative_dates(self) -> bool:
-        """Whether any territory rule or sharing rule uses relative dates (C7)."""
-        return bool(self.relative_territories or self._relative_sharing)
+        """Whether any territory rule or sharing rule uses relative dates, or money at today's rate (C7, C9)."""
+        return bool(self.relative_territories or self._relative_sharing or self._uses_current_rates)
+
+    @property
+    def _uses_current_rates(self) -> bool:
+        return bool(self.rates) and not self.money_objects <= {"deal"}
 
     def on(self, today: date) -> Model:
-        """Return the model with relative dates made absolute for a day; everything else is shared.
+        """Return the model with relative dates made absolute for a day, and its rates (C9); everything else is shared.
 
         Returns the same object if nothing depends on the day, or the day is already set.
         """
@@ -246,6 +271,7 @@ class Model:
             return self
         model = copy.copy(self)
         model.today = today
+        model.current_rates = self._rates.in_period(self.calendar.period_of(today))
         model.territories = self.territories | {
             territory_id: replace(
                 self.territories[territory_id],
@@ -267,6 +293,10 @@ class Model:
         if currency == self.organisation.currency:
             return ONE
         return self._rates.rate_of(currency, period)
+
+    def current_rate_of(self, currency: str) -> Decimal | None:
+        """Return the rate to the organisation's currency that holds today; None: there is none yet (C9)."""
+        return ONE if currency == self.organisation.currency else self.current_rates.get(currency)
 
     def first_rate_period(self, currency: str) -> str | None:
         """Return the period from which a foreign currency has a rate."""
@@ -368,9 +398,10 @@ def _stages_of(document: Document) -> dict[str, DealStage]:
 
 
 def _decision_inputs(document: Document) -> list[object]:
-    """Return the parts of a document that assignments depend on: no people, groups, targets, rates or stages.
+    """Return the parts of a document that assignments depend on: no people, groups, targets or stages.
 
-    Sharing rules are left out, because a mark in an assignment has its own digest of the rule's criteria.
+    Sharing rules are left out, because a mark in an assignment has its own digest of the rule's criteria. Rates are
+    added where rules compare money.
     """
     organisation = document.organisation
     territories = sorted((each.id, each.parent, each.priority, each.rules) for each in document.territories)

@@ -23,6 +23,15 @@ class Rates:
         index = bisect_right(periods, period)
         return rates[index - 1] if index else None
 
+    def newest(self) -> dict[str, Decimal]:
+        """Return the last rate of each currency."""
+        return {currency: rates[-1] for currency, (_, rates) in self._by_currency.items()}
+
+    def in_period(self, period: str) -> dict[str, Decimal]:
+        """Return the rates that hold in a period, by currency."""
+        found = {currency: self.rate_of(currency, period) for currency in self._by_currency}
+        return {currency: rate for currency, rate in found.items() if rate is not None}
+
     def first_period_of(self, currency: str) -> str | None:
         """Return the period from which a currency has a rate."""
         periods, _ = self._by_currency.get(currency, ([], []))

@@ -17,6 +17,9 @@ from territory_runtime.startup_checks import CannotStart
 
 INTAKE = "assigner-intake"
 ASSIGNMENT = "assigner-assignment"
+EDITION = 2
+"""1: unreadable values are no missing ones, and datetimes beside days are days (C2, C6, C8). 2: rules compare money in
+the organisation's currency (C9)."""
 
 
 def stages(policies: PolicyCache, settings: Settings) -> tuple[Stage, Stage]:
@@ -35,7 +38,7 @@ def stages(policies: PolicyCache, settings: Settings) -> tuple[Stage, Stage]:
         make=lambda partition, partitions: AssignmentFold(policies, partitions, partition=partition),
         prepare=policies.prepare,
         follows_days=True,
-        edition=1,  # 1: unreadable values are no missing ones, and datetimes beside days are days (C2, C6, C8)
+        edition=EDITION,
         paced_by=Downstream(group="access-indexer", topic=topics.ASSIGNMENTS),
     )
     return intake, assignment

@@ -19,8 +19,9 @@ from territory_runtime.settings import Settings
 
 PARTIAL_SUMS = "forecast-aggregator"
 ATTAINMENT_TOTALS = "forecast-totals"
-PARTIALS_EDITION = 1
-"""1: close dates are days of the organisation's time zone, rates carry forward, years have sums."""
+PARTIALS_EDITION = 2
+"""1: close dates are days of the organisation's time zone, rates carry forward, years have sums. 2: close dates in all
+forms that datetimes have in rules (C6)."""
 SWEEP_SHARE = 10
 """Sweep chunks are this many times larger than the setting: recounting a deal takes some 20 µs."""
 

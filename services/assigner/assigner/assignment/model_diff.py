@@ -11,9 +11,9 @@ from assigner.matching.port import Matcher
 from assigner.matching.rule_book import RuleBook, rule_book, sharing_book
 from territory.criteria import Criterion, Leaf, Not
 from territory.criteria.places import Circle, Region
-from territory.criteria.values import read_fields
 from territory.model.compiled import Model
 from territory.model.document import OBJECTS, ObjectType, RuledObject
+from territory.record_values import has_foreign_money, record_values
 from territory.wire.events import Record
 
 
@@ -30,9 +30,13 @@ class ModelDiff:
             old.max_territories_per_record != new.max_territories_per_record
             or old.field_types != new.field_types
             or old.calendar.zone != new.calendar.zone
+            or (old.organisation.currency != new.organisation.currency and bool(old.money_objects))
         )
         if self._everything:
-            return  # the rules of the old model may name fields that are gone, or read days in another zone
+            return  # the rules of the old model may name fields that are gone, or read days or money otherwise
+        for kind in new.money_objects | old.money_objects:
+            if old.current_rates != new.current_rates or old.money_meaning != new.money_meaning:
+                self._touches[kind].append(lambda record: has_foreign_money(new, record.fields))
         for kind in TREE_RULED:
             touched = _touched(old, new, kind)
             if 2 * len(touched) > len(new.territories):
@@ -109,7 +113,7 @@ def _toucher(
     matchers: list[Matcher] = [quick_matcher_of("index", book) for book in books]
 
     def touches(record: Record) -> bool:
-        fields, _ = read_fields(types, record.fields, new.calendar.zone)
+        fields, _ = record_values(new, kind, types, record.fields)
         return any(not touched.isdisjoint(matcher.matching(fields)) for matcher in matchers)
 
     return touches

@@ -11,10 +11,11 @@ from assigner.matching.engines import EngineName, matcher_of, quick_matcher_of
 from assigner.matching.port import Matcher, RulesRefused
 from assigner.matching.rule_book import RuleBook, rule_book, sharing_book
 from territory.criteria import Fields
-from territory.criteria.values import FieldType, read_fields
+from territory.criteria.values import FieldType
 from territory.errors import Fault, ModelRefused
 from territory.model.compiled import Model
 from territory.model.document import OBJECTS, ObjectType, RuledObject
+from territory.record_values import record_values
 from territory.wire.events import Cause, Link, Record
 
 INTERNED_DECISIONS_MAX = 100_000
@@ -72,8 +73,8 @@ class AssignmentPolicy:
         self._interned: dict[AssignmentDecision, AssignmentDecision] = {}
 
     def fields_of(self, kind: ObjectType, fields: Mapping[str, object]) -> Fields:
-        """Return the typed values of the fields that rules compare (C3, C6)."""
-        values, wrong = read_fields(self._types[kind], fields, self.model.calendar.zone)
+        """Return the typed values of the fields that rules compare (C3, C6), money in one currency (C9)."""
+        values, wrong = record_values(self.model, kind, self._types[kind], fields)
         self.wrong_values += wrong
         return values
 

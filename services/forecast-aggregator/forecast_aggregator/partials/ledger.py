@@ -119,8 +119,7 @@ class OrganisationLedger:
             for start in range(0, len(every), limit):
                 some = [key for key in every[start : start + limit] if key not in seen]
                 seen.update(some)
-                if keys is not years:
-                    years |= dict.fromkeys(map(year_key, some))
+                years |= dict.fromkeys(map(year_key, some))
                 yield some
 
     def republish_closed(self) -> None:

@@ -230,6 +230,125 @@ def test_new_day_affects_relative_sharing_rules() -> None:
     assert not ModelDiff(first, second).may_change_any(family_of(record("deal/D", fields={"since": "2017-01-01"})))
 
 
+# --- money ------------------------------------------------------------------------------------
+
+MONEY_RULES: tuple[dict[str, Any], ...] = (
+    {"account": {"field": "revenue", "ge": 100}},
+    {"account": {"field": "revenue", "lt": 100}, "deal": {"field": "amount", "ge": 100}},
+    {"account": {"field": "country", "eq": "US"}, "deal": {"field": "amount", "not_between": [1, 99]}},
+    {"lead": {"field": "budget", "gt": 99}},
+    {},
+)
+RATE_DAYS = [date(2017, 3, 31), date(2017, 4, 1), date(2018, 1, 1)]
+SHARED_MONEY = {"id": "s1", "object": "contact", "criteria": {"field": "salary", "ge": 100}, "to": {"territory": "t0"}}
+
+
+@st.composite
+def money_models(draw: st.DrawFn) -> tuple[Model, Model]:
+    """Draw two models that differ in rates, the currency, the day, the kind of period or a rule."""
+    found: list[Model] = []
+    rules = [draw(st.sampled_from(MONEY_RULES)) for _ in range(3)]
+    kind = draw(st.sampled_from(["quarter", "month"]))
+    for revision in (1, 2):
+        currency = draw(st.sampled_from(["USD", "USD", "USD", "EUR"]))
+        names = ["2017-Q1", "2017-Q2", "2018-Q1"] if kind == "quarter" else ["2017-03", "2017-04", "2018-01"]
+        rates = [
+            {"from": source, "period": name, "rate": draw(st.sampled_from(["1", "1", "0.5", "20"]))}
+            for name in names
+            for source in ("JPY", "EUR")
+            if source != currency and draw(st.booleans())
+        ]
+        document: dict[str, Any] = {
+            "org": "acme", "currency": currency, "period": kind, "rates": rates,
+            "fields": {
+                "account": {"country": "text", "revenue": "money"}, "deal": {"amount": "money"},
+                "lead": {"budget": "money"}, "contact": {"salary": "money"},
+            },
+            "territories": [{"id": f"t{number}", "rules": rule} for number, rule in enumerate(rules)],
+            "sharing": draw(st.sampled_from([[], [SHARED_MONEY]])),
+        }  # fmt: skip
+        found.append(compile_model(document, revision, today=draw(st.sampled_from(RATE_DAYS))))
+        rules[0] = draw(st.sampled_from([rules[0], rules[0], *MONEY_RULES]))
+    return found[0], found[1]
+
+
+def amounts(name: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Return strategies of fields with an amount in some currency."""
+    return st.fixed_dictionaries(
+        {name: st.sampled_from([5, 99, "100", 200, "many"])},
+        optional={
+            "currency": st.sampled_from(["USD", "EUR", "eur", "JPY", "CHF", "", 7]),
+            "close_date": st.sampled_from(["2017-03-31", "2017-04-01", "soon"]),
+            "country": st.just("US"),
+        },
+    )
+
+
+@given(money_models(), amounts("revenue"), amounts("amount"), amounts("budget"), amounts("salary"))
+def test_unaffected_families_have_the_same_decisions_about_money(
+    models: tuple[Model, Model],
+    account: dict[str, Any],
+    deal: dict[str, Any],
+    lead: dict[str, Any],
+    contact: dict[str, Any],
+) -> None:
+    """What a change of rates, the currency, the day or a rule does not affect is decided as before (C9, A8, A9)."""
+    old, new = models
+    family = family_of(
+        record("account/A-1", fields=account),
+        record("contact/C-1", account_id="A-1", fields=contact),
+        record("deal/D-1", account_id="A-1", fields=deal),
+    )
+    for each in (family, family_of(record("lead/L-1", fields=lead))):
+        moves = ModelDiff(old, new).may_change_any(each)
+        event(f"moves: {moves}")
+        if not moves:
+            assert decided(each, AssignmentPolicy(old)) == decided(each, AssignmentPolicy(new))
+
+
+def test_new_day_and_new_currency() -> None:
+    """A day on which another rate begins affects records in other currencies, another currency all records (C9)."""
+    document: dict[str, Any] = {
+        "org": "acme",
+        "fields": {"account": {"revenue": "money"}},
+        "rates": [{"from": "JPY", "period": period, "rate": rate} for period, rate in (("2017-Q1", 1), ("2017-Q2", 2))],
+        "territories": [{"id": "t0", "rules": MONEY_RULES[0]}],
+    }
+    model = compile_model(document, 1)
+    of_yen, of_ours = (
+        family_of(record("account/A-1", fields={"revenue": 50, "currency": currency})) for currency in ("JPY", None)
+    )
+    same, other = (ModelDiff(model.on(RATE_DAYS[0]), model.on(day)) for day in (date(2017, 1, 1), RATE_DAYS[1]))
+    assert [diff.may_change_any(of_yen) for diff in (same, other)] == [False, True]
+    assert not other.may_change_any(of_ours)
+    euros = ModelDiff(model, compile_model({**document, "currency": "EUR"}, 2))
+    assert euros.may_change_any(of_ours)
+
+
+def test_new_rate_affects_records_in_other_currencies_alone() -> None:
+    """Those in the organisation's currency, and objects without a rule on money, are not decided again (C9, A8)."""
+    old, new = (
+        compile_model(
+            {
+                "org": "acme",
+                "fields": {"account": {"revenue": "money"}, "lead": {"budget": "money"}},
+                "rates": [{"from": "EUR", "period": "2017-Q1", "rate": rate}],
+                "territories": [{"id": "t0", "rules": MONEY_RULES[0]}],
+            },
+            1,
+        )
+        for rate in (1, 2)
+    )
+    diff = ModelDiff(old, new)
+    may = {
+        currency: diff.may_change_any(family_of(record("account/A-1", fields={"revenue": 5, "currency": currency})))
+        for currency in ("USD", "EUR", None, "")
+    }
+    assert may == {"USD": False, "EUR": True, None: False, "": False}
+    assert not diff.may_change_any(family_of(record("lead/L-1", fields={"budget": 5, "currency": "EUR"})))
+    assert (old.deciding == new.deciding, old.uses_relative_dates) == (False, True)
+
+
 # --- one thing at a time ----------------------------------------------------------------------
 
 BEFORE = model_of()

@@ -22,6 +22,7 @@ TARGETS: list[dict[str, Any]] = [
     {"territory": "bay", "period": Q1, "amount": "0"},
     {"territory": "bay", "period": Q1, "user": "bob", "amount": "99.5"},
     {"territory": "bay", "period": Q2, "user": "eve", "amount": "100"},
+    {"territory": "west", "period": "2017", "amount": "150"},
 ]
 FIELDS: dict[str, Any] = {
     "deal": {"product": "text", "seats": "number", "tags": "set", "trial": "boolean", "user": "text"},
