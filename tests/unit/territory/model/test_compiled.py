@@ -284,8 +284,8 @@ def test_days_follow_the_organisation_s_calendar_and_time_zone() -> None:
 
 
 def test_on_changes_nothing_without_relative_dates() -> None:
-    """`on` returns the same model if no rule uses relative dates (C7)."""
-    model = compiled()
+    """`on` returns the same model if no rule uses relative dates, or money that needs a rate (C7, C9)."""
+    model = compiled(rates=[])
     assert (model.uses_relative_dates, model.relative_territories) == (False, frozenset())
     assert model.on(date(2017, 3, 1)) is model
 
