@@ -109,8 +109,11 @@ class Goal:
     def behind(self, committed: Mapping[TopicPartition, tuple[int, str]]) -> list[Behind]:
         """Return the work that is left, given the stage's committed offsets and their metadata."""
         found: list[Behind] = []
+        later_inputs = {topic.name for topic in self.stage.topics[1:]}
         for where in sorted(self.ends):
             offset, text = committed.get(where, (0, ""))
+            if where.topic in later_inputs and (where not in committed or offset < 0):
+                continue  # the workers are of a version that does not read it; others commit all inputs at once
             messages = max(0, self.ends[where] - max(offset, self.begins[where]))
             metadata = CommitMetadata.read(text)
             # A running sweep for a new day counts as well: it follows from what was published before.

@@ -49,6 +49,15 @@ def test_a_group_that_does_not_sweep_needs_no_metadata() -> None:
     assert Goal(OTHER, {A: 0}, {A: 5}, 9).behind({A: (5, "")}) == []
 
 
+def test_an_input_that_the_workers_do_not_know_is_not_waited_for() -> None:
+    """Workers of an earlier version never commit it; today's commit all inputs when they begin."""
+    [first, later] = (TopicPartition(topic.name, 0) for topic in BOTH.topics)
+    goal = Goal(BOTH, {first: 0, later: 0}, {first: 5, later: 7}, 3)
+    assert goal.behind({first: (5, "3")}) == goal.behind({first: (5, "3"), later: (-1, "")}) == []
+    assert [item.messages for item in goal.behind({first: (5, "3"), later: (6, "3")})] == [1]
+    assert [item.topic for item in goal.behind({later: (7, "3")})] == [first.topic]
+
+
 def test_messages_that_retention_removed_are_not_waited_for() -> None:
     """If the topic begins after the committed offset, only existing messages count."""
     assert Goal(OTHER, {A: 5}, {A: 5}, -1).behind({}) == []
