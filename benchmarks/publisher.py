@@ -16,8 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from territory.wire.codec import encode
-from territory.wire.keys import record_key
-from territory_admin.records.publish import partition_for
+from territory.wire.keys import record_key, upstream_partition_of
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings, read_settings
 
@@ -32,7 +31,7 @@ def prepare(path: Path, changes: Iterable[Mapping[str, Any]], partitions: int) -
         for change in changes:
             key = record_key(change["org_id"], change["object"], change["id"])
             value = encode(change)
-            file.write(b"%d\t%s\t%s\n" % (partition_for(key, partitions), key.encode(), value))
+            file.write(b"%d\t%s\t%s\n" % (upstream_partition_of(key, partitions), key.encode(), value))
             count, size = count + 1, size + len(value)
     return size // max(1, count)
 

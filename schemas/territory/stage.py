@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from territory.model.compiled import Model
 
@@ -33,6 +33,8 @@ class InputMessage(NamedTuple):
     """Bytes of the value; 0: not known."""
     offset: int = -1
     """Offset in its partition; -1: not known."""
+    raw: bytes | None = None
+    """The value's bytes, for a message that is passed on or kept; None: a tombstone, or not known."""
 
 
 class Message(NamedTuple):
@@ -52,6 +54,19 @@ class Message(NamedTuple):
     is_part: bool = False
 
 
+class ExpiredMessage(NamedTuple):
+    """A message of an earlier batch that a fold has given up: it becomes a dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    code: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Effects:
     """The output of one or more steps of a fold. Offsets are committed after all of it is done.
@@ -68,6 +83,8 @@ class Effects:
     """Writes for the stage's sink, in order."""
     refused: list[tuple[InputMessage, str, str]] = field(default_factory=list)
     """Messages for the dead letters, each with a code and a reason."""
+    expired: list[ExpiredMessage] = field(default_factory=list)
+    """Messages of earlier batches for the dead letters."""
     outcomes: Counter[str] = field(default_factory=Counter)
     """Counts of messages by outcome, for the metrics."""
     swept: int = 0
@@ -80,13 +97,13 @@ class Effects:
         """How many messages and changes of the sink there are."""
         return len(self.messages) + len(self.state) + len(self.changes)
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """Return the present length, for `roll_back`."""
-        return len(self.messages), len(self.state), len(self.changes)
+        return len(self.messages), len(self.state), len(self.changes), len(self.expired)
 
-    def roll_back(self, mark: tuple[int, int, int]) -> None:
+    def roll_back(self, mark: tuple[int, int, int, int]) -> None:
         """Drop what was added since a mark. Counts of outcomes stay."""
-        del self.messages[mark[0] :], self.state[mark[1] :], self.changes[mark[2] :]
+        del self.messages[mark[0] :], self.state[mark[1] :], self.changes[mark[2] :], self.expired[mark[3] :]
         self.refused.clear()
 
     def add(self, other: Effects) -> None:
@@ -95,6 +112,7 @@ class Effects:
         self.state += other.state
         self.changes += other.changes
         self.refused += other.refused
+        self.expired += other.expired
         self.outcomes += other.outcomes
         self.swept += other.swept
 
@@ -159,6 +177,18 @@ class Fold(Protocol):
 
     def __len__(self) -> int:
         """Number of records in the state."""
+
+
+@runtime_checkable
+class WithDeadlines(Protocol):
+    """A fold that does something when a time has come, also while no message comes."""
+
+    @property
+    def due_ms(self) -> int | None:
+        """When `expire` has to be called, in ms of Unix time; None: nothing waits for a time."""
+
+    def expire(self, now_ms: int, effects: Effects) -> None:
+        """Give up what has waited long enough; begin to count the time of what is new."""
 
 
 class WithoutFanOut:

@@ -21,7 +21,7 @@ EVENTS: dict[Topic, tuple[type[Any], ...]] = {
     topics.ACCESS_CHANGES: (events.AccessChange, events.AccessForgotten),
     topics.RECORD_STATES: (events.Record,),
     topics.FAMILIES: (events.Record,),
-    topics.RELEASES: (events.Released,),
+    topics.RELEASES: (events.Released, events.RecordChange, events.Record),
     topics.SUBSCRIPTIONS: (events.Record, events.Subscription),
     topics.PARTIALS: (events.Partial, events.SourceSwept),
     topics.FROZEN: (events.Frozen,),

@@ -29,7 +29,7 @@ class NoSuchPlace(AttributeError):
 
 def _versions() -> None:
     """Changes that are not newer than the known version are dropped (A4, A9)."""
-    replace_in(intake, "is_stale", lambda change, before: False)
+    replace_in(intake, "is_stale", lambda change, before, origin: False)
 
 
 def _send_before_commit() -> None:
@@ -54,7 +54,7 @@ def _restore() -> None:
 
 def _release() -> None:
     """A moved record is emitted last by its present family, after the old one has released it (A8, A9)."""
-    replace_in(intake.IntakeFold, "_forward_again", lambda self, released, effects: None)
+    replace_in(intake.IntakeFold, "_apply_release", lambda self, message, released, effects: None)
 
 
 def _seek() -> None:

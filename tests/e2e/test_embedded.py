@@ -407,29 +407,31 @@ def the_index_is_verified_repaired_and_rebuilt(up: Up) -> None:
 
 def refused_messages_are_sent_again(up: Up) -> None:
     """A redriven message passes the same checks: it is accepted once, dropped as known, or refused again."""
-    early = line("account", "L", 1, op="link", territory_id="west", kind="assign")
-    up.answer("publish", "-", given=line("account", "P", 2, op="patch", fields={"country": "US"}))
-    up.answer("publish", "-", given=line("account", "L", 1, owner_id="bob") + line("account", "L", 2, op="delete"))
-    up.answer("publish", "-", given=early)
+    pin, early = (line("account", name, 1, op="link", territory_id="west", kind="assign") for name in ("P", "L"))
+    for name, link in (("P", pin), ("L", early)):
+        up.answer(
+            "publish", "-", given=line("account", name, 1, owner_id="bob") + line("account", name, 2, op="delete")
+        )
+        up.answer("publish", "-", given=link)
     up.answer("wait")
     found = up.answer("dead-letters", "list", "--code", "no_record", "--stage", "assigner-intake", "--since", "1h")
     assert [(one["code"], one["letters"]) for one in found["codes"]] == [("no_record", 2)]
-    patch, link = sorted(found["letters"], key=lambda letter: letter["key"], reverse=True)
-    assert up.answer("dead-letters", "show", patch["letter"])["value"]["fields"] == {"country": "US"}
-    assert up.run("dead-letters", "show", link["letter"], "--raw").stdout == early.strip()
-    up.answer("publish", "-", given=line("account", "P", 1, owner_id="bob"))
+    pinned, unknown = sorted(found["letters"], key=lambda letter: letter["key"], reverse=True)
+    assert up.answer("dead-letters", "show", pinned["letter"])["value"]["kind"] == "assign"
+    assert up.run("dead-letters", "show", unknown["letter"], "--raw").stdout == early.strip()
+    up.answer("publish", "-", given=line("account", "P", 3, owner_id="bob"))
     assert sorted(up.answer("dead-letters", "redrive", "--code", "no_record")["sent"]) == sorted(
-        (patch["letter"], link["letter"])
+        (pinned["letter"], unknown["letter"])
     )
     up.answer("wait")
     assert up.answer("show", "account/P")["territories"] == ["west"]
     unsent = up.answer("dead-letters", "list", "--unsent", "--code", "no_record")["letters"]
     assert [(letter["key"], letter["sent_before"]) for letter in unsent] == [("acme/account/L", 1)]
-    assert up.answer("dead-letters", "redrive", patch["letter"], code=1)["sent"] == []
-    up.answer("publish", "-", given=line("account", "P", 3, owner_id="bob", fields={"country": "DE"}))
-    assert up.answer("dead-letters", "redrive", patch["letter"], "--again")["sent"] == [patch["letter"]]
+    assert up.answer("dead-letters", "redrive", pinned["letter"], code=1)["sent"] == []
+    up.answer("publish", "-", given=line("account", "P", 4, owner_id="bob", fields={"country": "DE"}))
+    assert up.answer("dead-letters", "redrive", pinned["letter"], "--again")["sent"] == [pinned["letter"]]
     up.answer("wait")
-    assert up.answer("show", "account/P")["version"] == 3
+    assert up.answer("show", "account/P")["version"] == 4
     assert up.answer("dead-letters", "list", "--key", "acme/account/P")["total"] == 1
     assert b"1 message sent again, 0 not" in up.run("dead-letters", "redrive", unsent[0]["letter"]).stdout
     assert up.run("dead-letters", "show", "0/999999").returncode == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.support.expectations import Standing, State, differences
 from tests.support.house import Found, House
@@ -43,10 +44,13 @@ class StoryRun:
         return bool(self.steps) and isinstance(self.steps[0], Restart)
 
     def _publish(self, step: Publish, house: House) -> None:
-        changes = []
+        changes: list[dict[str, Any]] = []
         for message in step.messages:
             if isinstance(message, Raw):
-                house.publish_raw(self._renamed(message.key), message.value.replace(_quoted(ORG), _quoted(self.org_id)))
+                value = message.value and message.value.replace(_quoted(ORG), _quoted(self.org_id))
+                house.publish(changes)  # before it, in the order of the story
+                changes = []
+                house.publish_raw(self._renamed(message.key), value)
             else:
                 changes.append(message | {"org_id": self.org_id})
         house.publish(changes)

@@ -13,8 +13,8 @@ import pytest
 
 from territory.wire.codec import decode, encode
 from territory.wire.events import ACTIVATION, ModelActivated, Record
-from territory.wire.keys import family_key, model_key, record_key
-from territory.wire.topics import FAMILIES, MODEL, RECORDS
+from territory.wire.keys import family_key, model_key, record_key, upstream_partition_of
+from territory.wire.topics import FAMILIES, MODEL, RECORD_STATES, RECORDS
 from territory_admin.arguments import RecordName
 from territory_admin.errors import NotFound, Refused
 from territory_admin.lint.on_records import OnRecords, check_on_records
@@ -211,7 +211,7 @@ def test_only_a_link_with_a_newer_version_overtakes_another(settings: Settings) 
         async with kafka_session(settings) as kafka, started(clients.producer(settings)) as producer:
             read = await find_record(kafka, name.key(org))
             assert read is not None
-            value, number = line(settings, "A", version, "link", **decision), read.record.intake_partition
+            value, number = line(settings, "A", version, "link", **decision), read.partition
             sent = await producer.send_and_wait(RECORDS.name, value, key=name.key(org).encode(), partition=number)
             return await was_overtaken(kafka, read, sent.offset + 1)
 
@@ -238,24 +238,25 @@ def test_a_link_needs_a_record_and_a_territory(settings: Settings) -> None:
         asyncio.run(link(settings, name, "west", "assign"))
 
 
-def test_a_link_goes_to_the_partition_of_the_records_changes(settings: Settings) -> None:
-    """An upstream may use any partitioner; a link goes to the partition of the record's other changes (A9)."""
-    org, name = settings.org_id, RecordName("account", "A")
+def test_a_link_goes_to_the_partition_of_the_records_state(settings: Settings) -> None:
+    """An upstream may use any partitioner; a link goes where the record's state is, or will be (A4, A13)."""
+    org = settings.org_id
     asyncio.run(apply(settings, model(org, "west")))
-    key = name.key(org)
+    names = [f"B{partition}" for partition in range(PARTITIONS)]
+    homes = {name: upstream_partition_of(record_key(org, "account", name), PARTITIONS) for name in (*names, "kept")}
+    away = (homes["kept"] + 1) % PARTITIONS
 
     async def play() -> list[tuple[int, str]]:
         async with started(clients.producer(settings)) as producer:
-            for partition in range(PARTITIONS):  # so at least two records are not where our partitioner would put them
-                other = record_key(org, "account", f"B{partition}")
-                for raw in (key, other):
-                    record_id = raw.rsplit("/", 1)[1]
-                    if raw != key or partition == 2:
-                        value = line(settings, record_id, 1)
-                        await producer.send_and_wait(RECORDS.name, value, key=raw.encode(), partition=partition)
-        for partition in range(PARTITIONS):
-            await link(settings, RecordName("account", f"B{partition}"), "west", "assign")
-        await link(settings, name, "west", "assign")
+            for partition, name in enumerate(names):  # at least two arrive away from their homes
+                key = record_key(org, "account", name).encode()
+                await producer.send_and_wait(RECORDS.name, line(settings, name, 1), key=key, partition=partition)
+            # As an earlier version has kept it, where its changes arrived.
+            family = record_key(org, "account", "kept")
+            state = Record(org, "account", "kept", 1, 0, False, None, None, None, {}, {}, family, away, "e", 0)
+            await producer.send_and_wait(RECORD_STATES.name, encode(state), key=family.encode(), partition=away)
+        for name in homes:
+            await link(settings, RecordName("account", name), "west", "assign")
         places: list[tuple[int, str]] = []
 
         def take(message: Any) -> None:
@@ -265,7 +266,8 @@ def test_a_link_goes_to_the_partition_of_the_records_changes(settings: Settings)
         await read_messages(settings, dict.fromkeys(partitions_of(RECORDS, PARTITIONS), 0), take)
         return places
 
-    assert sorted(asyncio.run(play())) == [(0, "B0"), (1, "B1"), (2, "A"), (2, "B2")]
+    expected = {name: home for name, home in homes.items() if name in names} | {"kept": away}
+    assert sorted(asyncio.run(play())) == sorted((partition, name) for name, partition in expected.items())
 
 
 def test_a_model_is_checked_on_published_records(settings: Settings) -> None:

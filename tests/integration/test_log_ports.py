@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from territory.wire.topics import RECORDS
+from territory_runtime.kafka import clients
 from territory_runtime.kafka.lease import Lease
 from territory_runtime.kafka.ports import kafka_ports
+from territory_runtime.loop.ports import TopicPartition
 from tests.contracts.log import CONTRACT, Start, Worker
 from tests.integration.examples import PARTITIONS, provisioned, settings_for
 from tests.support.servers import Kafka
@@ -32,9 +35,8 @@ class Listener:
         self.given.set()
 
 
-@pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
-def test_the_contract_is_kept_by_kafka(kafka: Kafka, unique: str, promise: Callable[[Start], Awaitable[None]]) -> None:
-    """Each promise of `tests/contracts/log.py`."""
+def starter(kafka: Kafka, unique: str) -> Start:
+    """Return what starts workers of groups that belong to a test."""
     settings = settings_for(kafka.bootstrap_servers)
     provisioned(settings)
 
@@ -60,7 +62,56 @@ def test_the_contract_is_kept_by_kafka(kafka: Kafka, unique: str, promise: Calla
             for each in (ports.reader, ports.offsets, writer):
                 await each.stop()
 
+    return start
+
+
+@pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
+def test_the_contract_is_kept_by_kafka(kafka: Kafka, unique: str, promise: Callable[[Start], Awaitable[None]]) -> None:
+    """Each promise of `tests/contracts/log.py`."""
+    start = starter(kafka, unique)
+
     async def run() -> None:
         await promise(start)
+
+    asyncio.run(run())
+
+
+def test_aborted_and_open_transactions_are_not_read(kafka: Kafka, unique: str) -> None:
+    """Only committed messages are polled and read again; the end is the last stable offset, and is reached (A13)."""
+    start, where = starter(kafka, unique), TopicPartition(RECORDS.name, 2)
+    options = clients.connection(settings_for(kafka.bootstrap_servers))
+
+    async def said(producer: AIOKafkaProducer, text: str) -> None:
+        await producer.begin_transaction()
+        await producer.send_and_wait(RECORDS.name, text.encode(), key=b"contract/account/A", partition=2)
+
+    async def run() -> None:
+        async with start("stable") as worker:
+            begin = await worker.end(where)
+            producer = AIOKafkaProducer(transactional_id=unique[-80:], **options)
+            await producer.start()
+            try:
+                await said(producer, "aborted")
+                await producer.abort_transaction()
+                await said(producer, "committed")
+                await producer.commit_transaction()
+                stable = await worker.end(where)
+                await said(producer, "open")
+                assert await worker.end(where) == stable == begin + 4  # each has a marker after it
+                worker.reader.seek(where, begin)
+                found, _ = await worker.poll_until(where, 1)
+                await worker.reader.poll([where], 0.5, 10)
+                assert [message.value for message in found] == [b"committed"]
+                assert worker.reader.known_end(where) == stable
+                read = [each.value async for some in worker.reader.read_all(where) for each in some]
+                assert read[-1] == b"committed"
+                assert b"aborted" not in read
+                await producer.abort_transaction()
+                end = await worker.end(where)
+                async with asyncio.timeout(SECONDS_MAX):
+                    while (await worker.reader.poll([where], 0.1, 10)).positions[where] < end:
+                        pass
+            finally:
+                await producer.stop()
 
     asyncio.run(run())

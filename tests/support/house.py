@@ -87,6 +87,8 @@ class House:
             **{f"TERRITORY_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.settings: Settings = read_settings(self._environment)
+        self.partitioner: Callable[[str, int], int] = partition_of
+        """What chooses the partition of a change: as librdkafka's clients do, so that few are at home (A13)."""
         self._folder = folder
         self._command = command
         self._workers: dict[str, ChildProcess] = {}
@@ -201,7 +203,7 @@ class House:
     def publish(self, changes: Iterable[Mapping[str, Any]]) -> None:
         """Publish changes of records in their order."""
         self.send(
-            Message(RECORDS.name, key, change, key)
+            Message(RECORDS.name, key, change, self.partitioner(key, self.settings.kafka_partitions))
             for change in changes
             for key in [f"{change['org_id']}/{change['object']}/{change['id']}"]
         )
@@ -214,13 +216,13 @@ class House:
         async with started(clients.producer(self.settings)) as producer:
             await BatchProducer(producer, self.settings.kafka_partitions).send(messages)
 
-    def publish_raw(self, key: str, value: bytes) -> None:
-        """Publish bytes that may be anything."""
+    def publish_raw(self, key: str, value: bytes | None) -> None:
+        """Publish bytes that may be anything, or none."""
         asyncio.run(self._send_raw(key, value))
 
-    async def _send_raw(self, key: str, value: bytes) -> None:
+    async def _send_raw(self, key: str, value: bytes | None) -> None:
         async with started(clients.producer(self.settings)) as producer:
-            partition = partition_of(key, self.settings.kafka_partitions)
+            partition = self.partitioner(key, self.settings.kafka_partitions)
             await producer.send_and_wait(RECORDS.name, value, key=key.encode(), partition=partition)
 
     def wait(self, seconds: float = QUIET_SECONDS) -> None:

@@ -7,6 +7,7 @@ come back: that is a crash. Days pass when a test says so; each worker notices t
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -25,7 +26,7 @@ from territory.model.compiled import Model, compile_model, digest_of, pieces_of_
 from territory.model.document import PieceKey, document_of
 from territory.stage import Fold
 from territory.wire import topics
-from territory.wire.codec import decode, encode, reader_of
+from territory.wire.codec import decode, encode, reader_of, text_of
 from territory.wire.events import (
     ACTIVATION,
     Assignment,
@@ -34,7 +35,7 @@ from territory.wire.events import (
     ModelPiece,
     read_assignment,
 )
-from territory.wire.keys import model_key, partition_of
+from territory.wire.keys import model_key, upstream_partition_of
 from territory_runtime.health import Health
 from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
 from territory_runtime.loop.commit_metadata import CommitMetadata
@@ -312,6 +313,8 @@ class MemoryHouse:
         self.partitions = partitions
         self.cluster = Cluster(partitions, dice(0))
         self.cluster.on_append = self._appended
+        self.partitioner: Callable[[str, int], int] = upstream_partition_of
+        """What chooses the partition of a change, from its key and the number of partitions."""
         self.redis = MemoryRedis(partitions)
         self.follower = Follower()
         self.activations: list[Activation] = []
@@ -388,14 +391,22 @@ class MemoryHouse:
 
     # --- what outsiders do ---
 
-    def publish(self, change: Mapping[str, Any] | bytes | None, key: str | None = None) -> None:
-        """Publish one RecordChange, or some bytes under a key; its key decides the partition."""
+    def publish(
+        self, change: Mapping[str, Any] | bytes | None, key: str | None = None, partition: int | None = None
+    ) -> None:
+        """Publish one RecordChange, or some bytes under a key; the upstream's partitioner or the caller decides where.
+
+        Halves of surrogate pairs are written as escapes, as some upstreams do.
+        """
         if isinstance(change, Mapping):
             key = key or f"{change['org_id']}/{change['object']}/{change['id']}"
-            change = encode(change)
+            change = json.dumps(change).encode()
         if key is None:
             raise ValueError("bytes need a key")
-        self.cluster.append(topics.RECORDS.name, partition_of(key, self.partitions), key.encode(), change)
+        raw_key = key.encode(errors="surrogatepass")
+        if partition is None:
+            partition = self.partitioner(text_of(raw_key), self.partitions)
+        self.cluster.append(topics.RECORDS.name, partition, raw_key, change)
 
     def apply_model(self, document: Mapping[str, Any]) -> int:
         """Publish a model as the pieces that changed and their activation; return its revision.

@@ -123,7 +123,7 @@ class Cluster:
     def send(self, topic: str, partition: int, message: Message) -> None:
         """Append a fold's message, encoded."""
         value = None if message.value is None else encode(message.value)
-        headers = tuple((name, text.encode()) for name, text in message.headers)
+        headers = tuple((name, text.encode(errors="surrogateescape")) for name, text in message.headers)
         self.append(topic, partition, message.key.encode(), value, headers)
 
     def place_of(self, message: Message) -> tuple[str, int]:

@@ -42,6 +42,12 @@ LABELS: Mapping[str, frozenset[str]] = {
     "outcome of outcomes": frozenset(
         [
             "accepted",
+            "rerouted",
+            "sent_home",
+            "taken_home",
+            "tombstone",
+            "unreadable_occurred_at",
+            "waiting",
             "released",
             "stale",
             "expired",
@@ -52,6 +58,10 @@ LABELS: Mapping[str, frozenset[str]] = {
             "wrong_type",
             "moved",
             "gone",
+            "located",
+            "subscribed",
+            "unsubscribed",
+            "copied",
             "indexed",
             "granted",
             "revoked",

@@ -67,10 +67,10 @@ class StoryRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A message whose bytes are given: bad input."""
+    """A message whose bytes are given: bad input, or a tombstone."""
 
     key: str
-    value: bytes
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +285,8 @@ class _Reader:
     def _raw(self, item: Mapping[str, Any], where: str) -> Raw:
         self._mapping(item, where, known=("raw", "key", "pad_to"))
         raw = item["raw"]
+        if raw is None:
+            return Raw(self._text(item.get("key"), f"{where}/key"), None)
         value = raw.encode() if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False).encode()
         size = item.get("pad_to", 0)
         if type(size) is not int:
@@ -304,7 +306,7 @@ class _Reader:
             "delete": (),
             "link": ("territory", "kind"),
         }[op]
-        self._mapping(item, where, known=(about, "op", "version", *carried))
+        self._mapping(item, where, known=(about, "op", "version", "event", *carried))
         change: Change = {
             "org_id": ORG,
             "object": about,
@@ -316,10 +318,10 @@ class _Reader:
             change["kind"] = self._one_of(item.get("kind"), KINDS, f"{where}/kind")
         for word in ("owner", *references) if op in ("upsert", "patch") else ():
             if op == "upsert" or word in item:
-                change[f"{word}_id"] = self._text_or_null(item.get(word), f"{where}/{word}")
+                change[f"{word}_id"] = self._reference(item.get(word), f"{where}/{word}")
         if op == "upsert" or "fields" in item:
             change["fields"] = dict(self._mapping(item.get("fields", {}), f"{where}/fields"))
-        return self._stamped(change)
+        return self._stamped(change, item.get("event"))
 
     def _version(self, change: Change, op: str, given: object, where: str) -> int:
         count = ("link" if op == "link" else "record", change["object"], change["id"])
@@ -333,10 +335,11 @@ class _Reader:
         self._versions[count] = max(last, version)
         return version
 
-    def _stamped(self, change: Change) -> Change:
-        """Give a change its id and time; a second copy of one version has those of the first."""
+    def _stamped(self, change: Change, event: object) -> Change:
+        """Give a change its id and time; a second copy of one version has those of the first, unless it says more."""
         count = "link" if change["op"] == "link" else "record"
         name = f"{self._name}/{change['object']}/{change['id']}/{count}/{change['version']}"
+        name += "" if event is None else f"/{event}"
         event_id = uuid5(NAMESPACE_URL, name).hex
         at = START + BETWEEN_MESSAGES * len(self._sent)
         occurred_at = self._sent.setdefault(event_id, at.isoformat().replace("+00:00", "Z"))
@@ -512,6 +515,10 @@ class _Reader:
 
     def _text_or_null(self, value: object, where: str) -> str | None:
         return None if value is None else self._text(value, where)
+
+    def _reference(self, value: object, where: str) -> str | None:
+        """Return an id, which may be empty (A13)."""
+        return "" if value == "" else self._text_or_null(value, where)
 
     def _one_of(self, value: object, words: Collection[str], where: str) -> str:
         if not isinstance(value, str) or value not in words:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from hypothesis import strategies as st
 
+from territory.wire.keys import partition_of, upstream_partition_of
 from tests.support.memory import FIRST_DAY, dice
 from tests.support.stepping import Dice
 
@@ -33,13 +34,15 @@ STRANGER = "zoe"
 """Owns records, but is no user of the model."""
 MOON = "moon"
 """A territory that no model has."""
-ACCOUNTS, CONTACTS, LEADS, DEALS = ("A1", "A2", "A3"), ("C1", "C2"), ("L1",), ("D1", "D2", "D3")
+ACCOUNTS, CONTACTS, LEADS, DEALS = ("A1", "A2", "A3\ud800"), ("C1", "C2"), ("L1",), ("D1", "D2", "D3")
 IDS = {"account": ACCOUNTS, "contact": CONTACTS, "lead": LEADS, "deal": DEALS}
 KINDS = ("account", "account", "contact", "contact", "lead", "deal", "deal", "deal")
 OPS = ("upsert", "upsert", "upsert", "upsert", "patch", "patch", "patch", "delete", "link", "link")
 LINK_KINDS = ("assign", "assign", "exclude", "none")
 
 CURRENCIES = ("USD", "EUR", "JPY")
+PARTS_OF_PLACES = ({"lat": 5}, {"lat": None}, {"lon": 1, "lat": None}, {"more": {"lat": {"a": 1}}}, {"lat": {"lon": 1}})
+"""What a patch says of a part of a place (C12)."""
 DAYS = (
     *("2017-01-31", "2017-02-28", "2017-03-31", "2017-04-01", "2018-01-01T00:30:00+01:00"),
     *("2017-04-01T03:30:00Z", "2017-03-31T20:00:00Z", "2017-04-01T00:00:00-07:00"),
@@ -97,7 +100,7 @@ OPERANDS: dict[str, tuple[Any, ...]] = {
     "set": ("a", " A", "b", "c"),
 }
 READABLE: dict[str, tuple[Any, ...]] = {
-    "text": ("US", "US", "DE", " us", 7),
+    "text": ("US", "US", "DE", " us", 7, "US\udfff"),
     "money": (100, "1e3", 99.5, 0),
     "number": (100, "1000", 99.5, 0),
     "date": ("2017-01-01", "2017-03-05", "2017-06-30T23:30:00.000+0000", "2017-01-01 00:30Z", 1483228800000),
@@ -511,17 +514,19 @@ def _body(kind: str, op: str, random: Dice) -> Change:
     if op == "link":
         territory = MOON if one_in(8, random) else random.choice(TERRITORIES)
         return {"territory_id": territory, "kind": random.choice(LINK_KINDS)}
-    references: dict[str, tuple[str | None, ...]] = {"owner_id": (*USERS, *GROUPS, STRANGER, None)}
+    references: dict[str, tuple[str | None, ...]] = {"owner_id": (*USERS, *GROUPS, STRANGER, None, "")}
     if kind in ("contact", "deal"):
-        references["account_id"] = (*ACCOUNTS[:2], *ACCOUNTS[:2], *ACCOUNTS, None)
+        references["account_id"] = (*ACCOUNTS[:2], *ACCOUNTS[:2], *ACCOUNTS, None, " ")
     if kind == "deal":
-        references["contact_id"] = (*CONTACTS, None, None)
+        references["contact_id"] = (*CONTACTS, None, "")
     body: Change = {name: random.choice(ids) for name, ids in references.items() if op == "upsert" or one_in(2, random)}
     fields = _fields(kind, random)
     if op == "upsert":
         body["fields"] = fields
     elif not one_in(4, random):
         body["fields"] = dict(_some(list(fields.items()), random, 3))
+        if "spot" in fields and one_in(2, random):
+            body["fields"]["spot"] = random.choice(PARTS_OF_PLACES)
     return body
 
 
@@ -540,7 +545,7 @@ class Upstream:
         record_id = random.choice(IDS[kind])
         count = (org, kind, record_id, op == "link")
         last = self._versions.get(count, 0)
-        version = max(1, last + random.choice((1, 1, 1, 1, 1, 1, 2, 0, -1)))
+        version = max(1, last + random.choice((1, 1, 1, 1, 1, 2, 0, 0, -1)))
         self._versions[count] = max(last, version)
         change = {
             "event_id": f"e{len(self._said)}", "org_id": org, "object": kind, "id": record_id,
@@ -561,6 +566,13 @@ class Publish:
     """An upstream publishes one change."""
 
     change: Change
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """A compacting upstream writes a message without a value (A13)."""
+
+    key: str
 
 
 @dataclass(frozen=True)
@@ -585,7 +597,14 @@ class Dawn:
     day: date
 
 
-Happening = Publish | Apply | Work | Dawn
+Happening = Publish | Tombstone | Apply | Work | Dawn
+Partitioner = Literal["murmur2", "crc32", "first"]
+PARTITIONERS: Mapping[Partitioner, Callable[[str, int], int]] = {
+    "murmur2": upstream_partition_of,
+    "crc32": partition_of,
+    "first": lambda key, partitions: 0,
+}
+"""How upstreams choose the partition of a change: as Java's clients, as librdkafka, or without a thought (A13)."""
 
 
 @dataclass(frozen=True)
@@ -593,6 +612,7 @@ class Tale:
     """What happens to an organisation, from its first model or record on."""
 
     happenings: tuple[Happening, ...]
+    partitioner: Partitioner = "murmur2"
 
     @property
     def history(self) -> list[Change]:
@@ -607,7 +627,7 @@ class Tale:
         return {model["org"]: {**model, "today": today} for model in applied}
 
     def __repr__(self) -> str:
-        return pformat(self.happenings, width=200, compact=True, sort_dicts=False)
+        return f"{self.partitioner} " + pformat(self.happenings, width=200, compact=True, sort_dicts=False)
 
 
 MODELS_MAX = 4
@@ -629,6 +649,8 @@ def tales(draw: st.DrawFn, length: int = 50) -> Tale:
         word = random.choice(WORDS)
         if word == "change":
             happenings.append(Publish(upstream.change(random, orgs)))
+            if one_in(20, random):
+                happenings.append(Tombstone(random.choice((f"{ORG}/account/{ACCOUNTS[0]}", f"{ORG}/deal/{DEALS[0]}"))))
         elif word == "work":
             happenings.append(Work("lose_redis" if one_in(40, random) else random.choice(EVENTS), seed))
         elif word == "day":
@@ -637,4 +659,4 @@ def tales(draw: st.DrawFn, length: int = 50) -> Tale:
             org = random.choice(orgs)
             present, count = edited({**present, "org": org}, random), count + 1
             happenings.append(Apply(present))
-    return Tale(tuple(happenings))
+    return Tale(tuple(happenings), draw(st.sampled_from(tuple(PARTITIONERS))))

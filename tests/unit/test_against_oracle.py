@@ -14,7 +14,20 @@ from tests.support.oracle import Expected, expected, records_after
 from tests.support.oracle_forecast import Counted, credited_user, judge, year_of
 from tests.support.oracle_tree import ancestors_of
 from tests.support.oracle_values import total
-from tests.support.strategies import ORG, Apply, Dawn, Publish, Tale, Work, tales
+from tests.support.stepping import Dice
+from tests.support.strategies import (
+    ORG,
+    PARTITIONERS,
+    Apply,
+    Dawn,
+    Event,
+    Happening,
+    Publish,
+    Tale,
+    Tombstone,
+    Work,
+    tales,
+)
 
 Rows = dict[tuple[str, str, str | None], dict[str, Any]]
 """One organisation's attainments by territory, period and user or None."""
@@ -42,7 +55,7 @@ def test_end_state_is_what_the_rules_imply(tale: Tale) -> None:
 @given(tales(), st.integers(1, 5))
 def test_schedule_is_of_no_account(tale: Tale, partitions: int) -> None:
     """Late, early, interrupted or all at once, on more or fewer partitions: every word is the same (A9, A10)."""
-    calm = Tale(tuple(each for each in tale.happenings if not isinstance(each, Work)))
+    calm = Tale(tuple(each for each in tale.happenings if not isinstance(each, Work)), tale.partitioner)
     assert told(play(tale)) == told(play(calm, partitions))
 
 
@@ -50,7 +63,7 @@ def test_schedule_is_of_no_account(tale: Tale, partitions: int) -> None:
 @given(tales(), st.integers(0, 2**16))
 def test_worker_that_was_away_for_days(tale: Tale, seed: int) -> None:
     """Compaction has taken what a worker had not read yet; it finds out, and says everything again (A9)."""
-    house, random = MemoryHouse(), dice(seed)
+    house, random = house_of(tale), dice(seed)
     for happening in tale.happenings:
         do(happening, house)
         if random.randint(0, 9) == 0:
@@ -66,7 +79,7 @@ def test_worker_that_was_away_for_days(tale: Tale, seed: int) -> None:
 @given(tales())
 def test_no_reader_is_sent_back(tale: Tale) -> None:
     """Where nobody deletes and nothing breaks, a record stays there, and never at an older version (V8)."""
-    house = MemoryHouse()
+    house = house_of(tale)
     versions: dict[str, int] = {}
     for happening in tale.happenings:
         if isinstance(happening, Publish) and happening.change["op"] == "delete":
@@ -137,39 +150,52 @@ def test_deal_that_moves_takes_its_whole_amount_along(tale: Tale, seed: int) -> 
 
 def play(tale: Tale, partitions: int = 3) -> MemoryHouse:
     """Return the house after all has happened and been worked off."""
-    house = MemoryHouse(partitions)
+    house = house_of(tale, partitions)
     for happening in tale.happenings:
         do(happening, house)
     house.run()
     return house
 
 
-def do(happening: Publish | Apply | Work | Dawn, house: MemoryHouse) -> None:
+def house_of(tale: Tale, partitions: int = 3) -> MemoryHouse:
+    """Return a house before anything has happened, whose upstreams partition as in a tale."""
+    house = MemoryHouse(partitions)
+    house.partitioner = PARTITIONERS[tale.partitioner]
+    return house
+
+
+def do(happening: Happening, house: MemoryHouse) -> None:
     """Let one thing happen."""
     match happening:
         case Publish(change):
             house.publish(change)
+        case Tombstone(key):
+            house.publish(None, key)
         case Apply(model):
             house.apply_model(model)
         case Dawn(day):
             house.day = day
         case Work(what, seed):
-            random = dice(seed)
-            place = random.choice(house.places)
-            match what:
-                case "steps":
-                    for _ in range(random.randint(1, STEPS_MAX)):
-                        house.step(random)
-                case "restart":
-                    house.restart(*place)
-                case "crash":
-                    house.crash(*place, before=random.choice(PHASES), random=random)
-                case "quiet":
-                    house.run(random)
-                case "compact":
-                    house.compact()
-                case "lose_redis":
-                    house.lose_redis()
+            work(what, dice(seed), house)
+
+
+def work(what: Event, random: Dice, house: MemoryHouse) -> None:
+    """Give the services some time, or let something happen to one of them."""
+    place = random.choice(house.places)
+    match what:
+        case "steps":
+            for _ in range(random.randint(1, STEPS_MAX)):
+                house.step(random)
+        case "restart":
+            house.restart(*place)
+        case "crash":
+            house.crash(*place, before=random.choice(PHASES), random=random)
+        case "quiet":
+            house.run(random)
+        case "compact":
+            house.compact()
+        case "lose_redis":
+            house.lose_redis()
 
 
 # --- what is compared -------------------------------------------------------------------------

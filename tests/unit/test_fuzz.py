@@ -30,7 +30,7 @@ from tests.support.strategies import models
 from tests.unit.territory.examples import CHANGE, EVENTS, FEW, MODEL, attempted, dumps, json_values
 
 CODES = {"not_json", "too_large", "wrong_type", "unknown_object", "unknown_op", "missing_id", "bad_version"}
-PARTS = {"Link", "DealFacts", "Counted", "FrozenTarget", "FrozenPart"}
+PARTS = {"Link", "DealFacts", "Counted", "FrozenTarget", "FrozenPart", "WaitingPatch"}
 """Events that are parts of others and never messages by themselves."""
 
 READERS: dict[str, Callable[[bytes], Any]] = {

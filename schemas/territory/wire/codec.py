@@ -7,6 +7,7 @@ text, which typed fields read as exactly that number (C6).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -36,10 +37,12 @@ _SHAPES = bytes(
     for byte in range(256)
 )
 _LONG_INTEGER = b" " + b"9" * 19
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""A half of a surrogate pair, escaped or as bytes."""
 
 
 def decode(raw: bytes, bytes_max: int | None = None) -> Any:
-    """Return the JSON value that bytes from outside hold.
+    """Return the JSON value that bytes from outside hold. Halves of surrogate pairs become U+FFFD (A13).
 
     Raises: BadMessage (not_json, wrong_type; too_large where a bound is given).
     """
@@ -48,7 +51,7 @@ def decode(raw: bytes, bytes_max: int | None = None) -> Any:
     try:
         value = _read_long_integers(raw) if _LONG_INTEGER in b" " + raw.translate(_SHAPES) else _read(raw)
     except (ValueError, RecursionError) as fault:
-        raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
+        value = _read_broken_text(raw, fault)
     if raw.count(b"[") + raw.count(b"{") > MESSAGE_LEVELS_MAX and _is_deeper(value, MESSAGE_LEVELS_MAX):
         raise BadMessage("wrong_type", f"found values nested deeper than {MESSAGE_LEVELS_MAX} levels; flatten them")
     return value
@@ -62,6 +65,46 @@ def _read_long_integers(raw: bytes) -> Any:
     value = loads_exactly(raw.decode())
     _write(value)
     return value
+
+
+def _read_broken_text(raw: bytes, fault: Exception) -> Any:
+    """Parse bytes that were refused because texts hold halves of surrogate pairs, escaped or as bytes (A13).
+
+    Raises: BadMessage (not_json) if that was not the reason.
+    """
+    if _SURROGATE.search(raw) is None:
+        raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {fault}") from fault
+    try:
+        value = _whole(loads_exactly(raw.decode("utf-8", "surrogatepass")))
+        _write(value)
+    except (ValueError, RecursionError) as broken:
+        raise BadMessage("not_json", f"found {raw[:60]!r}, expected UTF-8 JSON: {broken}") from broken
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return _whole_text(value)
+    if isinstance(value, dict):
+        return {_whole_text(name): _whole(item) for name, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
+
+
+def _whole_text(text: str) -> str:
+    """Join the halves of pairs, and replace each half that is alone by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def text_of(raw: bytes) -> str:
+    """Return the text of a key: UTF-8, with U+FFFD for halves of surrogate pairs as `decode` writes them (A13)."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        pass
+    try:
+        return _whole_text(raw.decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError:
+        return raw.decode(errors="replace")
 
 
 def loads_exactly(

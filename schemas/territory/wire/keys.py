@@ -6,6 +6,7 @@ four words, and a record's id, which may hold any character, comes last.
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 
@@ -119,6 +120,30 @@ def closed_key(org_id: str) -> str:
 def partition_of(route: str, partitions: int) -> int:
     """Return the partition of a routing key on our own topics (CRC-32, the same in every release)."""
     return zlib.crc32(route.encode()) % partitions
+
+
+_MULTIPLIER = 0x5BD1E995
+_SEED = 0x9747B28C
+_LOW_32 = 0xFFFFFFFF
+
+
+def upstream_partition_of(key: str, partitions: int) -> int:
+    """Return the partition of crm.records.v1 that Kafka's Java clients choose for a key by default (murmur2).
+
+    It is the home of a record: intake keeps the record's state there, wherever its changes arrive.
+    """
+    raw = key.encode()
+    words = len(raw) // 4
+    state = _SEED ^ len(raw)
+    for word in struct.unpack_from(f"<{words}I", raw):
+        word = word * _MULTIPLIER & _LOW_32  # noqa: PLW2901 -- one name for one word, in three steps
+        word ^= word >> 24  # noqa: PLW2901 -- as above
+        state = (state * _MULTIPLIER ^ word * _MULTIPLIER) & _LOW_32
+    rest = raw[4 * words :]
+    if rest:
+        state = (state ^ int.from_bytes(rest, "little")) * _MULTIPLIER & _LOW_32
+    state = (state ^ state >> 13) * _MULTIPLIER & _LOW_32
+    return ((state ^ state >> 15) & 0x7FFFFFFF) % partitions
 
 
 # --- Redis -----------------------------------------------------------------------------------

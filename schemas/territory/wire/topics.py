@@ -73,7 +73,7 @@ DEAD_LETTERS = Topic(
 RECORD_STATES = Topic(
     "territory.internal.records.v1", "compact", None, None, False,
     "The state of intake: whole records.",
-    key=f"{RECORD_KEY}, in the partition that the upstream chose",
+    key=f"{RECORD_KEY}, in the partition that Kafka's Java clients choose for it",
     written_by="assigner",
     read_by="assigner",
 )  # fmt: skip
@@ -86,8 +86,8 @@ FAMILIES = Topic(
 )  # fmt: skip
 RELEASES = Topic(
     "territory.internal.releases.v1", "delete", 7, None, False,
-    "Records that have left a family.",
-    key=f"{RECORD_KEY}, in the partition that the upstream chose",
+    "What returns to the intake of a record: releases of families, and changes that arrived on another partition.",
+    key=f"{RECORD_KEY}, in the partition of the record's state",
     written_by="assigner",
     read_by="assigner",
 )  # fmt: skip

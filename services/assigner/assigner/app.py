@@ -7,8 +7,7 @@ from assigner.assignment.stage import AssignmentFold
 from assigner.intake.stage import IntakeFold
 from assigner.matching.port import EngineMissing
 from territory.wire import topics
-from territory.wire.codec import reader_of
-from territory.wire.events import Released, read_record, read_record_change, read_subscribed
+from territory.wire.events import read_record, read_record_change, read_subscribed
 from territory_runtime.app import ServiceApp
 from territory_runtime.kafka.topic_admin import Provisioned
 from territory_runtime.loop.stage import Downstream, Stage
@@ -26,9 +25,11 @@ def stages(policies: PolicyCache, settings: Settings) -> tuple[Stage, Stage]:
     """Return the two stages of the assigner: intake by record, assignment by family."""
     intake = Stage(
         name=INTAKE,
-        inputs={topics.RECORDS: read_record_change, topics.RELEASES: reader_of(Released)},
+        inputs={topics.RECORDS: read_record_change, topics.RELEASES: bytes},  # what it is, its headers say
         state=(topics.RECORD_STATES, read_record),
-        make=lambda partition, _: IntakeFold(partition, settings.deleted_retention_days),
+        make=lambda partition, partitions: IntakeFold(
+            partition, settings.deleted_retention_days, partitions=partitions
+        ),
     )
     assignment = Stage(
         name=ASSIGNMENT,

@@ -7,9 +7,10 @@ from typing import Any
 from assigner.intake.stage import IntakeFold
 from territory.model.compiled import Model, compile_model
 from territory.stage import Effects, InputMessage
-from territory.wire.events import Assignment, Record, RecordChange
+from territory.wire.codec import encode
+from territory.wire.events import Assignment, Record, RecordChange, Released
 from territory.wire.keys import family_key, record_key
-from territory.wire.topics import ASSIGNMENTS, RECORDS, SUBSCRIPTIONS
+from territory.wire.topics import ASSIGNMENTS, RECORDS, RELEASES, SUBSCRIPTIONS
 
 Node = dict[str, Any]
 
@@ -70,12 +71,20 @@ def key_of(key: str) -> str:
     return record_key("acme", *key.split("/"))
 
 
+def sent(event: Any, *, key: str | None = None, offset: int = -1, timestamp_ms: int = 0) -> InputMessage:
+    """Return a change as its upstream sends it, or a release as a family does."""
+    key = event.key if key is None else key
+    if isinstance(event, Released):
+        return InputMessage(RELEASES.name, key, encode(event), {}, timestamp_ms, offset=offset)
+    raw = event.model_dump_json(exclude_unset=True).encode()
+    return InputMessage(RECORDS.name, key, event, {}, timestamp_ms, len(raw), offset, raw)
+
+
 def taken_in(intake: IntakeFold, *events: Any, key: str | None = None, timestamp_ms: int = 0) -> Effects:
     """Return the effects of one batch of intake; each event has its own key unless one is given."""
     effects = Effects()
     for event in events:
-        sent_as = event.key if key is None else key
-        intake.apply(InputMessage(RECORDS.name, sent_as, event, {}, timestamp_ms), {}, effects)
+        intake.apply(sent(event, key=key, timestamp_ms=timestamp_ms), {}, effects)
     intake.flush({}, effects)
     return effects
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from hypothesis import settings
 
@@ -90,14 +91,8 @@ def link(object_type: str, record_id: str, territory: str, kind: str = "assign",
 
 
 def _change(object_type: str, record_id: str, version: int, op: str, **more: Any) -> Change:
-    return {
-        "org_id": "acme",
-        "object": object_type,
-        "id": record_id,
-        "version": version,
-        "op": op,
-        **more,
-    }
+    change = {"org_id": "acme", "object": object_type, "id": record_id, "version": version, "op": op, **more}
+    return {"event_id": uuid5(NAMESPACE_URL, repr(change)).hex, "occurred_at": "2017-01-02T08:00:00Z", **change}
 
 
 def outcome(document: Document, *history: Change) -> Expected:

@@ -155,21 +155,21 @@ def test_a_plan_has_what_is_asked_for() -> None:
 
 
 def test_what_must_be_refused() -> None:
-    """A patch or link of what is not there is refused; a late copy is dropped without a word (A4)."""
+    """A link of a deleted record is refused; a patch waits, a late copy is dropped without a word (A4, A13)."""
     known: dict[str, Record] = {}
     change = {"org_id": "o", "object": "lead", "id": "L"}
     link = {"op": "link", "territory_id": "t", "kind": "assign"}
 
     def refused(**more: object) -> bool:
-        return _is_refused(known, change | more)
+        return _is_refused(known, {"event_id": repr(more), **change, **more})
 
-    assert refused(op="patch", version=1)
+    assert not refused(op="patch", version=1)
     assert not refused(version=1, **link)  # waits for its record
     assert not refused(op="upsert", version=2, owner_id="u")
     assert not refused(op="patch", version=3)
     assert not refused(op="patch", version=3)  # a copy
     assert not refused(op="delete", version=4)
-    assert refused(op="patch", version=5)
+    assert not refused(op="patch", version=5)
     assert refused(version=2, **link)
     assert not refused(op="patch", version=4)  # late
     assert not refused(version=1, **link)

@@ -127,7 +127,7 @@ def test_exclusions() -> None:
     history.append(link("account", "A", "us-west", "assign", 2))
     whole = outcome(model(), *history).assignments["acme/account/A"]
     assert whole["causes"] == {"us-west": ["manual", "rule"]}
-    history.append(link("account", "A", "us-west", "exclude", 2))  # stale
+    history.append(link("account", "A", "us-west", "exclude", 1))  # stale
     assert territories(model(), "account/A", *history) == ["us-west"]
     history.append(link("account", "A", "us-west", "exclude", 3))
     assert territories(model(), "account/A", *history) == []

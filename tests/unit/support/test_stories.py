@@ -92,6 +92,8 @@ def test_changes_are_complete(story: Story) -> None:
 def _code(message: Change | Raw, known: dict[str, Record]) -> list[str]:
     """Return the code of a refused message, or None; remember accepted records."""
     if isinstance(message, Raw):
+        if message.value is None:
+            return []  # a tombstone
         try:
             change = read_record_change(message.value)
         except BadMessage as refusal:
@@ -102,8 +104,6 @@ def _code(message: Change | Raw, known: dict[str, Record]) -> list[str]:
     record = known.get(key, Record(ORG, message["object"], message["id"]))
     dead = record.version > 0 and not record.alive
     known[key] = record_after(record, message)
-    if message["op"] == "patch":
-        return ["no_record"] if not record.alive else []
     return ["no_record"] if message["op"] == "link" and dead else []
 
 

@@ -35,6 +35,7 @@ from territory.wire.events import (
     Released,
     SourceSwept,
     Subscription,
+    WaitingPatch,
     read_record_change,
 )
 
@@ -264,6 +265,13 @@ _counted = st.builds(
     weighted=long_decimals, owner_id=_optional, by_others=st.booleans(),
 )  # fmt: skip
 
+_waiting = st.builds(
+    WaitingPatch,
+    version=_counts, event_id=_ids, value=st.binary(max_size=20),
+    headers=st.lists(st.tuples(_ids, st.binary(max_size=5)), max_size=2).map(tuple), partition=st.integers(0, 9),
+    offset=_counts, broker_ms=_counts,
+)  # fmt: skip
+
 EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
     Record: st.builds(
         Record,
@@ -272,6 +280,9 @@ EVENTS: dict[type[Any], st.SearchStrategy[Any]] = {
         links=st.dictionaries(_ids, st.sampled_from(["assign", "exclude"]), max_size=2),
         family=_ids, intake_partition=st.integers(0, 99), event_id=_ids, since_ms=_counts,
         refused=st.lists(_counts, max_size=2).map(tuple), located=st.booleans(),
+        source_partition=st.integers(-1, 9), source_offset=st.integers(-1, 2**63 - 1),
+        seen=st.lists(_ids, max_size=2).map(tuple), seen_links=st.lists(_ids, max_size=2).map(tuple),
+        waiting=st.lists(_waiting, max_size=2).map(tuple), unreadable_occurred_at=_optional,
     ),
     Subscription: st.builds(Subscription, org_id=_ids, object=_objects, id=_ids, subscriber=st.integers(0, 99)),
     Released: st.builds(Released, org_id=_ids, object=_objects, id=_ids, again=st.booleans()),

@@ -30,8 +30,10 @@ from territory.wire.events.record import (
     RecordId,
     Released,
     Subscription,
+    WaitingPatch,
     read_record,
     read_record_change,
+    read_released,
     read_subscribed,
 )
 
@@ -66,6 +68,7 @@ __all__ = [
     "Released",
     "SourceSwept",
     "Subscription",
+    "WaitingPatch",
     "read_access_change",
     "read_assignment",
     "read_attainment",
@@ -73,5 +76,6 @@ __all__ = [
     "read_partial",
     "read_record",
     "read_record_change",
+    "read_released",
     "read_subscribed",
 ]

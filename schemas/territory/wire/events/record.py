@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from territory.errors import BadMessage
 from territory.model.pieces import ORG_PATTERN, ObjectType
@@ -18,6 +18,21 @@ LinkKind = Literal["assign", "exclude", "none"]
 RecordId = Annotated[
     str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
 ]
+
+
+def _blank_as_null(raw: object) -> object:
+    return None if isinstance(raw, str) and not raw.strip() else raw
+
+
+Reference = Annotated[
+    RecordId | None,
+    BeforeValidator(_blank_as_null),
+    WithJsonSchema({
+        "anyOf": [{"type": "string", "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}, {"type": "null"}],
+        "description": "Empty or blank: null.",
+    }),
+]  # fmt: skip
+"""The id of another record or of a user, if there is one (A13)."""
 
 FIELDS_MAX = 2_000
 VERSION_MAX = 2**63 - 1
@@ -44,10 +59,16 @@ class RecordChange(BaseModel):
         ),
     ]
     op: Operation
-    occurred_at: Annotated[str, Field(max_length=64, description="When it happened upstream, RFC 3339.")]
-    owner_id: RecordId | None = None
-    account_id: RecordId | None = None
-    contact_id: RecordId | None = None
+    occurred_at: Annotated[
+        str | int,
+        Field(
+            description="When it happened upstream, RFC 3339. If it can't be read, the broker's time counts, and it is "
+            "reported."
+        ),
+    ]
+    owner_id: Reference = None
+    account_id: Reference = None
+    contact_id: Reference = None
     fields: Annotated[dict[str, Any], Field(max_length=FIELDS_MAX)] = {}
     territory_id: Annotated[RecordId | None, Field(description="Required for op link.")] = None
     kind: Annotated[LinkKind | None, Field(description="Required for op link.")] = None
@@ -86,6 +107,20 @@ def read_record_change(raw: bytes) -> RecordChange:
     return change
 
 
+class WaitingPatch(Event, frozen=True):
+    """A patch that came before its record, as it was sent: it waits for the record, or becomes a dead letter (A13)."""
+
+    version: int
+    event_id: str
+    value: Annotated[bytes, Field(description="The message's bytes, in Base64.")]
+    headers: Annotated[
+        tuple[tuple[str, bytes], ...], Field(description="The message's headers: names, and values in Base64.")
+    ]
+    partition: Annotated[int, Field(description="Where it arrived on crm.records.v1.")]
+    offset: int
+    broker_ms: Annotated[int, Field(description="The broker's time of it, in ms of the epoch.")]
+
+
 class Record(Event, frozen=True, omit_defaults=True):
     """The whole state of one record after intake, including its manual links.
 
@@ -117,14 +152,33 @@ class Record(Event, frozen=True, omit_defaults=True):
     refused: Annotated[
         tuple[int, ...],
         Field(
-            description="Offsets of messages refused in the batch of the last change; they are refused again when "
-            "the batch is repeated."
+            description="Offsets of messages refused in the batch of the last change, -2 less the offset for those "
+            "of releases; they are refused again when the batch is repeated."
         ),
     ] = ()
     located: Annotated[
         bool,
         Field(description="For a contact: whether intake has published it on territory.internal.subscriptions.v1."),
     ] = False
+    source_partition: Annotated[
+        int, Field(description="Where the last accepted change arrived on crm.records.v1; -1: not known.")
+    ] = -1
+    source_offset: Annotated[
+        int, Field(description="Its offset there: a change with the same version before it is a repeat (A13).")
+    ] = -1
+    seen: Annotated[
+        tuple[str, ...],
+        Field(description="Ids of earlier events with the present version, the last of them; a repeat is stale (A13)."),
+    ] = ()
+    seen_links: Annotated[
+        tuple[str, ...], Field(description="Ids of events with the present link version, the last of them (A13).")
+    ] = ()
+    waiting: Annotated[
+        tuple[WaitingPatch, ...], Field(description="Patches that wait for the record, in order of arrival (A13).")
+    ] = ()
+    unreadable_occurred_at: Annotated[
+        str | None, Field(description="`occurred_at` of the last change where it can't be read; the broker's counts.")
+    ] = None
 
     @property
     def key(self) -> str:
@@ -159,6 +213,9 @@ class Released(Event, frozen=True):
     def key(self) -> str:
         """The record's key."""
         return record_key(self.org_id, self.object, self.id)
+
+
+read_released = reader_of(Released)
 
 
 class Subscription(Event, frozen=True):

@@ -11,7 +11,6 @@ from territory.wire.topics import TOPICS
 from territory_admin.errors import NotFound
 from territory_admin.log.topic_reader import (
     COORDINATOR_UNAVAILABLE,
-    READ_COMMITTED,
     offsets_of,
     started,
     when_coordinated,
@@ -43,9 +42,7 @@ class KafkaSession:
     async def consumer(self) -> AIOKafkaConsumer:
         """Return the session's consumer: no group, committed messages only. Raises: KafkaError."""
         if self._consumer is None:
-            self._consumer = await self._cleanup.enter_async_context(
-                started(clients.reader(self.settings, **READ_COMMITTED))
-            )
+            self._consumer = await self._cleanup.enter_async_context(started(clients.reader(self.settings)))
         return self._consumer
 
     async def admin(self) -> AIOKafkaAdminClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from territory.errors import BadMessage
 from territory.stage import Effects
 from territory.wire.codec import encode
 from territory.wire.events import Assignment, Record, read_assignment, read_record, read_record_change
-from territory.wire.keys import copy_key, org_of, parse_subscription_key, partition_of
-from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, SUBSCRIPTIONS
+from territory.wire.keys import copy_key, org_of, parse_subscription_key, partition_of, upstream_partition_of
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS
 from territory_admin.log.kafka_session import KafkaSession
 from territory_admin.log.topic_reader import partitions_of, read_on
 from territory_runtime.loop.decoding import decode_message
@@ -30,8 +31,10 @@ class FoundRecord:
     """A record with all changes that were published, including those that the assigner has yet to consume."""
 
     record: Record
+    partition: int
+    """Of crm.records.v1: where the record's state is."""
     read_to: int
-    """The end of its partition of crm.records.v1 when it was read."""
+    """The end of that partition when it was read."""
 
 
 async def find_record(kafka: KafkaSession, key: str) -> FoundRecord | None:
@@ -45,42 +48,43 @@ async def find_record(kafka: KafkaSession, key: str) -> FoundRecord | None:
     from assigner.intake.stage import IntakeFold  # noqa: PLC0415 -- only links need it
 
     partitions, consumer = await kafka.existing_partitions(), await kafka.consumer()
-    folds = {number: IntakeFold(number) for number in range(partitions)}
-    last: dict[int, Record] = {}
+    states: dict[int, Record] = {}
     wanted = key.encode()
 
     def take_state(message: ConsumerRecord) -> None:
-        if message.key == wanted:
-            state = decode_message(message, read_record)
-            folds[message.partition].restore(state)
-            last[message.partition] = state.event
+        if message.key != wanted:
+            return
+        state = decode_message(message, read_record).event
+        if state is None:
+            states.pop(message.partition, None)
+        else:
+            states[message.partition] = state
+
+    await read_on(consumer, dict.fromkeys(partitions_of(RECORD_STATES, partitions), 0), take_state)
+    # It is in several partitions only while states of an earlier version are sent home.
+    home = max(states, key=lambda number: states[number].order, default=upstream_partition_of(key, partitions))
+    fold = IntakeFold(home)
+    for state in states.values():
+        fold.take_state(key, state, Effects())
 
     def take_change(message: ConsumerRecord) -> None:
         if message.key != wanted:
             return
-        effects = Effects()
-        try:
-            folds[message.partition].apply(decode_message(message, read_record_change), {}, effects)
-        except BadMessage:
-            return  # the assigner will refuse it as well
-        for state in effects.state:
-            last[message.partition] = state.value  # type: ignore[assignment]  # intake's state is records
+        with suppress(BadMessage):  # the assigner will refuse it as well
+            read = read_record_change if message.topic == RECORDS.name else bytes
+            fold.apply(decode_message(message, read), {}, Effects())
 
-    await read_on(consumer, dict.fromkeys(partitions_of(RECORD_STATES, partitions), 0), take_state)
     starts, ends = await _pending_changes(kafka, partitions)
     await read_on(consumer, starts, take_change, ends)
-    if not last:
-        return None
-    # It is in several partitions only if an upstream has changed its partitioner.
-    record = max(last.values(), key=lambda record: record.order)
-    return FoundRecord(record, ends[TopicPartition(RECORDS.name, record.intake_partition)])
+    record = fold.record_state(key)
+    return None if record is None else FoundRecord(record, home, ends[TopicPartition(RECORDS.name, home)])
 
 
 async def _pending_changes(
     kafka: KafkaSession, partitions: int
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Return the offsets between which crm.records.v1 has changes that intake has yet to consume."""
-    inputs = partitions_of(RECORDS, partitions)
+    """Return the offsets between which intake's input has changes that it has yet to consume."""
+    inputs = partitions_of(RECORDS, partitions) + partitions_of(RELEASES, partitions)
     committed = await kafka.committed_offsets(INTAKE_GROUP, inputs)
     ends = await (await kafka.consumer()).end_offsets(inputs)
     return {where: committed.get(where, (0, ""))[0] for where in inputs}, ends
@@ -91,7 +95,7 @@ async def was_overtaken(kafka: KafkaSession, found: FoundRecord, offset: int) ->
 
     A link whose version the record had already is refused, and is no obstacle. Raises: KafkaError.
     """
-    where = TopicPartition(RECORDS.name, found.record.intake_partition)
+    where = TopicPartition(RECORDS.name, found.partition)
     wanted = found.record.key.encode()
     links: list[int] = []
 

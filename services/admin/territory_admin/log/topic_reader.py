@@ -25,7 +25,6 @@ FETCHED_RECORDS_MAX = 5_000
 COORDINATOR_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.1
 COORDINATOR_UNAVAILABLE = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError)
-READ_COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}
 
 Answer = TypeVar("Answer")
 
@@ -87,7 +86,7 @@ async def read_messages(
     """Read partitions with a consumer of its own, as `read_on` does. Raises: KafkaError."""
     if ends is not None and all(start >= ends[where] for where, start in starts.items()):
         return  # aiokafka fails to stop a consumer that has done nothing
-    async with started(clients.reader(settings, **READ_COMMITTED)) as consumer:
+    async with started(clients.reader(settings)) as consumer:
         await read_on(consumer, starts, take, ends)
 
 

@@ -61,7 +61,7 @@ async def link(settings: Settings, name: RecordName, territory_id: str, kind: Li
                 raise NotFound(f"{name} of organisation {settings.org_id!r} {state}; publish it first")
             _check_territory(model, territory_id, kind, found.record)
             version = found.record.link_version + 1
-            offset = await _send(producer, found.record, territory_id, kind, version)
+            offset = await _send(producer, found, territory_id, kind, version)
             if not await _was_overtaken(kafka, found, offset):
                 return Linked(str(name), territory_id, kind, version)
     raise Refused(
@@ -87,10 +87,11 @@ def _check_territory(model: Model, territory_id: str, kind: LinkKind, record: Re
         check_territory(model, territory_id)
 
 
-async def _send(producer: AIOKafkaProducer, record: Record, territory_id: str, kind: LinkKind, version: int) -> int:
-    """Publish one link to the partition of the record's other changes; return its offset."""
+async def _send(producer: AIOKafkaProducer, found: FoundRecord, territory_id: str, kind: LinkKind, version: int) -> int:
+    """Publish one link to the partition of the record's state; return its offset."""
     from territory_runtime.kafka.producer import cloud_event  # noqa: PLC0415 -- it imports Redis clients
 
+    record = found.record
     change = {
         "event_id": str(uuid.uuid4()),
         "org_id": record.org_id,
@@ -104,7 +105,7 @@ async def _send(producer: AIOKafkaProducer, record: Record, territory_id: str, k
     }
     key, value = record.key.encode(), encode(change)
     sent = await producer.send_and_wait(
-        RECORDS.name, value, key=key, partition=record.intake_partition, headers=cloud_event(RECORDS.name, key, value)
+        RECORDS.name, value, key=key, partition=found.partition, headers=cloud_event(RECORDS.name, key, value)
     )
     offset: int = sent.offset
     return offset

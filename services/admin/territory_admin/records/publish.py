@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from territory.errors import BadMessage
 from territory.stage import Message
 from territory.wire.codec import decode
 from territory.wire.events import RecordChange, read_record_change
-from territory.wire.keys import record_key
+from territory.wire.keys import record_key, upstream_partition_of
 from territory.wire.topics import RECORDS
 from territory_admin.errors import Refused
 from territory_admin.log.kafka_session import kafka_session
@@ -158,16 +157,6 @@ class Census:
 _OWNERS = ("user", "group")
 
 
-def partition_for(key: str, partitions: int) -> int:
-    """Return the partition that Kafka's Java clients choose for a key by default.
-
-    All changes of one record must be in one partition, and most upstreams, Kafka Connect among them, use
-    those clients.
-    """
-    number: int = murmur2(key.encode()) & 0x7FFFFFFF
-    return number % partitions
-
-
 def message_of(line: bytes, partitions: int, census: Census | None = None) -> Message:
     """Return the message of one line, its bytes unchanged, and count it. Raises: BadMessage."""
     change = read_record_change(line)
@@ -187,7 +176,7 @@ def message_as_is(line: bytes, number: int, org_id: str, partitions: int) -> Mes
 
 
 def _message(key: str, line: bytes, partitions: int) -> Message:
-    return Message(RECORDS.name, key, msgspec.Raw(line), partition_for(key, partitions))
+    return Message(RECORDS.name, key, msgspec.Raw(line), upstream_partition_of(key, partitions))
 
 
 def _key_as_is(line: bytes) -> str | None:

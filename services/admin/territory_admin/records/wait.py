@@ -25,9 +25,9 @@ from territory_runtime.settings import Settings
 
 POLL_SECONDS_MIN = 0.01
 POLL_SECONDS_MAX = 0.1
-# A record that moves to another family passes through the assigner a second time, by way of its release; one
-# that is deleted meanwhile a third time.
-ROUNDS = 3
+# A change on another partition than its record's passes through intake a second time (A13). A record that moves to
+# another family passes through the stages once more, by way of its release; one that is deleted meanwhile again.
+ROUNDS = 4
 # A deal that names a contact of another family waits for its copy, and for that of the contact's account. Each is asked
 # for and answered on the second stage's own topic.
 EXCHANGES = 4

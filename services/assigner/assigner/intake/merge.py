@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
+from assigner.intake.versions import seen_after
 from territory.criteria.values import datetime_of
 from territory.stage import InputMessage, Message
 from territory.wire import topics
 from territory.wire.codec import encode
-from territory.wire.events import LinkKind, Record, RecordChange
+from territory.wire.events import LinkKind, Record, RecordChange, WaitingPatch
 from territory.wire.keys import family_key
+from territory.wire.rerouting import Arrival
 
 REASON = "territory-reason"
 """Header of a tombstone to a family: why the record left it; absent for a plain delete."""
@@ -26,9 +30,13 @@ GROWTH_MAX = 10
 """More than a change grows when it becomes a record: `1e15` becomes 18 characters, links are few."""
 PLAUSIBLE_DELAY_MS = 60 * 60 * 1000
 """How far the upstream's time of a change may be before the broker's."""
+OCCURRED_AT_CHARACTERS_MAX = 64
+NOWHERE = Arrival(-1, -1, 0)
 
 
-def merge(change: RecordChange, before: Record | None, *, partition: int, since_ms: int) -> Record:
+def merge(
+    change: RecordChange, before: Record | None, *, partition: int, since_ms: int, origin: Arrival = NOWHERE
+) -> Record:
     """Return the whole record after a change.
 
     Args:
@@ -36,76 +44,107 @@ def merge(change: RecordChange, before: Record | None, *, partition: int, since_
         before: The record so far; None: nothing is known of it.
         partition: The partition of intake.
         since_ms: When the change happened (`since_ms_of`).
+        origin: Where on crm.records.v1 it arrived.
     """
+    seen, seen_links = seen_after(change, before)
+    return replace(
+        _merged(change, _blank(change, partition) if before is None else before),
+        intake_partition=partition,
+        event_id=change.event_id,
+        since_ms=since_ms,
+        refused=(),
+        source_partition=origin.partition,
+        source_offset=origin.offset,
+        seen=seen,
+        seen_links=seen_links,
+        unreadable_occurred_at=unreadable_occurred_at(change),
+    )
+
+
+def _merged(change: RecordChange, before: Record) -> Record:
     if change.op == "link":
-        return _with_link(change, before, partition, since_ms)
+        return _with_link(change, before)
     if change.op == "delete":
-        return _deleted(change, before, partition, since_ms)
+        # Its versions are kept, and the family that still has to remove it.
+        return replace(
+            before, version=change.version, deleted=True,
+            owner_id=None, account_id=None, contact_id=None, fields={}, links={},
+        )  # fmt: skip
     owner, account, contact, fields = change.owner_id, change.account_id, change.contact_id, change.fields
-    if change.op == "patch" and before is not None:
+    if change.op == "patch":
         present = change.model_fields_set
         owner = owner if "owner_id" in present else before.owner_id
         account = account if "account_id" in present else before.account_id
         contact = contact if "contact_id" in present else before.contact_id
-        merged = before.fields | fields
-        fields = {name: value for name, value in merged.items() if value is not None}
-    return Record(
-        org_id=change.org_id,
-        object=change.object,
-        id=change.id,
+        fields = merge_patch(before.fields, fields)
+    return replace(
+        before,
         version=change.version,
-        link_version=0 if before is None else before.link_version,
         deleted=False,
         owner_id=owner,
         account_id=account,
         contact_id=contact,
         fields=fields,
-        links={} if before is None else before.links,
         family=family_key(change.org_id, change.object, change.id, account, contact),
-        intake_partition=partition,
-        event_id=change.event_id,
-        since_ms=since_ms,
     )
 
 
-def _deleted(change: RecordChange, before: Record | None, partition: int, since_ms: int) -> Record:
-    """Return what is kept of a deleted record: its versions, and the family that still has to remove it."""
-    blank = _blank(change, partition, since_ms)
-    return replace(
-        blank,
-        version=change.version,
-        link_version=0 if before is None else before.link_version,
-        deleted=True,
-        family=blank.family if before is None else before.family,
-    )
+def merge_patch(target: Any, patch: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object after a merge patch (RFC 7396, C12): objects merge member by member, null removes one."""
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            merged[name] = merge_patch(merged.get(name), value)
+        else:
+            merged[name] = value
+    return merged
 
 
-def _with_link(change: RecordChange, before: Record | None, partition: int, since_ms: int) -> Record:
+def _with_link(change: RecordChange, before: Record) -> Record:
     """Return the record with one manual decision; the later decision replaces the earlier (A4)."""
-    record = _blank(change, partition, since_ms) if before is None else before
     links: dict[str, LinkKind] = {
-        territory: kind for territory, kind in record.links.items() if territory != change.territory_id
+        territory: kind for territory, kind in before.links.items() if territory != change.territory_id
     }
     if change.kind != "none" and change.kind is not None and change.territory_id is not None:
         links[change.territory_id] = change.kind
-    return replace(record, links=links, link_version=change.version, event_id=change.event_id, since_ms=since_ms)
+    return replace(before, links=links, link_version=change.version)
 
 
-def _blank(change: RecordChange, partition: int, since_ms: int) -> Record:
+def _blank(change: RecordChange, partition: int) -> Record:
     """Return a record of which nothing is known but its key."""
     return Record(
         org_id=change.org_id, object=change.object, id=change.id, version=0, link_version=0, deleted=False,
         owner_id=None, account_id=None, contact_id=None, fields={}, links={},
         family=family_key(change.org_id, change.object, change.id, None, None),
-        intake_partition=partition, event_id=change.event_id, since_ms=since_ms,
+        intake_partition=partition, event_id=change.event_id, since_ms=0,
     )  # fmt: skip
 
 
-def is_stale(change: RecordChange, before: Record | None) -> bool:
-    """Whether a change is not newer than what is known; records and links count their versions separately."""
-    if before is None:
-        return False
-    return change.version <= (before.link_version if change.op == "link" else before.version)
+def with_waiting(
+    change: RecordChange, before: Record | None, patch: WaitingPatch, *, partition: int, since_ms: int
+) -> Record:
+    """Return the record with one more patch that waits for it; it is stored, and goes to no family."""
+    record = replace(_blank(change, partition), since_ms=since_ms) if before is None else before
+    return replace(record, waiting=(*record.waiting, patch))
+
+
+def combine(before: Record, other: Record) -> Record:
+    """Return one state from two of a record: the greater version, and the links of the greater link version.
+
+    An earlier version kept a record in each partition where its changes arrived. Of equal versions `before` counts.
+    """
+    body, links = (other if other.version > before.version else before), before
+    if other.link_version > before.link_version:
+        links = other
+    return replace(
+        body,
+        links={} if body.deleted else links.links,
+        link_version=links.link_version,
+        seen_links=links.seen_links,
+        waiting=before.waiting + other.waiting,
+    )
 
 
 def lacks_record(change: RecordChange, before: Record | None) -> bool:
@@ -115,9 +154,14 @@ def lacks_record(change: RecordChange, before: Record | None) -> bool:
     return change.op == "link" and before is not None and before.deleted
 
 
+def place_of(message: InputMessage) -> int:
+    """Return where a message is in its partition of intake's two inputs; those of releases are negative."""
+    return message.offset if message.topic != topics.RELEASES.name else -2 - message.offset
+
+
 def was_refused_before(message: InputMessage, before: Record | None) -> bool:
     """Whether this repeats a message that was refused, in the same batch, before its record came (A9)."""
-    return before is not None and message.offset >= 0 and message.offset in before.refused
+    return before is not None and message.offset >= 0 and place_of(message) in before.refused
 
 
 def since_ms_of(change: RecordChange, broker_ms: int) -> int:
@@ -130,6 +174,11 @@ def since_ms_of(change: RecordChange, broker_ms: int) -> int:
     return happened_ms if broker_ms - PLAUSIBLE_DELAY_MS <= happened_ms <= broker_ms else broker_ms
 
 
+def unreadable_occurred_at(change: RecordChange) -> str | None:
+    """Return the time of a change as it was sent if it can't be read (A13); None: it can."""
+    return None if datetime_of(change.occurred_at) is not None else str(change.occurred_at)[:OCCURRED_AT_CHARACTERS_MAX]
+
+
 def size_fault(after: Record, change: RecordChange, message: InputMessage) -> str | None:
     """Return why a record is too large for its topic; it is only encoded when it might be."""
     if change.op == "upsert" and not after.links and 0 < message.size * GROWTH_MAX < RECORD_BYTES_MAX:
@@ -138,6 +187,11 @@ def size_fault(after: Record, change: RecordChange, message: InputMessage) -> st
     if size <= RECORD_BYTES_MAX:
         return None
     return f"{change.key} would have {size} bytes, expected at most {RECORD_BYTES_MAX}; remove or shorten fields"
+
+
+def is_in_a_family(record: Record) -> bool:
+    """Whether some family has the record: it does not only wait for it, and it is not deleted."""
+    return record.version > 0 and not record.deleted
 
 
 def family_message(record: Record, reason: str | None = None) -> Message:

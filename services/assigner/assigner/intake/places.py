@@ -11,7 +11,7 @@ from territory.wire.events import Record, RecordChange
 
 def place_message(contact: Record) -> Message:
     """Return the message that says which account a contact names, and its manual links."""
-    place = replace(contact, owner_id=None, fields={}, refused=(), located=False)
+    place = replace(contact, owner_id=None, fields={}, refused=(), located=False, seen=(), seen_links=(), waiting=())
     return Message(topics.SUBSCRIPTIONS.name, contact.key, place, contact.key)
 
 

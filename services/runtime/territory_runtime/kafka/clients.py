@@ -23,6 +23,8 @@ METADATA_MS = 15_000
 """How long until a topic that was deleted and created again is read again."""
 HEARTBEAT_MS_MAX = 3_000
 """A member learns of a rebalance from a heartbeat's answer, so a joining worker waits at most this long."""
+READ_COMMITTED = "read_committed"
+"""Isolation level: an upstream may write in transactions (A13). The end of a partition is its last stable offset."""
 LETTER_BYTES_MAX = 2 * 1024 * 1024
 """Room for a refused message, which may be as large as its topic allows, and the reason."""
 
@@ -61,7 +63,7 @@ def connection(settings: Settings) -> dict[str, Any]:
 def group_consumer(
     settings: Settings, group: str, assignor: CopartitionedAssignor | None = None, **options: Any
 ) -> AIOKafkaConsumer:
-    """Return a member of a consumer group that commits by hand. Not started.
+    """Return a member of a consumer group that commits by hand and reads committed messages only. Not started.
 
     Args:
         settings: How to reach Kafka, and whether members are static.
@@ -74,6 +76,7 @@ def group_consumer(
         **membership(settings, group, assignor or CopartitionedAssignor()),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level=READ_COMMITTED,
         session_timeout_ms=timeout_ms,
         rebalance_timeout_ms=3 * timeout_ms,  # longer than any lease that was renewed before it began (lease.py)
         heartbeat_interval_ms=heartbeat_ms(settings.kafka_session_timeout_seconds),
@@ -107,14 +110,17 @@ def heartbeat_ms(session_seconds: float) -> int:
 
 
 def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:
-    """Return a consumer without a group, to be assigned partitions by hand. Not started."""
+    """Return a consumer without a group, to be assigned partitions by hand. Not started.
+
+    It reads committed messages only, unless the options say otherwise.
+    """
     return AIOKafkaConsumer(
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 * REQUEST_BYTES_MAX,
         fetch_max_wait_ms=100,
-        **options,
+        **{"isolation_level": READ_COMMITTED, **options},
         **connection(settings),
     )
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from aiokafka.structs import ConsumerRecord
 
+from territory.stage import ExpiredMessage
+from territory.wire.rerouting import ORIGIN, REROUTED, Arrival
+from territory.wire.topics import RECORDS, RELEASES
 from territory_runtime.kafka.clients import LETTER_BYTES_MAX
 
 PREFIX = "territory.error."
@@ -49,10 +52,30 @@ class DeadLetter:
 
     @classmethod
     def of(cls, message: ConsumerRecord, stage: str, *, code: str, reason: str) -> DeadLetter:
-        """Return the letter for a message as aiokafka's consumer returned it."""
+        """Return the letter for a message as aiokafka's consumer returned it.
+
+        A change that intake has sent to another partition is named by the place where it arrived first.
+        """
+        headers = tuple(message.headers)
+        texts = {name: (value or b"").decode(errors="replace") for name, value in headers}
+        origin = Arrival.read(texts) if message.topic == RELEASES.name and REROUTED in texts else None
+        if origin is None:
+            return cls(
+                message.topic, message.partition, message.offset, message.key, message.value, headers,
+                stage, code, reason,
+            )  # fmt: skip
         return cls(
-            message.topic, message.partition, message.offset, message.key, message.value, tuple(message.headers),
+            RECORDS.name, origin.partition, origin.offset, message.key, message.value,
+            tuple((name, value) for name, value in headers if name not in (REROUTED, ORIGIN)),
             stage, code, reason,
+        )  # fmt: skip
+
+    @classmethod
+    def of_expired(cls, message: ExpiredMessage, stage: str) -> DeadLetter:
+        """Return the letter for a message that a fold has kept, and given up."""
+        return cls(
+            message.topic, message.partition, message.offset, message.key.encode(), message.value, message.headers,
+            stage, message.code, message.reason,
         )  # fmt: skip
 
     @property

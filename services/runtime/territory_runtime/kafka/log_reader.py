@@ -89,7 +89,10 @@ class KafkaLogReader:
         self._member.seek(KafkaPartition(*where), offset)
 
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Return the offset after the last message of each partition. Raises: KafkaError."""
+        """Return the offset after the last message of each partition that can be read: its last stable offset.
+
+        Raises: KafkaError.
+        """
         ends = await self._member.end_offsets([KafkaPartition(*where) for where in partitions])
         return {TopicPartition(*where): end for where, end in ends.items()}
 
@@ -98,8 +101,8 @@ class KafkaLogReader:
         place, consumer = KafkaPartition(*where), self.consumer
         if consumer is None or place not in consumer.assignment():
             return None
-        end: int | None = consumer.highwater(place)
-        return end
+        end: int | None = consumer.last_stable_offset(place)  # later messages belong to open transactions
+        return end if end is not None and end >= 0 else consumer.highwater(place)
 
     async def read_all(self, where: TopicPartition) -> AsyncIterator[Sequence[ConsumedMessage]]:
         """Iterate over a partition up to its present end; aiokafka fetches the next messages meanwhile.

@@ -166,7 +166,7 @@ def _entries(topic: str, messages: Iterable[Message], encoded: dict[int, bytes])
         value = encoded.get(id(message.value))
         if value is None and message.value is not None:
             value = encoded[id(message.value)] = encode(message.value)
-        headers = [(name, text.encode()) for name, text in message.headers]
+        headers = [(name, text.encode(errors="surrogateescape")) for name, text in message.headers]
         if is_public:
             headers += cloud_event(topic, key, value)
         yield key, value, headers

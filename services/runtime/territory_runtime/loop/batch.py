@@ -104,6 +104,14 @@ class BatchProcessor:
                 busy.append(number)
             await budget.breathe()
 
+    def expire(self, tasks: Mapping[int, PartitionTask], batch: Batch, now_ms: int, touched: set[int]) -> None:
+        """Let folds give up what has waited until now; it goes to the dead letters."""
+        for number, task in tasks.items():
+            if task.is_due(now_ms):
+                task.expire(now_ms, batch.effects)
+                touched.add(number)
+        batch.dead_letters += [DeadLetter.of_expired(each, self._stage.name) for each in batch.effects.expired]
+
     def _in_turn(self, numbers: list[int]) -> list[int]:
         """Return partitions in the order in which they are served: those after the last one first."""
         return sorted(numbers, key=lambda number: (number <= self._last, number))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from territory.errors import BadMessage
 from territory.stage import InputMessage
+from territory.wire.codec import text_of
 
 if TYPE_CHECKING:  # the command line decodes messages, and starts fast
     from territory_runtime.loop.ports import ConsumedMessage
@@ -14,12 +15,14 @@ if TYPE_CHECKING:  # the command line decodes messages, and starts fast
 
 def decode_message(message: ConsumedMessage, read: Callable[[bytes], Any]) -> InputMessage:
     """Return a decoded message; `read` decodes its value. Raises: BadMessage."""
-    key = (message.key or b"").decode(errors="replace")
+    key = text_of(message.key or b"")
     if key.count("/") < 2:
         raise BadMessage("wrong_key", f"found key {key[:100]!r}, expected <org>/<object>/<id>")
     headers = (
-        {name: (value or b"").decode(errors="replace") for name, value in message.headers} if message.headers else {}
+        {name: (value or b"").decode(errors="surrogateescape") for name, value in message.headers}
+        if message.headers
+        else {}
     )
     event = None if message.value is None else read(message.value)
     size = len(message.value or b"")
-    return InputMessage(message.topic, key, event, headers, message.timestamp, size, message.offset)
+    return InputMessage(message.topic, key, event, headers, message.timestamp, size, message.offset, message.value)

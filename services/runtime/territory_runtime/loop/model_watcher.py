@@ -150,7 +150,7 @@ class ModelWatcher(Service):
     @Service.task
     async def _follow(self) -> None:
         partition = TopicPartition(MODEL.name, 0)
-        consumer = self._consumer = clients.reader(self._settings, isolation_level="read_committed")
+        consumer = self._consumer = clients.reader(self._settings)
         await consumer.start()
         try:
             consumer.assign([partition])

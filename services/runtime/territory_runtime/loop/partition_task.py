@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 
 from territory.errors import BadMessage
-from territory.stage import Effects, Fold, SweepChunk, Wait
+from territory.stage import Effects, Fold, SweepChunk, Wait, WithDeadlines
 from territory_runtime.kafka.dead_letters import DeadLetter
 from territory_runtime.loop.commit_metadata import CommitMetadata
 from territory_runtime.loop.decoding import decode_message
@@ -137,6 +137,16 @@ class PartitionTask:
             self.fold.proceed(self.snapshot.models, effects, self._limit)
             return 1.0
         return self.sweep(effects)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether something that the fold keeps waits for a time that has come (`WithDeadlines`)."""
+        due_ms = self.fold.due_ms if isinstance(self.fold, WithDeadlines) else None
+        return due_ms is not None and due_ms <= now_ms
+
+    def expire(self, now_ms: int, effects: Effects) -> None:
+        """Let the fold do what is due."""
+        if isinstance(self.fold, WithDeadlines):
+            self.fold.expire(now_ms, effects)
 
     @property
     def has_input(self) -> bool:

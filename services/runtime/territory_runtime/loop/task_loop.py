@@ -347,6 +347,7 @@ class TaskLoop:
             await self._confirm()
         taken = await self._processor.process(self._tasks, batch, budget, touched)
         await self._processor.reprocess(self._tasks, batch, budget, touched, chunks=self._throttle.chunks)
+        self._processor.expire(self._tasks, batch, int(self._clock.time() * 1000), touched)
         for number, task in self._tasks.items():
             if number in touched:
                 task.fold.flush(task.snapshot.models, batch.effects)

@@ -10,9 +10,9 @@ from assigner.intake.merge import GONE_AGAIN, INTAKE_PARTITION, MOVED, PLAUSIBLE
 from assigner.intake.stage import EXPIRED_AT_ONCE_MAX, IntakeFold
 from territory.stage import NO_MESSAGE, Effects, InputMessage, Message
 from territory.wire.codec import encode
-from territory.wire.events import LinkKind, Record, RecordChange, Released
+from territory.wire.events import LinkKind, Record, Released
 from territory.wire.topics import DAY_MS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS
-from tests.unit.assigner.examples import change, codes, key_of, model_of, record, taken_in
+from tests.unit.assigner.examples import change, codes, key_of, model_of, record, sent, taken_in
 
 NOON_MS = 1_488_369_600_000  # 2017-03-01T12:00:00Z
 
@@ -66,12 +66,11 @@ def test_cleared_account_is_a_move() -> None:
 
 
 @pytest.mark.parametrize("op", ["upsert", "patch", "delete"])
-@pytest.mark.parametrize("version", [6, 7])
-def test_not_newer_is_stale(op: str, version: int) -> None:
-    """A version that is not newer than the last one seen is dropped and counted (contracts: version)."""
+def test_older_is_stale(op: str) -> None:
+    """A version older than the last one seen is dropped and counted (contracts: version)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "lead/L-1", 7))
-    effects = taken_in(intake, change(op, "lead/L-1", version))
+    effects = taken_in(intake, change(op, "lead/L-1", 6))
     assert effects.outcomes == {"stale": 1}
     assert (effects.messages, effects.state, effects.refused) == ([], [], [])
 
@@ -176,13 +175,14 @@ def test_refused_wrong_key() -> None:
     assert (effects.messages, effects.state) == ([], [])
 
 
-def test_refused_null_value() -> None:
-    """A message without a value is no delete: that is an op, with a version (contracts: Refused)."""
+def test_tombstone_is_ignored_and_counted() -> None:
+    """A message without a value, as compacting upstreams write it, is no delete: that is an op (A13)."""
     intake = IntakeFold(0)
     taken_in(intake, change("upsert", "lead/L-1", 1))
     effects = Effects()
     intake.apply(InputMessage(RECORDS.name, key_of("lead/L-1"), None, {}), {}, effects)
-    assert codes(effects) == ["not_json"]
+    assert (effects.refused, effects.messages, effects.state) == ([], [], [])
+    assert effects.outcomes == {"tombstone": 1}
     assert taken_in(intake, change("patch", "lead/L-1", 2)).outcomes == {"accepted": 1}
 
 
@@ -197,45 +197,38 @@ def test_refused_release_without_a_value() -> None:
 LINK = {"territory_id": "west", "kind": "assign"}
 
 
-@pytest.mark.parametrize(
-    ("seen", "late"),
-    [
-        ([], change("patch", "account/A-1", 2)),
-        ([change("delete", "account/A-1", 1)], change("patch", "account/A-1", 2)),
-        ([change("delete", "account/A-1", 1)], change("link", "account/A-1", 2, **LINK)),
-        ([change("link", "account/A-1", 1, **LINK)], change("patch", "account/A-1", 2)),
-    ],
-    ids=["patch of nothing", "patch of a deleted one", "link of a deleted one", "patch where only a link waits"],
-)
-def test_refused_no_record(seen: list[RecordChange], late: RecordChange) -> None:
-    """A patch needs a record, and a link one that is not deleted; the stream goes on (contracts: Refused)."""
+def test_refused_link_of_a_deleted_record() -> None:
+    """A link needs a record that is not deleted; the stream goes on (contracts: Refused)."""
     intake = IntakeFold(0)
-    taken_in(intake, *seen)
-    effects = taken_in(intake, late)
+    taken_in(intake, change("delete", "account/A-1", 1))
+    effects = taken_in(intake, change("link", "account/A-1", 2, **LINK))
     assert codes(effects) == ["no_record"]
     assert (effects.messages, effects.state) == ([], [])
     assert taken_in(intake, change("upsert", "account/A-1", 3)).outcomes == {"accepted": 1}
 
 
 def test_repeat_of_a_refused_message_is_refused() -> None:
-    """A patch before its record is refused again when its batch is repeated after a crash (A9)."""
-    patch = InputMessage(RECORDS.name, key_of("lead/L-1"), change("patch", "lead/L-1", 5), {}, offset=40)
-    upsert = InputMessage(RECORDS.name, key_of("lead/L-1"), change("upsert", "lead/L-1", 3), {}, offset=41)
+    """A link of a deleted record is refused again when its batch is repeated, whatever came after it (A9)."""
+    batch = [
+        sent(change("delete", "lead/L-1", 2), offset=39),
+        sent(change("link", "lead/L-1", 5, **LINK), offset=40),
+        sent(change("upsert", "lead/L-1", 3), offset=41),
+    ]
     first, effects = IntakeFold(0), Effects()
-    first.apply(patch, {}, effects)
-    first.apply(upsert, {}, effects)
+    for message in batch:
+        first.apply(message, {}, effects)
     second, again = IntakeFold(0), Effects()
     second.restore(InputMessage(RECORD_STATES.name, key_of("lead/L-1"), state_of(effects), {}))
-    second.apply(patch, {}, again)
-    second.apply(upsert, {}, again)
+    for message in batch:
+        second.apply(message, {}, again)
     assert codes(again) == ["no_record"]
-    assert (again.state, again.outcomes) == ([], {"stale": 1})
+    assert (again.state, again.outcomes) == ([], {"stale": 2})
 
 
 def test_refusals_are_forgotten_after_their_batch() -> None:
     """Only states of the same batch have the offsets of refused messages, so no state grows by them (A9)."""
     intake = IntakeFold(0)
-    taken_in(intake, change("patch", "lead/L-1", 5))
+    taken_in(intake, change("delete", "lead/L-1", 2), change("link", "lead/L-1", 5, **LINK))
     assert state_of(taken_in(intake, change("upsert", "lead/L-1", 3))).refused == ()
 
 
@@ -340,8 +333,18 @@ def test_restore_loads_stored_states() -> None:
 )
 def test_time_is_the_upstreams_if_plausible(occurred_at: str, since_ms: int) -> None:
     """Times of history, of the future, or unreadable ones are replaced by the broker's (contracts: Metrics)."""
-    sent = change("upsert", "lead/L-1", 1).model_copy(update={"occurred_at": occurred_at})
-    assert state_of(taken_in(IntakeFold(0), sent, timestamp_ms=NOON_MS)).since_ms == since_ms
+    late = change("upsert", "lead/L-1", 1).model_copy(update={"occurred_at": occurred_at})
+    assert state_of(taken_in(IntakeFold(0), late, timestamp_ms=NOON_MS)).since_ms == since_ms
+
+
+def test_unreadable_time_is_reported() -> None:
+    """It is counted, and the state has it as it was sent until the next change (A13)."""
+    intake = IntakeFold(0)
+    late = change("upsert", "lead/L-1", 1).model_copy(update={"occurred_at": "yesterday"})
+    effects = taken_in(intake, late)
+    assert effects.outcomes == {"accepted": 1, "unreadable_occurred_at": 1}
+    assert state_of(effects).unreadable_occurred_at == "yesterday"
+    assert state_of(taken_in(intake, change("patch", "lead/L-1", 2))).unreadable_occurred_at is None
 
 
 # --- deleted records expire -------------------------------------------------------------------
@@ -380,8 +383,7 @@ def test_time_is_the_lowest_of_a_batch() -> None:
     """One message with a time in the future expires nothing, since the lowest time of its batch counts (A4)."""
     intake, effects = with_deleted("lead/L-1"), Effects()
     for version, timestamp_ms in ((1, NOON_MS + 1), (2, NOON_MS + 9_999 * DAY_MS)):
-        sent = change("upsert", "lead/L-2", version)
-        intake.apply(InputMessage(RECORDS.name, sent.key, sent, {}, timestamp_ms), {}, effects)
+        intake.apply(sent(change("upsert", "lead/L-2", version), timestamp_ms=timestamp_ms), {}, effects)
     intake.flush({}, effects)
     assert effects.outcomes == {"accepted": 2}
 
@@ -438,7 +440,7 @@ def _place_of(value: object) -> tuple[int, str | None, bool] | None:
 def test_places_of_contacts_are_published_by_their_keys() -> None:
     """At each upsert and delete, and at patches and links that change what deals inherit (A6)."""
     intake, fields = IntakeFold(0), {"phone": "1"}
-    for sent, published in (
+    for moved, published in (
         (change("upsert", "contact/C-1", 1, owner_id="ann", account_id="A-1", fields=fields), (1, "A-1", False)),
         (change("patch", "contact/C-1", 2, fields={"phone": "2"}), None),
         (change("upsert", "contact/C-1", 3, account_id="A-1"), (3, "A-1", False)),
@@ -447,7 +449,7 @@ def test_places_of_contacts_are_published_by_their_keys() -> None:
         (change("link", "contact/C-1", 2, territory_id="west", kind="assign"), None),
         (change("delete", "contact/C-1", 5), (5, None, True)),
     ):
-        effects = taken_in(intake, sent)
+        effects = taken_in(intake, moved)
         assert places(effects) == ([] if published is None else [("contact/C-1", published)])
         assert state_of(effects).located
     routes = {message.route for message in effects.messages if message.topic == SUBSCRIPTIONS.name}

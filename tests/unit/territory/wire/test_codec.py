@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from territory.wire.codec import (
     decode,
     encode,
     reader_of,
+    text_of,
 )
 from territory.wire.events import Event
 from tests.unit.territory.examples import json_values, long_decimals
@@ -102,7 +104,7 @@ def test_a_number_beyond_a_double_costs_one_field(number: str, before: str) -> N
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", [b"\xed\xa0\x80", b"\\ud800", b"\x01", b"\xff"])
+@pytest.mark.parametrize("fault", [b"\x01", b"\xff", b"\xed\xa0\x80\xff", b"\\ud800\x01"])
 @pytest.mark.parametrize("number", [b"1e400", b"1e-400", b"9" * 400])
 def test_a_number_beyond_a_double_excuses_no_other_fault(number: bytes, fault: bytes) -> None:
     """Invalid UTF-8 and invalid JSON are refused beside such a number, too."""
@@ -154,7 +156,33 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     if code == "read":
         assert decode(encode(value)) == value
         as_written = json.loads(raw, parse_float=str, parse_int=str)  # numbers that would lose digits are kept as text
+        if isinstance(as_written, str):
+            as_written = re.sub("[\ud800-\udfff]", "\ufffd", as_written)  # (A13)
         assert value in (json.loads(raw), as_written) or isinstance(value, list | dict)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"\\ud800", "\ufffd"),
+        (b"\\uDFFF\\ud83d\\ude00\\ud83d", "\ufffd\N{GRINNING FACE}\ufffd"),
+        (b"\xed\xa0\x80x", "\ufffdx"),
+        (b"\xed\xa0\xbd\xed\xb8\x80", "\N{GRINNING FACE}"),
+        (b"\\\\ud800", "\\ud800"),
+    ],
+)
+@pytest.mark.parametrize("number", [b"1", b"1e400", b"9" * 30])
+def test_halves_of_surrogate_pairs_are_replaced(raw: bytes, text: str, number: bytes) -> None:
+    """In names and values, escaped or as bytes, each half alone becomes U+FFFD, and nothing is refused (A13)."""
+    document = decode(b'{"a' + raw + b'": ["' + raw + b'", ' + number + b"]}")
+    assert document == {f"a{text}": [text, decode(number)]}
+    assert decode(encode(document)) == document
+
+
+@pytest.mark.parametrize(("raw", "text"), [(b"a\xed\xa0\x80", "a\ufffd"), (b"\xc3\xa9", "\xe9"), (b"a\xff", "a\ufffd")])
+def test_keys_are_read_like_texts(raw: bytes, text: str) -> None:
+    """A key that an upstream made of such an id is the key of the record (A13)."""
+    assert text_of(raw) == text
 
 
 def test_size_is_bounded_on_request() -> None:

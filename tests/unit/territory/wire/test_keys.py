@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,3 +180,10 @@ def test_partitions_are_in_range(route: str, partitions: int) -> None:
 def test_partitions_never_change() -> None:
     """The partition of a route is the same in every release, because existing state depends on it."""
     assert [keys.partition_of(route, 12) for route in ("acme/account/A-1", "acme/deal/D-1", "é")] == [1, 9, 2]
+
+
+@given(st.text(max_size=40), st.integers(1, 64))
+def test_home_is_the_partition_that_kafkas_clients_choose(key: str, partitions: int) -> None:
+    """So changes of most upstreams, and those published by hand, arrive at the home of their record (A13)."""
+    everywhere = list(range(partitions))
+    assert keys.upstream_partition_of(key, partitions) == DefaultPartitioner()(key.encode(), everywhere, everywhere)

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,7 @@ from territory.wire.events import RecordChange, read_record_change
 from territory_admin.models.apply import messages_of
 from territory_admin.models.topic import ModelLog
 from territory_admin.records import publish as publishing
-from territory_admin.records.publish import LINE_BYTES_MAX, Census, message_as_is, message_of, partition_for
+from territory_admin.records.publish import LINE_BYTES_MAX, Census, message_as_is, message_of
 from tests.unit.territory_admin.models.test_apply import NOW, checked, sent
 
 
@@ -74,13 +73,6 @@ def test_a_line_that_is_too_large_is_always_refused() -> None:
     with pytest.raises(BadMessage) as refused:
         message_as_is(b"x" * (LINE_BYTES_MAX + 1), 1, "demo", 8)
     assert refused.value.code == "too_large"
-
-
-@given(st.text(min_size=1).filter(lambda text: text.isprintable()), st.integers(1, 64))
-def test_records_go_to_the_partition_that_kafkas_clients_choose(key: str, partitions: int) -> None:
-    """Changes published by hand are in the same partition as those of an upstream with default settings (A9)."""
-    everywhere = list(range(partitions))
-    assert partition_for(key, partitions) == DefaultPartitioner()(key.encode(), everywhere, everywhere)
 
 
 def change(org_id: str, owner_id: str | None) -> RecordChange:

@@ -11,7 +11,7 @@ from tests.unit.territory_control.views.rendering import rendered
 
 def test_refused_lines_are_listed() -> None:
     """Each refused line has its number, code and reason; of very many the first are listed."""
-    done = Published(8, 1_001, (RefusedLine(3, "not_json", "found [x]"),), 0.25)
+    done = Published(8, 1_001, (RefusedLine(3, "not_json", "found [x]"),), 0.25, {})
     assert rendered(published(done)).splitlines() == [
         "8 published, 1,001 refused, in 0.2 s",
         "  line 3: not_json: found [x]",

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from territory.wire.topics import DEAD_LETTERS
+from territory.stage import ExpiredMessage
+from territory.wire.rerouting import CHANGE, ORIGIN, REROUTED
+from territory.wire.topics import DEAD_LETTERS, RECORDS, RELEASES
 from territory_runtime.kafka.clients import LETTER_BYTES_MAX
 from territory_runtime.kafka.dead_letters import (
     BATCH_BYTES_MAX,
@@ -142,3 +144,24 @@ def test_a_refused_group_is_halved_and_a_single_letter_is_cut() -> None:
     [(quarter,)] = shrink([half])
     assert (quarter.value, quarter.cut_from) == (b"x" * 1_000, 4_000)
     assert shrink([LETTER]) == shrink([replace(LETTER, value=None)]) == []
+
+
+def test_change_on_its_way_home_is_named_by_its_first_place() -> None:
+    """So that it can be sent again, and nobody reads internal headers (contracts: dead letters, A13)."""
+    way = ((REROUTED, CHANGE.encode()), (ORIGIN, b"7 123 456"))
+    message = replace(consumed(b"{", headers=(("ce_id", b"9f"), *way)), topic=RELEASES.name)
+    letter = DeadLetter.of(message, "assigner-intake", code="not_json", reason="because")
+    assert (letter.topic, letter.partition, letter.offset) == (RECORDS.name, 7, 123)
+    assert letter.headers == (("ce_id", b"9f"),)
+    elsewhere = DeadLetter.of(replace(message, topic="t"), "s", code="not_json", reason="because")
+    assert (elsewhere.topic, elsewhere.partition, elsewhere.headers) == ("t", message.partition, message.headers)
+
+
+def test_message_that_was_kept() -> None:
+    """A message that a fold gives up later is named by the place and has the bytes that it had (A13)."""
+    kept = ExpiredMessage(RECORDS.name, 7, 123, "acme/lead/é", b"{}", (("odd", b"\xff"),), "no_record", "because")
+    letter = DeadLetter.of_expired(kept, "assigner-intake")
+    assert letter == DeadLetter(
+        RECORDS.name, 7, 123, "acme/lead/é".encode(), b"{}", (("odd", b"\xff"),),
+        "assigner-intake", "no_record", "because",
+    )  # fmt: skip
