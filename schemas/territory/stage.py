@@ -87,6 +87,8 @@ class Effects:
     """Messages of earlier batches for the dead letters."""
     outcomes: Counter[str] = field(default_factory=Counter)
     """Counts of messages by outcome, for the metrics."""
+    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Counts of unreadable values by object and field, for the metrics (C6)."""
     swept: int = 0
     """Records that a sweep chunk brought under its model, including those that did not change."""
     cost: float = 0.0
@@ -114,6 +116,7 @@ class Effects:
         self.refused += other.refused
         self.expired += other.expired
         self.outcomes += other.outcomes
+        self.unreadable += other.unreadable
         self.swept += other.swept
 
 

@@ -9,8 +9,10 @@ from typing import NamedTuple, get_args
 
 from access_indexer.core.drift import DRIFT_KINDS
 from forecast_aggregator.partials import audit
+from territory.model.document import OBJECTS
 from territory.wire.topics import TOPICS
 from territory_admin.records.wait import PIPELINE
+from territory_runtime.loop.stage_metrics import OTHER_FIELD
 from territory_runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,8 @@ LABELS: Mapping[str, frozenset[str]] = {
     "away": frozenset({"Kafka", "Redis", "Kafka or Redis"}),
     "engine": frozenset(get_args(Settings.model_fields["assigner_engine"].annotation)),
     "kind": frozenset(DRIFT_KINDS) | frozenset(audit.DRIFT_KINDS),
+    "object": frozenset(OBJECTS),
+    "field": frozenset({OTHER_FIELD}),
     "code": frozenset(
         [
             "not_json",
@@ -71,7 +75,8 @@ LABELS: Mapping[str, frozenset[str]] = {
         ]
     ),
 }
-"""All allowed values: a new one is added here and to the page, so that the number of series stays bounded."""
+"""All allowed values: a new one is added here and to the page, so that the number of series stays bounded.
+Fields are those that models declare, of which a worker has at most `stage_metrics.FIELDS_MAX`."""
 
 
 def values_of(label: str, metric: str) -> frozenset[str] | None:

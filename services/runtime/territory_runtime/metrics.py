@@ -37,6 +37,11 @@ class BatchHistogram(Histogram):
 
 EVENTS = Counter("territory_events", "Input messages by what became of them.", ["topic", "outcome"])
 OUTCOMES = Counter("territory_outcomes", "Results of a stage's processing.", ["stage", "outcome"])
+UNREADABLE = Counter(
+    "territory_unreadable_values",
+    "Values of declared fields, in changed records, that can't be read as their types.",
+    ["object", "field"],
+)
 MESSAGES_SENT = Counter("territory_messages_sent", "Messages that all replicas acknowledged.", ["topic"])
 DEAD_LETTERS = Counter("territory_dead_letters", "Refused messages, written to the dead letters.", ["topic", "code"])
 EVENT_TO_VISIBLE = BatchHistogram(

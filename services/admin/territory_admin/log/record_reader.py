@@ -13,7 +13,7 @@ from territory.errors import BadMessage
 from territory.stage import Effects
 from territory.wire.codec import encode
 from territory.wire.events import Assignment, Record, read_assignment, read_record, read_record_change
-from territory.wire.keys import copy_key, org_of, parse_subscription_key, partition_of, upstream_partition_of
+from territory.wire.keys import copy_key, org_of, parse_subscription_key, partition_of, record_key, upstream_partition_of
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS
 from territory_admin.log.kafka_session import KafkaSession
 from territory_admin.log.topic_reader import partitions_of, read_on
@@ -131,6 +131,26 @@ async def last_assignment(kafka: KafkaSession, key: str) -> Assignment | None:
 
     await read_on(await kafka.consumer(), {TopicPartition(ASSIGNMENTS.name, number): 0}, take)
     return None if last is None else read_assignment(last)
+
+
+async def whole_record(kafka: KafkaSession, assignment: Assignment) -> Record | None:
+    """Return the whole record of an assignment, as the assigner has it; None if it has moved to another family.
+
+    It reads the one partition of its family, and decodes no other message.
+
+    Raises: NotFound before the services first ran; KafkaError, BadMessage.
+    """
+    number = partition_of(assignment.family, await kafka.existing_partitions())
+    wanted = record_key(assignment.org_id, assignment.object, assignment.id).encode()
+    last: bytes | None = None
+
+    def take(message: ConsumerRecord) -> None:
+        nonlocal last
+        if message.key == wanted:
+            last = message.value
+
+    await read_on(await kafka.consumer(), {TopicPartition(FAMILIES.name, number): 0}, take)
+    return None if last is None else read_record(last)
 
 
 async def read_family(kafka: KafkaSession, family_key: str) -> Family:

@@ -11,6 +11,7 @@ from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.record_reader import last_assignment, read_family
 from territory_admin.models.topic import read_active_model
 from territory_admin.queries.explainer import AssignmentExplainer, NearTerritory, Reason
+from territory_admin.queries.unreadable import UnreadableValue, unreadable_in
 from territory_runtime.settings import Settings
 
 
@@ -34,6 +35,8 @@ class ExplainedAssignment:
     """Of an account or lead, when no territory was asked for."""
     log_is_behind: bool
     """Whether the last published assignment differs: a change has yet to pass through the assigner."""
+    unreadable: tuple[UnreadableValue, ...] = ()
+    """The record's values that cannot be read (C6)."""
 
 
 async def explain_assignment(
@@ -81,4 +84,5 @@ async def explain_assignment(
         asked=asked,
         near_misses=tuple(explainer.near_misses(key, near)) if territory_id is None else (),
         log_is_behind=decided != (assignment.version, assignment.owner_id, assignment.links),
+        unreadable=tuple(unreadable_in(record, model)),
     )

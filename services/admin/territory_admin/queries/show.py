@@ -8,9 +8,10 @@ from access_indexer.core.viewers import AccessAttributes
 from territory.wire.events import Assignment, Link
 from territory_admin.arguments import RecordName
 from territory_admin.log.kafka_session import kafka_session
-from territory_admin.log.record_reader import last_assignment
+from territory_admin.log.record_reader import last_assignment, whole_record
 from territory_admin.models.topic import read_active_model
 from territory_admin.queries.redis_reader import indexed_record
+from territory_admin.queries.unreadable import UnreadableValue, unreadable_in
 from territory_admin.queries.viewers import viewers_of
 from territory_client import IndexedRecord
 from territory_runtime.settings import Settings
@@ -34,12 +35,15 @@ class ShownRecord:
     viewers: int
     index_is_behind: bool
     """Whether the last assignment has yet to reach Redis."""
+    unreadable: tuple[UnreadableValue, ...] = ()
+    """The record's values that cannot be read (C6)."""
 
 
 async def show(settings: Settings, name: RecordName) -> ShownRecord:
     """Return the state of a record.
 
-    From Kafka it reads the model topic, and the one partition of assignments that the record's key hashes to.
+    From Kafka it reads the model topic, the one partition of assignments that the record's key hashes to, and the
+    one of whole records that its family's hashes to.
 
     Args:
         settings: The servers and the organisation.
@@ -51,6 +55,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
     async with kafka_session(settings) as kafka:
         assignment = await last_assignment(kafka, name.key(settings.org_id))
         model = await read_active_model(kafka, settings.org_id)
+        whole = None if assignment is None else await whole_record(kafka, assignment)
     shared = assignment.shared if assignment is not None else ()
     record = AccessAttributes(name.object, indexed.owner_id, indexed.territories, shared)
     return ShownRecord(
@@ -67,6 +72,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
         unassigned=assignment.unassigned if assignment is not None else None,
         viewers=len(viewers_of(model, record)),
         index_is_behind=assignment is None or not _is_of(indexed, assignment),
+        unreadable=() if whole is None else tuple(unreadable_in(whole, model)),
     )
 
 

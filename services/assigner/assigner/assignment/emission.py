@@ -64,13 +64,15 @@ def territories_of(decision: AssignmentDecision) -> tuple[str, ...]:
 def decide_and_emit(
     member: Member, family: Family, policy: AssignmentPolicy, origin: Origin, effects: Effects
 ) -> AssignmentDecision:
-    """Decide the record of a message; count its values of a wrong type."""
+    """Decide the record of a message; count its unreadable values."""
     wrong_before = policy.wrong_values
     decision = member.decision = family.decide(member.record, policy)
     effects.messages.append(assignment_message(member.record, decision, policy.model, origin))
     effects.outcomes["decided"] += 1
     if policy.wrong_values != wrong_before:
         effects.outcomes["wrong_type"] += policy.wrong_values - wrong_before
+    for name in policy.unreadable_in(member.record, is_any_known=policy.wrong_values != wrong_before):
+        effects.unreadable[member.record.object, name] += 1
     return decision
 
 

@@ -11,7 +11,7 @@ from assigner.matching.engines import EngineName, matcher_of, quick_matcher_of
 from assigner.matching.port import Matcher, RulesRefused
 from assigner.matching.rule_book import RuleBook, rule_book, sharing_book
 from territory.criteria import Fields
-from territory.criteria.values import FieldType
+from territory.criteria.values import FieldType, Unreadable
 from territory.errors import Fault, ModelRefused
 from territory.model.compiled import Model
 from territory.model.document import OBJECTS, ObjectType, RuledObject
@@ -68,6 +68,12 @@ class AssignmentPolicy:
         self._matchers, self._sharing_matchers = _matchers(engine, books, shared, model)
         self._explainers = {kind: RuleExplainer(model, kind) for kind in TREE_RULED}
         self._types = {kind: _types_of(model, kind, [books, shared]) for kind in OBJECTS}
+        ruled = {kind: self._types[kind] if kind in TREE_RULED else {} for kind in OBJECTS}
+        self._unruled = {
+            kind: {name: of for name, of in model.field_types.get(kind, {}).items() if name not in ruled[kind]}
+            for kind in OBJECTS
+        }
+        """The declared fields that a decision need not have read."""
         self._by_rules: dict[tuple[tuple[str, ...], ...], AssignmentDecision] = {}
         """Decisions of records without manual links, by territories, sharing rules and the leaves that held in each."""
         self._interned: dict[AssignmentDecision, AssignmentDecision] = {}
@@ -77,6 +83,18 @@ class AssignmentPolicy:
         values, wrong = record_values(self.model, kind, self._types[kind], fields)
         self.wrong_values += wrong
         return values
+
+    def unreadable_in(self, record: Record, *, is_any_known: bool) -> list[str]:
+        """Return the declared fields of a record whose values can't be read (C6).
+
+        Args:
+            record: A record that was just decided.
+            is_any_known: Whether its decision met an unreadable value; if not, only other fields are read.
+        """
+        kind = record.object
+        types = self.model.field_types.get(kind, {}) if is_any_known else self._unruled[kind]
+        values, count = record_values(self.model, kind, types, record.fields)
+        return [name for name, value in values.items() if isinstance(value, Unreadable)] if count else []
 
     def matching(self, kind: RuledObject, fields: Fields) -> list[str]:
         """Return the territories that an account or a lead qualifies for by rule (A2)."""

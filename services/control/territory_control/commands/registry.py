@@ -52,6 +52,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "records": CommandEntry(
         "lists", QUESTIONS, "List records by territory, by owner, without a territory, or left out of the sums."
     ),
+    "unreadable": CommandEntry(
+        "unreadable", QUESTIONS, "List the values of records that can't be read as their fields' types."
+    ),
     "attainment": CommandEntry(
         "attainment", QUESTIONS, "Show each territory against its target, everything below it included."
     ),

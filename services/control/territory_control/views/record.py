@@ -10,6 +10,7 @@ from territory_admin.queries.explain_assignment import ExplainedAssignment
 from territory_admin.queries.explainer import NearTerritory, Reason
 from territory_admin.queries.show import ShownRecord
 from territory_control.views.text import clipped, counted, named
+from territory_control.views.unreadable import of_record
 
 _OUTCOMES = {
     "linked": "is in",
@@ -26,6 +27,7 @@ def record(found: ShownRecord) -> list[RenderableType]:
         Text.assemble((found.record, "bold"), f"  version {found.version}, owned by {found.owner_id or 'nobody'}"),
         *(_link(link) for link in found.links),
         *_without_link(found),
+        *of_record(found.unreadable),
         Text(f"seen by {counted(found.viewers, 'user')}"),
     ]
     if found.index_is_behind:
@@ -45,6 +47,7 @@ def assignment(found: ExplainedAssignment) -> list[RenderableType]:
         lines += [_reason(reason) for reason in found.links]
         lines += _without_link(found)
         lines += [_near_miss(near) for near in found.near_misses]
+    lines += of_record(found.unreadable)
     if found.log_is_behind:
         lines.append(
             Text("the services have not published this decision yet; try again after territory wait", style="yellow")

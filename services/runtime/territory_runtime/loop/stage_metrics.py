@@ -14,6 +14,10 @@ from territory_runtime.loop.batch import Batch
 from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.loop.ports import LogReader, TopicPartition
 
+FIELDS_MAX = 200
+"""The most fields with unreadable values that have a series of their own."""
+OTHER_FIELD = "other"
+
 log = structlog.get_logger("territory")
 
 
@@ -39,6 +43,7 @@ class StageMetrics:
         self._reader = reader
         self._tasks = tasks
         self._clock = clock
+        self._fields: set[tuple[str, str]] = set()
         self._since: dict[TopicPartition, float] = {}
         """By partition, no message that waits there has waited since before this, in seconds of Unix time."""
         # All are there from 0 on: a counter's first value is no increase. Finding one costs more than counting.
@@ -73,9 +78,19 @@ class StageMetrics:
             self._refused[letter.topic].inc()
         for outcome, count in batch.effects.outcomes.items():
             metrics.OUTCOMES.labels(stage=self._stage, outcome=outcome).inc(count)
+        for (object_type, name), count in batch.effects.unreadable.items():
+            metrics.UNREADABLE.labels(object=object_type, field=self._field(object_type, name)).inc(count)
         if total:
             self._batch_records.observe(total)
         self._batch_seconds.observe(seconds)
+
+    def _field(self, object_type: str, name: str) -> str:
+        """Return the label of a field: its name, or `other` for those beyond the first `FIELDS_MAX` (all models)."""
+        if (object_type, name) not in self._fields:
+            if len(self._fields) >= FIELDS_MAX:
+                return OTHER_FIELD
+            self._fields.add((object_type, name))
+        return name
 
     def restored(self, number: int, task: PartitionTask, seconds: float) -> None:
         """Count a restored partition, and log it."""

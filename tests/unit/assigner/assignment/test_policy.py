@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from assigner.assignment.emission import Origin, decide_and_emit
+from assigner.assignment.family import Family
 from assigner.assignment.policy import AssignmentDecision, AssignmentPolicy
 from assigner.matching.engines import EngineName
 from territory.model.compiled import Model, compile_model
+from territory.stage import Effects
 from territory.wire.events import Cause, Link
 from tests.unit.assigner.examples import FIELDS, IN_AMERICA, SAN_FRANCISCO, TREE, model_of, record
 
@@ -272,3 +275,31 @@ def test_many_sharing_rules_are_indexed(engine: EngineName, count: int) -> None:
     policy = AssignmentPolicy(sharing_model(*rules), engine)
     shared = policy.decide_by_rules(record("account/A-1", fields={"revenue": 15})).shared
     assert ids(shared) == ["s0", "s1"]
+
+
+def test_unreadable_fields_of_messages_are_counted() -> None:
+    """Each unreadable value of a declared field in a message counts by object and field, ruled or not (C6)."""
+    fields = {"account": {"country": "text", "revenue": "money", "vip": "boolean"}, "deal": {"product": "text"}}
+    rules = {"account": {"field": "country", "eq": "US"}}
+    document: dict[str, Any] = {
+        "org": "acme",
+        "currency": "USD",
+        "fields": fields,
+        "territories": [{"id": "west", "rules": rules}],
+    }
+    policy = AssignmentPolicy(compile_model(document, 1))
+    cases: tuple[tuple[dict[str, Any], list[str]], ...] = (
+        ({"country": True}, ["country"]),
+        ({"vip": "on"}, ["vip"]),
+        ({"country": True, "vip": "on", "revenue": "1,5", "other": {}}, ["country", "revenue", "vip"]),
+        ({"country": "US", "vip": "yes", "revenue": ""}, []),
+    )
+    for spoiled, found in cases:
+        account = record("account/A-1", fields=spoiled)
+        family, effects = Family(), Effects()
+        decide_and_emit(family.put(account.key, account), family, policy, Origin("e", 0), effects)
+        assert effects.unreadable == {("account", name): 1 for name in found}
+    deal = record("deal/D-1", fields={"product": ["x"]})
+    family, effects = Family(), Effects()
+    decide_and_emit(family.put(deal.key, deal), family, policy, Origin("e", 0), effects)
+    assert effects.unreadable == {("deal", "product"): 1}

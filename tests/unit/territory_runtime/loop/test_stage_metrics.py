@@ -7,7 +7,7 @@ from typing import Any, cast
 from territory_runtime.loop.batch import Batch
 from territory_runtime.loop.partition_task import PartitionTask
 from territory_runtime.loop.ports import LogReader, TopicPartition
-from territory_runtime.loop.stage_metrics import StageMetrics
+from territory_runtime.loop.stage_metrics import FIELDS_MAX, OTHER_FIELD, StageMetrics
 from territory_runtime.metrics import REGISTRY
 
 TOPIC = "crm.records.v1"
@@ -134,3 +134,14 @@ def test_the_first_refusal_is_an_increase() -> None:
     """Counters of what an alert looks at are there before anything was counted."""
     _Worker()
     assert said("territory_events_total", topic=TOPIC, outcome="refused") >= 0
+
+
+def test_unreadable_values_have_a_bounded_number_of_series() -> None:
+    """Values are counted by field; fields beyond the first so many count as `other` (C6, no ids as labels)."""
+    worker = _Worker()
+    batch = Batch()
+    batch.effects.unreadable.update({("account", f"field-{number}"): 2 for number in range(FIELDS_MAX + 3)})
+    for _ in range(2):
+        worker.counting.batch(batch, {}, 0.1)
+    assert said("territory_unreadable_values_total", object="account", field="field-0") == 4
+    assert said("territory_unreadable_values_total", object="account", field=OTHER_FIELD) == 12
