@@ -406,3 +406,19 @@ def test_equal_places_affect_nothing() -> None:
         compile_model({**document, "territories": [*document["territories"][:1]]}, 1), compile_model(document, 2)
     )
     assert changed.may_change_any(inside)
+
+
+def test_another_time_zone_reads_days_anew() -> None:
+    """A rule on days may hold for other records in another time zone, though its own text and bounds stay (C8)."""
+    rules = {"account": {"field": "signed", "eq": "2017-03-01"}}
+    documents: list[dict[str, Any]] = [
+        {
+            "org": "acme", "settings": {"time_zone": zone}, "fields": {"account": {"signed": "date"}},
+            "territories": [{"id": "world"}, {"id": "a"}, {"id": "b"}, {"id": "west", "rules": rules}],
+        }
+        for zone in ("UTC", "America/Los_Angeles")
+    ]  # fmt: skip
+    old, new = (compile_model(document, 1) for document in documents)
+    evening = record("account/A-1", fields={"signed": "2017-03-02T01:00:00Z"})
+    assert ModelDiff(old, new).may_change(evening)
+    assert not ModelDiff(old, compile_model(documents[0], 2)).may_change(evening)
