@@ -26,6 +26,7 @@ from territory_admin.models.apply import Applied, apply, apply_and_wait, message
 from territory_admin.models.refusal import refusal
 from territory_admin.models.topic import ModelLog, active_model, read_active_model
 from territory_admin.models.validate import check_model
+from territory_admin.queries.unreadable import UnreadableValue, UnreadableValues, list_unreadable
 from territory_admin.records.link import link
 from territory_admin.records.publish import Published, publish
 from territory_admin.records.wait import PIPELINE, absent_stages, wait
@@ -316,6 +317,54 @@ def test_a_model_is_checked_on_published_records(settings: Settings) -> None:
     assert {rule.territory_id for rule in found.measured} == {"a", "b", "c"}
     assert all(rule.microseconds > 0 for rule in found.measured)
     assert reports[-1][0] == reports[-1][1] >= 7
+
+
+def test_unreadable_values_are_listed(settings: Settings) -> None:
+    """The last state of this organisation's records counts, wherever they are; pages follow each other (C6)."""
+    org = settings.org_id
+    fields = {"account": {"vip": "boolean"}}
+    applied = check_model(json.dumps({"org": org, "fields": fields, "territories": [{"id": "world"}]}))
+
+    async def play() -> list[UnreadableValues]:
+        await provisioned_partitions(settings)
+        await apply(settings, applied)
+        async with started(clients.producer(settings)) as producer:
+            for org_id, record_id, version, vip in (
+                (org, "A", 1, "on"), (org, "A", 2, "Y"), (org, "B", 1, "on"), (org, "C", 1, 2),
+                (f"{org}-2", "D", 1, "on"),
+            ):  # fmt: skip
+                family = family_key(org_id, "account", record_id, None, None)
+                record = Record(
+                    org_id,
+                    "account",
+                    record_id,
+                    version,
+                    0,
+                    False,
+                    None,
+                    None,
+                    None,
+                    {"vip": vip},
+                    {},
+                    family,
+                    0,
+                    "e",
+                    0,
+                )
+                await producer.send_and_wait(
+                    FAMILIES.name, encode(record), key=record.key.encode(), partition=ord(record_id) % PARTITIONS
+                )
+        pages = [await list_unreadable(settings, 1, None, lambda *_: None)]
+        while pages[-1].next is not None:
+            pages.append(await list_unreadable(settings, 1, pages[-1].next, lambda *_: None))
+        return pages
+
+    pages = asyncio.run(play())
+    assert [value for page in pages for value in page.values] == [
+        UnreadableValue("account/B", "vip", '"on"', "a boolean"),
+        UnreadableValue("account/C", "vip", "2", "a boolean"),
+    ]
+    assert [page.total for page in pages] == [2, 2]
 
 
 def test_a_wait_that_times_out_names_the_stages(settings: Settings) -> None:
