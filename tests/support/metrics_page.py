@@ -72,6 +72,10 @@ LABELS: Mapping[str, frozenset[str]] = {
             "counted",
             "closed_without_sweep",
             "added",
+            "located",
+            "subscribed",
+            "unsubscribed",
+            "copied",
         ]
     ),
 }
