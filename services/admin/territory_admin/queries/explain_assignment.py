@@ -59,7 +59,8 @@ async def explain_assignment(
         if assignment is None:
             raise NotFound(f"{name} of organisation {settings.org_id!r} has no assignment: {WHY_UNKNOWN}")
         family = await read_family(kafka, assignment.family)
-    explainer = AssignmentExplainer(model.on(model.day_of(datetime.now(UTC))), family)
+    today = model.on(model.day_of(datetime.now(UTC)))
+    explainer = AssignmentExplainer(today, family)
     record = explainer.record(key)
     if record is None:
         raise NotFound(f"{name} is moving to another account; ask again after `territory wait`")
@@ -84,5 +85,5 @@ async def explain_assignment(
         asked=asked,
         near_misses=tuple(explainer.near_misses(key, near)) if territory_id is None else (),
         log_is_behind=decided != (assignment.version, assignment.owner_id, assignment.links),
-        unreadable=tuple(unreadable_in(record, model)),
+        unreadable=tuple(unreadable_in(record, today)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from access_indexer.core.viewers import AccessAttributes
 from territory.wire.events import Assignment, Link
@@ -72,7 +73,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
         unassigned=assignment.unassigned if assignment is not None else None,
         viewers=len(viewers_of(model, record)),
         index_is_behind=assignment is None or not _is_of(indexed, assignment),
-        unreadable=() if whole is None else tuple(unreadable_in(whole, model)),
+        unreadable=() if whole is None else tuple(unreadable_in(whole, model.on(model.day_of(datetime.now(UTC))))),
     )
 
 

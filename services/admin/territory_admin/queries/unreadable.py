@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 
 from territory.criteria.values import Unreadable
@@ -56,7 +57,12 @@ class UnreadableValues:
 
 
 def unreadable_in(record: Record, model: Model) -> list[UnreadableValue]:
-    """Return a record's unreadable values: of declared fields, and of a deal's fields that forecasts use."""
+    """Return a record's unreadable values: of declared fields, and of a deal's fields that forecasts use.
+
+    Args:
+        record: The record.
+        model: The model on its day: foreign money without a rate is unreadable (C9).
+    """
     name = f"{record.object}/{record.id}"
     values, _ = record_values(model, record.object, model.field_types.get(record.object, {}), record.fields)
     found = {
@@ -137,6 +143,7 @@ async def list_unreadable(settings: Settings, limit: int, after: str | None, rep
     """
     async with kafka_session(settings) as kafka:
         model = await read_active_model(kafka, settings.org_id)
+        model = model.on(model.day_of(datetime.now(UTC)))
         partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
         reader = OrganisationReader(await kafka.consumer(), settings.org_id, report)
         await reader.mark(partitions)
