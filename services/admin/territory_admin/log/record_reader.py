@@ -13,7 +13,14 @@ from territory.errors import BadMessage
 from territory.stage import Effects
 from territory.wire.codec import encode
 from territory.wire.events import Assignment, Record, read_assignment, read_record, read_record_change
-from territory.wire.keys import copy_key, org_of, parse_subscription_key, partition_of, record_key, upstream_partition_of
+from territory.wire.keys import (
+    copy_key,
+    org_of,
+    parse_subscription_key,
+    partition_of,
+    record_key,
+    upstream_partition_of,
+)
 from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS
 from territory_admin.log.kafka_session import KafkaSession
 from territory_admin.log.topic_reader import partitions_of, read_on
