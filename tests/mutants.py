@@ -110,9 +110,23 @@ MUTANTS = (
     Mutant(
         "target snapshot not committed before its output",
         f"{LOOP}/partition_task.py",
-        "        return bool(self.sweeps) and (self.committed is None or self.committed.target != self.snapshot.id)\n",
-        "        return False\n",
+        "            committed is None or committed.target != self.snapshot.id or committed.edition != self._edition\n",
+        "            False\n",
         (f"{LOOP_TESTS}/test_task_loop.py", f"{LOOP_TESTS}/test_partition_task.py"),
+    ),
+    Mutant(
+        "edition not committed before its output",
+        f"{LOOP}/partition_task.py",
+        " or committed.edition != self._edition\n",
+        "\n",
+        (f"{LOOP_TESTS}/test_partition_task.py",),
+    ),
+    Mutant(
+        "output of another edition taken for ours",
+        f"{LOOP}/commit_metadata.py",
+        "        or metadata.edition != edition\n",
+        "",
+        (f"{LOOP_TESTS}/test_restore.py", f"{LOOP_TESTS}/test_model_snapshot.py"),
     ),
     Mutant(
         "offset committed beyond an unfinished fan-out",
@@ -172,9 +186,9 @@ MUTANTS = (
     ),
     Mutant(
         "paused input processed",
-        f"{LOOP}/batch.py",
-        "[number for number, task in tasks.items() if len(task.queue) and not task.is_input_paused]\n",
-        "[number for number, task in tasks.items() if len(task.queue)]\n",
+        f"{LOOP}/partition_task.py",
+        "        return len(self.queue) > 0 and not self.is_input_paused\n",
+        "        return len(self.queue) > 0\n",
         (f"{LOOP_TESTS}/test_batch.py",),
     ),
     Mutant(
