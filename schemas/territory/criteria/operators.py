@@ -38,7 +38,7 @@ class Operator:
         A datetime is compared with the first or the last instant of a day, or with all of them (C8).
         """
         if isinstance(wanted, Stretch):
-            wanted = Windows((wanted,)) if name in ("eq", "ne") else _bound_of(name, wanted)
+            wanted = Windows.of((wanted,)) if name in ("eq", "ne") else _bound_of(name, wanted)
         if isinstance(wanted, Windows):
             word = "not_on_days" if self.negated else "on_days"
             return Leaf(field, word, operand, wanted, wanted.__contains__, self.negated, text)

@@ -28,9 +28,12 @@ class Windows:
 
     @classmethod
     def of(cls, stretches: Iterable[Stretch]) -> Windows:
-        """Return windows of stretches in any order; those with common instants become one."""
+        """Return windows of stretches in any order; those with common instants become one.
+
+        A day that a time zone skipped has no instants: its stretch ends before it begins, and is left out.
+        """
         merged: list[Stretch] = []
-        for stretch in sorted(stretches):
+        for stretch in sorted(each for each in stretches if each.first <= each.last):
             if merged and stretch.first <= merged[-1].last:
                 merged[-1] = Stretch(merged[-1].first, max(merged[-1].last, stretch.last))
             else:

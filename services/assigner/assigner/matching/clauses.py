@@ -282,12 +282,7 @@ def _spans(literals: list[Literal]) -> Spans:
 def spans_of(literal: Literal) -> list[Span]:
     """Return the spans of the values for which a literal with an order holds."""
     spans = _spans_of_leaf(literal.leaf)
-    if not literal.negated:
-        return spans
-    left: list[Span] = [LINE]
-    for span in spans:
-        left = _common(left, _complement(span))
-    return left
+    return _gaps_between(spans) if literal.negated else spans
 
 
 def _common(spans: list[Span], others: list[Span]) -> list[Span]:
@@ -311,10 +306,17 @@ def _spans_of_leaf(leaf: Leaf) -> list[Span]:
     return [Span(low, True, high, True)]
 
 
-def _complement(span: Span) -> list[Span]:
-    below = [] if span.low is None else [Span(None, False, span.low, not span.low_included)]
-    above = [] if span.high is None else [Span(span.high, not span.high_included, None, False)]
-    return below + above
+def _gaps_between(spans: list[Span]) -> list[Span]:
+    """Return what sorted spans without a common value leave of the line; a rule may name thousands of days."""
+    gaps: list[Span] = []
+    low, low_included = None, False
+    for span in spans:
+        if span.low is not None:
+            gaps.append(Span(low, low_included, span.low, not span.low_included))
+        if span.high is None:
+            return gaps
+        low, low_included = span.high, not span.high_included
+    return [*gaps, Span(low, low_included, None, False)]
 
 
 def _both(left: Span, right: Span) -> Span | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from assigner.matching.clauses import CLAUSES_MAX, Prefixes, clauses_of
+from assigner.matching.clauses import CLAUSES_MAX, Literal, Prefixes, clauses_of, spans_of
 from assigner.matching.indexed import IndexedMatcher
 from assigner.matching.rule_book import NO_PARENT, Rule, RuleBook
-from territory.criteria import OPERATORS, Criterion, parse
+from territory.criteria import OPERATORS, Criterion, Leaf, parse
 from tests.contracts import rules
 
 
@@ -91,3 +94,34 @@ def test_rules_that_are_evaluated_are_named() -> None:
     ]
     book = RuleBook(tuple(Rule(f"t{n}", criterion_of(rule), NO_PARENT) for n, rule in enumerate(documents)))
     assert IndexedMatcher(book).off_index == ("t0", "t2")
+
+
+def _matches(operator: str, operand: Any, moment: datetime) -> tuple[bool, bool]:
+    """Return what the index and the plain evaluation say of a datetime in Samoa."""
+    zone = ZoneInfo("Pacific/Apia")
+    criterion, faults = parse({"field": "at", operator: operand}, {"at": "datetime"}, "rule", zone=zone)
+    assert criterion is not None, faults
+    matcher = IndexedMatcher(RuleBook((Rule("t", criterion, NO_PARENT),)))
+    fields = {"at": moment}
+    return bool(list(matcher.matching(fields))), criterion.holds(fields)
+
+
+@pytest.mark.parametrize("moment", ["2011-12-30T09:59:59Z", "2011-12-30T10:00:00Z", "2017-03-01T10:00:00Z"])
+def test_no_instant_is_on_a_day_that_a_zone_skipped(moment: str) -> None:
+    """Samoa went from 29 to 31 December 2011: no record is assigned for being on the 30th (C8)."""
+    instant = datetime.fromisoformat(moment)
+    assert _matches("eq", "2011-12-30", instant) == (False, False)
+    assert _matches("ne", "2011-12-30", instant) == (True, True)
+    assert _matches("in", ["2011-12-30", "2016-12-30"], instant) == (False, False)
+
+
+def test_long_lists_of_days_that_are_left_out() -> None:
+    """The gaps between n days take n steps, not n², to find: a worker stands still meanwhile (C4, C8)."""
+    days = [(date(2000, 1, 1) + timedelta(days=2 * count)).isoformat() for count in range(6_000)]
+    criterion, faults = parse({"field": "at", "not_in": days}, {"at": "datetime"}, "rule")
+    assert isinstance(criterion, Leaf), faults
+    spans = spans_of(Literal(criterion, negated=True))
+    assert len(spans) == len(days) + 1
+    assert (spans[0].low, spans[-1].high) == (None, None)
+    assert all(before.high < after.low for before, after in pairwise(spans))
+    assert not any(span.low_included or span.high_included for span in spans)
