@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from territory.criteria.values import date_of, is_blank
+from territory.criteria.values import date_of, excerpt_of, is_blank
 from territory.model.categories import comparable_name
 from territory.model.compiled import Model
 from territory.model.periods import FiscalCalendar
@@ -31,7 +31,7 @@ class UnreadableFact:
     expected: str
 
     def __str__(self) -> str:
-        return f"found {self.found!r}, expected {self.expected}"
+        return f"found {excerpt_of(self.found)}, expected {self.expected}"
 
 
 def stage_of(facts: DealFacts, model: Model) -> DealStage | None:
@@ -98,9 +98,9 @@ def currency_of(raw: Any, model: Model) -> str | UnreadableFact:
     """Return the code of the deal's currency in upper case; an empty one is the organisation's (F10)."""
     if is_blank(raw):
         return model.organisation.currency
-    code = raw.strip().upper() if isinstance(raw, str) else ""
+    code = raw.strip() if isinstance(raw, str) else ""
     if len(code) == 3 and code.isascii() and code.isalpha():
-        return code
+        return code.upper()
     return UnreadableFact(raw, "a currency's code such as EUR")
 
 

@@ -59,9 +59,8 @@ class Unreadable:
 
     @property
     def found(self) -> str:
-        """The value as JSON, cut to `FOUND_CHARACTERS_MAX` characters; it may be personal data: never log it."""
-        text = _as_json(self.raw)
-        return text if len(text) <= FOUND_CHARACTERS_MAX else f"{text[: FOUND_CHARACTERS_MAX - 1]}…"
+        """The value as `excerpt_of` shows it."""
+        return excerpt_of(self.raw)
 
     def __str__(self) -> str:
         return f"unreadable: found {self.found}, expected a {self.expected}"
@@ -69,11 +68,12 @@ class Unreadable:
     __repr__ = __str__
 
 
-def _as_json(raw: object) -> str:
-    """Return a value as JSON text, long texts and lists only as far as they are shown."""
+def excerpt_of(raw: object) -> str:
+    """Return a value as JSON, cut to `FOUND_CHARACTERS_MAX` characters; it may be personal data: never log it."""
     if isinstance(raw, str | list):
         raw = raw[:FOUND_CHARACTERS_MAX]
-    return json.dumps(raw, ensure_ascii=False, default=str)
+    text = json.dumps(raw, ensure_ascii=False, default=str)
+    return text if len(text) <= FOUND_CHARACTERS_MAX else f"{text[: FOUND_CHARACTERS_MAX - 1]}…"
 
 
 def folded(text: str) -> str:

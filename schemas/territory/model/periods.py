@@ -15,11 +15,13 @@ RelativePeriod = Literal[
     "this_month", "this_quarter", "this_year", "previous_month", "previous_quarter", "previous_year"
 ]
 
+_NUMBER_OF_YEAR = "(?:[0-9]{4}|10000)"
+"""The day 9999-12-31, which stands for "never" in CRMs, may be in the fiscal year 10000."""
 _NAMES = {
-    "month": re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])"),
-    "quarter": re.compile(r"([0-9]{4})-Q([1-4])"),
+    "month": re.compile(rf"{_NUMBER_OF_YEAR}-(0[1-9]|1[0-2])"),
+    "quarter": re.compile(rf"{_NUMBER_OF_YEAR}-Q([1-4])"),
 }
-_YEAR = re.compile(r"[0-9]{4}")
+_YEAR = re.compile(_NUMBER_OF_YEAR)
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _MICROSECOND, _DAY = timedelta(microseconds=1), timedelta(days=1)
 _FIRST_INSTANT, _LAST_INSTANT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -39,6 +41,11 @@ def months_of(year: str) -> tuple[str, ...]:
 def quarters_of(year: str) -> tuple[str, ...]:
     """Return the names of the quarters of a fiscal year, in order."""
     return tuple(f"{year}-Q{number}" for number in range(1, 5))
+
+
+def by_time(period: str) -> tuple[int, str]:
+    """Return the sort key of periods of one kind: as texts, but for the year 10000."""
+    return len(period), period
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class FiscalCalendar:
     @staticmethod
     def year_of(period: str) -> str:
         """Return the fiscal year of a period of any kind; a year's is itself."""
-        return period[:4]
+        return period.partition("-")[0]
 
     def periods_of(self, year: str) -> tuple[str, ...]:
         """Return the periods of a fiscal year, in order."""

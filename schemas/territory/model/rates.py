@@ -6,21 +6,23 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 
+from territory.model.periods import by_time
+
 
 class Rates:
     """The rates to an organisation's currency, by currency and the period from which each holds."""
 
     def __init__(self, rates: Mapping[tuple[str, str], Decimal]) -> None:
-        """Take the rates by currency and period. Names of periods of one kind sort by time."""
+        """Take the rates by currency and period; all periods are of one kind."""
         by_currency: dict[str, dict[str, Decimal]] = {}
-        for currency, period in sorted(rates):
+        for currency, period in sorted(rates, key=lambda key: by_time(key[1])):
             by_currency.setdefault(currency, {})[period] = rates[currency, period]
         self._by_currency = {currency: (list(found), list(found.values())) for currency, found in by_currency.items()}
 
     def rate_of(self, currency: str, period: str) -> Decimal | None:
         """Return the rate that holds in a period; None: the first one is later, or there is none."""
         periods, rates = self._by_currency.get(currency, ([], []))
-        index = bisect_right(periods, period)
+        index = bisect_right(periods, by_time(period), key=by_time)
         return rates[index - 1] if index else None
 
     def newest(self) -> dict[str, Decimal]:

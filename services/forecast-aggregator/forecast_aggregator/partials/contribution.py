@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from territory.criteria.values import excerpt_of, is_blank
 from territory.deals import (
     UnreadableFact,
     category_of,
@@ -107,7 +108,8 @@ def contribution_of(assignment: Assignment, model: Model) -> Contribution | Left
     elif stage is not None:
         category = stage.category
     else:
-        return LeftOut("unknown_stage", f"its stage {facts.stage!r} is not in the model")
+        why = "it has no stage" if is_blank(facts.stage) else f"its stage {excerpt_of(facts.stage)} is not in the model"
+        return LeftOut("unknown_stage", why)
     if category == "omitted":
         return None
     amount = deal_amount_of(facts.amount)

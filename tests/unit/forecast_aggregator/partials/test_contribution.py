@@ -68,21 +68,23 @@ def test_omitted_deal(said: dict[str, Any]) -> None:
         (deal(None, stage="Lost"), "unassigned", "it names no account"),
         (replace(deal(None), unassigned=None), "unassigned", "it has no territory"),
         (deal("sold"), "unassigned", "sold"),
-        (deal(stage="Dreaming"), "unknown_stage", "'Dreaming'"),
-        (deal(stage=None), "unknown_stage", "None"),
-        (deal(stage=["Won"]), "unknown_stage", "['Won']"),
-        (replace(deal(), deal=None), "unknown_stage", "None"),
+        (deal(stage="Dreaming"), "unknown_stage", 'its stage "Dreaming"'),
+        (deal(stage=None), "unknown_stage", "it has no stage"),
+        (deal(stage=" "), "unknown_stage", "it has no stage"),
+        (deal(stage=["Won"]), "unknown_stage", '["Won"]'),
+        (replace(deal(), deal=None), "unknown_stage", "it has no stage"),
         (deal(amount=None), "no_amount", "no amount"),
         (deal(amount=" "), "no_amount", "no amount"),
-        (deal(amount="much"), "no_amount", "'much'"),
-        (deal(amount=True), "no_amount", "True"),
-        (deal(close_date="soon"), "no_close_date", "'soon'"),
+        (deal(amount="much"), "no_amount", 'found "much"'),
+        (deal(amount=True), "no_amount", "found true"),
+        (deal(close_date="soon"), "no_close_date", 'found "soon"'),
         (deal(close_date=None), "no_close_date", "no close date"),
-        (deal(close_date="2017-02-29"), "no_close_date", "found '2017-02-29', expected a date such as"),
+        (deal(close_date="2017-02-29"), "no_close_date", 'found "2017-02-29", expected a date such as'),
         (deal(currency="GBP"), "missing_rate", "GBP for 2017-Q1"),
         (deal(currency="EUR", close_date="2016-12-31"), "missing_rate", "the first one is for 2017-Q1"),
         (deal(currency=978), "missing_rate", "found 978, expected a currency's code"),
-        (deal(currency="Euro"), "missing_rate", "found 'Euro'"),
+        (deal(currency="Euro"), "missing_rate", 'found "Euro"'),
+        (deal(currency="\u00dfd"), "missing_rate", 'found "\u00dfd"'),  # SSD in capital letters
     ],
 )
 def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
@@ -91,6 +93,15 @@ def test_left_out(assignment: Assignment, reason: str, named: str) -> None:
     assert isinstance(found, LeftOut)
     assert found.reason == reason
     assert named in found.detail
+
+
+@pytest.mark.parametrize("name", ["stage", "amount", "close_date", "currency"])
+@pytest.mark.parametrize("value", ["x" * 100_000, ["x" * 100_000], {"value": "x" * 100_000}], ids=type)
+def test_reason_shows_the_beginning_of_a_long_value(name: str, value: Any) -> None:
+    """The list of left-out deals has a short reason for each, whatever a record carries (F2)."""
+    found = contribution_of(deal(**{name: value}), MODEL)
+    assert isinstance(found, LeftOut)
+    assert len(found.detail) < 250
 
 
 @pytest.mark.parametrize(
@@ -167,6 +178,19 @@ def test_close_date_beyond_the_calendar_of_the_zone(close_date: str) -> None:
     zones = ("America/Los_Angeles", "Asia/Tokyo")
     found = [contribution_of(deal(close_date=close_date), model_of(settings={"time_zone": zone})) for zone in zones]
     assert [each.reason for each in found if isinstance(each, LeftOut)] == ["no_close_date"]
+
+
+@pytest.mark.parametrize(("start", "period", "year"), [(1, "9999-Q4", "9999"), (4, "10000-Q3", "10000")])
+def test_close_date_that_stands_for_ever(start: int, period: str, year: str) -> None:
+    """The last day of the calendar is in a period and a year like any other, also with a foreign currency (F10, F14)."""
+    rates = [{"from": "EUR", "period": Q1, "rate": "2"}]
+    model = model_of(fiscal_year_start=start, rates=rates)
+    found = contribution_of(deal(currency="EUR", amount="1", close_date="9999-12-31"), model)
+    assert isinstance(found, Contribution)
+    assert (found.period, found.year, found.amount) == (period, year, 2)
+    assert model.calendar.is_period(period)
+    assert model.calendar.is_year(year)
+    assert period in model.calendar.periods_of(year)
 
 
 def test_rates_carry_forward() -> None:
