@@ -168,8 +168,14 @@ def rate_of(currency: Any, period: str, model: Model) -> Decimal | None:
     if code == model["currency"]:
         return Decimal(1)
     rates = {rate["period"]: rate["rate"] for rate in model.get("rates") or [] if rate["from"] == code}
-    earlier = [each for each in rates if each <= period]  # names of periods sort by time
-    return _given(rates[max(earlier)]) if earlier else None
+    earlier = [each for each in rates if _by_time(each) <= _by_time(period)]
+    return _given(rates[max(earlier, key=_by_time)]) if earlier else None
+
+
+def _by_time(period: str) -> tuple[int, str]:
+    """Return the order of periods of one kind; the last day of the calendar may be in the fiscal year 10000."""
+    year, _, part = period.partition("-")
+    return int(year), part
 
 
 def compared_fields(record: Record, field_types: Mapping[str, str], model: Model) -> dict[str, Any]:

@@ -110,16 +110,14 @@ class OrganisationLedger:
     def sum_keys_in_chunks(self, limit: int) -> Iterator[list[CellKey]]:
         """Yield the same keys, up to `limit` at a time, without collecting them all in one step.
 
-        Fiscal years come last: their sums are those of periods that were published before.
+        Fiscal years without a target are left out: `partials` marks them as changed.
         """
         seen: set[CellKey] = set()
-        years: dict[CellKey, None] = {}
-        for keys in (self.cells.cells, self.targets, self.closed.cells.cells, self.closed.target_keys, years):
+        for keys in (self.cells.cells, self.targets, self.closed.cells.cells, self.closed.target_keys):
             every = list(keys)
             for start in range(0, len(every), limit):
                 some = [key for key in every[start : start + limit] if key not in seen]
                 seen.update(some)
-                years |= dict.fromkeys(map(year_key, some))
                 yield some
 
     def republish_closed(self) -> None:

@@ -310,8 +310,8 @@ class PartitionTask:
     def target_uncommitted(self) -> bool:
         """Whether the target snapshot must be committed before any output is produced under it.
 
-        So must a new edition: a worker of the earlier one, which takes the partition over, then knows that it knows
-        nothing.
+        So must a new edition: an older worker that takes the partition over cannot read it, and treats all output as
+        unknown.
         """
         committed = self.committed
         return bool(self.sweeps) and (

@@ -95,8 +95,8 @@ class Stage:
         sweep_share: Factor on `sweep_records_max`, for stages whose records are cheaper to sweep.
         follows: The upstream stage, where sweeps wait for it (`territory.stage.AWAIT_UPSTREAM`).
         paced_by: The downstream group whose lag throttles sweeps (`backpressure.py`).
-        edition: Raise it by one in a release whose fold says something else about the same input. Then a worker
-            treats the output of another edition as unknown, and produces everything once more.
+        edition: Raise it by one in a release whose fold emits something else for the same input. A worker treats
+            the output of another edition as unknown, and emits everything once more (ADR 0019).
     """
 
     name: str

@@ -8,6 +8,7 @@ import pytest
 
 from access_indexer.core.viewers import AccessAttributes, AccessPolicy, Path, Viewers, paths_of
 from territory.model.compiled import Model
+from territory.model.pieces import OBJECTS
 from tests.unit.access_indexer.core.examples import TERRITORIES, USERS, but, model_of
 
 MODEL = model_of()
@@ -262,6 +263,16 @@ def test_permission_of_the_records_territory_by_object() -> None:
     model = model_of(territories=territories, settings={"territory_access_rolls_up_roles": True})
     assert viewers(None, "bay", model=model, of="deal")[1] == {"ann", "wes", "mia", "vic", "cleo"}
     assert viewers(None, "bay", model=model, of="account")[1] == {"mia", "cleo"}
+
+
+@pytest.mark.parametrize("objects", [("deal",), ("account", "lead"), ("account", "contact", "lead"), OBJECTS, ()])
+def test_answers_of_one_object_are_not_anothers(objects: tuple[str, ...]) -> None:
+    """A policy that was asked about a record of one object answers for another object by its own level (V11)."""
+    by_object = dict.fromkeys(objects, "read_write_delete")
+    policy = AccessPolicy(model_of(territories=but(TERRITORIES, "east", permission=by_object)))
+    for kind in (*OBJECTS, *reversed(OBJECTS)):
+        editors = policy.viewers_of(AccessAttributes(kind, None, ("east",), ())).editors
+        assert editors == ({"eve", "mia"} if kind in objects else {"mia"}), kind
 
 
 # --- rolled up along the roles ----------------------------------------------------------------

@@ -39,6 +39,8 @@ def test_won_deal() -> None:
         ({"stage": "Prospecting", "forecast_category": "committed"}, "committed", "10"),
         ({"stage": "Prospecting", "forecast_category": "likely"}, "pipeline", "10"),
         ({"stage": "Prospecting", "forecast_category": ["won"]}, "pipeline", "10"),
+        ({"stage": "Prospecting", "forecast_category": "Closed"}, "pipeline", "10"),
+        ({"stage": "Won", "forecast_category": "Closed"}, "won", "0"),
         ({"stage": "no such stage", "forecast_category": "pipeline"}, "pipeline", "0"),
         ({"stage": "Prospecting", "probability": 0.25}, "pipeline", "25"),
         ({"stage": "Prospecting", "probability": "0"}, "pipeline", "0"),
@@ -54,7 +56,13 @@ def test_category_and_weight(said: dict[str, Any], category: str, weighted: str)
 
 
 @pytest.mark.parametrize(
-    "said", [{"stage": "Lost"}, {"forecast_category": "omitted"}, {"stage": "Lost", "amount": None}]
+    "said", [
+        {"stage": "Lost"},
+        {"forecast_category": "omitted"},
+        {"stage": "Lost", "amount": None},
+        {"stage": "Lost", "forecast_category": "Closed"},
+    ],
+
 )
 def test_omitted_deal(said: dict[str, Any]) -> None:
     """An omitted deal is in no sum and not on the list (F1)."""

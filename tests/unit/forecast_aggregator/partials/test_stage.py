@@ -137,6 +137,27 @@ def test_year_shows_closed_periods_as_they_were_closed() -> None:
     assert (reopened["world/2017#0"], reopened["east/2017#0"]) == ("113", "100")
 
 
+def test_year_of_a_closed_period_without_deals() -> None:
+    """What a closed period and its year show is there to be compared, even when all deals are gone (F12, F14)."""
+    fold = restored(deal("world", owner_id=None))
+    model = model_of(2, frozen_periods=[Q1])
+    swept(fold, model)
+    gone = published(fold, "D-1", model=model)
+    assert set(fold.sums_of("acme")) == {("world", Q1, None), ("world", "2017", None)}
+    assert published_sums(gone.messages, years=True) == {"world/2017#0": "100"}
+
+
+def test_year_of_months() -> None:
+    """A year is the sum of its months where these are the periods, and each deal is in it once after a change (F14)."""
+    fold, model = PartialSumsFold(0, 1), model_of(period="month", rates=[])
+    first = published(fold, deal("world"), deal("world", "D-2", amount="7", close_date="2017-12-31"), model=model)
+    assert published_sums(first.messages, years=True)["world/2017#0"] == "107"
+    swept(fold, model_of(2))
+    year = fold.partial("acme", "world", "2017", None)
+    assert year is not None
+    assert (year.sums["won"], year.deals) == (Decimal(107), 2)
+
+
 # --- deals in no sum --------------------------------------------------------------------------
 
 

@@ -209,6 +209,25 @@ def test_people_and_groups_decide_no_assignment() -> None:
     assert changed.deciding == compiled().deciding
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"settings": {"time_zone": "Europe/Berlin"}},
+        {"settings": {"max_territories_per_record": 1}},
+        {"fiscal_year_start": 4},
+        {"fields": {"account": {"x": "text"}}},
+        {"tables": {"x": ["1"]}},
+        {"territories": [{"id": "t", "rules": {"account": {"field": "x", "eq": "1"}}}], "fields": {"account": {"x": "text"}}},
+    ],
+    ids=lambda sections: next(iter(sections)),
+)
+def test_what_decides_an_assignment(sections: Document) -> None:
+    """After a change of one of these the index waits for the assigner before it grants anything (A8, C7, C8, V8)."""
+    plain: Document = {"org": "acme", "territories": [{"id": "t"}]}
+    assert compile_model(plain | sections, 2).deciding != compile_model(plain, 1).deciding
+    assert compile_model(plain, 2).deciding == compile_model(plain, 1).deciding
+
+
 @given(st.permutations(["high", "deep", "a-flat", "b-flat"]))
 def test_order_of_links(order: list[str]) -> None:
     """Territories are ranked by higher priority, then greater depth, then smaller id (A3)."""
