@@ -129,7 +129,9 @@ def test_deals_in_no_sum_are_read_as_the_aggregator_lists_them(redis_at: Mapping
 
 
 def test_adjustments_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str, str], unique: str) -> None:
-    """They are sorted by period and deal, and filtered by a territory that they counted in, or count in now (F12)."""
+    """They are sorted by period and deal; a territory that they count or counted in, a period or a year filters them
+    (F12, F14).
+    """
     bay = Counted(("bay", "west"), "won", Decimal("0.10"), Decimal(0), "ann", by_others=False)
     east = Counted(("east",), "pipeline", Decimal(7), Decimal("0.7"), None, by_others=False)
 
@@ -151,5 +153,6 @@ def test_adjustments_are_read_as_the_aggregator_lists_them(redis_at: Mapping[str
             assert (second.id, second.territories) == ("D/2", frozenset({"bay", "west", "east"}))
             assert [deal.id for deal in await index.adjustments(territory_id="east")] == ["D/2"]
             assert [deal.id for deal in await index.adjustments(period="2016-Q4")] == ["D-1"]
+            assert [deal.id for deal in await index.adjustments(period="2017")] == ["D/2"]
 
     asyncio.run(play())

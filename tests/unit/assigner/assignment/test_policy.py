@@ -255,6 +255,22 @@ def test_contacts_and_deals_are_shared_by_their_own_fields() -> None:
     assert policy.decide_deal(record("deal/D-2", account_id="A-1"), None, account).shared == ()
 
 
+def test_fields_are_read_in_the_organisations_zone() -> None:
+    """An instant in a date field, and a day in a datetime field, are days of the organisation's time zone (C8)."""
+    document: dict[str, Any] = {
+        "org": "acme",
+        "settings": {"time_zone": "America/Los_Angeles"},
+        "fields": {"account": {"since": "date", "seen": "datetime"}},
+        "territories": [
+            {"id": "day", "rules": {"account": {"field": "since", "eq": "2017-02-28"}}},
+            {"id": "instant", "rules": {"account": {"field": "seen", "ge": "2017-03-01T08:00:00Z"}}},
+        ],
+    }
+    policy = AssignmentPolicy(compile_model(document, 1))
+    fields = {"since": "2017-03-01T07:59:59Z", "seen": "2017-03-01"}
+    assert territories(policy.decide_by_rules(record("account/A-1", fields=fields))) == ["day", "instant"]
+
+
 def test_wrong_values_are_counted_once() -> None:
     """An unreadable value counts once, also where territories and sharing rules compare its field (C6)."""
     policy = AssignmentPolicy(sharing_model(american("s1", "account"), american("s2", "deal", "product")))

@@ -56,13 +56,13 @@ def test_category_and_weight(said: dict[str, Any], category: str, weighted: str)
 
 
 @pytest.mark.parametrize(
-    "said", [
+    "said",
+    [
         {"stage": "Lost"},
         {"forecast_category": "omitted"},
         {"stage": "Lost", "amount": None},
         {"stage": "Lost", "forecast_category": "Closed"},
     ],
-
 )
 def test_omitted_deal(said: dict[str, Any]) -> None:
     """An omitted deal is in no sum and not on the list (F1)."""
@@ -190,7 +190,7 @@ def test_close_date_beyond_the_calendar_of_the_zone(close_date: str) -> None:
 
 @pytest.mark.parametrize(("start", "period", "year"), [(1, "9999-Q4", "9999"), (4, "10000-Q3", "10000")])
 def test_close_date_that_stands_for_ever(start: int, period: str, year: str) -> None:
-    """The last day of the calendar is in a period and a year like any other, also with a foreign currency (F10, F14)."""
+    """The last day of the calendar has a period and a year like any other, also in a foreign currency (F10, F14)."""
     rates = [{"from": "EUR", "period": Q1, "rate": "2"}]
     model = model_of(fiscal_year_start=start, rates=rates)
     found = contribution_of(deal(currency="EUR", amount="1", close_date="9999-12-31"), model)

@@ -217,7 +217,10 @@ def test_people_and_groups_decide_no_assignment() -> None:
         {"fiscal_year_start": 4},
         {"fields": {"account": {"x": "text"}}},
         {"tables": {"x": ["1"]}},
-        {"territories": [{"id": "t", "rules": {"account": {"field": "x", "eq": "1"}}}], "fields": {"account": {"x": "text"}}},
+        {
+            "territories": [{"id": "t", "rules": {"account": {"field": "x", "eq": "1"}}}],
+            "fields": {"account": {"x": "text"}},
+        },
     ],
     ids=lambda sections: next(iter(sections)),
 )
