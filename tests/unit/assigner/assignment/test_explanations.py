@@ -59,10 +59,11 @@ def test_near_misses_fail_by_one_leaf() -> None:
 
 def test_near_misses_by_what_cannot_be_read() -> None:
     """An unreadable value is one leaf that failed, under `not` as well; it is not taken for one that fails (A10, C2)."""
-    small: dict[str, Any] = {"not": {"any": [{"field": "revenue", "ge": 5}, {"field": "country", "eq": "FR"}]}}
-    policy = AssignmentPolicy(model_of({"id": "small", "rules": {"account": small}}))
+    either = [{"field": "revenue", "ge": 5}, {"field": "country", "eq": "FR"}]
+    policy = AssignmentPolicy(model_of({"id": "small", "rules": {"account": {"not": {"any": either}}}}))
     [near] = policy.explainer("account").near_misses(policy.fields_of("account", {"revenue": "much"}), 9)
-    assert str(near.failure) == 'not revenue ge 5: the record\'s value is unreadable: found "much", expected a money'
+    why = 'the record\'s value is unreadable: found "much", expected a money'
+    assert str(near.failure) == f"not revenue ge 5: {why}"
     fields = policy.fields_of("account", {"revenue": "much", "country": "FR"})
     assert policy.explainer("account").near_misses(fields, 9) == []
 
