@@ -58,7 +58,7 @@ def test_near_misses_fail_by_one_leaf() -> None:
 
 
 def test_near_misses_by_what_cannot_be_read() -> None:
-    """An unreadable value is one leaf that failed, under `not` as well; it is not taken for one that fails (A10, C2)."""
+    """An unreadable value is one leaf that failed, under `not` as well; it is no leaf that fails (A10, C2)."""
     either = [{"field": "revenue", "ge": 5}, {"field": "country", "eq": "FR"}]
     policy = AssignmentPolicy(model_of({"id": "small", "rules": {"account": {"not": {"any": either}}}}))
     [near] = policy.explainer("account").near_misses(policy.fields_of("account", {"revenue": "much"}), 9)
