@@ -195,7 +195,7 @@ def test_close_date_that_stands_for_ever(start: int, period: str, year: str) -> 
     model = model_of(fiscal_year_start=start, rates=rates)
     found = contribution_of(deal(currency="EUR", amount="1", close_date="9999-12-31"), model)
     assert isinstance(found, Contribution)
-    assert (found.period, found.year, found.amount) == (period, year, 2)
+    assert (found.period, found.year, found.amount) == (period, year, Decimal(2))
     assert model.calendar.is_period(period)
     assert model.calendar.is_year(year)
     assert period in model.calendar.periods_of(year)
