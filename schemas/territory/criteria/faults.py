@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from territory.errors import TerritoryError
 
 FOUND_CHARACTERS_MAX = 60
+KNOWN_NAMED_MAX = 5
 
 
 class WrongOperand(TerritoryError):
@@ -33,6 +36,12 @@ def kind_of(document: object) -> str:
     if document is None:
         return "nothing"
     return next(name for kind, name in _KINDS if isinstance(document, kind))
+
+
+def there_are(known: Iterable[str]) -> str:
+    """Name the first of the known ids or names, and say when there are more."""
+    names = sorted(known)
+    return f"there are {', '.join(names[:KNOWN_NAMED_MAX]) or 'none'}{', …' if len(names) > KNOWN_NAMED_MAX else ''}"
 
 
 _KINDS: tuple[tuple[type, str], ...] = (

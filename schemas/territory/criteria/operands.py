@@ -7,12 +7,12 @@ from datetime import UTC, date, tzinfo
 from typing import Any, get_args
 
 from territory.criteria.days import DAYS_MAX
-from territory.criteria.faults import WrongOperand, found
+from territory.criteria.faults import WrongOperand, found, there_are
 from territory.criteria.geojson import latitude, longitude, region_of
 from territory.criteria.lists import Lists
 from territory.criteria.places import KM_MAX, Circle
 from territory.criteria.postal import without_blanks
-from territory.criteria.values import FieldType, Value, is_day, measure_of, read_operand, read_operands
+from territory.criteria.values import NAMED_TYPES, FieldType, Value, is_day, measure_of, read_operand, read_operands
 from territory.criteria.windows import Stretch, Windows
 from territory.model.periods import RelativePeriod, end_of_day, start_of_day
 
@@ -81,7 +81,7 @@ def _stretch(written: Any, instant: Any, zone: tzinfo) -> Stretch:
 def _one(operand: object, kind: FieldType, zone: tzinfo = UTC) -> Value:
     value = read_operand(kind, operand, zone)
     if value is None:
-        raise WrongOperand(f"found {found(operand)}, expected a {kind}")
+        raise WrongOperand(f"found {found(operand)}, expected {NAMED_TYPES[kind]}")
     return value
 
 
@@ -125,8 +125,7 @@ def _table(operand: object, lists: Lists) -> frozenset[Value]:
     if not isinstance(operand, str):
         raise WrongOperand(f"found {found(operand)}, expected the name of a table")
     if operand not in lists.tables:
-        near = ", ".join(sorted(lists.tables)[:5]) or "none"
-        raise WrongOperand(f"unknown table {operand!r}; add it or correct the name (there are {near}, …)")
+        raise WrongOperand(f"unknown table {operand!r}; add it or correct the name ({there_are(lists.tables)})")
     return lists.table(operand)
 
 

@@ -20,6 +20,12 @@ FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
 Value = str | int | Decimal | date | datetime | bool | frozenset[str] | tuple[Decimal, Decimal]
 """A typed value that criteria compare. A missing field is None."""
 
+NAMED_TYPES: dict[FieldType, str] = {kind: f"a {kind}" for kind in get_args(FieldType)} | {
+    "money": "an amount of money",
+    "geo": "a position",
+}
+"""Each type with its article, for messages."""
+
 MAGNITUDE_MAX = Decimal(10) ** 30
 DECIMALS_MAX = 12
 TEXT_CHARACTERS_MAX = 64
@@ -63,7 +69,7 @@ class Unreadable:
         return excerpt_of(self.raw)
 
     def __str__(self) -> str:
-        return f"unreadable: found {self.found}, expected a {self.expected}"
+        return f"unreadable: found {self.found}, expected {NAMED_TYPES[self.expected]}"
 
     __repr__ = __str__
 

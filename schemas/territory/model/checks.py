@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from territory.criteria import Criterion, Lists, parse
+from territory.criteria.faults import there_are
 from territory.errors import Fault
 from territory.model.categories import comparable_name
 from territory.model.document import Document
@@ -71,8 +72,7 @@ def _placed(document: Document, name: str, *parts: str) -> Iterable[tuple[str, A
 
 
 def _missing(path: str, kind: str, found: str, known: Iterable[str]) -> Fault:
-    near = ", ".join(sorted(known)[:5]) or "none"
-    return Fault(path, f"unknown {kind} {found!r}; add it or correct the name (there are {near}, …)")
+    return Fault(path, f"unknown {kind} {found!r}; add it or correct the name ({there_are(known)})")
 
 
 def _member_faults(path: str, noun: str, named: Iterable[str], known: Iterable[str]) -> Iterable[Fault]:

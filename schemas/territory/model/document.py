@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from territory.criteria.faults import kind_of
 from territory.criteria.values import FieldType
 from territory.errors import Fault
 from territory.model.keyed_pieces import document_of, oversized, pieces_of, target_id
 from territory.model.pieces import (
+    CURRENCY_PATTERN,
     LIST_SECTIONS,
     OBJECTS,
     ORG_PATTERN,
@@ -267,17 +268,52 @@ def _read(kind: type[_Piece], raw: object, path: str, faults: list[Fault], index
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
         for error in errors:
-            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
-            faults.append(Fault((path + where).lstrip(".") or "model", _reason(error)))
+            loc = [part for part in error["loc"] if part != "[key]"]  # pydantic's mark of a mapping's key
+            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+            faults.append(Fault((path + where).lstrip(".") or "model", _reason(error, kind)))
         return salvaged(kind, raw, [error["loc"] for error in errors], index)
 
 
-def _reason(error: Any) -> str:
+def _reason(error: Any, kind: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == "extra_forbidden":
-        return "unknown key"
+        known = ", ".join(field.alias or name for name, field in kind.model_fields.items())
+        return f"unknown key; known are {known}" if len(error["loc"]) == 1 else "unknown key"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    found = str(error["input"]).lower() if isinstance(error["input"], bool) else repr(error["input"])
-    return f"found {found[:SHOWN_CHARACTERS_MAX]}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    if error["input"] is None:
+        found = "nothing"
+    else:
+        found = str(error["input"]).lower() if isinstance(error["input"], bool) else repr(error["input"])
+    return f"found {found[:SHOWN_CHARACTERS_MAX]}{_expected(error)}"
+
+
+_EXPECTED = {
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+"""By pydantic's type of a fault, what was expected in the words of people who write models."""
+
+
+def _expected(error: Any) -> str:
+    """Return what was expected, to be put after what was found."""
+    if known := _EXPECTED.get(error["type"]):
+        return f", expected {known}"
+    if error["type"] == "literal_error":
+        why = "; contacts have no rules, they follow their account" if error["input"] == "contact" else ""
+        return f", expected {error['ctx']['expected']}{why}"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == CURRENCY_PATTERN:
+        return ", expected three capital letters such as EUR"
+    message = str(error["msg"])
+    value = message.removeprefix("Input should be ")
+    return f", expected a value {value}" if value != message else f": {message[0].lower()}{message[1:]}"

@@ -23,6 +23,7 @@ Permission = Literal["read_only", "read_write_delete"]
 Category = Literal["pipeline", "best_case", "committed", "won", "omitted"]
 
 OBJECTS: tuple[ObjectType, ...] = ("account", "contact", "lead", "deal")
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
 ORG_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 PieceKey = tuple[str, str]
@@ -108,7 +109,7 @@ class OrganisationSettings(Piece):
 class Organisation(Piece):
     """The currency, the fiscal calendar and the settings of the whole organisation."""
 
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, Field(pattern=CURRENCY_PATTERN)] = "USD"
     fiscal_year_start: Annotated[int, Field(ge=1, le=12)] = 1
     period: PeriodKind = "quarter"
     forecast_categories: dict[str, Category] = {}
@@ -132,7 +133,7 @@ class DealStage(Piece):
 class Rate(Piece):
     """The value of one unit of a currency in the organisation's currency, from a period until the next rate (F10)."""
 
-    source: Annotated[str, Field(alias="from", pattern=r"^[A-Z]{3}$")]
+    source: Annotated[str, Field(alias="from", pattern=CURRENCY_PATTERN)]
     period: str
     rate: Annotated[Exact, Field(gt=0), _DECIMAL]
 

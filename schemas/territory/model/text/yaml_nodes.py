@@ -15,11 +15,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml may be a
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = {f"{_TAG}{name}" for name in ("int", "float", "bool", "null", "timestamp")}
 _HINTS = {
-    "mapping values are not allowed": "put a text with ': ' in quotes, and indent with blanks alike",
+    "mapping values are not allowed": "write KEY: VALUE, put a text with ': ' in quotes, and indent with blanks alike",
     "cannot start any token": "put a text that begins with @, `, % or a tab in quotes, and indent with blanks",
     "tab character": "indent with blanks",
     "could not find expected ':'": "write KEY: VALUE, with a blank after the colon",
-    "did not find expected ',' or": "close the bracket or brace, and put a text with , [ ] { } in quotes",
+    "did not find expected ',' or": "close the bracket or brace, and put a text with , : [ ] { } in quotes",
     "did not find expected key": "indent keys of one mapping alike, and put a text with a quote in it in quotes",
     "did not find expected '-' indicator": "indent the items of one list alike",
     "did not find expected node content": "put a text that begins with a special character in quotes",
@@ -44,7 +44,9 @@ def yaml_nodes(text: str) -> Node:
         raise UnreadableText(message, *((mark.line + 1, mark.column + 1) if mark is not None else ())) from fault
     except yaml.YAMLError as fault:  # a character that YAML does not allow
         problem = f"{getattr(fault, 'reason', None) or fault}; remove the character, or save the file as UTF-8"
-        where = _place_of(text, getattr(fault, "position", None))
+        # libyaml's own position counts bytes, not characters.
+        odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        where = _place_of(text, odd.start() if odd is not None else None)
         raise UnreadableText(f"neither YAML nor JSON: {problem}", *where) from fault
     except UnicodeEncodeError as fault:
         problem = "neither YAML nor JSON: found half of a surrogate pair; remove it"

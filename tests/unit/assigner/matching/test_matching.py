@@ -55,6 +55,6 @@ def test_unreadable_values_are_counted() -> None:
     policy = AssignmentPolicy(model_of())
     fields = policy.fields_of("account", {"country": "US", "revenue": "much", "other": []})
     assert {name: str(value) for name, value in fields.items()} == {
-        "country": "us", "revenue": 'unreadable: found "much", expected a money'
+        "country": "us", "revenue": 'unreadable: found "much", expected an amount of money'
     }  # fmt: skip
     assert policy.wrong_values == 1

@@ -61,8 +61,8 @@ def test_every_fault_of_shape() -> None:
     )
     expected = {
         "colour": "unknown key; known are org, currency",
-        "currency": "found 'usd'",
-        "fiscal_year_start": "found 13",
+        "currency": "found 'usd', expected three capital letters such as EUR",
+        "fiscal_year_start": "found 13, expected a value less than or equal to 12",
         "period": "found 'week'",
         "settings.max_territories_per_record": "found 0",
         "settings.max_links": "unknown key",
@@ -79,11 +79,11 @@ def test_every_fault_of_shape() -> None:
         "users[b b].id": "without white space",
         "users[b b].active": "found 'yes'",
         "users[2]": "found 'cleo'",
-        "territories[west].priority": "found 'high'",
-        "territories[west].users": "found 'ann'",
-        "territories[west].rules.contact.[key]": "found 'contact'",
+        "territories[west].priority": "found 'high', expected a whole number",
+        "territories[west].users": "found 'ann', expected a list",
+        "territories[west].rules.contact": "expected 'account', 'lead' or 'deal'; contacts have no rules",
         "territories[1].id": "is missing",
-        "territories[east].parent": "found 5",
+        "territories[east].parent": "found 5, expected a text",
         "territories[east].permission": "found 'all', expected read_only or read_write_delete, or one of them",
         "territories[north].permission": "found 'offer', expected one of account, contact, lead, deal",
         "territories[south].permission": "found True for lead, expected read_only or read_write_delete",
@@ -98,7 +98,7 @@ def test_every_fault_of_shape() -> None:
         "targets[1].period": "is missing",
         "targets[1].amount": "is missing",
         "frozen_periods[1]": "found 2017",
-        "sharing[s1].object": "found 'task'",
+        "sharing[s1].object": "found 'task', expected 'account'",
         "sharing[s1].to.team": "unknown key",
     }
     assert faults.keys() == expected.keys()
@@ -165,3 +165,19 @@ def test_any_org_is_read_or_refused(org: Any) -> None:
     """Any value of `org` is either a valid id or a fault."""
     _, faults = read_document({"org": org})
     assert bool(faults) is not is_org_id(org)
+
+
+def test_faults_are_in_the_words_of_people_who_write_models() -> None:
+    """No fault shows the words of Python or of the library that checks; an unknown key names the known ones (C5)."""
+    faults = faults_in(
+        roles=[{"id": None}],
+        users=[{"id": "ann", "role": "ceo", "admin": "maybe", "activ": True}],
+        sharing=[{"id": "s", "object": "lead", "criteria": {}, "to": {"user": "ann"}, "level": "write"}],
+    )
+    assert faults == {
+        "roles[0].id": "found nothing, expected a text",
+        "users[ann].admin": "found 'maybe', expected true or false",
+        "users[ann].activ": faults["users[ann].activ"],
+        "sharing[s].level": "found 'write', expected 'read' or 'edit'",
+    }
+    assert faults["users[ann].activ"].startswith("unknown key; known are id, name, role, ")

@@ -191,6 +191,15 @@ def test_size_has_a_bound() -> None:
             "(while parsing a flow sequence from line 2); close the",
         ),
         ("org: acme\nname: \x07", "line 2, column 7: model: neither YAML nor JSON: control characters are not allowed"),
+        (
+            "x: y\n" * 9_000 + "name: \0",
+            "line 9001, column 7: model: neither YAML nor JSON: control characters are not",
+        ),
+        (
+            "org:acme\nroles: []",
+            "line 2, column 6: model: neither YAML nor JSON: mapping values are not allowed in this "
+            "context; write KEY: VALUE",
+        ),
         ("org: acme\nname: \ud800", "line 2, column 7: model: neither YAML nor JSON: found half of a surrogate pair"),
         ("a: 1\n---\nb: 2", "line 2, column 1: model: found a second document after ---"),
         ("a: *b", "line 1, column 4: a: unknown alias *b; put a text that begins with * in quotes"),
