@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +66,8 @@ def attainment(
         return
     model, rows = asyncio.run(read_attainment(read_settings(), territory, period, users=users))
     nothing = Text("no territory has a target or a deal there")
-    output.result(rows, *(attainment_tree(model, rows, output.columns) if rows else [nothing]))
+    today = model.calendar.day_of(datetime.now(UTC))
+    output.result(rows, *(attainment_tree(model, rows, output.columns, today) if rows else [nothing]))
 
 
 def _show_history(output: Output, territory: str | None, period: str | None, plot: Path | None) -> None:

@@ -77,7 +77,7 @@ def list_(
     wanted = LetterFilter(code=code, topic=topic, stage=stage, since=since, key=key)
     with output.bar("reading dead letters") as bar:
         found = asyncio.run(list_letters(settings, wanted, limit, bar.at, unsent=unsent))
-    output.result(found, *letters_view.letter_list(found))
+    output.result(found, *letters_view.letter_list(found, output.columns))
 
 
 @app.command()

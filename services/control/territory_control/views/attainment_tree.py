@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,7 @@ from territory.model.compiled import Model
 from territory.model.periods import FiscalCalendar
 from territory.money import ZERO, add
 from territory_admin.queries.redis_reader import AdjustedDeal, AttainmentRow
-from territory_control.views.text import counted, identifying, money
+from territory_control.views.text import counted, identifying, money, named
 
 BAR_CELLS = 8
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -23,6 +24,7 @@ CELL_COLUMNS = BAR_CELLS + 8
 WON_COLUMNS = 16
 NAME_COLUMNS_MAX = 48
 INDENT = 4
+YEARS_MAX = 3
 
 
 def percent_bar(percent: Decimal, cells: int = BAR_CELLS) -> str:
@@ -32,10 +34,13 @@ def percent_bar(percent: Decimal, cells: int = BAR_CELLS) -> str:
     return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells, "·")
 
 
-def attainment_tree(model: Model, rows: Iterable[AttainmentRow], columns: int) -> list[RenderableType]:
+def attainment_tree(
+    model: Model, rows: Iterable[AttainmentRow], columns: int, today: date | None = None
+) -> list[RenderableType]:
     """Return the tree of territories with a bar for each period, and notes below it.
 
-    When the periods do not fit into the columns, the last ones are shown. Without a target there is no bar.
+    When the periods do not fit into the columns, the last ones up to the present period are shown, or without a day
+    the last ones at all. Without a target there is no bar.
     The column `won` adds up all periods. Fiscal years, which add up periods, are shown only if there is nothing else.
     """
     rows, years = _without_years(list(rows))
@@ -44,7 +49,8 @@ def attainment_tree(model: Model, rows: Iterable[AttainmentRow], columns: int) -
         by_line.setdefault((row.territory_id, row.user_id), {})[row.period] = row
     width = min(NAME_COLUMNS_MAX, _name_columns(model, by_line))
     periods = sorted({period for by_period in by_line.values() for period in by_period})
-    shown = periods[-max(1, (columns - width - WON_COLUMNS) // CELL_COLUMNS) :]
+    present = None if today is None else model.calendar.period_of(today)
+    shown = _fitting(periods, max(1, (columns - width - WON_COLUMNS) // CELL_COLUMNS), present)
     heading = "".ljust(width) + "".join(period.ljust(CELL_COLUMNS) for period in shown) + "won".rjust(WON_COLUMNS)
     root = Tree(Text(heading, style="bold", no_wrap=True))
     nodes: dict[str, Tree] = {}
@@ -60,7 +66,7 @@ def attainment_tree(model: Model, rows: Iterable[AttainmentRow], columns: int) -
             indent = INDENT * (model.territories[territory_id].depth + 2)
             name = person.name if person is not None else user_id
             nodes[territory_id].add(_line(name, width - indent, by_line[territory_id, user_id], shown, style="dim"))
-    return [root, *_notes(by_line.values(), shown, len(periods) - len(shown), years)]
+    return [root, *_notes(by_line.values(), shown, [one for one in periods if one not in shown], years)]
 
 
 def _without_years(rows: list[AttainmentRow]) -> tuple[list[AttainmentRow], list[str]]:
@@ -70,8 +76,15 @@ def _without_years(rows: list[AttainmentRow]) -> tuple[list[AttainmentRow], list
     return (of_periods, sorted(years)) if of_periods else (rows, [])
 
 
+def _fitting(periods: list[str], count: int, present: str | None) -> list[str]:
+    """Return as many periods as fit, side by side: they end with the present one where there are enough before it."""
+    past = len(periods) if present is None else sum(period <= present for period in periods)
+    end = max(past, min(count, len(periods)))
+    return periods[max(0, end - count) : end]
+
+
 def _notes(
-    lines: Iterable[Mapping[str, AttainmentRow]], shown: Iterable[str], hidden: int, years: Sequence[str]
+    lines: Iterable[Mapping[str, AttainmentRow]], shown: Iterable[str], hidden: Sequence[str], years: Sequence[str]
 ) -> list[Text]:
     notes = []
     if any(by_period[period].frozen for by_period in lines for period in shown if period in by_period):
@@ -79,9 +92,10 @@ def _notes(
             Text("* closed: the figures of when it was closed; --adjustments lists the deals that changed since")
         )
     if years:
-        notes.append(Text(f"fiscal years: --period {years[-1]}"))
+        notes.append(Text(f"fiscal years: {', '.join(f'--period {year}' for year in years[-YEARS_MAX:])}"))
     if hidden:
-        notes.append(Text(f"{counted(hidden, 'earlier period')} not shown, for lack of columns; --period shows one"))
+        count = counted(len(hidden), "period")
+        notes.append(Text(f"{count} not shown, for lack of columns; --period shows one: {named(hidden)}"))
     return notes
 
 

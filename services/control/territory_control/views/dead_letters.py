@@ -16,10 +16,12 @@ from territory_control.views.text import clipped, counted, identifying
 
 SKIPPED_LISTED_MAX = 50
 TEXT_CHARACTERS_MAX = 2_000
+TABLE_COLUMNS_MIN = 160
+"""With fewer, seven columns would fold into unreadable pieces."""
 
 
-def letter_list(found: Letters) -> Iterator[RenderableType]:
-    """Yield how many letters there are of each code, and those that were asked for."""
+def letter_list(found: Letters, columns: int) -> Iterator[RenderableType]:
+    """Yield how many letters there are of each code, and those that were asked for: as a table where it has room."""
     if not found.total:
         yield Text("no dead letters")
         return
@@ -32,6 +34,15 @@ def letter_list(found: Letters) -> Iterator[RenderableType]:
     if not found.letters:
         return
     title = f"the newest {len(found.letters):,}" if len(found.letters) < found.total else None
+    if columns < TABLE_COLUMNS_MIN:
+        yield Text(f"\n{title}" if title else "")
+        for letter in found.letters:
+            yield Text(f"  {letter.letter}  {letter.code}  {letter.stage}  {letter.at}")
+            yield Text(f"    key {letter.key}")
+            yield Text(f"    {clipped(letter.reason)}")
+            if letter.sent_again:
+                yield Text(f"    sent again {letter.sent_again[-1]}")
+        return
     table = Table(box=None, padding=(0, 2), title=title, title_justify="left")
     identifying(table, "letter", (letter.letter for letter in found.letters))
     for heading in ("refused at", "code", "stage", "key", "why", "sent again"):

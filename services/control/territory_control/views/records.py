@@ -11,6 +11,8 @@ from territory_admin.records.publish import Published
 from territory_admin.records.wait import Waited
 from territory_control.views.text import NAMED_MAX, counted, named
 
+REFUSALS_LISTED_MAX = 20
+
 LINKED_STATES = {
     "assign": "pinned to {territory}",
     "exclude": "kept out of {territory}",
@@ -21,9 +23,12 @@ LINKED_STATES = {
 def published(done: Published) -> list[RenderableType]:
     """Return how many lines were sent, and which were refused."""
     lines = [f"{done.published:,} published, {done.refused:,} refused, in {done.seconds:.1f} s"]
-    lines += [f"  line {refusal.line}: {refusal.code}: {refusal.reason}" for refusal in done.refusals]
-    if done.refused > len(done.refusals):
-        lines.append(f"  … {done.refused - len(done.refusals):,} more")
+    lines += [
+        f"  line {refusal.line}: {refusal.code}: {refusal.reason}" for refusal in done.refusals[:REFUSALS_LISTED_MAX]
+    ]
+    listed = min(len(done.refusals), REFUSALS_LISTED_MAX)
+    if done.refused > listed:
+        lines.append(f"  … {done.refused - listed:,} more; --json lists up to 1,000")
     lines += [
         f"  {counted(count, 'record')} of {org_id}, another organisation than TERRITORY_ORG_ID"
         for org_id, count in done.other_organisations.items()

@@ -12,6 +12,7 @@ from territory_admin.reports.table import Cell, ReportTable
 from territory_control.views.text import counted, money
 
 LABEL_COLUMNS_MAX = 32
+NOTHING = {"star-performers": "no territory and no user has reached a target"}
 PADDING = 2
 """Characters that a column takes beside its text."""
 
@@ -19,7 +20,7 @@ PADDING = 2
 def report(found: ReportTable, columns: int) -> Iterator[RenderableType]:
     """Yield a report's tables, each with the columns that identify a row, and the footer."""
     if not found.rows:
-        yield Text("no deal to report there")
+        yield Text(NOTHING.get(found.report, "no deal to report"))
     else:
         for number, figures in enumerate(_blocks(found, columns)):
             if number:

@@ -23,7 +23,11 @@ def rule_analysis(analysis: RuleAnalysis) -> list[RenderableType]:
         return _of_sharing(analysis)
     by_kind = ", ".join(f"{count:,} for {kind}s" for kind, count in analysis.rules.items() if count)
     share = f"{evaluated:,} of {total:,} ({100 * evaluated / total:.1f} %)"
-    cost = f"{share} are evaluated, because an index alone can't decide them" if evaluated else "an index decides all"
+    cost = (
+        f"{share} {'is' if evaluated == 1 else 'are'} evaluated, because an index alone can't decide them"
+        if evaluated
+        else "an index decides all"
+    )
     parts: list[RenderableType] = [Text(f"rules: {by_kind}; {cost}")]
     if evaluated:
         reasons = Counter(kind for rule in analysis.evaluated for kind in {_kind(reason) for reason in rule.reasons})

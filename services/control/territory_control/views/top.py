@@ -22,8 +22,8 @@ def workers(current: ClusterStatus) -> RenderableType:
     """Return the figures of all workers; red is what needs attention."""
     table = Table(box=None, pad_edge=False)
     identifying(table, "worker", (one.worker for one in current.workers))
-    for name in ("stages", "state"):
-        table.add_column(name, overflow="fold")
+    identifying(table, "stages", (stage for one in current.workers for stage in one.stages))
+    table.add_column("state", overflow="fold")
     for name in ("events/s", "waiting", "oldest s", "partitions", "records", "to sweep", "MB"):
         table.add_column(name, overflow="fold", justify="right")
     for one in current.workers:
@@ -35,7 +35,7 @@ def workers(current: ClusterStatus) -> RenderableType:
             state += f", {one.restoring} restoring"
         table.add_row(
             one.worker,
-            " ".join(one.stages),
+            "\n".join(one.stages),
             Text(state, style="" if one.ready else "red"),
             "" if one.taken_per_second is None else f"{one.taken_per_second:,.0f}",
             f"{one.waiting:,}",

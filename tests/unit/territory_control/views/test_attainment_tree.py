@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 from hypothesis import given
@@ -73,7 +74,22 @@ def test_periods_that_do_not_fit_are_mentioned() -> None:
     assert "2017-12" in drawn[0]
     assert "2017-01" not in drawn[0]
     assert drawn[1].endswith("120.00")
-    assert "earlier periods not shown" in drawn[2]
+    assert "periods not shown" in drawn[2]
+    assert "2017-01" in drawn[2]
+
+
+def test_the_present_period_is_shown_although_later_ones_do_not_fit() -> None:
+    """Deals that close in years to come do not hide what counts today; with too few before it, later ones are shown."""
+    rows = [row("world", f"{year}-Q{number}", "10", None) for year in (2016, 2017, 2018) for number in range(1, 5)]
+
+    def heads(today: date) -> list[str]:
+        return rendered(attainment_tree(model(), rows, 80, today)).splitlines()[0].split()[:-1]
+
+    assert heads(date(2017, 5, 1))[-1] == "2017-Q2"
+    assert heads(date(2016, 1, 1))[0] == "2016-Q1"
+    assert len(heads(date(2016, 1, 1))) == len(heads(date(2017, 5, 1))) > 1
+    assert heads(date(2030, 1, 1))[-1] == "2018-Q4"
+    assert heads(date(2010, 1, 1))[0] == "2016-Q1"
 
 
 def test_a_territory_that_is_not_in_the_model_is_left_out() -> None:
@@ -106,6 +122,8 @@ def test_years_are_shown_only_by_themselves() -> None:
     assert drawn[0].split() == ["2017-Q1", "2017-Q2", "won"]
     assert drawn[1].split()[-1] == "3.00"
     assert drawn[-1].strip() == "fiscal years: --period 2017"
+    two = lines([of_year, row("world", "2018", "1", None), row("world", "2018-Q1", "1", None)])
+    assert two[-1].strip() == "fiscal years: --period 2017, --period 2018"
     alone = lines([of_year])
     assert alone[0].split() == ["2017", "won"]
     assert len(alone) == 2

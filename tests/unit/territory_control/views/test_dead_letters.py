@@ -26,13 +26,22 @@ def text_of(parts: Iterable[RenderableType]) -> str:
 def test_a_list_is_shown() -> None:
     """The counts by code come first, then the newest letters; an empty list says so."""
     found = Letters(2, (LetterCount("no_record", 2, 1),), (replace(LETTER, sent_again=("2017-03-01T11:00:00.000Z",)),))
-    text = text_of(letter_list(found))
+    text = text_of(letter_list(found, 200))
     assert "2 dead letters" in text
     assert "the newest 1" in text
     assert "3/17" in text
     assert "2017-03-01T11:00:00.000Z" in text
-    assert text_of(letter_list(replace(found, letters=()))).count("\n") == 3
-    assert text_of(letter_list(Letters(0, (), ()))) == "no dead letters\n"
+    assert text_of(letter_list(replace(found, letters=()), 200)).count("\n") == 3
+    assert text_of(letter_list(Letters(0, (), ()), 200)) == "no dead letters\n"
+
+
+def test_a_narrow_terminal_keeps_ids_and_keys_whole() -> None:
+    """At 80 columns each letter has lines of its own, with its id, code and key in one piece."""
+    found = Letters(1, (LetterCount("no_record", 1, 1),), (replace(LETTER, sent_again=("2017-03-01T11:00:00.000Z",)),))
+    lines = text_of(letter_list(found, 80)).splitlines()
+    assert any(line.startswith("  3/17  no_record  ") for line in lines)
+    assert f"    key {LETTER.key}" in lines
+    assert "    sent again 2017-03-01T11:00:00.000Z" in lines
 
 
 def test_a_letter_is_shown() -> None:

@@ -15,8 +15,10 @@ def test_refused_lines_are_listed() -> None:
     assert rendered(published(done)).splitlines() == [
         "8 published, 1,001 refused, in 0.2 s",
         "  line 3: not_json: found [x]",
-        "  … 1,000 more",
+        "  … 1,000 more; --json lists up to 1,000",
     ]
+    flood = Published(0, 1_000, tuple(RefusedLine(number, "not_json", "x") for number in range(1_000)), 0.25)
+    assert len(rendered(published(flood)).splitlines()) == 22
 
 
 def test_records_that_nobody_will_see_are_mentioned() -> None:

@@ -41,7 +41,7 @@ def test_totals_without_a_column_stand_below() -> None:
     stars = ReportTable("star-performers", "acme", 7, "USD", "2017-Q1", "west", ("period",), ("won",), (),
                         {"targets": 12, "reached": 0}, {})  # fmt: skip
     assert text(stars).splitlines() == [
-        "no deal to report there",
+        "no territory and no user has reached a target",
         "targets: 12, reached: 0 (amounts in USD, model revision 7)",
     ]
 
