@@ -192,7 +192,7 @@ def test_size_has_a_bound() -> None:
         ),
         ("org: acme\nname: \x07", "line 2, column 7: model: neither YAML nor JSON: control characters are not allowed"),
         (
-            "x: y\n" * 9_000 + "name: \0",
+            "x: ü\n" * 9_000 + "name: \0",
             "line 9001, column 7: model: neither YAML nor JSON: control characters are not",
         ),
         (
