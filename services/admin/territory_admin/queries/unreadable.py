@@ -1,16 +1,21 @@
-"""Lists the values of records that cannot be read as their fields' types, or as what forecasts need (C6, F1)."""
+"""Lists the values of records that cannot be read as their fields' types, or as what forecasts need (C6, F1).
+
+The time of a record's last change, `occurred_at`, is listed as well (A13).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
-from territory.criteria.values import Unreadable
+from territory.criteria.values import Unreadable, excerpt_of
 from territory.deals import unreadable_of
 from territory.model.compiled import Model
+from territory.model.pieces import ObjectType
 from territory.record_values import record_values
 from territory.wire.events import DealFacts, Record, read_record
 from territory.wire.topics import FAMILIES
@@ -56,23 +61,42 @@ class UnreadableValues:
     """The record behind which the next page begins; None on the last one."""
 
 
+OCCURRED_AT = "occurred_at"
+A_TIME = "a date and time such as 2017-03-31T08:00:00Z"
+
+
 def unreadable_in(record: Record, model: Model) -> list[UnreadableValue]:
-    """Return a record's unreadable values: of declared fields, and of a deal's fields that forecasts use.
+    """Return a record's unreadable values: of its fields, and the time of its last change (A13).
 
     Args:
         record: The record.
         model: The model on its day: foreign money without a rate is unreadable (C9).
     """
     name = f"{record.object}/{record.id}"
-    values, _ = record_values(model, record.object, model.field_types.get(record.object, {}), record.fields)
+    found = unreadable_fields(name, record.object, record.fields, model)
+    if record.unreadable_occurred_at is not None:
+        found.append(UnreadableValue(name, OCCURRED_AT, excerpt_of(record.unreadable_occurred_at), A_TIME))
+    return sorted(found)
+
+
+def unreadable_fields(name: str, kind: ObjectType, fields: Mapping[str, Any], model: Model) -> list[UnreadableValue]:
+    """Return the unreadable values of declared fields, and of a deal's fields that forecasts use.
+
+    Args:
+        name: How the record is called in the result.
+        kind: Its object.
+        fields: Its fields as JSON values.
+        model: The model on its day: foreign money without a rate is unreadable (C9).
+    """
+    values, _ = record_values(model, kind, model.field_types.get(kind, {}), fields)
     found = {
         field: UnreadableValue(name, field, value.found, f"a {value.expected}")
         for field, value in values.items()
         if isinstance(value, Unreadable)
     }
-    if record.object == "deal":
-        for field, fact in unreadable_of(DealFacts.of(record.fields), model):
-            found.setdefault(field, UnreadableValue(name, field, Unreadable(fact.found, "text").found, fact.expected))
+    if kind == "deal":
+        for field, fact in unreadable_of(DealFacts.of(fields), model):
+            found.setdefault(field, UnreadableValue(name, field, excerpt_of(fact.found), fact.expected))
     return sorted(found.values())
 
 

@@ -21,6 +21,8 @@ from territory_admin.errors import Refused
 from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.topic_reader import started
 from territory_admin.models.topic import ModelLog, ModelTopicReader
+from territory_admin.queries.unreadable import UnreadableValue
+from territory_admin.records.unreadable_changes import UnreadableChanges
 from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 
@@ -63,6 +65,10 @@ class Published:
 
     The first thousand. Nobody sees a record by such an owner (V1).
     """
+    unreadable: int = 0
+    """Of the published, how many carry values that the active model of their organisation can't read (C6)."""
+    unreadable_examples: tuple[UnreadableValue, ...] = ()
+    """The first three of these values; the record is `<org>/<object>/<id>`."""
 
 
 async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, report: OnPublished) -> Published:
@@ -117,11 +123,14 @@ async def publish(settings: Settings, lines: Iterable[bytes], *, as_is: bool, re
             read_lines = chunk[-1][0]
             report(read_lines, read_bytes)
     seconds = round(time.monotonic() - started_at, 3)
-    return Published(published, refused, tuple(refusals), seconds, *census.result())
+    unreadable = census.unreadable
+    return Published(
+        published, refused, tuple(refusals), seconds, *census.result(), unreadable.changes, tuple(unreadable.examples)
+    )
 
 
 class Census:
-    """Counts what the lines say about organisations and owners, beside the models on the log."""
+    """Counts what the lines say about organisations, owners and values, beside the models on the log."""
 
     def __init__(self, org_id: str, log: ModelLog) -> None:
         """Count for a person who works with one organisation."""
@@ -131,11 +140,13 @@ class Census:
         self._owners: dict[str, frozenset[str] | None] = {}
         """By organisation, its users and groups; None without a model."""
         self._unknown: Counter[str] = Counter()
+        self.unreadable = UnreadableChanges(log)
 
     def count(self, change: RecordChange) -> None:
         """Count one line that is sent."""
         org_id, owner_id = change.org_id, change.owner_id
         self._organisations[org_id] += 1
+        self.unreadable.count(change)
         if org_id not in self._owners:
             active = self._log.activated(org_id)
             ids = None if active is None else frozenset(name for kind, name in active.pieces if kind in _OWNERS)

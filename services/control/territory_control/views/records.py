@@ -40,6 +40,12 @@ def published(done: Published) -> list[RenderableType]:
             f"  {records} with an owner who is neither a user nor a group of the model: "
             f"{named(list(done.unknown_owners))}"
         )
+    if done.unreadable:
+        lines.append(f"  {counted(done.unreadable, 'change')} with values that the model can't read, among them:")
+        lines += [
+            f"    {value.record} {value.field}: found {value.found}, expected {value.expected}"
+            for value in done.unreadable_examples
+        ]
     return [Text(line) for line in lines]
 
 

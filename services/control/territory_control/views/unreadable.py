@@ -15,7 +15,7 @@ from territory_control.views.text import counted
 def unreadable(found: UnreadableValues) -> Iterator[RenderableType]:
     """Yield how many values of each field cannot be read, and those of a page."""
     if not found.total:
-        yield Text("every value of a declared field can be read")
+        yield Text("every value can be read")
         return
     counts = Table(box=None, padding=(0, 2), title=counted(found.total, "unreadable value"), title_justify="left")
     for heading in ("field", "values"):

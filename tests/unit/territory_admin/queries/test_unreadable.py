@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,22 @@ def test_fields_of_deals_that_forecasts_use() -> None:
     assert found["amount"] == ('"1,000"', "a money")
     assert found["close_date"][0] == '"soon"'
     assert len(found["product"][0]) == FOUND_CHARACTERS_MAX
+
+
+def test_an_unreadable_time_of_a_change_is_listed() -> None:
+    """`occurred_at` that can't be read is listed beside the fields, and beside one of its name (A13, C6)."""
+    mine = msgspec.structs.replace(record("account/A", vip="on"), unreadable_occurred_at="yesterday")
+    assert unreadable_in(mine, MODEL) == [
+        UnreadableValue("account/A", "occurred_at", '"yesterday"', "a date and time such as 2017-03-31T08:00:00Z"),
+        UnreadableValue("account/A", "vip", '"on"', "a boolean"),
+    ]
+    records = UnreadableRecords(MODEL)
+    records.take("acme/account/A", mine)
+    records.end_partition()
+    assert [(field.field, field.values) for field in records.page(10, None).fields] == [("occurred_at", 1), ("vip", 1)]
+    named_so = compile_model(model([{"id": "world"}]) | {"fields": {"account": {"occurred_at": "boolean"}}}, 1)
+    mine = msgspec.structs.replace(record("account/A", occurred_at="on"), unreadable_occurred_at="yesterday")
+    assert {value.found for value in unreadable_in(mine, named_so)} == {'"on"', '"yesterday"'}
 
 
 def test_entries_vanish_when_the_value_is_mended_or_the_record_is_gone() -> None:

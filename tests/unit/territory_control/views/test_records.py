@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from territory.errors import Fault
 from territory_admin.models.refusal import Refusal
+from territory_admin.queries.unreadable import UnreadableValue
 from territory_admin.records.link import Linked
 from territory_admin.records.publish import Published, RefusedLine
 from territory_admin.records.wait import Behind, Waited
@@ -28,6 +29,16 @@ def test_records_that_nobody_will_see_are_mentioned() -> None:
         "  1 record of beta, another organisation than TERRITORY_ORG_ID",
         "  beta has no model yet: its records wait for one",
         "  3 records with an owner who is neither a user nor a group of the model: acme/zoe, acme/kim",
+    ]
+
+
+def test_values_that_cannot_be_read_are_mentioned() -> None:
+    """How many changes carry them is said, and the examples with record, field, found and expected (C6)."""
+    example = UnreadableValue("acme/account/A", "vip", '"on"', "a boolean")
+    done = Published(3, 0, (), 0.25, unreadable=2, unreadable_examples=(example,))
+    assert rendered(published(done)).splitlines()[1:] == [
+        "  2 changes with values that the model can't read, among them:",
+        '    acme/account/A vip: found "on", expected a boolean',
     ]
 
 
