@@ -365,6 +365,9 @@ def test_unreadable_values_are_listed(settings: Settings) -> None:
         UnreadableValue("account/C", "vip", "2", "a boolean"),
     ]
     assert [page.total for page in pages] == [2, 2]
+    done = published(settings, line(settings, "E", 1, fields={"vip": "on"}), line(settings, "F", 1))
+    assert (done.published, done.unreadable) == (2, 1)
+    assert done.unreadable_examples == (UnreadableValue(f"{org}/account/E", "vip", '"on"', "a boolean"),)
 
 
 def test_a_wait_that_times_out_names_the_stages(settings: Settings) -> None:

@@ -338,12 +338,14 @@ def test_time_is_the_upstreams_if_plausible(occurred_at: str, since_ms: int) -> 
 
 
 def test_unreadable_time_is_reported() -> None:
-    """It is counted, and the state has it as it was sent until the next change (A13)."""
+    """It is counted, and state and family have it as it was sent until the next change (A13)."""
     intake = IntakeFold(0)
     late = change("upsert", "lead/L-1", 1).model_copy(update={"occurred_at": "yesterday"})
     effects = taken_in(intake, late)
     assert effects.outcomes == {"accepted": 1, "unreadable_occurred_at": 1}
     assert state_of(effects).unreadable_occurred_at == "yesterday"
+    [forwarded] = [message.value for message in effects.messages if message.topic == FAMILIES.name]
+    assert forwarded.unreadable_occurred_at == "yesterday"
     assert state_of(taken_in(intake, change("patch", "lead/L-1", 2))).unreadable_occurred_at is None
 
 
