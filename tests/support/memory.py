@@ -24,6 +24,7 @@ from forecast_aggregator import app as forecast_aggregator
 from forecast_aggregator.partials.targets import TargetCache
 from territory.model.compiled import Model, compile_model, digest_of, pieces_of_model
 from territory.model.document import PieceKey, document_of
+from territory.model.removal import removed_model
 from territory.stage import Fold
 from territory.wire import topics
 from territory.wire.codec import decode, encode, reader_of, text_of
@@ -36,6 +37,8 @@ from territory.wire.events import (
     read_assignment,
 )
 from territory.wire.keys import model_key, upstream_partition_of
+from territory_admin.models.removal import removal_messages
+from territory_admin.models.topic import ModelLog
 from territory_runtime.health import Health
 from territory_runtime.kafka.topic_admin import COMPACTION_LAG_MS
 from territory_runtime.loop.commit_metadata import CommitMetadata
@@ -427,6 +430,16 @@ class MemoryHouse:
         self._activate()
         return revision
 
+    def remove_organisation(self, org: str) -> None:
+        """Publish what `territory organisation remove` publishes (A12)."""
+        log = ModelLog()
+        for offset, stored in self.log(topics.MODEL.name, 0).between(0, 10**9):
+            log.take(offset, stored.key, stored.value)
+        for message in removal_messages(org, log, datetime(2017, 7, 14, 12, tzinfo=UTC)):
+            value = None if message.value is None else encode(message.value)
+            self.cluster.append(topics.MODEL.name, 0, message.key.encode(), value)
+        self._activate()
+
     def _activate(self) -> None:
         """Read the model topic up to its end, which is an activation."""
         log = self.log(topics.MODEL.name, 0)
@@ -435,6 +448,9 @@ class MemoryHouse:
             org, kind, name = stored.key.decode().split("/", 2)
             if (kind, name) == ACTIVATION and stored.value is not None:
                 activation = reader_of(ModelActivated)(stored.value)
+                if activation.removed:
+                    self.activations.append(Activation(offset, removed_model(org, activation.revision)))
+                    continue
                 if digest_of(self._pieces[org]) != activation.digest:
                     raise AssertionError("the pieces of the model topic are not those that were published")
                 document = encode(document_of(org, self._pieces[org]))

@@ -107,6 +107,9 @@ class Model:
     Rules with relative dates raise DayNotSet unless the model was made absolute with `on` (C7).
     """
 
+    is_removed = False
+    """Whether the organisation is removed (A12); see `removal.py`."""
+
     def __init__(
         self,
         document: Document,

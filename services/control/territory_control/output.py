@@ -74,6 +74,12 @@ class Output:
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
+    def asks_to_type(self, question: str, expected: str) -> bool:
+        """Ask a question on the terminal; only the expected text, typed as it is, is a yes."""
+        sys.stderr.write(f"{question} ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip() == expected
+
     def result(self, data: object, *text: RenderableType) -> None:
         """Write a result: the data as one line of JSON with `--json`, the text otherwise."""
         if self.as_json:

@@ -26,8 +26,8 @@ class ModelPiece(Event, frozen=True):
     value: Any
 
 
-class ModelActivated(Event, frozen=True):
-    """Makes all pieces before it one model with this revision.
+class ModelActivated(Event, frozen=True, omit_defaults=True):
+    """Makes all pieces before it one model with this revision, or removes the organisation (A12).
 
     Topic: territory.model.v1. Key: `<org>/activation/model`.
     """
@@ -37,3 +37,10 @@ class ModelActivated(Event, frozen=True):
     pieces: Annotated[int, Field(ge=0, description="Number of pieces in the model.")]
     digest: Annotated[str, Field(description="SHA-256 over the pieces in key order.")]
     activated_at: Annotated[str, Field(description="RFC 3339.")]
+    removed: Annotated[
+        bool,
+        Field(
+            description="True: the organisation is removed with all that is of it; its pieces have tombstones. "
+            "It stays as the last message of the organisation."
+        ),
+    ] = False

@@ -188,9 +188,14 @@ def messages_of(org_id: str, log: ModelLog, after: Mapping[PieceKey, JSON], now:
         revision=revision,
         pieces=len(pieces),
         digest=digest_of(pieces),
-        activated_at=now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        activated_at=timestamp_of(now),
     )
     return [*messages, _message(org_id, ACTIVATION, activation)]
+
+
+def timestamp_of(now: datetime) -> str:
+    """Return a time as activations have it."""
+    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _message(org_id: str, key: PieceKey, value: object) -> Message:

@@ -45,6 +45,8 @@ class ModelLog:
         self._revisions: dict[str, int] = {}
         self._newest: dict[str, ModelActivated] = {}
         self._activated: dict[str, Activated] = {}
+        self._removed: dict[str, int] = {}
+        """By removed organisation, the offset of its removal (A12)."""
 
     def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Add one message; an unreadable one is ignored, as the services do."""
@@ -57,14 +59,20 @@ class ModelLog:
         org_id = activation.org_id
         self._newest[org_id] = activation
         self._revisions[org_id] = max(activation.revision, self._revisions.get(org_id, 0))
+        if activation.removed:
+            self._activated.pop(org_id, None)
+            self._removed[org_id] = offset
+            return
         pieces = self._pieces.of(org_id)
         if digest_of(pieces) == activation.digest:  # else the services refuse it and keep the model before it
             self._activated[org_id] = Activated(offset, activation, pieces)
+            self._removed.pop(org_id, None)
 
     @property
     def position(self) -> int:
-        """The offset of the newest activation of any organisation."""
-        return max((activated.offset for activated in self._activated.values()), default=NOTHING_ACTIVATED)
+        """The offset of the newest activation or removal of any organisation."""
+        activated = (activated.offset for activated in self._activated.values())
+        return max((*activated, *self._removed.values()), default=NOTHING_ACTIVATED)
 
     def pieces_of(self, org_id: str) -> dict[PieceKey, JSON]:
         """Return the pieces of an organisation that are on the topic, activated or not."""
@@ -73,6 +81,10 @@ class ModelLog:
     def revision_of(self, org_id: str) -> int:
         """Return the highest revision that was ever activated; 0 if none was."""
         return self._revisions.get(org_id, 0)
+
+    def removed_at(self, org_id: str) -> int | None:
+        """Return the offset of an organisation's removal; None if it is not removed (A12)."""
+        return self._removed.get(org_id)
 
     def newest(self, org_id: str) -> ModelActivated | None:
         """Return an organisation's newest activation, whether the services accept it or not."""

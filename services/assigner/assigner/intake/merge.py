@@ -198,7 +198,12 @@ def family_message(record: Record, reason: str | None = None) -> Message:
     """Return the message to the record's family: the record; a tombstone where it is deleted, or for a reason."""
     if not record.deleted and reason is None:
         return Message(topics.FAMILIES.name, record.key, record, record.family)
-    headers: tuple[tuple[str, str], ...] = ((INTAKE_PARTITION, str(record.intake_partition)),)
+    return gone_message(record.key, record.family, record.intake_partition, reason)
+
+
+def gone_message(key: str, family: str, partition: int, reason: str | None = None) -> Message:
+    """Return the tombstone of a record for a family, which answers it with a release to a partition of intake."""
+    headers: tuple[tuple[str, str], ...] = ((INTAKE_PARTITION, str(partition)),)
     if reason is not None:
         headers = ((REASON, reason), *headers)
-    return Message(topics.FAMILIES.name, record.key, None, record.family, headers)
+    return Message(topics.FAMILIES.name, key, None, family, headers)

@@ -27,10 +27,12 @@ from assigner.intake.merge import (
     with_waiting,
 )
 from assigner.intake.places import expired_message, must_locate, place_message
+from assigner.intake.removal import take_of_removed, withdrawals
 from assigner.intake.versions import is_stale
 from assigner.intake.waiting import WaitingTable, is_waiting, letter_of, waiting_patch, without
 from territory.errors import BadMessage
 from territory.model.compiled import Model
+from territory.model.removal import is_removed
 from territory.stage import NO_MESSAGE, Effects, InputMessage, Message, Models
 from territory.wire import topics
 from territory.wire.codec import encode
@@ -42,11 +44,13 @@ from territory.wire.events import (
     read_record_change,
     read_released,
 )
-from territory.wire.keys import parse_record_key
+from territory.wire.keys import org_of, parse_record_key
 from territory.wire.rerouting import CHANGE, REROUTED, STATE, Arrival
 
 DELETED_RETENTION_DAYS = 30
 """How long a deleted record's version is kept, unless `TERRITORY_DELETED_RETENTION_DAYS` has another number."""
+KEYS_AT_ONCE_MAX = 20_000
+"""Keys that one chunk of a removal looks at, for those of its organisation: some milliseconds."""
 EXPIRED_AT_ONCE_MAX = 1_000
 """Deleted records that one batch forgets at most, so that no batch is long because many expire."""
 
@@ -132,13 +136,40 @@ class IntakeFold:
         self._batch_ms = None
 
     def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
-        """Yield nothing: intake does not depend on models."""
-        return iter(())
+        """Forget the records of a removed organisation, and have their families do so (A12); else do nothing.
+
+        Records are forgotten at once, with their versions and the patches that wait: while the organisation is
+        removed, no change of it is taken, and releases are answered without the record.
+        """
+        if not model.is_removed:
+            return
+        effects, prefix = Effects(), f"{model.org_id}/"
+        for number, key in enumerate(list(self._records), start=1):
+            if key.startswith(prefix) and key in self._records:
+                self._withdraw(key, effects)
+                effects.swept += 1
+                effects.cost += 1
+            if effects.cost >= limit or number % KEYS_AT_ONCE_MAX == 0:
+                yield effects
+                effects = Effects()
+        yield effects
+
+    def _withdraw(self, key: str, effects: Effects) -> None:
+        """Forget one record of a removed organisation."""
+        record = self._record(key)
+        if record is not None:
+            effects.messages += withdrawals(record, self._partition)
+        self._remove(key)
+        effects.state.append(Message(topics.RECORD_STATES.name, key, None, self._partition))
+        effects.outcomes["removed"] += 1
 
     # --- messages ----------------------------------------------------------------------------
 
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
         """Merge one change into its record and forward that; or take what other partitions and families return."""
+        if is_removed(models, org_of(message.key)):
+            take_of_removed(message, self._partition, effects)
+            return
         if message.topic == topics.RELEASES.name:
             self._apply_returned(message, effects)
             return

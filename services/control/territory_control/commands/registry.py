@@ -40,6 +40,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "plan": CommandEntry("model", MODELS, "Show what a model would change; nothing is written and nobody is affected."),
     "apply": CommandEntry("model", MODELS, "Activate a model for its organisation, in all services at once."),
     "models": CommandEntry("models", MODELS, "Look at the model that is in effect."),
+    "organisation": CommandEntry("organisation", MODELS, "Remove an organisation with everything of it."),
     "publish": CommandEntry("records", RECORDS, "Publish record changes to Kafka, one JSON object a line."),
     "wait": CommandEntry("records", RECORDS, "Wait until everything published so far is in Redis."),
     "link": CommandEntry("records", RECORDS, "Pin a record to a territory, or keep it out."),

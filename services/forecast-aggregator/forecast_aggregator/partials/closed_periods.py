@@ -133,9 +133,25 @@ class ClosedPeriods:
 
     # --- messages ----------------------------------------------------------------------------
 
+    def forget(self, limit: int) -> list[Message]:
+        """Forget up to `limit` frozen deals and targets of a removed organisation; return their tombstones (A12).
+
+        A worker that stopped while it reopened periods may have left some.
+        """
+        deals = [key for key, _ in zip(self.frozen_deals, range(limit), strict=False)]
+        targets = [key for key, _ in zip(self.frozen_targets, range(limit - len(deals)), strict=False)]
+        for key in deals:
+            del self.frozen_deals[key]
+        for target in targets:
+            del self.frozen_targets[target]
+        return [
+            *(self.deal_message(key, {}) for key in deals),
+            *(self.target_message(target, None) for target in targets),
+        ]
+
     def periods_message(self, periods: Mapping[str, int]) -> Message:
-        """Return the message that lists the closed periods."""
-        frozen = Frozen(self._org_id, periods=tuple(sorted(periods)), since=dict(periods))
+        """Return the message that lists the closed periods; a tombstone if there is none."""
+        frozen = Frozen(self._org_id, periods=tuple(sorted(periods)), since=dict(periods)) if periods else None
         return self._message(closed_key(self._org_id), frozen)
 
     def deal_message(self, key: str, counted: dict[str, Counted]) -> Message:

@@ -212,8 +212,10 @@ class PartialSumsFold:
         self._all_published(ledger)  # until the sweep has ended, a successor publishes everything again
         yield from self._count_again(ledger, model, limit, effects)
         yield from self._adopt(ledger, model, limit)
+        while model.is_removed and (left := ledger.closed.forget(limit)):
+            yield Effects(messages=left)
         effects = Effects()
-        is_resync = model.org_id in self._resync
+        is_resync = model.org_id in self._resync and not model.is_removed  # the totals remove all partials (A12)
         if is_resync:
             effects.messages += self._to_all_partitions(SourceSwept(model.org_id, self.partition, ended=False))
             for keys in ledger.sum_keys_in_chunks(limit):
@@ -228,7 +230,7 @@ class PartialSumsFold:
             effects = Effects()
         if is_resync:
             effects.messages += self._to_all_partitions(SourceSwept(model.org_id, self.partition, ended=True))
-            self._resync -= {model.org_id}
+        self._resync -= {model.org_id}
         ledger.is_sweeping = False
         self._all_published(ledger)
         yield effects

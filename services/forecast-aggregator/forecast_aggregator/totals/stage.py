@@ -11,10 +11,10 @@ from itertools import islice
 
 from forecast_aggregator.totals.attainment import Parts, total_of, with_part
 from territory.model.compiled import Model
-from territory.stage import Effects, InputMessage, Message, Models
+from territory.stage import AWAIT_UPSTREAM, Effects, InputMessage, Message, Models, SweepChunk
 from territory.wire import topics
 from territory.wire.events import Attainment, Partial, SourceSwept
-from territory.wire.keys import attainment_key, parse_partial_key
+from territory.wire.keys import attainment_key, parse_partial_key, partial_key, swept_key
 
 AttainmentKey = tuple[str, str, str, str | None]
 """Organisation, territory, period and, for a person's own figures, the user."""
@@ -34,7 +34,15 @@ class AttainmentState:
 class AttainmentFold:
     """The attainments of one partition of territory.internal.partials.v1."""
 
-    def __init__(self) -> None:
+    def __init__(self, partition: int = 0, partitions: int = 1) -> None:
+        """Begin without partials.
+
+        Args:
+            partition: Its number.
+            partitions: Of the topics: the number of sources.
+        """
+        self._partition = partition
+        self._partitions = partitions
         self._parts: dict[str, dict[AttainmentKey, Parts]] = {}
         self._unconfirmed: dict[tuple[str, int], dict[AttainmentKey, None]] = {}
         """By organisation and source: attainments whose partial the source has not published again in its resync."""
@@ -86,8 +94,11 @@ class AttainmentFold:
         """Publish the attainments whose parts changed in this batch, up to a bound."""
         self.proceed(models, effects, FLUSH_ATTAINMENTS_MAX)
 
-    def sweep(self, model: Model, limit: int) -> Iterator[Effects]:
+    def sweep(self, model: Model, limit: int) -> Iterator[SweepChunk]:
         """Publish all attainments of an unknown organisation. A known one needs none: changes come as partials."""
+        if model.is_removed:
+            yield from self._remove_organisation(model.org_id, limit)
+            return
         if model.org_id in self._resync:
             keys = self.keys(model.org_id)
             for start in range(0, len(keys), limit):
@@ -95,6 +106,34 @@ class AttainmentFold:
                 self._publish(keys[start : start + limit], effects)
                 yield effects
             self._resync -= {model.org_id}
+
+    def _remove_organisation(self, org_id: str, limit: int) -> Iterator[SweepChunk]:
+        """Remove what the sources have left of a removed organisation, and the markers of their resyncs (A12).
+
+        A source that stopped amid its sweep no longer knows which partials its predecessor had published.
+        """
+        yield AWAIT_UPSTREAM
+        keys = self.keys(org_id)
+        for start in range(0, len(keys), limit):
+            some, effects = keys[start : start + limit], Effects()
+            for key in some:
+                for source in list(self.parts(key)):
+                    self._put(key, source, None)
+                    effects.state.append(self._tombstone(partial_key(*key, source)))
+            self._publish(some, effects)
+            effects.swept = len(some)
+            yield effects
+        self._resync -= {org_id}
+        self._parts.pop(org_id, None)
+        markers = Effects()
+        for source in range(self._partitions):
+            self._unconfirmed.pop((org_id, source), None)
+            self._withdrawn.pop((org_id, source), None)
+            markers.state += [self._tombstone(swept_key(org_id, source, ended=ended)) for ended in (False, True)]
+        yield markers
+
+    def _tombstone(self, key: str) -> Message:
+        return Message(topics.PARTIALS.name, key, None, self._partition)
 
     # --- queries -----------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from mode import Service
 from territory.errors import BadMessage, ModelRefused
 from territory.model.compiled import Model, assemble, digest_of
 from territory.model.document import PieceKey
+from territory.model.removal import removed_model
 from territory.wire.codec import JSON
 from territory.wire.events import ModelActivated
 from territory.wire.topics import MODEL
@@ -44,7 +45,12 @@ Prepare = Callable[[Model], None]
 def activated_model(
     activation: ModelActivated, pieces: Mapping[PieceKey, JSON], closed_since: Mapping[str, int]
 ) -> Model:
-    """Return the model of an activation. Raises: ModelRefused, also when the pieces are not those of its digest."""
+    """Return the model of an activation. Raises: ModelRefused, also when the pieces are not those of its digest.
+
+    A removal needs no pieces (A12).
+    """
+    if activation.removed:
+        return removed_model(activation.org_id, activation.revision)
     if digest_of(pieces) != activation.digest:
         raise ModelRefused([])
     return assemble(activation.org_id, activation.revision, pieces, closed_since=closed_since)

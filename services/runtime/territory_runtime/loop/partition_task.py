@@ -284,8 +284,12 @@ class PartitionTask:
 
     @property
     def revisions(self) -> dict[str, int]:
-        """By organisation, the revision that all of its records here are under."""
-        return {org: model.revision for org, model in self.snapshot.models.items() if org not in self.sweeps}
+        """By organisation, the revision that all of its records here are under; a removed one has no progress (A12)."""
+        return {
+            org: model.revision
+            for org, model in self.snapshot.models.items()
+            if org not in self.sweeps and not model.is_removed
+        }
 
     @property
     def records_to_sweep(self) -> int:
