@@ -78,6 +78,8 @@ def assert_nothing_is_left(house: MemoryHouse, org: str) -> None:
     assert org not in redis.admins
     assert [key for key in redis.records if of_org(key, org)] == []
     for place in house.places:
+        [task] = house._workers[place].loop._tasks.values()
+        assert org not in task.revisions, "it would get an entry of its progress in Redis again"
         fold: Any = house.fold(place)
         match place[0]:
             case "intake":

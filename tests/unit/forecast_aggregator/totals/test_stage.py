@@ -124,7 +124,7 @@ def test_known_organisation_publishes_nothing_after_a_restart() -> None:
     fold.restore(incoming(SourceSwept("acme", 1, ended=True)))
     fold.restored({}, frozenset())
     assert published(fold).messages == []
-    assert [effects.messages for effects in fold.sweep(model_of(), 10)] == []
+    assert list(fold.sweep(model_of(), 10)) == []
     assert won(published(fold, partial(2, won="2"))) == {f"acme/west/{Q1}": "3"}
 
 
@@ -136,6 +136,7 @@ def test_unknown_organisation_is_published_again_in_chunks() -> None:
     fold.restored({}, frozenset({"acme"}))
     slices = []
     for effects in fold.sweep(model_of(), 2):
+        assert isinstance(effects, Effects)
         fold.flush({}, effects)
         slices.append(list(won(effects)))
     assert slices == [[f"acme/a/{Q1}", f"acme/b/{Q1}"], [f"acme/c/{Q1}"]]

@@ -61,6 +61,16 @@ def test_a_missing_piece_is_no_model() -> None:
         activated_model(activation, pieces.of("acme"), {})
 
 
+def test_a_removal_needs_no_pieces() -> None:
+    """The model of a removed organisation is empty and says so, even where a piece is left on the topic (A12)."""
+    removal = ModelActivated("acme", 2, 0, digest_of({}), "2026-01-01T00:00:00Z", removed=True)
+    for left in ({}, {("territory", "t"): {"id": "t"}}):
+        model = activated_model(removal, left, {"2017-Q1": 1})
+        assert (model.org_id, model.revision, model.is_removed) == ("acme", 2, True)
+        assert (len(model.territories), len(model.people), len(model.closed_since)) == (0, 0, 0)
+    assert not activated_model(_take_all(pieces := Pieces(), DOCUMENT), pieces.of("acme"), {}).is_removed
+
+
 def test_a_piece_of_half_an_apply_changes_nothing_yet() -> None:
     """Pieces have no effect before their activation: the model in effect stays whole."""
     pieces = Pieces()
