@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from territory.errors import BadMessage, Fault, ModelRefused
 from territory.model.compiled import Model, digest_of
-from territory.model.document import pieces_of
-from territory.wire.codec import encode
+from territory.model.document import PieceKey, pieces_of
+from territory.wire.codec import JSON, encode
 from territory.wire.events import ACTIVATION, ModelActivated, ModelPiece
 from territory.wire.keys import model_key
 from territory_runtime.health import Health
@@ -64,7 +64,8 @@ def test_a_missing_piece_is_no_model() -> None:
 def test_a_removal_needs_no_pieces() -> None:
     """The model of a removed organisation is empty and says so, even where a piece is left on the topic (A12)."""
     removal = ModelActivated("acme", 2, 0, digest_of({}), "2026-01-01T00:00:00Z", removed=True)
-    for left in ({}, {("territory", "t"): {"id": "t"}}):
+    pieces_left: list[dict[PieceKey, JSON]] = [{}, {("territory", "t"): {"id": "t"}}]
+    for left in pieces_left:
         model = activated_model(removal, left, {"2017-Q1": 1})
         assert (model.org_id, model.revision, model.is_removed) == ("acme", 2, True)
         assert (len(model.territories), len(model.people), len(model.closed_since)) == (0, 0, 0)
