@@ -109,11 +109,15 @@ class Goal:
     def behind(self, committed: Mapping[TopicPartition, tuple[int, str]]) -> list[Behind]:
         """Return the work that is left, given the stage's committed offsets and their metadata."""
         found: list[Behind] = []
-        later_inputs = {topic.name for topic in self.stage.topics[1:]}
+        first, *others = [topic.name for topic in self.stage.topics]
         for where in sorted(self.ends):
             offset, text = committed.get(where, (0, ""))
-            if where.topic in later_inputs and (where not in committed or offset < 0):
-                continue  # the workers are of a version that does not read it; others commit all inputs at once
+            if where.topic in others:
+                # The workers may be of a version that does not read it, perhaps after a rollback. Those that read it
+                # commit all inputs at once, with one text.
+                _, of_first = committed.get(TopicPartition(first, where.partition), (0, ""))
+                if where not in committed or offset < 0 or text != of_first:
+                    continue
             messages = max(0, self.ends[where] - max(offset, self.begins[where]))
             metadata = CommitMetadata.read(text)
             # A running sweep for a new day counts as well: it follows from what was published before.

@@ -94,6 +94,7 @@ class AssignmentFold:
     def restored(self, models: Models, unknown: frozenset[str]) -> None:
         """Assume that the decisions under the active models were emitted, except for unknown organisations."""
         self._foreign.restored()
+        self._exchange.restored(unknown)
         for org_id, families in self._table.organisations():
             if org_id in models and org_id not in unknown:
                 policy = self._policies.of(models[org_id])

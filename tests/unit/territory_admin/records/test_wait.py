@@ -58,6 +58,15 @@ def test_an_input_that_the_workers_do_not_know_is_not_waited_for() -> None:
     assert [item.topic for item in goal.behind({later: (7, "3")})] == [first.topic]
 
 
+def test_an_input_that_the_workers_do_not_know_after_a_rollback_is_not_waited_for() -> None:
+    """Workers of an earlier version leave the commit of their successors as it is; its text differs from theirs."""
+    [first, later] = (TopicPartition(topic.name, 0) for topic in BOTH.topics)
+    goal = Goal(BOTH, {first: 0, later: 0}, {first: 5, later: 7}, 4)
+    assert goal.behind({first: (5, "4 # 3 12"), later: (6, "3 # 2 10 @ 2")}) == []
+    assert [item.topic for item in goal.behind({first: (4, "4 # 3 12"), later: (6, "3 # 2 10 @ 2")})] == [first.topic]
+    assert len(goal.behind({first: (5, "3 # 4 12 @ 2"), later: (6, "3 # 4 12 @ 2")})) == 2
+
+
 def test_messages_that_retention_removed_are_not_waited_for() -> None:
     """If the topic begins after the committed offset, only existing messages count."""
     assert Goal(OTHER, {A: 5}, {A: 5}, -1).behind({}) == []

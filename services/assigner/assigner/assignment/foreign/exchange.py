@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -25,6 +26,8 @@ class ForeignExchange:
         self._foreign = foreign
         self._partitions = partitions
         self._publisher = HeadPublisher()
+        self._unsent: dict[str, None] = {}
+        """Accounts whose copies may be older than the account: a version without copies had the partition since."""
 
     def restore(self, message: InputMessage) -> None:
         """Load one message, without effects. What is refused when it comes is left out here, too."""
@@ -40,6 +43,10 @@ class ForeignExchange:
             self._publisher.unsubscribe(key, subscriber)
         else:
             self._publisher.subscribe(key, subscriber)
+
+    def restored(self, unknown: Set[str]) -> None:
+        """Doubt the copies that were sent of the accounts of unknown organisations."""
+        self._unsent = dict.fromkeys(self._publisher.subscribed_accounts(unknown))
 
     def apply(self, message: InputMessage, effects: Effects) -> None:
         """Take one message: answer a subscription, pass a contact on, or make deals due."""
@@ -67,14 +74,21 @@ class ForeignExchange:
         due = next(iter(self._foreign.due.values()), None)
         if due is not None:
             return due.offset
-        return NO_MESSAGE if self._foreign.has_pending else None
+        return NO_MESSAGE if self._foreign.has_pending or self._unsent else None
 
     def proceed(self, effects: Effects, limit: int) -> Iterator[tuple[str, Origin]]:
-        """Send some subscriptions that a restore found to be missing, then yield some deals to decide again.
+        """Send what a restore found to be missing, some subscriptions and copies; then yield deals to decide again.
 
         They have to be emitted in any case: a worker that crashed may have emitted them after a later copy.
         """
         effects.messages += self._foreign.take_pending(limit)
+        unsent = list(islice(self._unsent, limit))
+        for key in unsent:
+            del self._unsent[key]
+            account = self._account(key)
+            # It is not new: no latency is measured from it.
+            effects.messages += self._publisher.copies(key, account and replace(account, since_ms=0))
+        limit -= len(unsent)
         due = self._foreign.due
         while due and limit > 0:
             key = next(iter(due))
@@ -83,6 +97,7 @@ class ForeignExchange:
 
     def publish_account(self, key: str, effects: Effects) -> None:
         """Send a record as it is now to its subscribers, if it is an account that has any."""
+        self._unsent.pop(key, None)
         if self._publisher.is_subscribed(key) and key.split("/", 2)[1] == "account":
             effects.messages += self._publisher.copies(key, self._account(key))
 

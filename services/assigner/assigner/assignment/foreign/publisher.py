@@ -6,7 +6,7 @@ moves has one publisher all the time, and no late copy of an earlier family. An 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import msgspec
 
@@ -74,6 +74,10 @@ class HeadPublisher:
     def is_subscribed(self, key: str) -> bool:
         """Whether anybody subscribes to a record."""
         return key in self._subscribers
+
+    def subscribed_accounts(self, orgs: Set[str]) -> list[str]:
+        """Return the keys of some organisations' accounts that anybody subscribes to."""
+        return [key for key in self._subscribers if (ids := parse_record_key(key))[0] in orgs and ids[1] == "account"]
 
     def copies(self, key: str, account: Record | None) -> Iterator[Message]:
         """Yield a copy of a record, as it is now, for each subscriber."""
