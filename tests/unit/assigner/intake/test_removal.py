@@ -13,7 +13,7 @@ from territory.wire.events import Released
 from territory.wire.keys import upstream_partition_of
 from territory.wire.rerouting import REROUTED, STATE
 from territory.wire.topics import FAMILIES, RELEASES
-from tests.unit.assigner.examples import key_of, record
+from tests.unit.assigner.examples import change, key_of, record, sent
 
 KEY = key_of("deal/D-1")
 ORG = KEY.split("/", 1)[0]
@@ -35,6 +35,15 @@ def test_a_release_is_answered_without_the_record() -> None:
     assert (answer.topic, answer.key, answer.value, answer.route) == (FAMILIES.name, KEY, None, KEY)
     assert dict(answer.headers) == {REASON: GONE_AGAIN, INTAKE_PARTITION: "1"}
     assert returned(Released(ORG, "deal", "D-1", again=True)).messages == []
+
+
+def test_an_ignored_change_is_withdrawn_from_every_partition() -> None:
+    """A worker that stopped may have forwarded it to any family before it came to the removal (A9, A12)."""
+    effects = Effects()
+    arriving = sent(change("upsert", "deal/D-1", 3))
+    IntakeFold(1, partitions=3).apply(arriving, REMOVED, effects)
+    assert [(each.key, each.value, each.route) for each in effects.messages] == [(KEY, None, n) for n in range(3)]
+    assert effects.state == []
 
 
 def test_a_state_that_is_sent_home_late_is_withdrawn() -> None:
