@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from msgspec.structs import replace
 
 from territory.stage import Message
-from territory.wire.topics import ASSIGNMENTS, FAMILIES
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, SUBSCRIPTIONS
 from territory_admin.log.topic_reader import POLL_SECONDS, committed_offsets, partitions_of, started
 from territory_runtime.kafka import clients
 from territory_runtime.loop.commit_metadata import CommitMetadata
@@ -75,10 +75,10 @@ async def set_back(house: House) -> dict[TopicPartition, CommitMetadata]:
     async with started(clients.group_consumer(house.settings, STAGE)) as consumer:
         consumer.assign(list(offsets))
         for where, (offset, text) in offsets.items():
-            swept = CommitMetadata.read(text).applied
-            assert swept.instant is not None
-            earlier = swept._replace(instant=swept.instant - DAY_SECONDS)
-            notes[where] = CommitMetadata(earlier, earlier)
+            note = CommitMetadata.read(text)
+            assert note.applied.instant is not None
+            earlier = note.applied._replace(instant=note.applied.instant - DAY_SECONDS)
+            notes[where] = CommitMetadata(earlier, earlier, edition=note.edition)
             await consumer.commit({where: (offset, str(notes[where]))})
     return notes
 
@@ -96,4 +96,6 @@ async def passed(house: House, before: dict[TopicPartition, CommitMetadata]) -> 
 async def commits(house: House) -> dict[TopicPartition, tuple[int, str]]:
     """Return the offsets that the assigner's second stage has committed, with the notes beside them."""
     async with started(clients.group_admin(house.settings)) as admin:
-        return await committed_offsets(admin, STAGE, partitions_of(FAMILIES, house.settings.kafka_partitions))
+        partitions = house.settings.kafka_partitions
+        places = [place for topic in (FAMILIES, SUBSCRIPTIONS) for place in partitions_of(topic, partitions)]
+        return await committed_offsets(admin, STAGE, places)

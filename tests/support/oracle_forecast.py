@@ -155,10 +155,11 @@ def _stage_of(deal: Record, model: Model) -> dict[str, Any]:
     return stages.get(stage, {}) if stage is not None else {}
 
 
-def rate_of(currency: Any, period: str, model: Model) -> Decimal | None:
+def rate_of(currency: Any, period: str | None, model: Model) -> Decimal | None:
     """Return the rate to the model's currency that holds in a period: the last one given up to then (F10).
 
-    An empty currency is the organisation's. One that is no code of three letters has no rate.
+    An empty currency is the organisation's. One that is no code of three letters has no rate. No period: no rate of
+    another currency holds.
     """
     if read("text", currency) is None:
         return Decimal(1)
@@ -167,6 +168,8 @@ def rate_of(currency: Any, period: str, model: Model) -> Decimal | None:
     code = currency.strip().upper()
     if code == model["currency"]:
         return Decimal(1)
+    if period is None:
+        return None
     rates = {rate["period"]: rate["rate"] for rate in model.get("rates") or [] if rate["from"] == code}
     earlier = [each for each in rates if _by_time(each) <= _by_time(period)]
     return _given(rates[max(earlier, key=_by_time)]) if earlier else None
@@ -185,7 +188,7 @@ def compared_fields(record: Record, field_types: Mapping[str, str], model: Model
     something that cannot be read.
     """
     currency, money = record.fields.get("currency"), [name for name, kind in field_types.items() if kind == "money"]
-    rate = rate_of(currency, "", model)
+    rate = rate_of(currency, None, model)
     if rate is None:  # another currency than the organisation's
         period = close_period_of(record, model) if record.object == "deal" else _current_period(model)
         rate = None if period is None else rate_of(currency, period, model)
