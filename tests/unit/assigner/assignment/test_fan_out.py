@@ -435,9 +435,10 @@ class Partition:
             self.fold.apply(each, {"acme": self.model}, effects)
             assert len(assignments_in(effects)) - before <= 2 * self.bound + 5
         for _ in range(self.dice.randint(0, 2)):
-            before = len(effects.messages)
+            before, decided = len(effects.messages), len(assignments_in(effects))
             self.fold.proceed({"acme": self.model}, effects, 2)
-            assert len(effects.messages) - before <= 2 + 2
+            assert len(assignments_in(effects)) - decided <= 2 + 2
+            assert len(effects.messages) - before <= 2 * (2 + 2)  # a deal may subscribe to a contact, or end that
         ended = False
         if self.sweep is not None and self.dice.randint(0, 1):
             chunk = next(self.sweep, None)
