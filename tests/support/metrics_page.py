@@ -53,6 +53,8 @@ LABELS: Mapping[str, frozenset[str]] = {
             "unreadable_occurred_at",
             "waiting",
             "released",
+            "removed",
+            "organisation_removed",
             "stale",
             "expired",
             "no_model",

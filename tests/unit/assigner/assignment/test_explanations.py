@@ -62,7 +62,7 @@ def test_near_misses_by_what_cannot_be_read() -> None:
     either = [{"field": "revenue", "ge": 5}, {"field": "country", "eq": "FR"}]
     policy = AssignmentPolicy(model_of({"id": "small", "rules": {"account": {"not": {"any": either}}}}))
     [near] = policy.explainer("account").near_misses(policy.fields_of("account", {"revenue": "much"}), 9)
-    why = 'the record\'s value is unreadable: found "much", expected a money'
+    why = 'the record\'s value is unreadable: found "much", expected an amount of money'
     assert str(near.failure) == f"not revenue ge 5: {why}"
     fields = policy.fields_of("account", {"revenue": "much", "country": "FR"})
     assert policy.explainer("account").near_misses(fields, 9) == []
