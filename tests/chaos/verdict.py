@@ -111,7 +111,7 @@ async def read_log(house: House) -> Log:
             log.history.append(change)
             if _is_refused(known, change):
                 log.to_refuse[where] = f"{change['op']} of what is not there"
-        else:
+        elif message.value is not None:  # a tombstone is ignored, and no dead letter (A13)
             log.to_refuse[where] = "poison"
 
     for topic in (RECORDS, DEAD_LETTERS):
