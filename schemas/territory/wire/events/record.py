@@ -190,6 +190,11 @@ class Record(Event, frozen=True, omit_defaults=True):
         """Grows with every change of the record or of its manual links."""
         return (self.version, self.link_version)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the record is there: it is not deleted, and not only links or patches of it have come (A4)."""
+        return self.version > 0 and not self.deleted
+
 
 read_record = reader_of(Record)
 

@@ -43,7 +43,7 @@ class OwnerCount:
 
     def take(self, key: str, record: Record | None) -> None:
         """Add the state of a record; None, a deletion, or a record that has only links so far (A4) removes it."""
-        owner_id = None if record is None or record.deleted or not record.version else record.owner_id
+        owner_id = None if record is None or not record.is_live else record.owner_id
         if owner_id is None or owner_id in self._known:
             self._found.pop(key, None)
         else:

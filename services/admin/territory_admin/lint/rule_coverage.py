@@ -79,7 +79,7 @@ class Coverage:
 
     def take(self, key: str, record: Record | None) -> None:
         """Add the state of a record; None, a deletion, or a record that has only links so far (A4) removes it."""
-        if record is None or record.deleted or not record.version or record.object == "contact":
+        if record is None or not record.is_live or record.object == "contact":
             self._found.pop(key, None)
             return
         kind = record.object

@@ -111,8 +111,7 @@ class UnreadableRecords:
 
     def take(self, key: str, record: Record | None) -> None:
         """Add the state of a record in a partition; None, a deletion, or links alone (A4) remove it."""
-        is_there = record is not None and not record.deleted and record.version > 0
-        values = unreadable_in(record, self._model) if record is not None and is_there else []
+        values = unreadable_in(record, self._model) if record is not None and record.is_live else []
         if record is not None and values:
             self._here[key] = record.version, values
         else:

@@ -56,7 +56,7 @@ async def link(settings: Settings, name: RecordName, territory_id: str, kind: Li
         model = await read_active_model(kafka, settings.org_id)
         for _ in range(ATTEMPTS_MAX):
             found = await find_record(kafka, name.key(settings.org_id))
-            if found is None or found.record.deleted or not found.record.version:
+            if found is None or not found.record.is_live:
                 state = "was deleted" if found is not None and found.record.deleted else "is not known"
                 raise NotFound(f"{name} of organisation {settings.org_id!r} {state}; publish it first")
             _check_territory(model, territory_id, kind, found.record)

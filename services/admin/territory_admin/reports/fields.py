@@ -73,7 +73,7 @@ class DealFields:
 
     def take(self, key: str, record: Record | None) -> None:
         """Add the state of a record; None, a deletion, or a record that has only links so far (A4) removes it."""
-        if record is None or record.deleted or not record.version or record.object not in ("deal", "account"):
+        if record is None or not record.is_live or record.object not in ("deal", "account"):
             self._records.pop(key, None)
         else:
             self._records[key] = record

@@ -150,7 +150,7 @@ def combine(before: Record, other: Record) -> Record:
 def lacks_record(change: RecordChange, before: Record | None) -> bool:
     """Whether a change needs a record that is not there: a patch needs one, a link one that is not deleted."""
     if change.op == "patch":
-        return before is None or before.deleted or not before.version
+        return before is None or not before.is_live
     return change.op == "link" and before is not None and before.deleted
 
 
@@ -187,11 +187,6 @@ def size_fault(after: Record, change: RecordChange, message: InputMessage) -> st
     if size <= RECORD_BYTES_MAX:
         return None
     return f"{change.key} would have {size} bytes, expected at most {RECORD_BYTES_MAX}; remove or shorten fields"
-
-
-def is_in_a_family(record: Record) -> bool:
-    """Whether some family has the record: it does not only wait for it, and it is not deleted."""
-    return record.version > 0 and not record.deleted
 
 
 def family_message(record: Record, reason: str | None = None) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assigner.intake.merge import GONE_AGAIN, gone_message, is_in_a_family
+from assigner.intake.merge import GONE_AGAIN, gone_message
 from assigner.intake.places import expired_message
 from territory.errors import BadMessage
 from territory.model.document import OBJECTS
@@ -20,7 +20,7 @@ def withdrawals(record: Record, partition: int) -> list[Message]:
         record: The record as intake has it.
         partition: The partition of intake that the family's release comes to.
     """
-    messages = [gone_message(record.key, record.family, partition)] if is_in_a_family(record) else []
+    messages = [gone_message(record.key, record.family, partition)] if record.is_live else []
     if record.object == "contact" and record.version:
         messages.append(expired_message(record.key))
     return messages

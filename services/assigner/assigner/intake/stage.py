@@ -17,7 +17,6 @@ from assigner.intake.merge import (
     PLAUSIBLE_DELAY_MS,
     combine,
     family_message,
-    is_in_a_family,
     lacks_record,
     merge,
     place_of,
@@ -259,7 +258,7 @@ class IntakeFold:
         if key in self._refused:
             after = replace(after, refused=tuple(self._refused[key]))
         self._store(after, key)
-        if before is not None and is_in_a_family(before) and before.family != after.family:
+        if before is not None and before.is_live and before.family != after.family:
             effects.messages.append(family_message(before, MOVED))
         if after.version:
             effects.messages.append(family_message(after))
@@ -306,7 +305,7 @@ class IntakeFold:
         effects.outcomes["taken_home"] += 1
         sent = replace(sent, intake_partition=self._partition)
         after = sent if before is None else combine(before, sent)
-        if before is not None and is_in_a_family(sent) and (after.deleted or sent.family != after.family):
+        if before is not None and sent.is_live and (after.deleted or sent.family != after.family):
             # Its family has not heard of the later change.
             effects.messages.append(family_message(sent, MOVED))
         if before is not None:
@@ -342,7 +341,7 @@ class IntakeFold:
         waiting = [each for each in record.waiting if each.version > record.version]
         if outdated := len(record.waiting) - len(waiting):
             effects.outcomes["stale"] += outdated
-        if record.deleted or not record.version:
+        if not record.is_live:
             return replace(record, waiting=tuple(waiting))
         record = replace(record, waiting=())
         for patch in sorted(waiting, key=lambda each: each.version):  # stable: of equal versions the later wins
