@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from territory.criteria import Criterion, Fields
 from territory.model.compiled import Model
@@ -18,6 +17,7 @@ from territory_admin.lint.rule_lint import RuleAnalysis
 from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.organisation_reader import OnRead, OrganisationReader
 from territory_admin.log.topic_reader import partitions_of
+from territory_admin.models.today import of_today
 from territory_runtime.settings import Settings
 
 MEASURED_EVALUATIONS = 2_000
@@ -56,7 +56,7 @@ async def check_on_records(settings: Settings, model: Model, analysis: RuleAnaly
 
     Raises: NotFound before the services first ran; KafkaError.
     """
-    model = model.on(model.day_of(datetime.now(UTC)))
+    model = of_today(model)
     coverage, owners = Coverage(model), OwnerCount(model)
 
     def take(key: str, record: Record | None) -> None:

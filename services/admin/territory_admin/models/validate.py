@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from territory.errors import ModelRefused
 from territory.model.compiled import Model, compile_model
 from territory.model.document import PieceKey, pieces_of, read_text
 from territory.wire.codec import JSON, decode, encode
+from territory_admin.models.today import of_today
 
 if TYPE_CHECKING:
     from assigner.matching.engines import EngineName
@@ -55,4 +55,4 @@ def check_engine(model: Model, engine: EngineName) -> None:
     if engine == "durable":  # the others evaluate every rule
         from assigner.assignment.policy import AssignmentPolicy  # noqa: PLC0415 -- the matchers take long to import
 
-        AssignmentPolicy(model.on(model.day_of(datetime.now(UTC))), engine)
+        AssignmentPolicy(of_today(model), engine)

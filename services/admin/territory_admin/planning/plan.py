@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from assigner.assignment.policy_cache import PolicyCache
-from territory.model.compiled import Model
 from territory.wire.events import Record, read_record, read_subscribed
 from territory.wire.topics import FAMILIES, SUBSCRIPTIONS
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
 from territory_admin.log.organisation_reader import OnRead, OrganisationReader, ReadEvent
 from territory_admin.log.topic_reader import partitions_of
 from territory_admin.models.changes import PieceChanges, changes_between
+from territory_admin.models.today import of_today
 from territory_admin.models.topic import ModelLog, ModelTopicReader
 from territory_admin.models.validate import CheckedModel
 from territory_admin.planning.assignments import Subscribed, assignments_under
@@ -100,8 +99,3 @@ async def _last_events(reader: OrganisationReader, where: TopicPartition, read: 
 
     await reader.read(where, read, take)
     return last
-
-
-def of_today(model: Model) -> Model:
-    """Return a model with its relative dates resolved for the organisation's present day (C7)."""
-    return model.on(model.day_of(datetime.now(UTC)))

@@ -8,11 +8,12 @@ from territory_admin.errors import Refused
 from territory_admin.log.kafka_session import KafkaSession
 from territory_admin.log.organisation_reader import OnRead
 from territory_admin.models.changes import changes_between
+from territory_admin.models.today import of_today
 from territory_admin.models.topic import ModelLog
 from territory_admin.models.validate import CheckedModel
 from territory_admin.planning.assignments import redecided
 from territory_admin.planning.handover import Share, empties_tree, membership_share, moves_no_record
-from territory_admin.planning.plan import Planned, of_today, plan_on, records_by_partition
+from territory_admin.planning.plan import Planned, plan_on, records_by_partition
 
 EXAMPLES_MAX = 10
 

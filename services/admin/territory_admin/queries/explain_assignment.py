@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from territory_admin.arguments import RecordName, check_territory
 from territory_admin.errors import WHY_UNKNOWN, NotFound
 from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.record_reader import last_assignment, read_family
+from territory_admin.models.today import of_today
 from territory_admin.models.topic import read_active_model
 from territory_admin.queries.explainer import AssignmentExplainer, NearTerritory, Reason
 from territory_admin.queries.unreadable import UnreadableValue, unreadable_in
@@ -59,7 +59,7 @@ async def explain_assignment(
         if assignment is None:
             raise NotFound(f"{name} of organisation {settings.org_id!r} has no assignment: {WHY_UNKNOWN}")
         family = await read_family(kafka, assignment.family)
-    today = model.on(model.day_of(datetime.now(UTC)))
+    today = of_today(model)
     explainer = AssignmentExplainer(today, family)
     record = explainer.record(key)
     if record is None:

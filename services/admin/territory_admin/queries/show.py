@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from access_indexer.core.viewers import AccessAttributes
 from territory.wire.events import Assignment, Link
 from territory_admin.arguments import RecordName
 from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.record_reader import last_assignment, whole_record
+from territory_admin.models.today import of_today
 from territory_admin.models.topic import read_active_model
 from territory_admin.queries.redis_reader import indexed_record
 from territory_admin.queries.unreadable import UnreadableValue, unreadable_in
@@ -73,7 +73,7 @@ async def show(settings: Settings, name: RecordName) -> ShownRecord:
         unassigned=assignment.unassigned if assignment is not None else None,
         viewers=len(viewers_of(model, record)),
         index_is_behind=assignment is None or not _is_of(indexed, assignment),
-        unreadable=() if whole is None else tuple(unreadable_in(whole, model.on(model.day_of(datetime.now(UTC))))),
+        unreadable=() if whole is None else tuple(unreadable_in(whole, of_today(model))),
     )
 
 

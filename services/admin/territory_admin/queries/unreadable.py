@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -22,6 +21,7 @@ from territory.wire.topics import FAMILIES
 from territory_admin.log.kafka_session import kafka_session
 from territory_admin.log.organisation_reader import OnRead, OrganisationReader
 from territory_admin.log.topic_reader import partitions_of
+from territory_admin.models.today import of_today
 from territory_admin.models.topic import read_active_model
 from territory_runtime.settings import Settings
 
@@ -165,8 +165,7 @@ async def list_unreadable(settings: Settings, limit: int, after: str | None, rep
     Raises: NotFound without a model, or before the services first ran; KafkaError.
     """
     async with kafka_session(settings) as kafka:
-        model = await read_active_model(kafka, settings.org_id)
-        model = model.on(model.day_of(datetime.now(UTC)))
+        model = of_today(await read_active_model(kafka, settings.org_id))
         partitions = partitions_of(FAMILIES, await kafka.existing_partitions())
         reader = OrganisationReader(await kafka.consumer(), settings.org_id, report)
         await reader.mark(partitions)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from territory.criteria.values import datetime_of, excerpt_of
 from territory.errors import ModelRefused
 from territory.model.compiled import Model
 from territory.wire.events import RecordChange
+from territory_admin.models.today import of_today
 from territory_admin.models.topic import ModelLog
 from territory_admin.queries.unreadable import A_TIME, OCCURRED_AT, UnreadableValue, unreadable_fields
 
@@ -70,4 +69,4 @@ def _model_today(log: ModelLog, org_id: str) -> Model | None:
         model = log.model_of(org_id)
     except ModelRefused:
         return None  # the services refuse it, too: `wait` names its faults
-    return model.on(model.day_of(datetime.now(UTC)))
+    return of_today(model)

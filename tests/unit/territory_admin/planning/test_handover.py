@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from assigner.assignment.policy_cache import PolicyCache
 from territory.model.compiled import Model, compile_model
 from territory.wire.events import Record
+from territory_admin.models.today import of_today
 from territory_admin.planning.assignments import assignments_under, redecided
 from territory_admin.planning.handover import Share, empties_tree, membership_share, moves_no_record
-from territory_admin.planning.plan import of_today
 from tests.support.strategies import ACCOUNTS, FIELDS, IDS, TERRITORIES, VALUES, edited, models
 from tests.unit.territory_admin.planning.examples import record
 
