@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -34,8 +34,17 @@ OCCURRED_AT_CHARACTERS_MAX = 64
 NOWHERE = Arrival(-1, -1, 0)
 
 
+class ChangeTime(NamedTuple):
+    """When a change happened."""
+
+    since_ms: int
+    """In ms of Unix time; latency is measured from it."""
+    unreadable: str | None = None
+    """The upstream's time as it was sent, if it can't be read (A13)."""
+
+
 def merge(
-    change: RecordChange, before: Record | None, *, partition: int, since_ms: int, origin: Arrival = NOWHERE
+    change: RecordChange, before: Record | None, *, partition: int, time: ChangeTime, origin: Arrival = NOWHERE
 ) -> Record:
     """Return the whole record after a change.
 
@@ -43,7 +52,7 @@ def merge(
         change: A change that is neither stale nor without a record.
         before: The record so far; None: nothing is known of it.
         partition: The partition of intake.
-        since_ms: When the change happened (`since_ms_of`).
+        time: When the change happened (`time_of`).
         origin: Where on crm.records.v1 it arrived.
     """
     seen, seen_links = seen_after(change, before)
@@ -51,13 +60,13 @@ def merge(
         _merged(change, _blank(change, partition) if before is None else before),
         intake_partition=partition,
         event_id=change.event_id,
-        since_ms=since_ms,
+        since_ms=time.since_ms,
         refused=(),
         source_partition=origin.partition,
         source_offset=origin.offset,
         seen=seen,
         seen_links=seen_links,
-        unreadable_occurred_at=unreadable_occurred_at(change),
+        unreadable_occurred_at=time.unreadable,
     )
 
 
@@ -164,19 +173,16 @@ def was_refused_before(message: InputMessage, before: Record | None) -> bool:
     return before is not None and message.offset >= 0 and place_of(message) in before.refused
 
 
-def since_ms_of(change: RecordChange, broker_ms: int) -> int:
-    """Return when a change happened, in ms: the upstream's time where it is plausible, else the broker's.
+def time_of(change: RecordChange, broker_ms: int) -> ChangeTime:
+    """Return when a change happened: the upstream's time where it is plausible, else the broker's.
 
     An upstream that publishes its history gives times of years ago, which are no latency of this system.
     """
     instant = datetime_of(change.occurred_at)
-    happened_ms = int(instant.timestamp() * 1000) if instant is not None else 0
-    return happened_ms if broker_ms - PLAUSIBLE_DELAY_MS <= happened_ms <= broker_ms else broker_ms
-
-
-def unreadable_occurred_at(change: RecordChange) -> str | None:
-    """Return the time of a change as it was sent if it can't be read (A13); None: it can."""
-    return None if datetime_of(change.occurred_at) is not None else str(change.occurred_at)[:OCCURRED_AT_CHARACTERS_MAX]
+    if instant is None:
+        return ChangeTime(broker_ms, str(change.occurred_at)[:OCCURRED_AT_CHARACTERS_MAX])
+    happened_ms = int(instant.timestamp() * 1000)
+    return ChangeTime(happened_ms if broker_ms - PLAUSIBLE_DELAY_MS <= happened_ms <= broker_ms else broker_ms)
 
 
 def size_fault(after: Record, change: RecordChange, message: InputMessage) -> str | None:

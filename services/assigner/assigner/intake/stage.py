@@ -20,8 +20,8 @@ from assigner.intake.merge import (
     lacks_record,
     merge,
     place_of,
-    since_ms_of,
     size_fault,
+    time_of,
     was_refused_before,
     with_waiting,
 )
@@ -232,8 +232,8 @@ class IntakeFold:
             reason = f"{change.op} of {change.key}, which is not there; publish the record first"
             self._refuse(message, "no_record", reason, change.key, effects)
             return
-        since_ms = since_ms_of(change, origin.broker_ms)
-        after = merge(change, before, partition=self._partition, since_ms=since_ms, origin=origin)
+        time = time_of(change, origin.broker_ms)
+        after = merge(change, before, partition=self._partition, time=time, origin=origin)
         too_large = size_fault(after, change, message)
         if too_large is not None:
             self._refuse(message, "too_large", too_large, change.key, effects)
@@ -325,7 +325,7 @@ class IntakeFold:
             return
         patch = waiting_patch(change, message, origin)
         fault = self._waiting.fault(change.key, len(patch.value))
-        since_ms = since_ms_of(change, origin.broker_ms)
+        since_ms = time_of(change, origin.broker_ms).since_ms
         after = with_waiting(change, before, patch, partition=self._partition, since_ms=since_ms)
         if fault is None and size_fault(after, change, message) is not None:
             fault = f"the patches of {change.key} are too large to wait for it; publish the record first"
@@ -347,8 +347,8 @@ class IntakeFold:
         for patch in sorted(waiting, key=lambda each: each.version):  # stable: of equal versions the later wins
             change = read_record_change(patch.value)
             origin = Arrival(patch.partition, patch.offset, patch.broker_ms)
-            since_ms = since_ms_of(change, patch.broker_ms)
-            after = merge(change, record, partition=self._partition, since_ms=since_ms, origin=origin)
+            time = time_of(change, patch.broker_ms)
+            after = merge(change, record, partition=self._partition, time=time, origin=origin)
             too_large = size_fault(after, change, InputMessage("", key, change, {}))
             if too_large is not None:
                 effects.expired.append(letter_of(key, patch, too_large)._replace(code="too_large"))
