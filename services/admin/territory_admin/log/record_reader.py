@@ -21,7 +21,7 @@ from territory.wire.keys import (
     record_key,
     upstream_partition_of,
 )
-from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS
+from territory.wire.topics import ASSIGNMENTS, FAMILIES, RECORD_STATES, RECORDS, RELEASES, SUBSCRIPTIONS, Topic
 from territory_admin.log.kafka_session import KafkaSession
 from territory_admin.log.topic_reader import partitions_of, read_on
 from territory_runtime.loop.decoding import decode_message
@@ -127,16 +127,7 @@ async def last_assignment(kafka: KafkaSession, key: str) -> Assignment | None:
 
     Raises: NotFound before the services first ran; KafkaError, BadMessage.
     """
-    number = partition_of(key, await kafka.existing_partitions())
-    wanted = key.encode()
-    last: bytes | None = None
-
-    def take(message: ConsumerRecord) -> None:
-        nonlocal last
-        if message.key == wanted:
-            last = message.value
-
-    await read_on(await kafka.consumer(), {TopicPartition(ASSIGNMENTS.name, number): 0}, take)
+    last = await _last_value(kafka, ASSIGNMENTS, key, routed_by=key)
     return None if last is None else read_assignment(last)
 
 
@@ -147,8 +138,15 @@ async def whole_record(kafka: KafkaSession, assignment: Assignment) -> Record | 
 
     Raises: NotFound before the services first ran; KafkaError, BadMessage.
     """
-    number = partition_of(assignment.family, await kafka.existing_partitions())
-    wanted = record_key(assignment.org_id, assignment.object, assignment.id).encode()
+    key = record_key(assignment.org_id, assignment.object, assignment.id)
+    last = await _last_value(kafka, FAMILIES, key, routed_by=assignment.family)
+    return None if last is None else read_record(last)
+
+
+async def _last_value(kafka: KafkaSession, topic: Topic, key: str, *, routed_by: str) -> bytes | None:
+    """Return the last value of a key, from the one partition of its route; None: it has none. Raises: KafkaError."""
+    number = partition_of(routed_by, await kafka.existing_partitions())
+    wanted = key.encode()
     last: bytes | None = None
 
     def take(message: ConsumerRecord) -> None:
@@ -156,8 +154,8 @@ async def whole_record(kafka: KafkaSession, assignment: Assignment) -> Record | 
         if message.key == wanted:
             last = message.value
 
-    await read_on(await kafka.consumer(), {TopicPartition(FAMILIES.name, number): 0}, take)
-    return None if last is None else read_record(last)
+    await read_on(await kafka.consumer(), {TopicPartition(topic.name, number): 0}, take)
+    return last
 
 
 async def read_family(kafka: KafkaSession, family_key: str) -> Family:
