@@ -91,6 +91,10 @@ class Tree:
         """Return the number of ancestors of a node; 0 for a root."""
         return len(self._paths[node]) - 1
 
+    def with_below(self, node: str) -> list[str]:
+        """Return a node and all nodes below it, every parent before its children."""
+        return [each for each in self._order if node in self._paths[each]]
+
     def children_of(self, node: str | None) -> tuple[str, ...]:
         """Return a node's children in the model's order; for None, the roots."""
         return tuple(self._children.get(node, ()))

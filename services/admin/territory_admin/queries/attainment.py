@@ -26,7 +26,7 @@ async def attainment(
     if territory_id is None:
         async with open_index(settings) as index:
             return model, await index.attainments(period=period, users=users)
-    places = [each for each in model.tree if territory_id in model.tree.path_of(each)]
+    places = model.tree.with_below(territory_id)
     async with open_index(settings) as index:
         rows = await index.attainments(territory_ids=places, period=period, users=users)
     order = {place: number for number, place in enumerate(places)}

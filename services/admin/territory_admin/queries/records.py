@@ -77,7 +77,7 @@ async def records_of_territory(
     async with kafka_session(settings) as kafka:
         model = await read_active_model(kafka, settings.org_id)
         check_territory(model, territory_id)
-        wanted = {territory_id} if own else {each for each in model.tree if territory_id in model.tree.path_of(each)}
+        wanted = {territory_id} if own else set(model.tree.with_below(territory_id))
         found = await _assigned(kafka, model, objects, lambda each: not wanted.isdisjoint(each.territories), report)
     return page_of(settings.org_id, found, page)
 

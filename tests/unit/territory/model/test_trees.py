@@ -92,3 +92,13 @@ def test_edges() -> None:
         Tree({"b": "a", "a": "b", "c": "a"})
     with pytest.raises(ValueError, match="'x'"):
         Tree({"a": "x"})
+
+
+@given(forests())
+def test_with_below(forest: dict[str, str | None]) -> None:
+    """What is below a node is the node and what is below its children, every parent before its children."""
+    tree = Tree(forest)
+    for node in tree:
+        found = tree.with_below(node)
+        below = [each for child in tree.children_of(node) for each in tree.with_below(child)]
+        assert (found[0], found[1:]) == (node, below)
