@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from aiokafka import errors as kafka_errors
-
 from territory.model.compiled import digest_of
 from territory.model.document import PieceKey
 from territory.stage import Message
@@ -18,12 +16,11 @@ from territory.wire.topics import MODEL
 from territory_admin.errors import Refused
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
 from territory_admin.log.organisation_reader import OnRead
-from territory_admin.log.topic_reader import started
 from territory_admin.models.changes import PieceChanges, changes_between
 from territory_admin.models.topic import ModelLog, ModelTopicReader
+from territory_admin.models.transaction import commit, sole_writer
 from territory_admin.models.validate import CheckedModel
 from territory_admin.records.wait import PIPELINE, Pipeline, wait_for_pipeline
-from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 
 
@@ -118,27 +115,15 @@ async def _apply(kafka: KafkaSession, topic: ModelTopicReader, checked: CheckedM
 
         expected = active_revision(topic.log, org_id)
         await require_consent(kafka, topic.log, checked, terms.report)
-    producer = clients.producer(kafka.settings, transactional_id=f"territory-apply-{org_id}")
-    # Starting the producer first fences every apply that began earlier: none of them can commit any more,
-    # and what they committed is read below.
-    async with started(producer):
-        await topic.read_whole()
+    async with sole_writer(kafka, topic, org_id) as producer:
         check_revision(topic.log, org_id, expected)  # nobody can commit between this look and our commit
         changes = changes_between(topic.log.pieces_of(org_id), checked.pieces)
         messages = messages_of(org_id, topic.log, checked.pieces, datetime.now(UTC))
         revision = topic.log.revision_of(org_id)
         if not messages:
             return Applied(org_id, revision, activated=False, changes=changes)
-        from territory_runtime.kafka.producer import BatchProducer  # noqa: PLC0415 -- it imports Redis clients
-
-        try:
-            async with producer.transaction():
-                await BatchProducer(producer, 1).send(messages)
-        except (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch) as fenced:
-            raise Refused(
-                f"another apply for {org_id!r} started meanwhile, so this one published nothing: "
-                "check the active model, and apply again"
-            ) from fenced
+        overtaken = f"another apply for {org_id!r} started meanwhile, so this one published nothing: "
+        await commit(producer, messages, overtaken + "check the active model, and apply again")
     return Applied(org_id, revision + 1, activated=True, changes=changes)
 
 

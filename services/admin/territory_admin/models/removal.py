@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aiokafka import errors as kafka_errors
-
 from territory.model.compiled import digest_of
 from territory.stage import Message
 from territory.wire.events import ACTIVATION, ModelActivated
@@ -23,11 +21,10 @@ from territory.wire.keys import model_key
 from territory.wire.topics import MODEL
 from territory_admin.errors import NotFound, Refused
 from territory_admin.log.kafka_session import KafkaSession, kafka_session
-from territory_admin.log.topic_reader import started
 from territory_admin.models.apply import timestamp_of
 from territory_admin.models.topic import ModelLog, ModelTopicReader
+from territory_admin.models.transaction import commit, sole_writer
 from territory_admin.records.wait import PIPELINE, Behind, Pipeline, wait_for_pipeline
-from territory_runtime.kafka import clients
 from territory_runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,20 +126,10 @@ def removal_messages(org_id: str, log: ModelLog, now: datetime) -> list[Message]
 async def _publish(kafka: KafkaSession, topic: ModelTopicReader, org_id: str) -> None:
     await topic.read_on()
     require_known(topic.log, org_id)
-    # Under the id of an apply, which this fences and which fences this.
-    producer = clients.producer(kafka.settings, transactional_id=f"territory-apply-{org_id}")
-    async with started(producer):
-        await topic.read_whole()
-        from territory_runtime.kafka.producer import BatchProducer  # noqa: PLC0415 -- it imports Redis clients
-
-        try:
-            async with producer.transaction():
-                await BatchProducer(producer, 1).send(removal_messages(org_id, topic.log, datetime.now(UTC)))
-        except (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch) as fenced:
-            raise Refused(
-                f"an apply or another removal of {org_id!r} started meanwhile, so this one published nothing: "
-                "look at what is active, and run this again"
-            ) from fenced
+    async with sole_writer(kafka, topic, org_id) as producer:
+        overtaken = f"an apply or another removal of {org_id!r} started meanwhile, so this one published nothing: "
+        messages = removal_messages(org_id, topic.log, datetime.now(UTC))
+        await commit(producer, messages, overtaken + "look at what is active, and run this again")
 
 
 async def _clean_redis(settings: Settings, org_id: str) -> int:
