@@ -85,6 +85,13 @@ def test_aborted_and_open_transactions_are_not_read(kafka: Kafka, unique: str) -
         await producer.begin_transaction()
         await producer.send_and_wait(RECORDS.name, text.encode(), key=b"contract/account/A", partition=2)
 
+    async def ended(worker: Worker, at: int) -> int:
+        """Return the end once it is there: the broker writes a transaction's marker after it has answered."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while (end := await worker.end(where)) < at:
+                pass
+        return end
+
     async def run() -> None:
         async with start("stable") as worker:
             begin = await worker.end(where)
@@ -95,7 +102,7 @@ def test_aborted_and_open_transactions_are_not_read(kafka: Kafka, unique: str) -
                 await producer.abort_transaction()
                 await said(producer, "committed")
                 await producer.commit_transaction()
-                stable = await worker.end(where)
+                stable = await ended(worker, begin + 4)
                 await said(producer, "open")
                 assert await worker.end(where) == stable == begin + 4  # each has a marker after it
                 worker.reader.seek(where, begin)
@@ -107,7 +114,7 @@ def test_aborted_and_open_transactions_are_not_read(kafka: Kafka, unique: str) -
                 assert read[-1] == b"committed"
                 assert b"aborted" not in read
                 await producer.abort_transaction()
-                end = await worker.end(where)
+                end = await ended(worker, begin + 6)
                 async with asyncio.timeout(SECONDS_MAX):
                     while (await worker.reader.poll([where], 0.1, 10)).positions[where] < end:
                         pass
